@@ -1,0 +1,218 @@
+"""A run's files, `runs/RUN/TOKEN/`: who writes what is decided in `worker`; reading them back as one history is decided here.
+
+Each attempt writes only in its own folder, named by its fencing token. What an attempt did after the point from which
+a later one resumed never happened as far as a reader is concerned: those ticks and snapshots are dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+EventType = Literal["state", "tick", "snapshot", "score", "health", "published", "log"]
+
+
+class EventId(NamedTuple):
+    """`TOKEN.SEQ`: ordered first by attempt, then by position in its file, from 1."""
+
+    token: int
+    seq: int
+
+    def __str__(self) -> str:
+        return f"{self.token}.{self.seq}"
+
+    @classmethod
+    def parse(cls, text: str) -> EventId:
+        """Read `TOKEN.SEQ`.
+
+        Raises:
+            ValueError: `text` is no such pair of non-negative integers.
+        """
+        token, _, seq = text.partition(".")
+        if not (token.isascii() and token.isdigit() and seq.isascii() and seq.isdigit()):
+            raise ValueError(f'"{text}" is no event id: expected TOKEN.SEQ, such as 1.42')
+        return cls(int(token), int(seq))
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of an `events.jsonl`."""
+
+    id: EventId
+    type: EventType
+    time: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A fixed-latent grid, and the averaged weights behind it while they are kept."""
+
+    token: int
+    images: int
+    picture: Path
+    weights: Path | None
+
+    @property
+    def kimg(self) -> float:
+        """Thousands of real images shown when it was taken."""
+        return self.images / 1000
+
+
+def now() -> str:
+    """Give the time as RFC 3339 UTC with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def kimg_name(images: int) -> str:
+    """Name an artefact by its position, such as `000512.000` for 512,000 images; sorts by position."""
+    return f"{images // 1000:06d}.{images % 1000:03d}"
+
+
+def append_line(path: Path, value: dict[str, Any]) -> None:
+    """Append `value` as one JSON line in a single write, so that readers see whole lines or none."""
+    line = json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        data = line.encode()
+        if os.write(descriptor, data) != len(data):
+            raise OSError(f"{path}: the line was cut short; is the disk full?")
+    finally:
+        os.close(descriptor)
+
+
+def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
+    """Read whole JSON lines from byte `offset` on, and the offset to go on from; a torn last line is left for later.
+
+    A torn line in the middle (a full disk, a kill) is skipped: what follows it is still history.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return [], offset
+    whole = data.rfind(b"\n") + 1
+    values: list[dict[str, Any]] = []
+    for line in data[:whole].splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            values.append(value)
+    return values, offset + whole
+
+
+class Attempt:
+    """One attempt's folder: `config.json events.jsonl ticks.jsonl log checkpoints/ snapshots/ best/`."""
+
+    def __init__(self, run_dir: Path, token: int) -> None:
+        self.token = token
+        self.dir = run_dir / str(token)
+        self.config = self.dir / "config.json"
+        self.events = self.dir / "events.jsonl"
+        self.ticks = self.dir / "ticks.jsonl"
+        self.log = self.dir / "log"
+        self.checkpoints = self.dir / "checkpoints"
+        self.snapshots = self.dir / "snapshots"
+
+    def create(self) -> None:
+        """Make the folders; idempotent."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.snapshots.mkdir(exist_ok=True)
+
+    def start_images(self) -> int | None:
+        """Images done where this attempt began, written into `config.json` by the trainer; None before that."""
+        try:
+            value = json.loads(self.config.read_text()).get("start_images")
+        except (OSError, ValueError):
+            return None
+        return value if isinstance(value, int) else None
+
+
+class EventWriter:
+    """Appends events to one attempt's file. One writer at a time: the trainer while it lives, its supervisor around it."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        attempt.create()
+        self._attempt = attempt
+        self._seq = sum(1 for _ in _lines(attempt.events))
+
+    def append(self, type: EventType, data: dict[str, Any]) -> EventId:  # noqa: A002  # the word of the contract
+        """Write one event and give its id.
+
+        Raises:
+            OSError: the event could not be written whole, such as on a full disk.
+        """
+        self._seq += 1
+        append_line(self._attempt.events, {"seq": self._seq, "type": type, "time": now(), "data": data})
+        return EventId(self._attempt.token, self._seq)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    values, _ = read_lines(path)
+    yield from values
+
+
+def attempts(run_dir: Path) -> list[Attempt]:
+    """List a run's attempts, oldest first."""
+    try:
+        tokens = sorted(int(entry.name) for entry in run_dir.iterdir() if entry.name.isdigit())
+    except FileNotFoundError:
+        return []
+    return [Attempt(run_dir, token) for token in tokens]
+
+
+def read_events(run_dir: Path, after: EventId | None = None) -> list[Event]:
+    """Read every event after `after`, in order, across all attempts."""
+    events: list[Event] = []
+    for attempt in attempts(run_dir):
+        if after is not None and attempt.token < after.token:
+            continue
+        for line in _lines(attempt.events):
+            identity = EventId(attempt.token, int(line["seq"]))
+            if after is None or identity > after:
+                events.append(Event(identity, line["type"], line["time"], line["data"]))
+    return events
+
+
+def _horizons(run_dir: Path) -> list[tuple[Attempt, int | None]]:
+    """Give each attempt with the images from which a later one started over: what it did beyond them is dropped."""
+    result: list[tuple[Attempt, int | None]] = []
+    horizon: int | None = None
+    for attempt in reversed(attempts(run_dir)):
+        result.append((attempt, horizon))
+        start = attempt.start_images()
+        if start is not None:
+            horizon = start if horizon is None else min(horizon, start)
+    return result[::-1]
+
+
+def read_ticks(run_dir: Path) -> list[dict[str, Any]]:
+    """Read a run's ticks as one history, oldest first; each has at least `images` and `kimg`."""
+    return [
+        tick
+        for attempt, horizon in _horizons(run_dir)
+        for tick in _lines(attempt.ticks)
+        if horizon is None or tick["images"] <= horizon
+    ]
+
+
+def snapshots(run_dir: Path) -> list[Snapshot]:
+    """List a run's snapshots as one history, oldest first, the newest attempt's where two have the same position."""
+    found: dict[int, Snapshot] = {}
+    for attempt, horizon in _horizons(run_dir):
+        for picture in sorted(attempt.snapshots.glob("*.png")):
+            images = round(float(picture.stem) * 1000)
+            if horizon is None or images <= horizon:
+                weights = picture.with_suffix(".safetensors")
+                found[images] = Snapshot(
+                    attempt.token, images, picture, weights if weights.exists() else None
+                )
+    return [found[images] for images in sorted(found)]

@@ -1,0 +1,225 @@
+"""What a generator, a discriminator and a training are: plain values, checked by arithmetic, without torch.
+
+Networks are built from these by `models.networks`; presets are TOML files read into `TrainingConfig` by `models.presets`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+MAX_SEED = 2**63 - 1
+MAX_PARAMETERS = 100_000_000
+
+Name = Annotated[str, Field(pattern=NAME)]
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Size = Literal[28, 32, 64, 128]
+Channels = Literal[1, 3]
+Width = Annotated[int, Field(ge=1, le=8192)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+Loss = Literal["non_saturating", "minimax", "least_squares"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+# A dcgan generator grows a base square by doubling (recipes, "Other sizes of dcgan").
+DCGAN_BASE: dict[int, int] = {28: 7, 32: 4, 64: 4, 128: 8}
+
+
+class Frozen(BaseModel):
+    """A value: no field changes, no unknown field is accepted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Latent(Frozen):
+    """The input noise `z`: `dim` values, each N(0, 1) or uniform in (-1, 1)."""
+
+    dim: Annotated[int, Field(ge=1, le=4096)] = 100
+    prior: Literal["normal", "uniform"] = "normal"
+
+
+class MlpGenerator(Frozen):
+    """Fully connected layers with ReLU, then tanh: latent - hidden... - pixels."""
+
+    family: Literal["mlp"] = "mlp"
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (256, 512, 1024)
+
+
+class MlpDiscriminator(Frozen):
+    """Fully connected layers with (leaky) ReLU and dropout: pixels - hidden... - one logit."""
+
+    family: Literal["mlp"] = "mlp"
+    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (1024, 512, 256)
+    slope: Annotated[float, Field(ge=0, lt=1, description="negative slope; 0 is ReLU")] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+
+class DcganGenerator(Frozen):
+    """A linear layer to `widths[0]` channels at the base size, then one doubling transposed convolution per width."""
+
+    family: Literal["dcgan"] = "dcgan"
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (512, 256, 128, 64)
+
+
+class DcganDiscriminator(Frozen):
+    """One halving convolution per width, LeakyReLU, then a linear layer to one logit."""
+
+    family: Literal["dcgan"] = "dcgan"
+    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (64, 128, 256, 512)
+    slope: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+
+GeneratorNetwork = Annotated[MlpGenerator | DcganGenerator, Field(discriminator="family")]
+DiscriminatorNetwork = Annotated[MlpDiscriminator | DcganDiscriminator, Field(discriminator="family")]
+
+
+def _check_doublings(size: int, widths: tuple[int, ...]) -> None:
+    doublings = (size // DCGAN_BASE[size]).bit_length() - 1
+    if len(widths) != doublings:
+        raise ValueError(
+            f"a dcgan of {size} px doubles {doublings} times from {DCGAN_BASE[size]} px and needs "
+            f"{doublings} widths, got {len(widths)}"
+        )
+
+
+class GeneratorConfig(Frozen):
+    """Everything needed to build a generator again: what a manifest carries."""
+
+    size: Size
+    channels: Channels
+    latent: Latent
+    network: GeneratorNetwork
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if isinstance(self.network, DcganGenerator):
+            _check_doublings(self.size, self.network.widths)
+        if (count := self.parameters()) > MAX_PARAMETERS:
+            raise ValueError(
+                f"the generator has {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed"
+            )
+        return self
+
+    @property
+    def pixels(self) -> int:
+        """Values in one image, height x width x channels."""
+        return self.size * self.size * self.channels
+
+    def parameters(self) -> int:
+        """Count the weights, by arithmetic."""
+        match self.network:
+            case MlpGenerator(hidden=hidden):
+                sizes = (self.latent.dim, *hidden, self.pixels)
+                return sum((a + 1) * b for a, b in zip(sizes, sizes[1:], strict=False))
+            case DcganGenerator(widths=widths):
+                base = DCGAN_BASE[self.size] ** 2 * widths[0]
+                linear = (self.latent.dim + 1) * base + 2 * widths[0]
+                outputs = (*widths[1:], self.channels)
+                convolutions = sum(16 * a * b for a, b in zip(widths, outputs, strict=True))
+                return linear + convolutions + 2 * sum(widths[1:]) + self.channels
+
+
+class DiscriminatorConfig(Frozen):
+    """Everything needed to build a discriminator again."""
+
+    size: Size
+    channels: Channels
+    network: DiscriminatorNetwork
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if isinstance(self.network, DcganDiscriminator):
+            _check_doublings(self.size, self.network.widths)
+        if (count := self.parameters()) > MAX_PARAMETERS:
+            raise ValueError(
+                f"the discriminator has {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed"
+            )
+        return self
+
+    def parameters(self) -> int:
+        """Count the weights, by arithmetic."""
+        match self.network:
+            case MlpDiscriminator(hidden=hidden):
+                sizes = (self.size * self.size * self.channels, *hidden, 1)
+                return sum((a + 1) * b for a, b in zip(sizes, sizes[1:], strict=False))
+            case DcganDiscriminator(widths=widths):
+                inputs = (self.channels, *widths[:-1])
+                convolutions = sum(16 * a * b for a, b in zip(inputs, widths, strict=True))
+                linear = DCGAN_BASE[self.size] ** 2 * widths[-1] + 1
+                return convolutions + widths[0] + 2 * sum(widths[1:]) + linear
+
+
+class _Side(Frozen):
+    lr: Rate = 2e-4
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    steps: Annotated[int, Field(ge=1, le=16, description="updates per round")] = 1
+
+
+class GeneratorTraining(_Side):
+    """The generator's network, its Adam settings and its updates per round."""
+
+    network: GeneratorNetwork
+
+
+class DiscriminatorTraining(_Side):
+    """The discriminator's network, its Adam settings and its updates (each on a fresh batch) per round."""
+
+    network: DiscriminatorNetwork
+
+
+class TrainingConfig(Frozen):
+    """A complete training configuration; the length is in epochs or in kimg, exactly one of them."""
+
+    preset: Name
+    dataset: str
+    model: Name
+    seed: Seed = 0
+    epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    kimg: Annotated[float, Field(gt=0, le=100_000_000)] | None = None
+
+    size: Size
+    channels: Channels
+    latent: Latent = Latent()
+    generator: GeneratorTraining
+    discriminator: DiscriminatorTraining
+    loss: Loss = "non_saturating"
+    batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
+    ema_half_life_kimg: Annotated[float, Field(ge=0, description="0: the average is the last weights")] = 10.0
+    precision: Precision = "auto"
+    devices: Annotated[int, Field(ge=1, le=16)] = 1
+
+    tick_kimg: Annotated[float, Field(gt=0, description="images between progress reports, thousands")] = 4.0
+    snapshots: Annotated[int, Field(ge=1, le=1000, description="fixed-latent grids over the whole run")] = 50
+    checkpoint_minutes: Annotated[float, Field(gt=0, le=1440)] = 2.0
+    publish_every: Annotated[float, Field(gt=0, le=1, description="fraction of the run's length")] = 0.25
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.epochs is None) == (self.kimg is None):
+            raise ValueError("give a length as epochs or as kimg, exactly one of them")
+        if self.generator.network.family != self.discriminator.network.family:
+            raise ValueError(
+                f"generator.network.family is {self.generator.network.family} and discriminator.network.family is "
+                f"{self.discriminator.network.family}: they must be the same"
+            )
+        self.generator_config()
+        self.discriminator_config()
+        return self
+
+    def generator_config(self) -> GeneratorConfig:
+        """Give the generator's own configuration, as a manifest carries it."""
+        return GeneratorConfig(
+            size=self.size, channels=self.channels, latent=self.latent, network=self.generator.network
+        )
+
+    def discriminator_config(self) -> DiscriminatorConfig:
+        """Give the discriminator's own configuration."""
+        return DiscriminatorConfig(size=self.size, channels=self.channels, network=self.discriminator.network)
+
+    def total_images(self, count: int) -> int:
+        """Length in real images shown to the discriminator, for a data set of `count` images; whole batches."""
+        images = self.epochs * count if self.epochs is not None else (self.kimg or 0.0) * 1000
+        per_round = self.batch_size * self.discriminator.steps
+        return max(1, round(images / per_round)) * per_round
