@@ -1,4 +1,4 @@
-"""A run's files, `runs/RUN/TOKEN/`: who writes what is decided in `worker`; reading them back as one history is decided here.
+"""A run's files, `runs/RUN/TOKEN/`: `worker` decides who writes what; here they are read back as one history.
 
 Each attempt writes only in its own folder, named by its fencing token. What an attempt did after the point from which
 a later one resumed never happened as far as a reader is concerned: those ticks and snapshots are dropped.
@@ -137,7 +137,7 @@ class Attempt:
 
 
 class EventWriter:
-    """Appends events to one attempt's file. One writer at a time: the trainer while it lives, its supervisor around it."""
+    """Appends events to one attempt's file. One writer at a time: the trainer while it lives, else its supervisor."""
 
     def __init__(self, attempt: Attempt) -> None:
         attempt.create()
@@ -212,7 +212,5 @@ def snapshots(run_dir: Path) -> list[Snapshot]:
             images = round(float(picture.stem) * 1000)
             if horizon is None or images <= horizon:
                 weights = picture.with_suffix(".safetensors")
-                found[images] = Snapshot(
-                    attempt.token, images, picture, weights if weights.exists() else None
-                )
+                found[images] = Snapshot(attempt.token, images, picture, weights if weights.exists() else None)
     return [found[images] for images in sorted(found)]

@@ -1,10 +1,12 @@
 """What a generator, a discriminator and a training are: plain values, checked by arithmetic, without torch.
 
-Networks are built from these by `models.networks`; presets are TOML files read into `TrainingConfig` by `models.presets`.
+Networks are built from these by `models.networks`; presets are TOML files read into `TrainingConfig` by
+`models.presets`.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -97,9 +99,7 @@ class GeneratorConfig(Frozen):
         if isinstance(self.network, DcganGenerator):
             _check_doublings(self.size, self.network.widths)
         if (count := self.parameters()) > MAX_PARAMETERS:
-            raise ValueError(
-                f"the generator has {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed"
-            )
+            raise ValueError(f"the generator has {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed")
         return self
 
     @property
@@ -112,7 +112,7 @@ class GeneratorConfig(Frozen):
         match self.network:
             case MlpGenerator(hidden=hidden):
                 sizes = (self.latent.dim, *hidden, self.pixels)
-                return sum((a + 1) * b for a, b in zip(sizes, sizes[1:], strict=False))
+                return sum((a + 1) * b for a, b in pairwise(sizes))
             case DcganGenerator(widths=widths):
                 base = DCGAN_BASE[self.size] ** 2 * widths[0]
                 linear = (self.latent.dim + 1) * base + 2 * widths[0]
@@ -133,9 +133,7 @@ class DiscriminatorConfig(Frozen):
         if isinstance(self.network, DcganDiscriminator):
             _check_doublings(self.size, self.network.widths)
         if (count := self.parameters()) > MAX_PARAMETERS:
-            raise ValueError(
-                f"the discriminator has {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed"
-            )
+            raise ValueError(f"the discriminator has {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed")
         return self
 
     def parameters(self) -> int:
@@ -143,7 +141,7 @@ class DiscriminatorConfig(Frozen):
         match self.network:
             case MlpDiscriminator(hidden=hidden):
                 sizes = (self.size * self.size * self.channels, *hidden, 1)
-                return sum((a + 1) * b for a, b in zip(sizes, sizes[1:], strict=False))
+                return sum((a + 1) * b for a, b in pairwise(sizes))
             case DcganDiscriminator(widths=widths):
                 inputs = (self.channels, *widths[:-1])
                 convolutions = sum(16 * a * b for a, b in zip(inputs, widths, strict=True))

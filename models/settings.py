@@ -16,9 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class HouseSettings(BaseSettings):
     """What both sides need to find each other: directories, database, Redis, device, threads."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ATELIER_", env_ignore_empty=True, extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="ATELIER_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     data_dir: Path = Path("data")
     model_dir: Path = Path()
