@@ -1,0 +1,3 @@
+"""Loads the shared fixtures: one module per real service under `tests/fixtures/`."""
+
+pytest_plugins = ["tests.fixtures.postgres", "tests.fixtures.redis"]
