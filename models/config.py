@@ -6,10 +6,11 @@ Networks are built from these by `models.networks`; presets are TOML files read 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 MAX_SEED = 2**63 - 1
@@ -25,14 +26,26 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 Loss = Literal["non_saturating", "minimax", "least_squares"]
 Precision = Literal["auto", "fp32", "bf16"]
 
-# A dcgan generator grows a base square by doubling (recipes, "Other sizes of dcgan").
+# A dcgan generator grows a base square by doubling: 28 = 7 x 2^2, 32 = 4 x 2^3, 64 = 4 x 2^4, 128 = 8 x 2^4.
 DCGAN_BASE: dict[int, int] = {28: 7, 32: 4, 64: 4, 128: 8}
 
 
 class Frozen(BaseModel):
-    """A value: no field changes, no unknown field is accepted."""
+    """A value: no field changes, no unknown field, infinity or NaN is accepted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Misfit(ValueError):
+    """Settings that are each allowed but do not fit together.
+
+    Args:
+        problems: what is wrong and what to do, each with the dotted path of the setting to change.
+    """
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{path}: {message}" for path, message in problems))
+        self.problems = tuple(problems)
 
 
 class Latent(Frozen):
@@ -77,13 +90,15 @@ GeneratorNetwork = Annotated[MlpGenerator | DcganGenerator, Field(discriminator=
 DiscriminatorNetwork = Annotated[MlpDiscriminator | DcganDiscriminator, Field(discriminator="family")]
 
 
-def _check_doublings(size: int, widths: tuple[int, ...]) -> None:
-    doublings = (size // DCGAN_BASE[size]).bit_length() - 1
-    if len(widths) != doublings:
-        raise ValueError(
-            f"a dcgan of {size} px doubles {doublings} times from {DCGAN_BASE[size]} px and needs "
-            f"{doublings} widths, got {len(widths)}"
-        )
+def _check_fit(size: int, network: GeneratorNetwork | DiscriminatorNetwork, parameters: Callable[[], int]) -> None:
+    if isinstance(network, DcganGenerator | DcganDiscriminator):
+        base = DCGAN_BASE[size]
+        steps = (size // base).bit_length() - 1
+        if len(network.widths) != steps:
+            message = f"{base} to {size} px takes {steps} steps: give {steps} widths, not {len(network.widths)}"
+            raise Misfit([("network.widths", message)])
+    if (count := parameters()) > MAX_PARAMETERS:
+        raise Misfit([("network", f"{count:,} parameters are too many: at most {MAX_PARAMETERS:,}, make it narrower")])
 
 
 class GeneratorConfig(Frozen):
@@ -96,10 +111,7 @@ class GeneratorConfig(Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if isinstance(self.network, DcganGenerator):
-            _check_doublings(self.size, self.network.widths)
-        if (count := self.parameters()) > MAX_PARAMETERS:
-            raise ValueError(f"the generator has {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed")
+        _check_fit(self.size, self.network, self.parameters)
         return self
 
     @property
@@ -130,10 +142,7 @@ class DiscriminatorConfig(Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if isinstance(self.network, DcganDiscriminator):
-            _check_doublings(self.size, self.network.widths)
-        if (count := self.parameters()) > MAX_PARAMETERS:
-            raise ValueError(f"the discriminator has {count:,} parameters, at most {MAX_PARAMETERS:,} are allowed")
+        _check_fit(self.size, self.network, self.parameters)
         return self
 
     def parameters(self) -> int:
@@ -167,6 +176,15 @@ class DiscriminatorTraining(_Side):
     network: DiscriminatorNetwork
 
 
+def _misfits(side: str, build: Callable[[], Frozen]) -> list[tuple[str, str]]:
+    try:
+        build()
+    except ValidationError as error:
+        causes = [detail["ctx"]["error"] for detail in error.errors()]
+        return [(f"{side}.{path}", message) for cause in causes for path, message in cause.problems]
+    return []
+
+
 class TrainingConfig(Frozen):
     """A complete training configuration; the length is in epochs or in kimg, exactly one of them."""
 
@@ -196,14 +214,14 @@ class TrainingConfig(Frozen):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if (self.epochs is None) == (self.kimg is None):
-            raise ValueError("give a length as epochs or as kimg, exactly one of them")
-        if self.generator.network.family != self.discriminator.network.family:
-            raise ValueError(
-                f"generator.network.family is {self.generator.network.family} and discriminator.network.family is "
-                f"{self.discriminator.network.family}: they must be the same"
-            )
-        self.generator_config()
-        self.discriminator_config()
+            raise Misfit([("epochs", "give the length as epochs or as kimg: exactly one of them")])
+        generator, discriminator = self.generator.network.family, self.discriminator.network.family
+        if generator != discriminator:
+            message = f"the generator is {generator} and the discriminator {discriminator}: give both the same family"
+            raise Misfit([("discriminator.network.family", message)])
+        problems = _misfits("generator", self.generator_config)
+        if problems := problems + _misfits("discriminator", self.discriminator_config):
+            raise Misfit(problems)
         return self
 
     def generator_config(self) -> GeneratorConfig:
