@@ -1,0 +1,95 @@
+"""Assembles the web service: routers, middleware, lifespan; it holds no logic of its own.
+
+`uvicorn --factory app.main:create_app` works; `python -m app.serve` is better, for it ends event streams on shutdown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from app import problems
+from app.body import BodyLimit
+from app.gate import BrowserHeaders, Gate
+from app.house import House
+from app.metrics import Measure
+from app.routes import health
+from app.security import Authentication
+from app.settings import AppSettings
+
+DESCRIPTION = """
+Train a GAN on a folder of images, judge it, and serve it.
+
+`GET /samples?n=25` paints, `POST /train` starts a run, `GET /train/ID/events` tells how it goes.
+Errors are RFC 9457 problems; unknown parameters and fields are refused.
+"""
+
+TAGS = [
+    {"name": "samples", "description": "Pictures from a published generator."},
+    {"name": "models", "description": "Published generators: versions and aliases."},
+    {"name": "train", "description": "Runs: start, watch, steer, publish."},
+    {"name": "events", "description": "What happens, as server-sent events."},
+    {"name": "presets", "description": "Named, complete training configurations."},
+    {"name": "datasets", "description": "Sets of images to train on."},
+    {"name": "session", "description": "Signing in on the page."},
+    {"name": "health", "description": "Whether the service is well, for machines."},
+]
+
+EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "X-Atelier-Model", "X-Atelier-Seed"]
+ROUTERS = (health.router,)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    house: House = app.state.house
+    await house.start()
+    try:
+        yield
+    finally:
+        await house.stop()
+
+
+def create_app(settings: AppSettings | None = None) -> FastAPI:
+    """Make the service; nothing is opened, and no torch imported, before it starts.
+
+    Args:
+        settings: as in the environment, unless given.
+    """
+    settings = settings or AppSettings()
+    app = FastAPI(
+        title="Atelier",
+        version=version("atelier"),
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        separate_input_output_schemas=False,
+    )
+    app.state.house = House(settings)
+    problems.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    _add_middleware(app, settings)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: AppSettings) -> None:
+    """Add from the innermost to the outermost: each sees a request before those above it."""
+    app.add_middleware(Authentication)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
+            expose_headers=EXPOSED_HEADERS,
+        )
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(BrowserHeaders)
+    app.add_middleware(Measure)

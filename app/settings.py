@@ -1,0 +1,84 @@
+"""The web service's settings: the only reader of the app's environment (`ATELIER_…`); nothing is decided here."""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from models.settings import HouseSettings, app_threads
+
+Comma = Annotated[tuple[str, ...], NoDecode]
+
+
+class AppSettings(HouseSettings):
+    """What the web service needs beyond what it shares with the workers; every limit has a safe default."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="0: any free port")] = 8000
+    model: Annotated[str | None, Field(description="the default model; else the one published last")] = None
+
+    auth: Annotated[
+        Literal["auto", "on", "off"],
+        Field(
+            description="auto: keys unless the address is a loopback one; on: keys always (behind a proxy); off: none"
+        ),
+    ] = "auto"
+    allowed_hosts: Annotated[Comma, Field(description="further names this service is reached by, comma-separated")] = ()
+    origins: Annotated[Comma, Field(description="web origins that may call the API, comma-separated")] = ()
+
+    max_images: Annotated[int, Field(ge=1, le=1_000_000, description="images per request")] = 4096
+    max_pixels: Annotated[int, Field(ge=1, description="pixels per picture, after scale")] = 64_000_000
+    max_body_bytes: Annotated[int, Field(ge=1, description="size of a request's body")] = 1 << 20
+    max_streams: Annotated[int, Field(ge=1, description="event streams open at once")] = 100
+    loaded_bytes: Annotated[int, Field(ge=1, description="memory for loaded versions")] = 1 << 30
+
+    @field_validator("allowed_hosts", "origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _bare_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if "/" in name or "*" in name:
+                raise ValueError(f'"{name}" is no host name: give names without scheme, path or wildcard')
+        return tuple(name.lower() for name in names)
+
+    @field_validator("origins")
+    @classmethod
+    def _whole_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            scheme, _, rest = origin.partition("://")
+            if scheme not in ("http", "https") or not rest or "/" in rest or "*" in rest:
+                raise ValueError(f'"{origin}" is no origin: expected scheme://host[:port], such as https://example.org')
+        return tuple(origin.lower() for origin in origins)
+
+    @cached_property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return is_loopback(self.host)
+
+    @cached_property
+    def keys_required(self) -> bool:
+        """Whether a request has to carry a key."""
+        return self.auth == "on" or (self.auth == "auto" and not self.loopback)
+
+    @cached_property
+    def engine_threads(self) -> int:
+        """Threads for forward passes: as set, else the app's share of the cores."""
+        return self.threads or app_threads()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host`, a name or an address, always means this machine itself."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
