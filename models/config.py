@@ -145,11 +145,16 @@ class DiscriminatorConfig(Frozen):
         _check_fit(self.size, self.network, self.parameters)
         return self
 
+    @property
+    def pixels(self) -> int:
+        """Values in one image, height x width x channels."""
+        return self.size * self.size * self.channels
+
     def parameters(self) -> int:
         """Count the weights, by arithmetic."""
         match self.network:
             case MlpDiscriminator(hidden=hidden):
-                sizes = (self.size * self.size * self.channels, *hidden, 1)
+                sizes = (self.pixels, *hidden, 1)
                 return sum((a + 1) * b for a, b in pairwise(sizes))
             case DcganDiscriminator(widths=widths):
                 inputs = (self.channels, *widths[:-1])

@@ -1,0 +1,58 @@
+"""Convolutional networks after Radford et al. 2016 (arXiv 1511.06434): strides, not pooling; batch normalisation."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+from models.config import DCGAN_BASE, DcganDiscriminator, DcganGenerator, DiscriminatorConfig, GeneratorConfig
+
+_INIT_STD = (
+    0.02  # section 4 of the paper; for batch normalisation, the spread of the gain around 1 in the authors' code
+)
+
+
+def generator(config: GeneratorConfig, network: DcganGenerator) -> nn.Sequential:
+    """Build a linear layer to the base square, then doublings; batch normalisation and ReLU but for the last, tanh."""
+    base = DCGAN_BASE[config.size]
+    first = network.widths[0]
+    layers: list[nn.Module] = [nn.Linear(config.latent.dim, first * base * base), nn.Unflatten(1, (first, base, base))]
+    for inputs, outputs in pairwise(network.widths):
+        # Normalisation takes a bias away again, so only the last convolution has one.
+        layers += [*_normalised(inputs), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]
+    last = network.widths[-1]
+    layers += [*_normalised(last), nn.ConvTranspose2d(last, config.channels, 4, stride=2, padding=1), nn.Tanh()]
+    return _initialise(nn.Sequential(*layers))
+
+
+def _normalised(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
+
+
+def discriminator(config: DiscriminatorConfig, network: DcganDiscriminator) -> nn.Sequential:
+    """Build halving convolutions with LeakyReLU, batch normalisation in all but the first, then one logit."""
+    first, base = network.widths[0], DCGAN_BASE[config.size]
+    layers: list[nn.Module] = [
+        nn.Conv2d(config.channels, first, 4, stride=2, padding=1),
+        nn.LeakyReLU(network.slope, inplace=True),
+    ]
+    for inputs, outputs in pairwise(network.widths):
+        layers += [
+            nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.LeakyReLU(network.slope, inplace=True),
+        ]
+    layers += [nn.Flatten(), nn.Linear(network.widths[-1] * base * base, 1), nn.Flatten(0)]
+    return _initialise(nn.Sequential(*layers))
+
+
+def _initialise(network: nn.Sequential) -> nn.Sequential:
+    for layer in network:
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(layer.weight, 0.0, _INIT_STD)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight, 1.0, _INIT_STD)
+    return network

@@ -1,0 +1,32 @@
+"""Fully connected networks, as in the first GANs (Goodfellow et al. 2014, arXiv 1406.2661), initialised by torch."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+from models.config import DiscriminatorConfig, GeneratorConfig, MlpDiscriminator, MlpGenerator
+
+
+def generator(config: GeneratorConfig, network: MlpGenerator) -> nn.Sequential:
+    """Build latent - hidden... - pixels with ReLU, and tanh at the end."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise((config.latent.dim, *network.hidden)):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
+    layers += [nn.Linear(network.hidden[-1], config.pixels), nn.Tanh()]
+    return nn.Sequential(*layers, nn.Unflatten(1, (config.channels, config.size, config.size)))
+
+
+def discriminator(config: DiscriminatorConfig, network: MlpDiscriminator) -> nn.Sequential:
+    """Build pixels - hidden... - one logit, with (leaky) ReLU and dropout after each hidden layer."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    for inputs, outputs in pairwise((config.pixels, *network.hidden)):
+        layers += [nn.Linear(inputs, outputs), _activation(network.slope)]
+        if network.dropout:
+            layers.append(nn.Dropout(network.dropout))
+    return nn.Sequential(*layers, nn.Linear(network.hidden[-1], 1), nn.Flatten(0))
+
+
+def _activation(slope: float) -> nn.Module:
+    return nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from models.config import DcganDiscriminator, DiscriminatorConfig, TrainingConfig
+from models.networks import build, build_discriminator, uses_batch_norm
+from models.presets import TrainRequest, load, resolve
+
+
+def config_of(preset: str) -> TrainingConfig:
+    return resolve(TrainRequest(preset=preset, dataset="mnist"))
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("preset", sorted(load()))
+def test_parameters_counted_by_arithmetic_equal_those_built(preset: str) -> None:
+    config = config_of(preset)
+    with torch.device("meta"):
+        pair = build(config)
+    assert count(pair.generator) == config.generator_config().parameters()
+    assert count(pair.discriminator) == config.discriminator_config().parameters()
+
+
+@pytest.mark.parametrize(
+    "preset", ["mlp-mnist", "mlp-leaky", "dcgan-28", "dcgan-32", "dcgan-64", "dcgan-128", "starter"]
+)
+def test_latents_become_images_and_images_become_one_logit_each(preset: str) -> None:
+    config = config_of(preset)
+    pair = build(config)
+    images = pair.generator(torch.randn(2, config.latent.dim))
+    assert images.shape == (2, config.channels, config.size, config.size)
+    assert images.abs().max() <= 1
+    assert pair.discriminator(images).shape == (2,)
+
+
+def layers_of(network: nn.Module) -> list[str]:
+    return [type(layer).__name__ for layer in network.modules() if not isinstance(layer, nn.Sequential)]
+
+
+def test_plain_networks_have_the_published_layers() -> None:
+    pair = build(config_of("mlp-mnist"))
+    assert layers_of(pair.generator) == ["Linear", "ReLU"] * 3 + ["Linear", "Tanh", "Unflatten"]
+    assert layers_of(pair.discriminator) == ["Flatten", *["Linear", "ReLU", "Dropout"] * 3, "Linear", "Flatten"]
+    assert [m.p for m in pair.discriminator.modules() if isinstance(m, nn.Dropout)] == [0.3] * 3
+
+
+def test_a_leaky_discriminator_has_its_slope_and_no_dropout() -> None:
+    layers = list(build(config_of("mlp-leaky")).discriminator.modules())
+    assert [layer.negative_slope for layer in layers if isinstance(layer, nn.LeakyReLU)] == [0.2, 0.2]
+    assert not [layer for layer in layers if isinstance(layer, nn.Dropout)]
+
+
+def test_dcgan_normalises_everywhere_but_the_generators_last_and_the_discriminators_first_layer() -> None:
+    pair = build(config_of("dcgan-128"))
+    block = ["BatchNorm2d", "ReLU", "ConvTranspose2d"]
+    assert layers_of(pair.generator) == ["Linear", "Unflatten", *block * 4, "Tanh"]
+    convolutions = ["Conv2d", "LeakyReLU", *["Conv2d", "BatchNorm2d", "LeakyReLU"] * 3]
+    assert layers_of(pair.discriminator) == [*convolutions, "Flatten", "Linear", "Flatten"]
+
+
+def test_dcgan_weights_start_small_and_biases_at_zero() -> None:
+    torch.manual_seed(0)
+    for network in build(config_of("dcgan-64")):
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
+                assert layer.bias is None or not layer.bias.any()
+
+
+def test_the_same_torch_seed_gives_the_same_networks() -> None:
+    weights = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        weights.append([*build(config_of("starter")).generator.state_dict().values()])
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
+def test_batch_normalisation_is_noticed() -> None:
+    assert uses_batch_norm(build(config_of("dcgan-28")).discriminator)
+    assert not uses_batch_norm(build(config_of("mlp-mnist")).discriminator)
+
+
+def test_gradients_reach_every_weight_also_through_a_plain_relu() -> None:
+    torch.manual_seed(0)
+    plain = DcganDiscriminator(widths=(8, 8), slope=0.0)
+    network = build_discriminator(DiscriminatorConfig(size=28, channels=1, network=plain))
+    network(torch.randn(4, 1, 28, 28)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_the_starter_weights_stay_below_two_megabytes() -> None:
+    assert config_of("starter").generator_config().parameters() * 4 < 1_990_000
