@@ -1,0 +1,70 @@
+"""The Celery application: `celery -A worker.celery worker -P threads -c 1 -Q train` (or `-Q chores`).
+
+Celery carries wake-ups and nothing else; the work is `worker.floor`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery, bootsteps
+from celery.exceptions import ImproperlyConfigured
+from celery.signals import worker_shutting_down
+
+from models import messages
+from worker.floor import floor
+from worker.settings import settings
+
+app = Celery("atelier", broker=messages.broker_url(settings().redis_url), include=["worker.tasks"])
+app.conf.update(
+    accept_content=["json"],
+    task_serializer="json",
+    task_ignore_result=True,
+    task_create_missing_queues=False,
+    task_queues={messages.TRAIN: {}, messages.CHORES: {}},
+    task_default_queue=messages.TRAIN,
+    task_routes={messages.LOOK: {"queue": messages.TRAIN}, messages.PREPARE: {"queue": messages.CHORES}},
+    worker_prefetch_multiplier=1,
+    # The worker starts without Redis and waits for it as long as it takes: its lookout needs none.
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    # Tasks are acknowledged early, so there are none to cancel; saying so spares a warning at each loss.
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    worker_hijack_root_logger=True,
+    worker_send_task_events=False,
+)
+
+
+class FloorStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Starts and ends the floor with the worker, after the pool and before the broker is connected."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        if not settings().redis_url:
+            raise ImproperlyConfigured(
+                "ATELIER_REDIS_URL is empty: give the address of the Redis that the app uses, or start everything "
+                "together with `atelier up`"
+            )
+        super().__init__(worker, **options)
+
+    def start(self, worker: Any) -> None:
+        """Start to look for runs."""
+        queues = sorted(worker.app.amqp.queues.consume_from)
+        floor().start(",".join(queues), trains=messages.TRAIN in queues)
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
+        """Hand over."""
+        floor().ask_to_stop()
+        floor().wait_until_closed()
+
+    terminate = stop
+
+
+app.steps["worker"].add(FloorStep)
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def hand_over(**_: Any) -> None:
+    """Let the run be handed over at once: Celery itself only waits for the task that works on it."""
+    floor().ask_to_stop()

@@ -1,0 +1,42 @@
+"""The workers' settings: the only reader of a worker's environment."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from models.settings import HouseSettings
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class WorkerSettings(HouseSettings):
+    """How often a worker looks, beats and listens, and how long it waits before it calls something lost."""
+
+    look_seconds: Seconds = 5
+    """Between two looks for a claimable run without being told to."""
+    poll_seconds: Seconds = 1
+    """Between two looks at a running run: its `wanted`, its events, its checkpoints."""
+    beat_seconds: Seconds = 10
+    """Between two beats of a running run, and of the worker itself."""
+    lost_after_seconds: Seconds = 60
+    """A run whose beat stood still for so long is taken from its worker."""
+    grace_seconds: Seconds = 45
+    """For a training to write its checkpoint after being asked to stop; then it is killed."""
+
+    @model_validator(mode="after")
+    def _patience(self) -> Self:
+        if self.lost_after_seconds < 3 * self.beat_seconds:
+            raise ValueError(
+                f"lost_after_seconds is {self.lost_after_seconds:g} and beat_seconds is {self.beat_seconds:g}: "
+                "a run would be taken from a healthy worker; allow at least three beats"
+            )
+        return self
+
+
+@cache
+def settings() -> WorkerSettings:
+    """Read the environment, once."""
+    return WorkerSettings()

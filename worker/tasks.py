@@ -1,0 +1,37 @@
+"""The tasks: thin, for a message only says "look"."""
+
+from __future__ import annotations
+
+import logging
+
+from models import messages
+from worker.celery import app
+from worker.floor import floor
+from worker.settings import settings
+
+logger = logging.getLogger(__name__)
+
+
+@app.task(name=messages.LOOK)  # type: ignore[untyped-decorator]
+def look() -> None:
+    """Claim runs and see them through until none is left."""
+    floor().work()
+
+
+@app.task(name=messages.PREPARE)  # type: ignore[untyped-decorator]
+def prepare(dataset: str, size: int, channels: int) -> None:
+    """Prepare a data set while the run that needs it waits; the run itself reports what is wrong with it."""
+    from worker import data
+
+    here = settings()
+    try:
+        data.prepare(
+            dataset,
+            size,
+            channels,
+            datasets_dir=here.datasets_dir,
+            images_dir=here.images_dir,
+            prepared_dir=here.prepared_dir,
+        )
+    except data.DataProblem as problem:
+        logger.warning("data set %s cannot be prepared: %s", dataset, problem)
