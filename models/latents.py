@@ -74,7 +74,7 @@ def words(seed: int, indices: NDArray[np.int64], blocks: NDArray[np.uint64]) -> 
 
 def _unit(word: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Map a word into the open interval (0, 1): never 0, so that its logarithm is finite."""
-    return (word + 0.5) * 2.0**-32
+    return (word.astype(np.float64) + 0.5) * 2.0**-32
 
 
 def _box_muller(drawn: tuple[NDArray[np.uint64], ...]) -> NDArray[np.float64]:
