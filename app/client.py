@@ -1,0 +1,188 @@
+"""The HTTP API from the caller's side: what `atelier` commands ask with, and answers that went wrong in plain words."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from app.settings import AppSettings, is_loopback
+
+CONNECT_SECONDS = 5.0
+ANSWER_SECONDS = 120.0
+# The server sends a comment on an idle event stream well within this.
+SILENCE_SECONDS = 60.0
+RECONNECT_SECONDS = 1.0
+GIVE_UP_SECONDS = 60.0
+
+
+class ClientError(Exception):
+    """The service could not be asked, or refused; the message is for people."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One server-sent event."""
+
+    id: str
+    event: str
+    data: dict[str, Any]
+
+
+class Client:
+    """Talks to one service.
+
+    Args:
+        url: its address, such as `http://127.0.0.1:8000`.
+        key: an API key; empty for none.
+    """
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url.rstrip("/")
+        host = urlsplit(self.url).hostname
+        if urlsplit(self.url).scheme not in ("http", "https") or not host:
+            raise ClientError(f'"{url}" is no address: expected http://HOST:PORT')
+        self._http = httpx.Client(
+            base_url=self.url,
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            trust_env=not is_loopback(host),  # A proxy cannot reach this machine's own loopback address.
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def get(self, path: str, **query: object) -> dict[str, Any]:
+        """Read one JSON object.
+
+        Raises:
+            ClientError: as for every call here: no answer, or a problem.
+        """
+        return self._json("GET", path, params=_given(query))
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask for something to be done; give the answer."""
+        return self._json("POST", path, json=body)
+
+    def items(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
+        """Read a list to its end, page by page."""
+        cursor: str | None = None
+        while True:
+            page = self.get(path, **query, cursor=cursor)
+            yield from page["items"]
+            if (cursor := page["next"]) is None:
+                return
+
+    def download(self, path: str, target: Path, **query: object) -> httpx.Headers:
+        """Store an answer's body; `target` appears whole or not at all. Give the headers."""
+        partial = target.with_name(f".{target.name}.part")
+        try:
+            with self._http.stream("GET", path, params=_given(query)) as answer:
+                _refuse_problem(answer)
+                with partial.open("wb") as file:
+                    for chunk in answer.iter_bytes():
+                        file.write(chunk)
+            partial.replace(target)
+        except httpx.HTTPError as error:
+            raise self._unanswered(error) from None
+        except OSError as error:
+            raise ClientError(f"{target} could not be written: {error.strerror}") from None
+        finally:
+            partial.unlink(missing_ok=True)
+        return answer.headers
+
+    def events(self, path: str) -> Iterator[Message]:
+        """Listen to an event stream; where the connection breaks, go on after the last event that arrived.
+
+        Raises:
+            ClientError: the service refused, or stayed away for a minute.
+        """
+        last, gone_since = "", None
+        while True:
+            try:
+                for message in self._listen(path, last):
+                    last, gone_since = message.id or last, None
+                    yield message
+            except httpx.HTTPError as error:
+                gone_since = gone_since or time.monotonic()
+                if time.monotonic() - gone_since > GIVE_UP_SECONDS:
+                    raise self._unanswered(error) from None
+            time.sleep(RECONNECT_SECONDS)
+
+    def _listen(self, path: str, last: str) -> Iterator[Message]:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
+        timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+        with self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
+            _refuse_problem(answer)
+            yield from _messages(answer.iter_lines())
+
+    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        try:
+            answer = self._http.request(method, path, **request)
+        except httpx.HTTPError as error:
+            raise self._unanswered(error) from None
+        _refuse_problem(answer)
+        try:
+            value = answer.json()
+        except ValueError:
+            raise ClientError(f"{self.url} answered {path} without JSON: is it an Atelier?") from None
+        if not isinstance(value, dict):
+            raise ClientError(f"{self.url} answered {path} without a JSON object: is it an Atelier?")
+        return value
+
+    def _unanswered(self, error: httpx.HTTPError) -> ClientError:
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+            return ClientError(
+                f"nothing answers at {self.url}: start the service with `atelier up`, or name it with --url"
+            )
+        return ClientError(f"{self.url} did not answer as it should: {error or type(error).__name__}")
+
+
+def own_address(settings: AppSettings) -> str:
+    """Give the address at which a service with these settings is reached from this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _given(query: dict[str, object]) -> dict[str, Any]:
+    return {name: value for name, value in query.items() if value is not None}
+
+
+def _refuse_problem(answer: httpx.Response) -> None:
+    """Turn an RFC 9457 problem, or whatever else an error carries, into words.
+
+    Raises:
+        ClientError: the answer is an error.
+    """
+    if answer.is_success:
+        return
+    answer.read()
+    try:
+        problem = answer.json()
+        lines = [f"{problem['title']}: {problem['detail']}"]
+        lines += [f"  {'.'.join(map(str, error['loc']))}: {error['msg']}" for error in problem.get("errors", ())]
+    except (ValueError, KeyError, TypeError):
+        lines = [f"{answer.status_code} {answer.reason_phrase}: {answer.text[:200]}"]
+    raise ClientError("\n".join(lines))
+
+
+def _messages(lines: Iterator[str]) -> Iterator[Message]:
+    """Read the event stream format (WHATWG HTML, 9.2.6) as far as JSON events need it."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name:
+            value = value.removeprefix(" ")
+            fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
+        elif not line and "data" in fields:
+            yield Message(fields.get("id", ""), fields.get("event", "message"), json.loads(fields["data"]))
+            fields = {}
