@@ -1,0 +1,116 @@
+"""Reads the training split of the built-in data sets: `mnist-mini` from the package, the others through torchvision."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import os
+import shutil
+import struct
+import urllib.request
+import zlib
+from http.client import HTTPException
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import URLError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.catalogue import BuiltinDataset
+from worker.data.prepared import DataProblem
+
+_SILENCE_SECONDS: Final = 30.0
+# What torchvision lets through for a failed download or damaged files; other OSErrors are about this machine's disk.
+_UNREADABLE: Final = (
+    *(URLError, HTTPException, TimeoutError, ConnectionError, RuntimeError),
+    *(ValueError, AssertionError, LookupError, EOFError, gzip.BadGzipFile, zlib.error),
+)
+_log = logging.getLogger(__name__)
+
+Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+
+def load(dataset: BuiltinDataset, datasets_dir: Path, scratch: Path) -> Arrays:
+    """Read a built-in set: images uint8 `[N, H, W]` and labels int64 `[N]`, in the published order.
+
+    `scratch` is an empty folder to unpack in; files in `datasets_dir` are only read, and downloaded ones added.
+
+    Raises:
+        DataProblem: the files are neither there nor to be had, or are damaged.
+    """
+    if dataset.folder is None:
+        return _load_shipped()
+    return _load_by_torchvision(dataset, datasets_dir / dataset.folder, scratch)
+
+
+def _load_shipped() -> Arrays:
+    folder = files("worker.data") / "mnist_mini"
+    images = read_idx(gzip.decompress((folder / "train-images-idx3-ubyte.gz").read_bytes()))
+    labels = read_idx(gzip.decompress((folder / "train-labels-idx1-ubyte.gz").read_bytes()))
+    return images, labels.astype(np.int64)
+
+
+def read_idx(data: bytes) -> NDArray[np.uint8]:
+    """Read an IDX file of bytes: two zeros, type 8, the number of axes, their lengths, big-endian, then the values.
+
+    Raises:
+        ValueError: the header is another, or the length does not agree with it.
+    """
+    if data[:3] != b"\0\0\x08":
+        raise ValueError("this is no IDX file of unsigned bytes")
+    axes = data[3]
+    shape = struct.unpack_from(f">{axes}I", data, 4)
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
+
+
+def _load_by_torchvision(dataset: BuiltinDataset, raw: Path, scratch: Path) -> Arrays:
+    """Let torchvision check, unpack and read copies: it would unpack beside the originals, which may be read-only."""
+    from torchvision import datasets  # seconds to import, and of no use to folders and mnist-mini
+
+    reader: Any = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[dataset.name]
+    work = scratch / reader.__name__ / "raw"
+    work.mkdir(parents=True)
+    packed = [name for name, _ in reader.resources]
+    names = [*packed, *(name.removesuffix(".gz") for name in packed)]
+    for name in names:
+        if (raw / name).is_file():
+            shutil.copyfile(raw / name, work / name)
+    _bound_waiting()
+    try:
+        data = reader(scratch, train=True, download=True)
+    except _UNREADABLE as error:
+        raise DataProblem(
+            f'"{dataset.name}": no usable files in {raw}, and downloading them failed. Put {", ".join(packed)} there '
+            f"(from {dataset.source}), or use mnist-mini, which needs no download. What happened: {error}"
+        ) from error
+    _keep_downloads(work, raw, packed)
+    return data.data.numpy(), data.targets.numpy().astype(np.int64)
+
+
+class _Impatience(urllib.request.BaseHandler):
+    """Gives torchvision's downloads the time-out that it leaves out: a silent server would hold them for ever."""
+
+    def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
+        request.timeout = _SILENCE_SECONDS
+        return request
+
+    https_request = http_request
+
+
+def _bound_waiting() -> None:
+    urllib.request.install_opener(urllib.request.build_opener(_Impatience()))
+
+
+def _keep_downloads(work: Path, raw: Path, packed: list[str]) -> None:
+    """Add what was downloaded to the data sets folder, for other sizes and installations; it may be read-only."""
+    missing = [name for name in packed if not (raw / name).exists() and not (raw / name.removesuffix(".gz")).exists()]
+    try:
+        for name in missing:
+            raw.mkdir(parents=True, exist_ok=True)
+            part = raw / f".{name}.{os.getpid()}.part"
+            shutil.copyfile(work / name, part)
+            part.replace(raw / name)
+    except OSError as error:
+        _log.warning("%s could not be kept in %s: the next size downloads it again (%s)", missing, raw, error)
