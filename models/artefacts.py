@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+_TAIL_BYTES = 1 << 16
+
 EventType = Literal["state", "tick", "snapshot", "score", "health", "published", "log"]
 
 
@@ -98,15 +100,16 @@ def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     except FileNotFoundError:
         return [], offset
     whole = data.rfind(b"\n") + 1
-    values: list[dict[str, Any]] = []
-    for line in data[:whole].splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            values.append(value)
+    values = [value for line in data[:whole].splitlines() if (value := _parsed(line)) is not None]
     return values, offset + whole
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 class Attempt:
@@ -169,17 +172,54 @@ def attempts(run_dir: Path) -> list[Attempt]:
     return [Attempt(run_dir, token) for token in tokens]
 
 
+class EventTail:
+    """Follows a run's events as they are appended, across all attempts; reads only what is new each time."""
+
+    def __init__(self, run_dir: Path, after: EventId | None = None) -> None:
+        self._run_dir = run_dir
+        self._last = after or EventId(0, 0)
+        self._offsets: dict[int, int] = {}
+
+    def read(self) -> list[Event]:
+        """Give the events that have come since the last call, in order."""
+        events: list[Event] = []
+        for attempt in attempts(self._run_dir):
+            if attempt.token < self._last.token:
+                continue
+            lines, self._offsets[attempt.token] = read_lines(attempt.events, self._offsets.get(attempt.token, 0))
+            for line in lines:
+                identity = EventId(attempt.token, int(line["seq"]))
+                if identity > self._last:
+                    events.append(Event(identity, line["type"], line["time"], line["data"]))
+        self._last = events[-1].id if events else self._last
+        return events
+
+    def skip(self) -> None:
+        """Leave out everything that is there already."""
+        for attempt in attempts(self._run_dir):
+            self._offsets[attempt.token] = _size(attempt.events)
+
+
 def read_events(run_dir: Path, after: EventId | None = None) -> list[Event]:
     """Read every event after `after`, in order, across all attempts."""
-    events: list[Event] = []
-    for attempt in attempts(run_dir):
-        if after is not None and attempt.token < after.token:
+    return EventTail(run_dir, after).read()
+
+
+def last_event(run_dir: Path, type: EventType) -> Event | None:  # noqa: A002  # the word of the contract
+    """Find a run's newest event of one type; most lines are never parsed."""
+    mark = f'"type":"{type}"'.encode()
+    for attempt in reversed(attempts(run_dir)):
+        try:
+            data = attempt.events.read_bytes()
+        except FileNotFoundError:
             continue
-        for line in _lines(attempt.events):
-            identity = EventId(attempt.token, int(line["seq"]))
-            if after is None or identity > after:
-                events.append(Event(identity, line["type"], line["time"], line["data"]))
-    return events
+        end = data.rfind(b"\n") + 1
+        while (found := data.rfind(mark, 0, end)) >= 0:
+            end = data.rfind(b"\n", 0, found) + 1
+            line = _parsed(data[end : data.index(b"\n", found)])
+            if line is not None and line["type"] == type:
+                return Event(EventId(attempt.token, int(line["seq"])), line["type"], line["time"], line["data"])
+    return None
 
 
 def _horizons(run_dir: Path) -> list[tuple[Attempt, int | None]]:
@@ -202,6 +242,26 @@ def read_ticks(run_dir: Path) -> list[dict[str, Any]]:
         for tick in _lines(attempt.ticks)
         if horizon is None or tick["images"] <= horizon
     ]
+
+
+def last_tick(run_dir: Path) -> dict[str, Any] | None:
+    """Read the newest tick of a run's history; None before the first."""
+    for attempt, horizon in reversed(_horizons(run_dir)):
+        for offset in (max(0, _size(attempt.ticks) - _TAIL_BYTES), 0):
+            ticks, _ = read_lines(attempt.ticks, offset)
+            whole = [tick for tick in ticks if horizon is None or tick["images"] <= horizon]
+            if whole:
+                return whole[-1]
+            if offset == 0:
+                break
+    return None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def snapshots(run_dir: Path) -> list[Snapshot]:

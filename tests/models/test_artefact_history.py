@@ -1,0 +1,101 @@
+"""A run's files, read back while they grow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from models.artefacts import (
+    Attempt,
+    EventId,
+    EventTail,
+    EventWriter,
+    append_line,
+    last_event,
+    last_tick,
+    read_events,
+    read_ticks,
+)
+
+
+def _attempt(run_dir: Path, token: int, start_images: int = 0) -> Attempt:
+    attempt = Attempt(run_dir, token)
+    attempt.create()
+    attempt.config.write_text(json.dumps({"start_images": start_images}))
+    return attempt
+
+
+def _tick(attempt: Attempt, images: int) -> None:
+    append_line(attempt.ticks, {"images": images, "kimg": images / 1000})
+
+
+def test_tail_gives_each_event_once_across_attempts(tmp_path: Path) -> None:
+    tail = EventTail(tmp_path)
+    assert tail.read() == []
+    first = EventWriter(_attempt(tmp_path, 1))
+    first.append("state", {"state": "running"})
+    assert [str(event.id) for event in tail.read()] == ["1.1"]
+    assert tail.read() == []
+    first.append("log", {"line": "a"})
+    EventWriter(_attempt(tmp_path, 2)).append("state", {"state": "running"})
+    assert [str(event.id) for event in tail.read()] == ["1.2", "2.1"]
+
+
+def test_tail_starts_after_the_given_event(tmp_path: Path) -> None:
+    writer = EventWriter(_attempt(tmp_path, 1))
+    for number in range(3):
+        writer.append("log", {"line": str(number)})
+    assert [str(event.id) for event in EventTail(tmp_path, EventId(1, 2)).read()] == ["1.3"]
+    assert read_events(tmp_path, EventId(2, 9)) == []
+
+
+def test_skipping_tail_gives_only_what_comes_later(tmp_path: Path) -> None:
+    writer = EventWriter(_attempt(tmp_path, 1))
+    writer.append("log", {"line": "old"})
+    tail = EventTail(tmp_path)
+    tail.skip()
+    writer.append("log", {"line": "new"})
+    assert [event.data["line"] for event in tail.read()] == ["new"]
+
+
+def test_tail_leaves_a_half_written_line_for_later(tmp_path: Path) -> None:
+    attempt = _attempt(tmp_path, 1)
+    tail = EventTail(tmp_path)
+    line = json.dumps({"seq": 1, "type": "log", "time": "t", "data": {}}) + "\n"
+    with attempt.events.open("w") as file:
+        file.write(line[:10])
+        file.flush()
+        assert tail.read() == []
+        file.write(line[10:])
+    assert len(tail.read()) == 1
+
+
+def test_last_tick_is_the_newest_of_the_history(tmp_path: Path) -> None:
+    assert last_tick(tmp_path) is None
+    first = _attempt(tmp_path, 1)
+    for images in range(0, 10_000, 100):
+        _tick(first, images)
+    assert last_tick(tmp_path) == read_ticks(tmp_path)[-1] == {"images": 9900, "kimg": 9.9}
+    second = _attempt(tmp_path, 2, start_images=5000)
+    assert last_tick(tmp_path) == {"images": 5000, "kimg": 5.0}
+    _tick(second, 5100)
+    assert last_tick(tmp_path) == {"images": 5100, "kimg": 5.1}
+
+
+def test_last_tick_is_found_far_behind_a_late_resumption(tmp_path: Path) -> None:
+    first = _attempt(tmp_path, 1)
+    first.ticks.write_text("".join(f'{{"images":{n},"kimg":{n / 1000}}}\n' for n in range(0, 1_000_000, 100)))
+    _attempt(tmp_path, 2, start_images=200)
+    assert last_tick(tmp_path) == {"images": 200, "kimg": 0.2}
+
+
+def test_last_event_of_a_type_is_found_in_any_attempt(tmp_path: Path) -> None:
+    assert last_event(tmp_path, "health") is None
+    writer = EventWriter(_attempt(tmp_path, 1))
+    writer.append("health", {"verdict": "healthy"})
+    writer.append("health", {"verdict": "failed"})
+    writer.append("log", {"type": "health", "line": '"type":"health"'})
+    EventWriter(_attempt(tmp_path, 2)).append("log", {"line": "x"})
+    found = last_event(tmp_path, "health")
+    assert found is not None
+    assert (str(found.id), found.data) == ("1.2", {"verdict": "failed"})
