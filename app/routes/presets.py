@@ -1,0 +1,28 @@
+"""`/presets`: the complete training configurations that a run can start from."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+
+from app.deps import no_query
+from app.paging import Page, PagingQuery, page
+from app.problems import Problem, phrase, responses
+from app.security import Requires
+from models.presets import Preset, load
+
+router = APIRouter(prefix="/presets", tags=["presets"], dependencies=[Requires("train")])
+
+
+@router.get("", summary="List the presets", responses=responses(422))
+def list_presets(paging: PagingQuery) -> Page[Preset]:
+    """List the presets in the order of their names."""
+    return page(load(), paging)
+
+
+@router.get("/{name}", summary="Show one preset", dependencies=[Depends(no_query)], responses=responses(404, 422))
+def get_preset(name: str) -> Preset:
+    """Show one preset with everything that it sets."""
+    presets = load()
+    if name not in presets:
+        raise Problem(404, phrase(404), f'there is no preset "{name}": known are {", ".join(presets)}')
+    return presets[name]
