@@ -1,0 +1,8 @@
+"""Pixels, grids, encoders, animations and charts: arrays in, bytes out; who may ask for how much is left to the app."""
+
+from models.pictures.animations import animate
+from models.pictures.charts import loss_chart
+from models.pictures.grids import Pixels, grid, grid_size, to_uint8
+from models.pictures.stills import Format, encode, side_limit
+
+__all__ = ["Format", "Pixels", "animate", "encode", "grid", "grid_size", "loss_chart", "side_limit", "to_uint8"]

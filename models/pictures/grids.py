@@ -1,0 +1,78 @@
+"""Generator output to pixels, and images to grids like those of torchvision's `make_grid(padding=2, pad_value=0)`."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+PADDING = 2
+
+
+def to_uint8(x: NDArray[np.float32]) -> Pixels:
+    """Map values in [-1, 1] to pixels: floor((x + 1) * 127.5 + 0.5), clamped to 0..255, same shape; NaN is black.
+
+    The mapping is fixed, never stretched to a batch's own range, so that an image does not depend on its neighbours.
+    """
+    levels = np.floor((x + np.float32(1)) * np.float32(127.5) + np.float32(0.5))
+    clamped: NDArray[np.float32] = np.fmin(np.fmax(levels, 0), 255)
+    return clamped.astype(np.uint8)
+
+
+def grid(images: Pixels, nrow: int | None = None, scale: int = 1) -> Pixels:
+    """Lay images out in rows, with 2 px of black around each; one image alone has none.
+
+    Args:
+        images: `[n, H, W, C]`, at least one.
+        nrow: images per row; by default floor(sqrt(n)).
+        scale: enlargement of the whole picture by whole-number nearest neighbour.
+
+    Returns:
+        `[H', W', C]` as told by `grid_size`.
+
+    Raises:
+        ValueError: there are no images.
+    """
+    count = len(images)
+    if count == 0:
+        raise ValueError("a grid needs at least one image")
+    return _enlarged(images[0] if count == 1 else _laid_out(images, *_shape(count, nrow)), scale)
+
+
+def grid_size(n: int, size: int, nrow: int | None = None, scale: int = 1) -> tuple[int, int]:
+    """Give the height and width in pixels of a grid of `n` (at least 1) images of `size` x `size`."""
+    if n == 1:
+        return size * scale, size * scale
+    rows, columns = _shape(n, nrow)
+    cell = size + PADDING
+    return (rows * cell + PADDING) * scale, (columns * cell + PADDING) * scale
+
+
+def _shape(count: int, nrow: int | None) -> tuple[int, int]:
+    columns = min(nrow or isqrt(count), count)
+    return -(-count // columns), columns
+
+
+def _laid_out(images: Pixels, rows: int, columns: int) -> Pixels:
+    count, height, width, channels = images.shape
+    cell_height, cell_width = height + PADDING, width + PADDING
+    canvas = np.zeros((rows * cell_height + PADDING, columns * cell_width + PADDING, channels), np.uint8)
+    # A view of the canvas as [row, column, H, W, C], so that each pixel is copied once.
+    cells = canvas[PADDING:, PADDING:].reshape(rows, cell_height, columns, cell_width, channels, copy=False)
+    cells = cells[:, :height, :, :width].swapaxes(1, 2)
+    full, rest = divmod(count, columns)
+    cells[:full] = images[: count - rest].reshape(full, columns, height, width, channels)
+    if rest:
+        cells[full, :rest] = images[count - rest :]
+    return canvas
+
+
+def _enlarged(picture: Pixels, scale: int) -> Pixels:
+    if scale == 1:
+        return picture
+    height, width, channels = picture.shape
+    repeated = np.broadcast_to(picture[:, None, :, None], (height, scale, width, scale, channels))
+    return repeated.reshape(height * scale, width * scale, channels)
