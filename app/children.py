@@ -37,6 +37,7 @@ class Child:
 
         Call it from the main thread: the kernel ties the child to the life of the thread that started it.
         """
+        self.forget()
         _turn_over(self.log)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -48,6 +49,13 @@ class Child:
                 start_new_session=True,
             )
         self.started = time.monotonic()
+
+    def forget(self) -> None:
+        """Collect an ended process: its status and our end of its pipe."""
+        if self.process is not None:
+            self.process.wait()
+            assert self.process.stdin is not None
+            self.process.stdin.close()
 
     @property
     def running(self) -> bool:
@@ -89,9 +97,8 @@ def end(children: Sequence[Child], seconds: float, hurry: Callable[[], bool]) ->
     late = [child for child in alive if child.running]
     for child in late:
         _signal(child, signal.SIGKILL)
-    for child in alive:
-        assert child.process is not None
-        child.process.wait()
+    for child in children:
+        child.forget()
     return [child.name for child in late]
 
 
