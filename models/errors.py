@@ -1,0 +1,42 @@
+"""What the model directory refuses, and why; the app says which HTTP status each means."""
+
+from __future__ import annotations
+
+from models.versions import Version
+
+
+class DirectoryError(Exception):
+    """Base of what the model directory refuses."""
+
+
+class UnknownModel(DirectoryError, LookupError):
+    """There is no such model, version or alias."""
+
+
+class InvalidName(DirectoryError, ValueError):
+    """A name that a model or an alias cannot have."""
+
+
+class ReadOnlyModel(DirectoryError):
+    """The starter ships with the program and cannot be changed."""
+
+
+class AliasConflict(DirectoryError):
+    """An alias can only point at a whole version."""
+
+
+class VersionInUse(DirectoryError):
+    """An alias points at the version."""
+
+
+class VersionNotReady(DirectoryError):
+    """The version is there, but cannot be used now: it is arriving, or (`BrokenVersion`) broken."""
+
+    def __init__(self, version: Version) -> None:
+        super().__init__(f"{version.ref} is {version.state}: {version.reason}")
+        self.version = version
+        self.reason = version.reason
+
+
+class BrokenVersion(VersionNotReady):
+    """The version's files are not what its manifest says."""
