@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+import torch
+
+from tests.fixtures.folders import Folders
+from worker.data import Prepared, loader
+from worker.data.loader import Loader, Sampler
+
+
+@pytest.fixture
+def prepared(folders: Folders) -> Prepared:
+    for number in range(10):
+        folders.picture(f"cats/{number}.png", color=(20 * number, 0, 0))
+    return folders.prepare("folder:cats", 28, 3)
+
+
+def draw(sampler: Sampler, batches: int) -> list[int]:
+    return [int(index) for _ in range(batches) for index in sampler.next()]
+
+
+def test_every_epoch_shows_every_image_once_though_batches_straddle() -> None:
+    drawn = draw(Sampler(10, 4, seed=3), 5)
+    assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
+    assert drawn[:10] != drawn[10:]
+
+
+def test_batch_larger_than_the_set_wraps_as_often_as_needed() -> None:
+    batch = Sampler(3, 8, seed=0).next()
+    assert batch.shape == (8,)
+    assert np.bincount(batch).tolist() in ([3, 3, 2], [3, 2, 3], [2, 3, 3])
+
+
+@pytest.mark.parametrize("position", [0, 4, 8, 12, 20, 48])
+def test_sampler_set_to_a_position_goes_on_as_one_that_drew_till_there(position: int) -> None:
+    first = Sampler(10, 4, seed=7)
+    draw(first, position // 4)
+    second = Sampler(10, 4, seed=7)
+    second.position = position
+    assert first.position == position
+    assert draw(first, 6) == draw(second, 6)
+
+
+def test_position_may_go_back() -> None:
+    sampler = Sampler(10, 4, seed=7)
+    drawn = draw(sampler, 6)
+    sampler.position = 0
+    assert draw(sampler, 6) == drawn
+
+
+def test_what_is_drawn_does_not_depend_on_the_batch_size() -> None:
+    assert draw(Sampler(10, 4, seed=7), 5) == draw(Sampler(10, 10, seed=7), 2)
+
+
+def test_seeds_differ() -> None:
+    assert draw(Sampler(100, 100, seed=0), 1) != draw(Sampler(100, 100, seed=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("seed", "expected"),
+    [
+        (0, [0, 2, 1, 5, 4, 3, 6, 7, 5, 3, 7, 2, 4, 1, 0, 6]),
+        (2**63 - 1, [1, 6, 3, 2, 7, 4, 0, 5, 0, 6, 7, 3, 5, 1, 4, 2]),
+    ],
+)
+def test_order_is_the_same_in_every_version(seed: int, expected: list[int]) -> None:
+    assert draw(Sampler(8, 8, seed), 2) == expected
+
+
+def test_empty_set_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot draw batches of 4 from 0 images"):
+        Sampler(0, 4, seed=0)
+
+
+@pytest.mark.parametrize("in_memory", [0, 1 << 30], ids=["mapped", "in memory"])
+def test_loader_gives_the_images_that_its_sampler_draws(
+    in_memory: int, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "_IN_MEMORY", in_memory)
+    batches = Loader(prepared, 4, 5, "cpu")
+    sampler = Sampler(10, 4, seed=5)
+    for _ in range(6):
+        batch = batches.next()
+        assert batch.dtype == torch.uint8
+        np.testing.assert_array_equal(batch.numpy(), prepared.images[sampler.next().numpy()])
+    assert batches.position == 24
+
+
+def test_loader_resumes_at_its_position(prepared: Prepared) -> None:
+    first = Loader(prepared, 4, 5, "cpu")
+    for _ in range(4):
+        first.next()
+    second = Loader(prepared, 4, 5, "cpu")
+    second.position = first.position
+    for _ in range(4):
+        assert torch.equal(first.next(), second.next())
+
+
+def test_batch_is_the_trainer_s_own(prepared: Prepared) -> None:
+    batches = Loader(prepared, 10, 0, "cpu")
+    before = prepared.images.copy()
+    batches.next().zero_()
+    np.testing.assert_array_equal(prepared.images, before)
+    assert batches.next().any()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("share", [0.0, 0.25], ids=["pinned", "on the device"])
+def test_gpu_gets_the_same_batches(share: float, prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "_DEVICE_SHARE", share)
+    here, there = Loader(prepared, 4, 5, "cpu"), Loader(prepared, 4, 5, "cuda")
+    for _ in range(6):
+        batch = there.next()
+        assert batch.is_cuda
+        assert torch.equal(here.next(), batch.cpu())
