@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import nn
 
 from models.config import DiscriminatorConfig, GeneratorConfig, MlpDiscriminator, MlpGenerator
+from models.networks.dropout import Dropout
 
 
 def generator(config: GeneratorConfig, network: MlpGenerator) -> nn.Sequential:
@@ -24,7 +25,7 @@ def discriminator(config: DiscriminatorConfig, network: MlpDiscriminator) -> nn.
     for inputs, outputs in pairwise((config.pixels, *network.hidden)):
         layers += [nn.Linear(inputs, outputs), _activation(network.slope)]
         if network.dropout:
-            layers.append(nn.Dropout(network.dropout))
+            layers.append(Dropout(network.dropout))
     return nn.Sequential(*layers, nn.Linear(network.hidden[-1], 1), nn.Flatten(0))
 
 

@@ -1,0 +1,26 @@
+"""The moving average of the generator's weights: what snapshots show and what is published."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def decay(images: float, half_life: float) -> float:
+    """Give the share of the old average that stays after `images` more images: 0.5^(images / half-life).
+
+    Args:
+        images: real images since the last update of the average.
+        half_life: in images; 0 makes the average the last weights.
+    """
+    return 0.5 ** (images / half_life) if half_life > 0 else 0.0
+
+
+@torch.no_grad()
+def update(average: nn.Module, network: nn.Module, keep: float) -> None:
+    """Move `average` towards `network`, parameter by parameter, and copy the buffers (batch norm's statistics)."""
+    old: list[Tensor] = list(average.parameters())
+    new: list[Tensor] = list(network.parameters())
+    torch._foreach_lerp_(old, new, 1.0 - keep)
+    for target, source in zip(average.buffers(), network.buffers(), strict=True):
+        target.copy_(source)

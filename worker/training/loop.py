@@ -1,0 +1,111 @@
+"""The training loop: rounds until the length is reached, with reports, publications and checkpoints between them.
+
+What a round does is in `steps`, what a run consists of in `state`; files are written by `reports` and `checkpoints`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from models.checkpoint import generator_bytes
+from models.config import TrainingConfig
+from worker.training.checkpoints import Keeper
+from worker.training.failure import Diverged
+from worker.training.reports import Reporter
+from worker.training.schedule import Schedule, crossed
+from worker.training.snapshots import Painter
+from worker.training.state import TrainingState
+from worker.training.steps import Recipe, play_round
+from worker.training.telemetry import Pacemaker, make_tick
+from worker.training.verdict import judge
+
+
+class Publish(Protocol):
+    """Makes a version of the generator's average."""
+
+    def __call__(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:
+        """Publish safetensors and PNG; only the `last` publication of a run has to succeed."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One attempt at a run; `count` is the number of images in its data set."""
+
+    config: TrainingConfig
+    count: int
+    state: TrainingState
+    recipe: Recipe
+    schedule: Schedule
+    painter: Painter
+    reporter: Reporter
+    keeper: Keeper
+    publish: Publish
+    stop_wanted: Callable[[], bool]
+
+    def run(self) -> bool:
+        """Train to the end, or until a stop is wanted, and leave a checkpoint; tell whether the end was reached.
+
+        Raises:
+            TrainingFailed: going on makes no sense.
+            OSError: a report or a checkpoint could not be written.
+        """
+        state, schedule = self.state, self.schedule
+        pacemaker = Pacemaker(state.images)
+        next_checkpoint = self._next_checkpoint()
+        if state.images == 0:
+            self._snapshot()
+
+        while state.images < schedule.total:
+            if self.stop_wanted():
+                self._keep()
+                return False
+            before = state.images
+            play_round(state, self.recipe)
+            last = state.images >= schedule.total
+
+            # Report.
+            if last or crossed(before, state.images, schedule.tick):
+                self._tick(pacemaker)
+            if last or crossed(before, state.images, schedule.snapshot):
+                self._snapshot()
+
+            # Publish: before a checkpoint of the same position, so that a publication cut off by a kill comes again.
+            if not last and crossed(before, state.images, schedule.publish):
+                self._publish(last=False)
+
+            # Keep.
+            if not last and time.monotonic() >= next_checkpoint and not self.keeper.busy:
+                self.keeper.keep(state)
+                next_checkpoint = self._next_checkpoint()
+
+        self._keep()
+        self._publish(last=True)
+        return True
+
+    def _tick(self, pacemaker: Pacemaker) -> None:
+        images, total = self.state.images, self.schedule.total
+        means = self.state.sums.take(has_probabilities=self.recipe.objective.has_probabilities)
+        health = judge(self.config.loss, means)
+        self.reporter.health(health)
+        if health.verdict == "failed":
+            raise Diverged(f"the run has diverged at {images / 1000:g} kimg: {health.reasons[0]}")
+        pace = pacemaker.measure(images, total)
+        self.reporter.tick(make_tick(means, pace, images=images, total=total, count=self.count))
+
+    def _snapshot(self) -> None:
+        average = self.state.average
+        self.reporter.snapshot(self.state.images, self.painter.grid(average), generator_bytes(average))
+
+    def _publish(self, *, last: bool) -> None:
+        average = self.state.average
+        self.publish(self.state.images, generator_bytes(average), self.painter.grid(average), last=last)
+
+    def _keep(self) -> None:
+        self.keeper.keep(self.state)
+        self.keeper.settle()
+
+    def _next_checkpoint(self) -> float:
+        return time.monotonic() + 60 * self.config.checkpoint_minutes

@@ -1,0 +1,65 @@
+"""What an attempt leaves for people to look at: ticks, events, snapshots, lines in the log."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from models.artefacts import Attempt, EventWriter, append_line, kimg_name
+from worker.training.schedule import thin
+from worker.training.verdict import Health
+
+
+class Reporter:
+    """Writes into one attempt's folder, nowhere else."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._events = EventWriter(attempt)
+        self._health: Health | None = None
+
+    def tick(self, tick: dict[str, Any]) -> None:
+        """Append one progress report."""
+        append_line(self._attempt.ticks, tick)
+        self._events.append("tick", tick)
+
+    def health(self, health: Health) -> None:
+        """Tell how the run is doing, when the verdict has changed."""
+        if self._health is None or health.verdict != self._health.verdict:
+            self._events.append("health", asdict(health))
+        self._health = health
+
+    def snapshot(self, images: int, picture: bytes, weights: bytes) -> None:
+        """Keep a snapshot; of the weights behind the pictures only some, evenly spread."""
+        name = kimg_name(images)
+        folder = self._attempt.snapshots
+        # The picture last: readers list pictures, and look for weights beside them.
+        _replace(folder / f"{name}.safetensors", weights)
+        _replace(folder / f"{name}.png", picture)
+        kept = {_position(path): path for path in folder.glob("*.safetensors")}
+        for position in thin(sorted(kept)):
+            kept[position].unlink()
+        self._events.append("snapshot", {"images": images, "kimg": images / 1000, "picture": f"{name}.png"})
+
+    def published(self, model: str, version: int, images: int) -> None:
+        """Tell of a new version."""
+        data = {"model": model, "version": version, "ref": f"{model}@{version}"}
+        self._events.append("published", {**data, "images": images, "kimg": images / 1000})
+
+    def log(self, message: str) -> None:
+        """Write a line into the log (standard output, which the supervisor keeps) and tell it as an event."""
+        print(message, file=sys.stdout, flush=True)  # noqa: T201  # standard output is the run's log
+        self._events.append("log", {"message": message})
+
+
+def _position(path: Path) -> int:
+    kimg, _, rest = path.stem.partition(".")
+    return int(kimg) * 1000 + int(rest)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(data)
+    temporary.replace(path)

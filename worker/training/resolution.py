@@ -1,0 +1,104 @@
+"""What a run leaves to the machine that first works on it (device, precision, threads, length): decided once, kept.
+
+A resumed run takes over what was decided; where it cannot, the results are no longer exactly those of a run that never
+stopped, and `differences` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+
+from models.config import Frozen, TrainingConfig
+from models.settings import HouseSettings, training_threads
+from worker.data.prepared import Prepared
+from worker.training.failure import TrainingFailed
+from worker.training.steps import Precision
+
+_EXACTNESS = ("device", "device_name", "precision", "threads", "torch", "data")
+
+
+class Resolved(Frozen):
+    """The decisions, as the run's row and its checkpoints carry them."""
+
+    device: str
+    device_name: str
+    precision: Literal["fp32", "bf16"]
+    threads: int
+    batch_size: int
+    total_images: int
+    dataset_images: int
+    data: str
+    torch: str
+
+
+def resolve(
+    config: TrainingConfig, settings: HouseSettings, prepared: Prepared, earlier: Mapping[str, Any]
+) -> Resolved:
+    """Decide, or take over from `earlier` what can be taken over.
+
+    Raises:
+        TrainingFailed: the run cannot be done with these devices.
+    """
+    if config.devices > 1:
+        raise TrainingFailed(f"the run asks for {config.devices} devices: this version trains on one, set devices to 1")
+    device = _device(settings.device, str(earlier.get("device", "")))
+    precision: Precision = earlier.get("precision") or choose_precision(config, device)
+    return Resolved(
+        device=str(device),
+        device_name=device_name(device),
+        precision=precision,
+        threads=int(earlier.get("threads") or settings.threads or training_threads()),
+        batch_size=config.batch_size,
+        total_images=config.total_images(prepared.count),
+        dataset_images=prepared.count,
+        data=prepared.manifest.sha256["images.u8"],
+        torch=torch.__version__,
+    )
+
+
+def differences(earlier: Mapping[str, Any], now: Resolved) -> list[str]:
+    """Say what stands in the way of an exact continuation, a phrase for each; empty if nothing does."""
+    current = now.model_dump()
+    return [
+        f"{name} was {earlier[name]} and is {current[name]}"
+        for name in _EXACTNESS
+        if name in earlier and earlier[name] != current[name]
+    ]
+
+
+def choose_precision(config: TrainingConfig, device: torch.device) -> Precision:
+    """Give the precision of the forward passes: bf16 where the device has instructions for it, unless told."""
+    if config.precision != "auto":
+        return config.precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if _cpu_multiplies_bf16() else "fp32"
+
+
+def device_name(device: torch.device) -> str:
+    """Name the hardware as far as results depend on it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    # torch has no public question for these two.
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def _device(wanted: str, earlier: str) -> torch.device:
+    """Choose among the devices in the setting; the one that the run began on, if it is there."""
+    cuda = torch.cuda.is_available()
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    if names in ([], ["auto"]):
+        names = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if cuda else ["cpu"]
+    names = ["cuda:0" if name == "cuda" else name for name in names]
+    if not cuda and any(name.startswith("cuda") for name in names):
+        raise TrainingFailed(
+            f'ATELIER_DEVICE is "{wanted}" but torch {torch.__version__} finds no CUDA device: set it to auto or cpu'
+        )
+    return torch.device(earlier if earlier in names else names[0])

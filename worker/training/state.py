@@ -1,0 +1,174 @@
+"""Everything of a training that outlives a process: networks, average, optimisers, random states, counters.
+
+One object owns it all, so that a checkpoint cannot forget a part; `worker.training.checkpoints` puts it on disk.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.config import Latent, TrainingConfig
+from models.networks import build
+from worker.training.telemetry import Sums
+
+
+class Batches(Protocol):
+    """An endless source of real images, whose whole state is its position."""
+
+    position: int
+
+    def next(self) -> Tensor:
+        """Give the next uint8 `[N, C, H, W]`, on the training's device."""
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A copy of the whole state at one position, on the CPU; nothing in it is shared with the living state."""
+
+    images: int
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+    def not_finite(self) -> list[str]:
+        """Name the tensors that hold a NaN or an infinity."""
+        return [
+            name
+            for name, tensor in self.tensors.items()
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
+        ]
+
+
+class Noise:
+    """The training's latents, from a random generator of its own."""
+
+    def __init__(self, latent: Latent, seed: int, device: torch.device) -> None:
+        self._latent = latent
+        self._device = device
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def draw(self, count: int) -> Tensor:
+        """Give float32 `[count, dim]`, N(0, 1) or uniform in (-1, 1)."""
+        shape = (count, self._latent.dim)
+        if self._latent.prior == "uniform":
+            return torch.rand(shape, generator=self.generator, device=self._device) * 2 - 1
+        return torch.randn(shape, generator=self.generator, device=self._device)
+
+
+class Seeds(NamedTuple):
+    """Independent seeds for weights and dropout, for latents, and for the order of the data; 32 bits each."""
+
+    weights: int
+    noise: int
+    data: int
+
+
+def seeds(seed: int) -> Seeds:
+    """Derive a run's seeds.
+
+    torch's CPU generator looks at 32 bits only: without this, runs whose seeds differ above them would share weights.
+    """
+    return Seeds(*(int(word) for word in np.random.SeedSequence(seed).generate_state(len(Seeds._fields))))
+
+
+class TrainingState:
+    """Two networks, the average, two optimisers, the data's position, every random state, and the counters."""
+
+    def __init__(self, config: TrainingConfig, batches: Batches, device: torch.device) -> None:
+        drawn = seeds(config.seed)
+        torch.manual_seed(drawn.weights)
+        pair = build(config)
+        layout = torch.channels_last if config.generator.network.family == "dcgan" else torch.contiguous_format
+        self.device = device
+        self.generator: nn.Module = pair.generator.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+        self.discriminator: nn.Module = pair.discriminator.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
+        self.generator_optimizer = _adam(self.generator, config.generator.lr, config.generator.betas)
+        self.discriminator_optimizer = _adam(self.discriminator, config.discriminator.lr, config.discriminator.betas)
+        self.noise = Noise(config.latent, drawn.noise, device)
+        self.batches = batches
+        self.images = 0
+        self.sums = Sums(device)
+
+    def capture(self) -> Capture:
+        """Copy everything: `state_dict` only aliases tensors that the next step changes."""
+        tensors = {
+            # The copy is made contiguous, which is how safetensors stores it.
+            name: tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
+            for name, tensor in self._tensors()
+        }
+        values = {"images": self.images, "sums": self.sums.counts(), "position": self.batches.position}
+        return Capture(self.images, tensors, values)
+
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Go on from what `capture` gave.
+
+        Raises:
+            KeyError, RuntimeError: it is the state of another configuration.
+        """
+        for name, module in self._modules():
+            module.load_state_dict(_under(tensors, name), strict=True)
+        for name, module, optimizer in self._optimizers():
+            _restore_moments(optimizer, module, _under(tensors, name))
+        self.sums.restore(tensors["sums"], values["sums"])
+        self.batches.position = int(values["position"])
+        self.images = int(values["images"])
+        # Last, because nothing above may draw from it.
+        self.noise.generator.set_state(tensors["random.noise"])
+        torch.set_rng_state(tensors["random.torch"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+
+    def _modules(self) -> Iterator[tuple[str, nn.Module]]:
+        yield "generator", self.generator
+        yield "discriminator", self.discriminator
+        yield "average", self.average
+
+    def _optimizers(self) -> Iterator[tuple[str, nn.Module, torch.optim.Adam]]:
+        yield "generator_optimizer", self.generator, self.generator_optimizer
+        yield "discriminator_optimizer", self.discriminator, self.discriminator_optimizer
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for name, module in self._modules():
+            for key, tensor in module.state_dict().items():
+                yield f"{name}.{key}", tensor
+        for name, module, optimizer in self._optimizers():
+            for key, parameter in module.named_parameters():
+                for moment, tensor in optimizer.state[parameter].items():
+                    yield f"{name}.{key}.{moment}", tensor
+        yield "sums", self.sums.tensor
+        yield "random.noise", self.noise.generator.get_state()
+        yield "random.torch", torch.get_rng_state()
+        if self.device.type == "cuda":
+            yield "random.cuda", torch.cuda.get_rng_state(self.device)
+
+
+def _adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
+
+
+def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+
+
+def _restore_moments(optimizer: torch.optim.Adam, network: nn.Module, moments: Mapping[str, Tensor]) -> None:
+    """Copy moments into tensors laid out like their parameters.
+
+    Fused Adam walks parameter, gradient and moments flat in memory. A contiguous moment beside a channels-last weight,
+    as `Optimizer.load_state_dict` leaves it, is read in the wrong order, without an error.
+    """
+    for key, parameter in network.named_parameters():
+        for moment, value in _under(moments, key).items():
+            like = (
+                torch.empty_like(parameter)
+                if value.shape == parameter.shape
+                else torch.empty((), device=parameter.device)
+            )
+            optimizer.state[parameter][moment] = like.copy_(value)

@@ -1,0 +1,117 @@
+"""One round of a training: updates of the discriminator, each on a fresh batch, then updates of the generator.
+
+Pure maths on the state; when to report, keep or stop is decided by `worker.training.loop`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from models.config import TrainingConfig
+from models.networks import uses_batch_norm
+from worker.training import ema
+from worker.training.losses import OBJECTIVES, Objective
+from worker.training.state import TrainingState
+
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a round needs to know besides the state."""
+
+    objective: Objective
+    batch: int
+    discriminator_steps: int
+    generator_steps: int
+    average_keep: float
+    joined: bool
+    device_type: str
+    precision: Precision
+
+    @classmethod
+    def of(cls, config: TrainingConfig, state: TrainingState, precision: Precision) -> Self:
+        """Take the recipe out of a configuration.
+
+        A generator updated several times per round shares the round's images among its updates, so that the average
+        forgets at the same rate per image whatever the ratio of steps.
+        """
+        per_round = config.batch_size * config.discriminator.steps
+        return cls(
+            objective=OBJECTIVES[config.loss],
+            batch=config.batch_size,
+            discriminator_steps=config.discriminator.steps,
+            generator_steps=config.generator.steps,
+            average_keep=ema.decay(per_round / config.generator.steps, config.ema_half_life_kimg * 1000),
+            # Batch norm has to see real and generated images apart (arXiv 1511.06434): joined, they share statistics.
+            joined=not uses_batch_norm(state.discriminator),
+            device_type=state.device.type,
+            precision=precision,
+        )
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Enter the forward passes' precision.
+
+        Enter it anew for every forward pass: it keeps the bf16 copies of the weights that it made, stale ones after an
+        optimiser's step, and ones without a gradient after a pass under `no_grad`.
+        """
+        return torch.autocast(self.device_type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def play_round(state: TrainingState, recipe: Recipe) -> None:
+    """Update the discriminator and the generator as often as the recipe says; count the images."""
+    for _ in range(recipe.discriminator_steps):
+        update_discriminator(state, recipe)
+    state.discriminator.requires_grad_(False)
+    for _ in range(recipe.generator_steps):
+        update_generator(state, recipe)
+        ema.update(state.average, state.generator, recipe.average_keep)
+    state.discriminator.requires_grad_(True)
+    state.images += recipe.batch * recipe.discriminator_steps
+
+
+def update_discriminator(state: TrainingState, recipe: Recipe) -> None:
+    """Take one step of the discriminator on a fresh batch of real images and as many generated ones."""
+    real = to_float(state.batches.next())
+    with torch.no_grad(), recipe.autocast():
+        fake = state.generator(state.noise.draw(recipe.batch))
+    with recipe.autocast():
+        real_logits, fake_logits = _logits(state, recipe, real, fake)
+    loss_real, loss_fake = recipe.objective.real(real_logits), recipe.objective.fake(fake_logits)
+    (loss_real + loss_fake).backward()  # type: ignore[no-untyped-call]
+    state.discriminator_optimizer.step()
+    state.discriminator_optimizer.zero_grad()
+    with torch.no_grad():
+        state.sums.add_discriminator(
+            (loss_real.detach(), loss_fake.detach(), real_logits.sigmoid().mean(), fake_logits.sigmoid().mean())
+        )
+
+
+def update_generator(state: TrainingState, recipe: Recipe) -> None:
+    """Take one step of the generator, on fresh latents, through a discriminator that collects no gradients."""
+    with recipe.autocast():
+        logits = state.discriminator(state.generator(state.noise.draw(recipe.batch)))
+    logits = logits.float()
+    loss = recipe.objective.generator(logits)
+    loss.backward()  # type: ignore[no-untyped-call]
+    state.generator_optimizer.step()
+    state.generator_optimizer.zero_grad()
+    with torch.no_grad():
+        state.sums.add_generator((loss.detach(), logits.sigmoid().mean()))
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Turn uint8 pixels into float32 in [-1, 1]."""
+    return images.float().div_(127.5).sub_(1.0)
+
+
+def _logits(state: TrainingState, recipe: Recipe, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    if recipe.joined:
+        both = state.discriminator(torch.cat((real.to(fake.dtype), fake))).float()
+        return both[: len(real)], both[len(real) :]
+    return state.discriminator(real).float(), state.discriminator(fake).float()

@@ -1,0 +1,136 @@
+"""What a run tells about itself: sums that a step adds to without waiting for the device, and the tick made of them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.artefacts import now
+
+_D, _G = 4, 2  # values per step of the discriminator, of the generator
+_SPEED_TICKS = 10
+
+
+@dataclass(frozen=True)
+class Means:
+    """Means over the steps since the last tick.
+
+    `d_real` is D(x) and `d_fake` D(G(z)) as the discriminator's steps saw them, before its update; `d_fake_after` is
+    D(G(z)) after that, as the generator's steps saw it. They are probabilities; None where the loss has none.
+    """
+
+    loss_d_real: float
+    loss_d_fake: float
+    loss_g: float
+    d_real: float | None
+    d_fake: float | None
+    d_fake_after: float | None
+
+    @property
+    def loss_d(self) -> float:
+        """What the discriminator minimises."""
+        return self.loss_d_real + self.loss_d_fake
+
+
+class Sums:
+    """Sums of what each step saw since the last tick, kept on the device: reading them is the only synchronisation."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.tensor = torch.zeros(_D + _G, dtype=torch.float64, device=device)
+        self._discriminator_steps = 0
+        self._generator_steps = 0
+
+    def add_discriminator(self, values: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+        """Add one step's loss on real images, loss on generated ones, D(x) and D(G(z)), each a scalar."""
+        self.tensor[:_D] += torch.stack(values)
+        self._discriminator_steps += 1
+
+    def add_generator(self, values: tuple[Tensor, Tensor]) -> None:
+        """Add one step's loss and D(G(z)), each a scalar."""
+        self.tensor[_D:] += torch.stack(values)
+        self._generator_steps += 1
+
+    def take(self, *, has_probabilities: bool) -> Means:
+        """Give the means and start again from zero; D(x) and D(G(z)) only where they are probabilities."""
+        loss_real, loss_fake, d_real, d_fake = (self.tensor[:_D] / max(1, self._discriminator_steps)).tolist()
+        loss_g, d_fake_after = (self.tensor[_D:] / max(1, self._generator_steps)).tolist()
+        self.tensor.zero_()
+        self._discriminator_steps = self._generator_steps = 0
+        return Means(
+            loss_d_real=loss_real,
+            loss_d_fake=loss_fake,
+            loss_g=loss_g,
+            d_real=d_real if has_probabilities else None,
+            d_fake=d_fake if has_probabilities else None,
+            d_fake_after=d_fake_after if has_probabilities else None,
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Give the numbers of steps behind the sums."""
+        return {"discriminator": self._discriminator_steps, "generator": self._generator_steps}
+
+    def restore(self, sums: Tensor, counts: Mapping[str, int]) -> None:
+        """Go on from kept sums and their numbers of steps."""
+        self.tensor.copy_(sums)
+        self._discriminator_steps, self._generator_steps = counts["discriminator"], counts["generator"]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast images pass, and how long the rest will take; the estimate is None while warming up."""
+
+    images_per_second: float
+    eta_seconds: float | None
+
+
+class Pacemaker:
+    """Measures the pace between ticks; the first tick, which contains the warm-up, is left out of the estimate."""
+
+    def __init__(self, images: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = (clock(), images)
+        self._marks: deque[tuple[float, int]] = deque(maxlen=_SPEED_TICKS + 1)
+
+    def measure(self, images: int, total: int) -> Pace:
+        """Give the pace since the last tick, and the time left by the last ten ticks after the first."""
+        mark = (self._clock(), images)
+        speed = _speed(self._last, mark)
+        self._last = mark
+        self._marks.append(mark)
+        steady = _speed(self._marks[0], mark)
+        return Pace(speed, (total - images) / steady if steady > 0 else None)
+
+
+def _speed(start: tuple[float, int], end: tuple[float, int]) -> float:
+    seconds = end[0] - start[0]
+    return (end[1] - start[1]) / seconds if seconds > 0 else 0.0
+
+
+def make_tick(means: Means, pace: Pace, *, images: int, total: int, count: int) -> dict[str, Any]:
+    """Lay out one tick as clients read it.
+
+    Args:
+        means: what was seen since the last tick.
+        pace: the speed at this tick.
+        images: real images shown so far.
+        total: the run's length in images.
+        count: images in the data set, which make an epoch.
+    """
+    return {
+        "images": images,
+        "kimg": images / 1000,
+        "total_kimg": total / 1000,
+        "epoch": images / count,
+        "fraction": images / total,
+        "loss_d": means.loss_d,
+        **asdict(means),
+        "images_per_second": round(pace.images_per_second, 1),
+        "eta_seconds": None if pace.eta_seconds is None else round(pace.eta_seconds, 1),
+        "time": now(),
+    }
