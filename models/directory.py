@@ -18,8 +18,8 @@ from models.config import NAME
 from models.errors import (
     AliasConflict,
     BrokenVersion,
-    DirectoryError,
     InvalidName,
+    ModelError,
     ReadOnlyModel,
     UnknownModel,
     VersionInUse,
@@ -36,11 +36,11 @@ __all__ = [
     "WEIGHTS",
     "AliasConflict",
     "BrokenVersion",
-    "DirectoryError",
     "FileEntry",
     "InvalidName",
     "Manifest",
     "ModelDirectory",
+    "ModelError",
     "ModelInfo",
     "Provenance",
     "ReadOnlyModel",
@@ -86,10 +86,17 @@ class ModelDirectory:
             error: it is described by its state and reason.
         """
         with self._lock:
-            self._look()
+            self.refresh()
             changed = frozenset(self._changed)
             self._changed.clear()
             return changed
+
+    def refresh(self) -> None:
+        """Look at everything again, and leave what has changed to be told by the next `scan`."""
+        with self._lock:
+            before = self._models or {}
+            found = {name: self._survey(name, before.get(name)) for name in self._names()}
+            self._become({name: info for name, info in found.items() if info is not None})
 
     def models(self) -> list[ModelInfo]:
         """List the models by name."""
@@ -236,28 +243,22 @@ class ModelDirectory:
 
     def _change(self, model: str, change: Change) -> None:
         """Apply `change` to a model as it is on the disk now, alone among threads and processes."""
-        self._look()
+        self.refresh()
         if self.model(model).read_only:
             raise ReadOnlyModel(f'the model "{model}" ships with Atelier and cannot be changed')
         folder = self.root / model
         with changing(folder):
-            self._look()
+            self.refresh()
             change(self.model(model), folder)
-        self._look()
+        self.refresh()
 
     def _seen(self) -> dict[str, ModelInfo]:
         # No lock: whoever samples never waits for a scan of a slow disk.
-        models = self._models
-        return models if models is not None else self._look()
+        if self._models is None:
+            self.refresh()
+        return self._models or {}
 
-    def _look(self) -> dict[str, ModelInfo]:
-        with self._lock:
-            before = self._models or {}
-            return self._become(
-                {name: info for name in self._names() if (info := self._survey(name, before.get(name)))}
-            )
-
-    def _become(self, after: dict[str, ModelInfo]) -> dict[str, ModelInfo]:
+    def _become(self, after: dict[str, ModelInfo]) -> None:
         """Replace what was seen; what differs is told by the next `scan`."""
         before = self._models or {}
         for name in before.keys() | after.keys():
@@ -265,7 +266,6 @@ class ModelDirectory:
                 self._changed.add(name)
                 _report(before.get(name), after.get(name))
         self._models = after
-        return after
 
     def _names(self) -> list[str]:
         try:

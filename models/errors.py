@@ -5,31 +5,31 @@ from __future__ import annotations
 from models.versions import Version
 
 
-class DirectoryError(Exception):
+class ModelError(Exception):
     """Base of what the model directory refuses."""
 
 
-class UnknownModel(DirectoryError, LookupError):
+class UnknownModel(ModelError, LookupError):
     """There is no such model, version or alias."""
 
 
-class InvalidName(DirectoryError, ValueError):
+class InvalidName(ModelError, ValueError):
     """A name that a model or an alias cannot have."""
 
 
-class ReadOnlyModel(DirectoryError):
+class ReadOnlyModel(ModelError):
     """The starter ships with the program and cannot be changed."""
 
 
-class AliasConflict(DirectoryError):
+class AliasConflict(ModelError):
     """An alias can only point at a whole version."""
 
 
-class VersionInUse(DirectoryError):
+class VersionInUse(ModelError):
     """An alias points at the version."""
 
 
-class VersionNotReady(DirectoryError):
+class VersionNotReady(ModelError):
     """The version is there, but cannot be used now: it is arriving, or (`BrokenVersion`) broken."""
 
     def __init__(self, version: Version) -> None:

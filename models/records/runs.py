@@ -210,7 +210,7 @@ def _is_longer(run: Run, config: TrainingConfig) -> bool:
     if before.kimg is not None and config.kimg is not None:
         return config.kimg > before.kimg
     # An epoch's images are known once the run has seen its data set.
-    count = run.resolved.get("count")
+    count = run.resolved.get("dataset_images")
     if not isinstance(count, int):
         raise InvalidLength(f"the length of run {run.id} is {_length(run)}: give the new one in the same unit")
     return config.total_images(count) > before.total_images(count)
