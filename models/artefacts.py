@@ -6,8 +6,10 @@ a later one resumed never happened as far as a reader is concerned: those ticks 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 _TAIL_BYTES = 1 << 16
+
+_TOKEN = re.compile(r"0|[1-9][0-9]*", re.ASCII)
+_KIMG_NAME = re.compile(r"([0-9]{6,})\.([0-9]{3})", re.ASCII)
 
 EventType = Literal["state", "tick", "snapshot", "score", "health", "published", "log"]
 
@@ -76,14 +81,29 @@ def kimg_name(images: int) -> str:
     return f"{images // 1000:06d}.{images % 1000:03d}"
 
 
+def images_of(name: str) -> int | None:
+    """Read a position back from its `kimg_name`; None if `name` is no such name."""
+    match = _KIMG_NAME.fullmatch(name)
+    return int(match[1]) * 1000 + int(match[2]) if match else None
+
+
 def append_line(path: Path, value: dict[str, Any]) -> None:
-    """Append `value` as one JSON line in a single write, so that readers see whole lines or none."""
+    """Append `value` as one JSON line in a single write, so that readers see whole lines or none.
+
+    One process at a time may append to a file. A torn line that a writer before left at its end is closed first.
+
+    Raises:
+        OSError: the line could not be written whole, such as on a full disk.
+        ValueError: `value` holds NaN or infinity, which JSON has not.
+    """
     line = json.dumps(value, separators=(",", ":"), allow_nan=False) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        data = line.encode()
+        end = os.fstat(descriptor).st_size
+        is_torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+        data = (f"\n{line}" if is_torn else line).encode()
         if os.write(descriptor, data) != len(data):
-            raise OSError(f"{path}: the line was cut short; is the disk full?")
+            raise OSError(errno.ENOSPC, "the line was cut short; is the disk full?", str(path))
     finally:
         os.close(descriptor)
 
@@ -133,10 +153,11 @@ class Attempt:
     def start_images(self) -> int | None:
         """Images done where this attempt began, written into `config.json` by the trainer; None before that."""
         try:
-            value = json.loads(self.config.read_text()).get("start_images")
+            config = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return value if isinstance(value, int) else None
+        start = config.get("start_images") if isinstance(config, dict) else None
+        return start if isinstance(start, int) else None
 
 
 class EventWriter:
@@ -145,7 +166,8 @@ class EventWriter:
     def __init__(self, attempt: Attempt) -> None:
         attempt.create()
         self._attempt = attempt
-        self._seq = sum(1 for _ in _lines(attempt.events))
+        # The highest number, not the count: an event that a full disk cut short has used its number up.
+        self._seq = max((line["seq"] for line in _lines(attempt.events)), default=0)
 
     def append(self, type: EventType, data: dict[str, Any]) -> EventId:  # noqa: A002  # the word of the contract
         """Write one event and give its id.
@@ -159,14 +181,13 @@ class EventWriter:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    values, _ = read_lines(path)
-    yield from values
+    yield from read_lines(path)[0]
 
 
 def attempts(run_dir: Path) -> list[Attempt]:
     """List a run's attempts, oldest first."""
     try:
-        tokens = sorted(int(entry.name) for entry in run_dir.iterdir() if entry.name.isdigit())
+        tokens = sorted(int(entry.name) for entry in run_dir.iterdir() if _TOKEN.fullmatch(entry.name))
     except FileNotFoundError:
         return []
     return [Attempt(run_dir, token) for token in tokens]
@@ -268,9 +289,9 @@ def snapshots(run_dir: Path) -> list[Snapshot]:
     """List a run's snapshots as one history, oldest first, the newest attempt's where two have the same position."""
     found: dict[int, Snapshot] = {}
     for attempt, horizon in _horizons(run_dir):
-        for picture in sorted(attempt.snapshots.glob("*.png")):
-            images = round(float(picture.stem) * 1000)
-            if horizon is None or images <= horizon:
+        for picture in attempt.snapshots.glob("*.png"):
+            images = images_of(picture.stem)
+            if images is not None and (horizon is None or images <= horizon):
                 weights = picture.with_suffix(".safetensors")
                 found[images] = Snapshot(attempt.token, images, picture, weights if weights.exists() else None)
     return [found[images] for images in sorted(found)]

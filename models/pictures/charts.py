@@ -43,8 +43,10 @@ def loss_chart(ticks: Ticks, title: str) -> bytes:
     # Imported here because it takes longer than everything else in `models`; no pyplot, so that threads can draw.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(10, 7.5), dpi=120, layout="constrained", facecolor="white")
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(10, 7.5), dpi=120, layout=layout, facecolor="white")
     has_outputs = _values(ticks, "d_real").size > 0
     rows = figure.subplots(
         2 if has_outputs else 1, 1, sharex=True, squeeze=False, height_ratios=[2, 1][: 1 + has_outputs]
@@ -58,6 +60,7 @@ def loss_chart(ticks: Ticks, title: str) -> bytes:
         rows[1, 0].set_ylim(-0.03, 1.03)
         _reference(rows[1, 0], 0.5, "1/2")
     rows[-1, 0].set_xlabel("real images shown (kimg, thousands)", color=_INK)
+    figure.align_ylabels()
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(buffer, format="png")
@@ -77,7 +80,9 @@ def _curves(axes: Axes, ticks: Ticks, curves: Sequence[tuple[str, str, str, floa
     axes.grid(color="#e6e9ec", linewidth=0.8)
     axes.tick_params(colors=_INK, length=0)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=len(curves), frameon=False, fontsize=9, borderaxespad=0)
-    if not _values(ticks, curves[0][0]).size:
+    axes.set_xlim(left=0)
+    if not any(_values(ticks, name).size for name, *_ in curves):
+        axes.set(xticks=[], yticks=[])
         axes.text(0.5, 0.5, "nothing reported yet", transform=axes.transAxes, ha="center", va="center", color=_FAINT)
 
 

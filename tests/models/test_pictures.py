@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.utils import make_grid
+
+from models.pictures import Format, Pixels, animate, encode, grid, grid_size, loss_chart, side_limit, to_uint8
+
+STILLS: tuple[Format, ...] = ("png", "webp", "jpeg")
+BLACK_AND_WHITE = np.array([0, 255], np.uint8).reshape(1, 2, 1)
+
+
+def pictures(n: int, height: int, width: int, channels: int) -> Pixels:
+    return np.random.default_rng(0).integers(0, 256, (n, height, width, channels), np.uint8)
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def test_importing_pictures_loads_neither_matplotlib_nor_torch() -> None:
+    code = "import sys, models.pictures; print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_values_become_pixels_by_the_contracts_formula_and_are_clamped() -> None:
+    x = np.array([-9, -1, -0.998, 0, 0.5, 1, 1.1, 9, np.inf, -np.inf], np.float32)
+    assert to_uint8(x).tolist() == [0, 0, 0, 128, 191, 255, 255, 255, 255, 0]
+
+
+def test_every_pixel_survives_the_way_to_values_and_back() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    assert np.array_equal(to_uint8((levels / np.float32(127.5) - 1).astype(np.float32)), levels)
+
+
+def test_values_that_are_no_number_are_black() -> None:
+    assert to_uint8(np.array([np.nan], np.float32)).tolist() == [0]
+
+
+@given(
+    n=st.integers(1, 20),
+    nrow=st.none() | st.integers(1, 25),
+    side=st.integers(1, 9),
+    channels=st.sampled_from([1, 3]),
+    scale=st.integers(1, 3),
+)
+def test_grids_equal_those_of_torchvision(n: int, nrow: int | None, side: int, channels: int, scale: int) -> None:
+    images = pictures(n, side, side, channels)
+    columns = nrow or int(n**0.5)
+    expected = make_grid(torch.from_numpy(images).permute(0, 3, 1, 2), nrow=columns, padding=2, pad_value=0)
+    pixels = expected.permute(1, 2, 0).numpy()[..., :channels].repeat(scale, 0).repeat(scale, 1)
+    ours = grid(images, nrow, scale)
+    assert ours.tobytes() == pixels.tobytes()
+    assert ours.shape == (*grid_size(n, side, nrow, scale), channels)
+
+
+def test_images_need_not_be_square() -> None:
+    assert grid(pictures(6, 3, 5, 1), nrow=3).shape == (2 * 5 + 2, 3 * 7 + 2, 1)
+
+
+def test_25_digits_are_152_px_wide() -> None:
+    assert grid_size(25, 28) == (152, 152)
+
+
+def test_no_images_make_no_grid() -> None:
+    with pytest.raises(ValueError, match="at least one image"):
+        grid(pictures(0, 4, 4, 1))
+
+
+@pytest.mark.parametrize("form", ["png", "webp"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_lossless_formats_give_back_every_pixel(form: Format, channels: int) -> None:
+    picture = pictures(1, 13, 7, channels)[0]
+    decoded = np.asarray(opened(encode(picture, form)).convert("L" if channels == 1 else "RGB"))
+    assert decoded.tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize(("form", "mode"), [("png", "L"), ("jpeg", "L"), ("webp", "RGB")])
+def test_grey_pictures_are_grey_files_where_the_format_has_them(form: Format, mode: str) -> None:
+    assert opened(encode(BLACK_AND_WHITE, form)).mode == mode
+
+
+@pytest.mark.parametrize("form", STILLS)
+def test_files_are_of_the_format_asked_for(form: Format) -> None:
+    assert opened(encode(pictures(1, 8, 8, 3)[0], form)).format == form.upper()
+
+
+def test_the_same_picture_gives_the_same_bytes() -> None:
+    picture = pictures(1, 40, 40, 3)[0]
+    assert encode(picture, "png", {"seed": "7"}) == encode(picture.copy(), "png", {"seed": "7"})
+
+
+def test_png_carries_text_also_beyond_latin_1() -> None:
+    text = {"model": "digits@3", "seed": "7", "title": "цифры"}
+    assert dict(opened(encode(BLACK_AND_WHITE, "png", text)).info) == text
+
+
+@pytest.mark.parametrize("form", ["webp", "jpeg"])
+def test_formats_encode_up_to_their_side_limit_and_not_beyond(form: Format) -> None:
+    side = side_limit(form)
+    assert opened(encode(np.zeros((1, side, 1), np.uint8), form)).size == (side, 1)
+    with pytest.raises((ValueError, OSError)):
+        encode(np.zeros((1, side + 36, 1), np.uint8), form)
+
+
+@pytest.mark.parametrize("form", ["webp", "gif"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("count", [1, 5])
+def test_animations_show_their_frames_in_order_and_loop_for_ever(
+    form: Literal["webp", "gif"], channels: int, count: int
+) -> None:
+    levels = range(0, 250, 250 // count)[:count]
+    frames = [np.full((9, 14, channels), level, np.uint8) for level in levels]
+    animation = opened(animate(iter(frames), form, fps=12.5))
+    assert (animation.n_frames, animation.size, animation.info["loop"]) == (count, (14, 9), 0)
+    for index, level in enumerate(levels):
+        animation.seek(index)
+        shown = np.asarray(animation.convert("RGB"), np.int64)
+        assert np.abs(shown - level).max() <= 2
+        assert animation.info["duration"] == 80
+
+
+def test_a_grey_gif_is_exact() -> None:
+    frames = list(pictures(3, 30, 30, 1))
+    animation = opened(animate(frames, "gif", 10))
+    for index, frame in enumerate(frames):
+        animation.seek(index)
+        assert np.array_equal(np.asarray(animation.convert("L")), frame[..., 0])
+
+
+def test_a_coloured_animation_stays_close_to_its_frames() -> None:
+    y, x = np.mgrid[0:64, 0:64]
+    frame = np.stack([x * 4, y * 4, 255 - x * 2], axis=-1).astype(np.uint8)
+    for form in ("webp", "gif"):
+        shown = np.asarray(opened(animate([frame, frame], form, 10)).convert("RGB"), np.float64)
+        assert np.sqrt(np.mean((shown - frame) ** 2)) < 12
+
+
+def test_a_gif_never_asks_for_a_delay_that_browsers_slow_down() -> None:
+    assert opened(animate(pictures(2, 4, 4, 1), "gif", fps=1000)).info["duration"] == 20
+
+
+@pytest.mark.parametrize("form", ["webp", "gif"])
+def test_frames_are_drawn_one_at_a_time(form: Literal["webp", "gif"]) -> None:
+    alive: list[int] = []
+
+    class Frame(np.ndarray[Any, Any]):
+        def __del__(self) -> None:
+            alive.pop()
+
+    most = 0
+
+    def frames() -> Iterator[Pixels]:
+        nonlocal most
+        for image in pictures(12, 8, 8, 3):
+            frame = np.array(image).view(Frame)
+            alive.append(1)
+            most = max(most, len(alive))
+            yield frame
+            del frame
+
+    animate(frames(), form, 10)
+    assert most <= 4
+
+
+def test_animations_without_frames_or_of_changing_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one frame"):
+        animate([], "gif", 10)
+    with pytest.raises(ValueError, match="frame 1 is 5x4 px, the first is 4x4 px"):
+        animate([np.zeros((4, 4, 1), np.uint8), np.zeros((4, 5, 1), np.uint8)], "webp", 10)
+
+
+def tick(kimg: float, **changes: float | None) -> dict[str, float | None]:
+    losses = {"loss_d": 1.3, "loss_d_real": 0.6, "loss_d_fake": 0.7, "loss_g": 0.8}
+    return {"kimg": kimg, **losses, "d_real": 0.6, "d_fake": 0.4, **changes}
+
+
+TICKS: dict[str, list[dict[str, float | None]]] = {
+    "none": [],
+    "one": [tick(1)],
+    "many": [tick(k) for k in range(50)],
+    "null": [tick(1), tick(2, loss_d=None, d_real=None), tick(3)],
+    "nan": [tick(1), tick(2, loss_g=float("nan"), d_fake=float("inf")), tick(3)],
+    "all null": [tick(1, loss_d=None, loss_d_real=None, loss_d_fake=None, loss_g=None, d_real=None, d_fake=None)],
+    "incomplete": [{"kimg": 1.0}],
+    "scores": [tick(k, d_real=None, d_fake=None) for k in range(5)],
+    "minimax": [tick(k, loss_g=-0.6) for k in range(5)],
+}
+
+
+@pytest.mark.parametrize("name", TICKS)
+def test_loss_charts_are_drawn_whatever_the_ticks_hold(name: str) -> None:
+    chart = opened(loss_chart(TICKS[name], "digits: $x_ {"))
+    assert (chart.format, chart.size) == ("PNG", (1200, 900))
+
+
+def texts_of(ticks: list[dict[str, float | None]], monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    drawn: set[str] = set()
+    save = Figure.savefig
+
+    def spy(figure: Figure, *args: Any, **options: Any) -> None:
+        drawn.update(text.get_text() for text in figure.findobj(Text))
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", spy)
+    loss_chart(ticks, "digits")
+    return drawn
+
+
+@pytest.mark.parametrize(
+    ("name", "references"),
+    [("many", {"ln 2", "2 ln 2", "1/2"}), ("minimax", {"ln 2", "2 ln 2", "-ln 2", "1/2"}), ("scores", set())],
+)
+def test_a_chart_has_reference_lines_only_where_the_loss_has_them(
+    name: str, references: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = texts_of(TICKS[name], monkeypatch)
+    assert texts & {"ln 2", "2 ln 2", "-ln 2", "1/2"} == references
+    assert {"digits", "discriminator", "generator", "loss"} <= texts
+
+
+def test_a_chart_of_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "nothing reported yet" in texts_of([], monkeypatch)
