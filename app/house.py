@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import TYPE_CHECKING
 
 from app.metrics import Metrics
@@ -17,7 +18,7 @@ from models.directory import ModelDirectory
 from models.records import Records, RecordsUnavailable
 
 if TYPE_CHECKING:
-    from app.engine import Sampler
+    from app.engine.sampler import Sampler
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class House:
     """Everything that requests share; `app.state.house`."""
 
     sampler: Sampler
+    _loop: asyncio.AbstractEventLoop
 
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
@@ -41,8 +43,12 @@ class House:
         self.keys = Keys(required=settings.keys_required)
         self.metrics = Metrics()
         self.database = "not asked yet"
-        self.stopping = asyncio.Event()
-        """Set when the service is about to end: event streams close."""
+        self.stopping = False
+        """The service is about to end: event streams close."""
+        self.streams = 0
+        """Event streams that are open."""
+        self.drawing = threading.Semaphore(2)
+        """Charts and films at once: more of them would only take the cores from the sampler."""
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -51,6 +57,7 @@ class House:
         Raises:
             UnsafeStart: others can reach this address, and no key exists.
         """
+        self._loop = asyncio.get_running_loop()
         answered = await self._ask_database(migrate=True)
         if self.settings.keys_required and answered and not self.keys.any():
             raise UnsafeStart(
@@ -65,7 +72,7 @@ class House:
 
     async def stop(self) -> None:
         """Close everything, in the opposite order."""
-        self.stopping.set()
+        self._end_streams()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -73,8 +80,21 @@ class House:
         await self.sampler.stop()
         await asyncio.to_thread(self.records.close)
 
+    def runs_changed(self) -> None:
+        """Tell workers and event streams to look at the runs; from any thread."""
+        self.wakeups.look()
+        self._loop.call_soon_threadsafe(self.wakeups.announce)
+
+    def end_streams(self) -> None:
+        """Let event streams end; from any thread and from a signal handler."""
+        self._loop.call_soon_threadsafe(self._end_streams)
+
+    def _end_streams(self) -> None:
+        self.stopping = True
+        self.wakeups.announce()
+
     def _new_sampler(self) -> Sampler:
-        from app.engine import Sampler
+        from app.engine.sampler import Sampler
 
         return Sampler(
             self.directory,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -17,10 +16,11 @@ from app.body import BodyLimit
 from app.gate import BrowserHeaders, Gate
 from app.house import House
 from app.metrics import Measure
-from app.routes import health
+from app.routes import artefacts, datasets, events, health, page, presets, session, train
 from app.security import Authentication
 from app.settings import AppSettings
 
+API_VERSION = "1"
 DESCRIPTION = """
 Train a GAN on a folder of images, judge it, and serve it.
 
@@ -40,7 +40,16 @@ TAGS = [
 ]
 
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "X-Atelier-Model", "X-Atelier-Seed"]
-ROUTERS = (health.router,)
+ROUTERS = (
+    train.router,
+    artefacts.router,
+    events.router,
+    presets.router,
+    datasets.router,
+    session.router,
+    health.router,
+    page.router,
+)
 
 
 @asynccontextmanager
@@ -62,7 +71,7 @@ def create_app(settings: AppSettings | None = None) -> FastAPI:
     settings = settings or AppSettings()
     app = FastAPI(
         title="Atelier",
-        version=version("atelier"),
+        version=API_VERSION,
         description=DESCRIPTION,
         openapi_tags=TAGS,
         docs_url=None,
@@ -74,6 +83,7 @@ def create_app(settings: AppSettings | None = None) -> FastAPI:
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    page.mount(app)
     _add_middleware(app, settings)
     return app
 

@@ -29,7 +29,7 @@ class Metrics:
         self.images = Counter("atelier_images", "Images served", ["model"], registry=self.registry)
         self.streams = Gauge("atelier_event_streams", "Event streams open", registry=self.registry)
         self.loaded = Gauge("atelier_loaded_versions", "Versions ready to serve", registry=self.registry)
-        self.runs = Gauge("atelier_runs", "Runs that are not finished", ["state"], registry=self.registry)
+        self.runs = Gauge("atelier_runs", "Runs", ["state"], registry=self.registry)
         self.up = Gauge("atelier_up", "1: the service answers", ["service"], registry=self.registry)
 
     def render(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import http
+import http.client
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +13,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+from models.records import RecordsUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -43,6 +45,7 @@ class Problem(Exception):
         detail: what was wrong this time, where, and what to do.
         errors: for invalid input, each with `loc` and `msg`, as attributes or keys.
         headers: to send along, such as `Retry-After`.
+        members: further members of the answer, for programs.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Problem(Exception):
         detail: str,
         errors: Sequence[object] | None = None,
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(f"{status} {title}: {detail}")
         self.status = status
@@ -61,6 +65,7 @@ class Problem(Exception):
             None if errors is None else [ErrorItem.model_validate(error, from_attributes=True) for error in errors]
         )
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
 
     def response(self) -> JSONResponse:
         """Give the problem as an HTTP answer."""
@@ -71,14 +76,18 @@ class Problem(Exception):
             detail=self.detail,
             errors=self.errors,
         )
-        return JSONResponse(
-            body.model_dump(mode="json", exclude_none=True), self.status, self.headers, media_type=MEDIA_TYPE
-        )
+        content = {**body.model_dump(mode="json", exclude_none=True), **self.members}
+        return JSONResponse(content, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def _item(error: object) -> ErrorItem:
+    return ErrorItem.model_validate(error, from_attributes=True)
 
 
 def phrase(status: int) -> str:
-    """Name a status in HTTP's own words."""
-    return "Unprocessable Content" if status == 422 else http.HTTPStatus(status).phrase
+    """Name a status in HTTP's own words; empty for one that HTTP does not know."""
+    # Python 3.11 still calls it by the name that RFC 9110 has replaced.
+    return "Unprocessable Content" if status == 422 else http.client.responses.get(status, "")
 
 
 def _type(status: int, title: str) -> str:
@@ -94,7 +103,7 @@ def retry_later(title: str, detail: str, seconds: int = 5) -> Problem:
 
 def invalid(errors: Sequence[object]) -> Problem:
     """Say 422, naming everything that is wrong with the input."""
-    items = [ErrorItem.model_validate(error, from_attributes=True) for error in errors]
+    items = [_item(error) for error in errors]
     detail = "; ".join(f"{'.'.join(str(part) for part in item.loc)}: {item.msg}" for item in items[:8])
     return Problem(422, phrase(422), detail, items)
 
@@ -128,6 +137,10 @@ async def _on_http(request: Request, exception: Exception) -> Response:
     return Problem(status, phrase(status), detail, headers=exception.headers).response()
 
 
+async def _on_unavailable(_: Request, exception: Exception) -> Response:
+    return retry_later("Database away", f"{exception}; try again in a moment").response()
+
+
 async def _on_crash(request: Request, _: Exception) -> Response:
     # The server logs the exception itself; its text may hold paths or data and stays inside.
     detail = f"{request.method} {request.url.path} failed inside the service; its log says why"
@@ -139,6 +152,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RecordsUnavailable, _on_unavailable)
     app.add_exception_handler(Exception, _on_crash)
 
 

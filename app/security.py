@@ -6,7 +6,6 @@ that does not exist. What a key may do is declared on each route by `Requires`.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.problems import Problem, phrase, retry_later
-from models.records import SCOPES, KeyRecord
+from models.records import SCOPES, KeyRecord, hash_key
 from models.records import Scope as KeyScope
 
 COOKIE = "atelier_session"
@@ -29,7 +28,7 @@ SESSION_SECONDS = 7 * 24 * 3600
 MAX_SESSIONS = 1000
 
 # The page and its files hold no data, and it needs them to ask for a key; health is for load balancers.
-OPEN = frozenset(("/", "/favicon.svg", "/session", "/healthz", "/readyz"))
+OPEN = frozenset(("/", "/session", "/healthz", "/readyz"))
 OPEN_FOLDER = "/web/"
 
 
@@ -73,7 +72,7 @@ class Keys:
         Raises:
             Problem: 503, the keys could not be read from the database yet.
         """
-        return self._by_hash(_hash(secret))
+        return self._by_hash(hash_key(secret))
 
     def _by_hash(self, key_hash: str) -> Caller | None:
         if self._callers is None:
@@ -90,12 +89,12 @@ class Keys:
             raise _unauthorized("there is no such key, or it was revoked")
         self._drop_old_sessions()
         token = secrets.token_urlsafe(32)
-        self._sessions[_hash(token)] = _Session(_hash(secret), time.monotonic() + SESSION_SECONDS)
+        self._sessions[token] = _Session(hash_key(secret), time.monotonic() + SESSION_SECONDS)
         return token, caller
 
     def close_session(self, token: str) -> None:
         """End a session; ending one that does not exist is no error."""
-        self._sessions.pop(_hash(token), None)
+        self._sessions.pop(token, None)
 
     def _drop_old_sessions(self) -> None:
         now = time.monotonic()
@@ -119,13 +118,8 @@ class Keys:
             return caller
         if (token := session_token(headers)) is None:
             return None
-        session = self._sessions.get(_hash(token))
+        session = self._sessions.get(token)
         return None if session is None or session.ends <= time.monotonic() else self._by_hash(session.key_hash)
-
-
-def _hash(secret: str) -> str:
-    # Keys and tokens are long and random: there is nothing to guess, so a slow hash would protect nothing.
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def session_token(headers: Headers) -> str | None:

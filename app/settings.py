@@ -27,7 +27,7 @@ class AppSettings(HouseSettings):
             description="auto: keys unless the address is a loopback one; on: keys always (behind a proxy); off: none"
         ),
     ] = "auto"
-    allowed_hosts: Annotated[Comma, Field(description="further names this service is reached by, comma-separated")] = ()
+    allowed_hosts: Annotated[Comma, Field(description="further names of this service, comma-separated")] = ()
     origins: Annotated[Comma, Field(description="web origins that may call the API, comma-separated")] = ()
 
     max_images: Annotated[int, Field(ge=1, le=1_000_000, description="images per request")] = 4096

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from fastapi import APIRouter, Depends
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel, Field
 
-from app.deps import no_query
+from app.deps import HouseDep, no_query
+from app.house import House
+from app.metrics import CONTENT_TYPE
+from app.problems import Problem, phrase, responses
+from app.security import Requires
+from models.records import RecordsUnavailable
 
 router = APIRouter(tags=["health"], dependencies=[Depends(no_query)])
+
+# A worker says that it is there every few seconds; one that was killed leaves its row behind.
+WORKER_SILENCE = timedelta(minutes=2)
 
 
 class Alive(BaseModel):
@@ -18,7 +28,58 @@ class Alive(BaseModel):
     status: Literal["alive"] = "alive"
 
 
+class Ready(BaseModel):
+    """Whether pictures can be had at once, and the state of what sampling does not need."""
+
+    status: Literal["ready"] = "ready"
+    detail: str = Field(examples=["digits@3 is loaded"])
+    redis: str = Field(examples=["up"], description="up, away, or none where none is configured")
+    database: str = Field(examples=["up"], description="up or away")
+    workers: str = Field(examples=["1 train, 1 chores"], description="by queue; none, or unknown without the database")
+
+
 @router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> Alive:
     """Answer, whatever else may be away."""
     return Alive()
+
+
+@router.get("/readyz", summary="Is the default model loaded and warm?", responses=responses(503))
+def readyz(house: HouseDep) -> Ready:
+    """Answer 200 when it is, else 503 and why. Redis, database and workers are told, and decide nothing."""
+    ready, reason = house.sampler.ready()
+    services = {"redis": house.wakeups.state, **_records(house)}
+    if not ready:
+        raise Problem(503, phrase(503), reason, headers={"Retry-After": "1"}, members=services)
+    return Ready.model_validate({"detail": reason, **services})
+
+
+def _records(house: House) -> dict[str, str]:
+    try:
+        seen = [worker for worker in house.records.workers() if datetime.now(UTC) - worker.seen_at < WORKER_SILENCE]
+    except RecordsUnavailable:
+        return {"database": "away", "workers": "unknown"}
+    queues = Counter(worker.queue for worker in seen)
+    return {"database": "up", "workers": ", ".join(f"{n} {queue}" for queue, n in sorted(queues.items())) or "none"}
+
+
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    dependencies=[Requires("sample")],
+    responses={200: {"content": {"text/plain": {}}}, **responses(401, 403)},
+)
+def metrics(house: HouseDep) -> Response:
+    """Count requests, images, runs, streams and loaded versions."""
+    figures = house.metrics
+    figures.streams.set(house.streams)
+    figures.loaded.set(len(house.sampler.loaded()))
+    figures.up.labels("redis").set(house.wakeups.state == "up")
+    try:
+        for state, count in house.records.count_runs().items():
+            figures.runs.labels(state).set(count)
+        figures.up.labels("database").set(1)
+    except RecordsUnavailable:
+        figures.up.labels("database").set(0)
+    return Response(figures.render(), media_type=CONTENT_TYPE)

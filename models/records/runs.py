@@ -115,6 +115,12 @@ class Runs(Database):
         with self._reading() as connection:
             return connection.execute(statement).scalar_one() + 1
 
+    def count_runs(self) -> dict[State, int]:
+        """Count the runs by state; a state that none is in is left out."""
+        statement = select(RunRow.state, func.count()).group_by(RunRow.state)
+        with self._reading() as connection:
+            return {state: count for state, count in connection.execute(statement)}
+
     def cancel(self, run_id: str) -> Run:
         """Cancel a run: at once, or where it runs by asking its worker (`wanted`); repeating it changes nothing.
 

@@ -1,0 +1,96 @@
+"""`/train/ID/events` and `/events`: what happens, as server-sent events. `app.event_stream` reads it."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Response
+from starlette.concurrency import run_in_threadpool
+
+from app import runs
+from app.deps import HouseDep, no_query
+from app.event_stream import EventStream, Frames, HouseFollower, RunFollower, follow_house, follow_run
+from app.house import House
+from app.problems import invalid, responses, retry_later
+from app.security import Requires
+from models.artefacts import EventId, read_events
+
+router = APIRouter(tags=["events"], dependencies=[Requires("train"), Depends(no_query)])
+
+LastEventId = Annotated[
+    str | None, Header(description="go on after this event; browsers send it by themselves", examples=["1.42"])
+]
+
+_EXAMPLE = 'event: tick\ndata: {"run": "…", "kimg": 512.0, "loss_d": 1.2, "loss_g": 0.9}\nid: 1.42\n\n'
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}
+}
+
+
+@router.get(
+    "/train/{run_id}/events",
+    summary="One run's events",
+    response_class=EventStream,
+    responses={
+        **_STREAM,
+        204: {"description": "the run has ended and you have seen all of it: do not come back"},
+        **responses(401, 403, 404, 422, 503),
+    },
+)
+async def run_events(run_id: str, house: HouseDep, last_event_id: LastEventId = None) -> Response:
+    """Send `state`, then the run's history from the start or after `Last-Event-ID`, then what happens.
+
+    Types are `state` `tick` `snapshot` `score` `health` `published` `log`. A `state` event without an id is the run
+    as `GET /train/ID` tells it; it comes first, and whenever the row changes. After a run has ended the stream ends
+    too, and a browser that comes back with the last id gets 204, which tells it to stay away.
+    """
+    run = await run_in_threadpool(runs.find, house, run_id)
+    after = _parse(last_event_id)
+    if after is not None and run.state in runs.ENDED and not await run_in_threadpool(_has_more, house, run.id, after):
+        return Response(status_code=204)
+    return EventStream(_counted(house, follow_run(RunFollower(house, run, after))))
+
+
+@router.get(
+    "/events",
+    summary="Everything that happens",
+    response_class=EventStream,
+    responses={**_STREAM, **responses(401, 403, 422, 503)},
+)
+async def all_events(house: HouseDep) -> Response:
+    """Send the `state` of every run that is not finished, then what happens to any run, and `model` when one changes.
+
+    Each event's data carries `run` or `model`. `Last-Event-ID` means nothing here: who comes back gets the present
+    state again, and reads `GET /train` for runs that ended meanwhile or `GET /train/ID/ticks` for what was missed.
+    """
+    return EventStream(_counted(house, follow_house(HouseFollower(house))))
+
+
+def _has_more(house: House, run_id: str, after: EventId) -> bool:
+    return bool(read_events(house.settings.runs_dir / run_id, after))
+
+
+def _parse(last_event_id: str | None) -> EventId | None:
+    if last_event_id is None:
+        return None
+    try:
+        return EventId.parse(last_event_id)
+    except ValueError as error:
+        raise invalid([{"loc": ("header", "Last-Event-ID"), "msg": str(error)}]) from error
+
+
+def _counted(house: House, frames: Frames) -> Frames:
+    if house.streams >= house.settings.max_streams:
+        raise retry_later("Too many streams", f"{house.streams} event streams are open, more are not allowed", 10)
+    return _counting(house, frames)
+
+
+async def _counting(house: House, frames: Frames) -> Frames:
+    house.streams += 1
+    try:
+        async with aclosing(frames) as open_frames:
+            async for part in open_frames:
+                yield part
+    finally:
+        house.streams -= 1

@@ -1,0 +1,167 @@
+"""`/train`: start runs, look at them, steer them. What they leave behind is in `app.routes.artefacts`, their event
+streams in `app.routes.events`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from pydantic import BaseModel, Field
+
+from app import runs
+from app.deps import HouseDep, no_query
+from app.estimate import Estimate, estimate
+from app.house import House
+from app.paging import Page
+from app.problems import Problem, invalid, phrase, responses
+from app.runs import RunView
+from app.security import Requires
+from models import catalogue, presets
+from models.config import Frozen, Name, TrainingConfig
+from models.presets import TrainRequest
+from models.records import IdempotencyConflict, InvalidCursor, InvalidLength, Run, State, UnknownRun, WrongState
+
+router = APIRouter(prefix="/train", tags=["train"], dependencies=[Requires("train")])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=255, description="a repeat with the same key gives the run that is there already"),
+]
+
+
+class CreateQuery(Frozen):
+    """How to answer."""
+
+    dry_run: Annotated[bool, Field(description="only say what would be trained")] = False
+
+
+class DryRun(BaseModel):
+    """What a run would be."""
+
+    config: TrainingConfig
+    estimate: Estimate
+
+
+class ListQuery(Frozen):
+    """Which runs."""
+
+    state: State | None = None
+    model: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=200, description="items per page")] = 50
+    cursor: Annotated[str | None, Field(description="`next` of the page before")] = None
+
+
+class Longer(Frozen):
+    """A new target; without one the old one holds."""
+
+    kimg: Annotated[float, Field(gt=0, le=100_000_000)] | None = None
+    epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+
+
+class Nothing(Frozen):
+    """A body that may be left out, and says nothing if it is there."""
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=RunView,
+    summary="Start a run",
+    responses={
+        200: {"model": DryRun, "description": "`dry_run`: what it would be"},
+        202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "/train/ID"}}},
+        **responses(401, 403, 422, 503),
+    },
+)
+def create(
+    request: TrainRequest,
+    query: Annotated[CreateQuery, Query()],
+    house: HouseDep,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Queue a training. Only `preset` is required; data set, model and length default to the preset's."""
+    config = _resolve(house, request)
+    if query.dry_run:
+        dry = DryRun(config=config, estimate=estimate(house, config))
+        return Response(dry.model_dump_json(), media_type="application/json")
+    try:
+        run, created = house.records.create_run(config, request.model_dump(mode="json"), idempotency_key)
+    except IdempotencyConflict as conflict:
+        raise invalid([{"loc": ("header", "Idempotency-Key"), "msg": str(conflict)}]) from conflict
+    if created:
+        house.wakeups.prepare(config.dataset, config.size, config.channels)
+        house.runs_changed()
+    response.headers["Location"] = f"/train/{run.id}"
+    return runs.view(house, run)
+
+
+def _resolve(house: House, request: TrainRequest) -> TrainingConfig:
+    try:
+        config = presets.resolve(request)
+    except presets.ConfigError as error:
+        raise invalid([{"loc": ("body", *item.loc), "msg": item.msg} for item in error.errors]) from error
+    try:
+        catalogue.check(config.dataset, house.settings.images_dir)
+    except catalogue.DatasetProblem as problem:
+        raise invalid([{"loc": ("body", "dataset"), "msg": str(problem)}]) from problem
+    return config
+
+
+@router.get("", summary="List runs", responses=responses(401, 403, 422, 503))
+def list_(query: Annotated[ListQuery, Query()], house: HouseDep) -> Page[RunView]:
+    """List runs, newest first."""
+    try:
+        items, following = house.records.list_runs(query.state, query.model, query.limit, query.cursor)
+    except InvalidCursor as error:
+        raise invalid([{"loc": ("query", "cursor"), "msg": str(error)}]) from error
+    return Page(items=[runs.view(house, run) for run in items], next=following)
+
+
+@router.get("/{run_id}", summary="One run", dependencies=[Depends(no_query)], responses=responses(401, 403, 404, 503))
+def one(run_id: str, house: HouseDep) -> RunView:
+    """Tell a run's state, progress, health and what it has published."""
+    return runs.view(house, runs.find(house, run_id))
+
+
+_STEERING: dict[str, Any] = {
+    "status_code": 202,
+    "dependencies": [Depends(no_query)],
+    "responses": responses(401, 403, 404, 409, 422, 503),
+}
+
+
+@router.post("/{run_id}/cancel", summary="Cancel a run", **_STEERING)
+def cancel(run_id: str, house: HouseDep, _: Nothing | None = None) -> RunView:
+    """End a run before its length; its checkpoints and versions stay. Repeating it is no error."""
+    return _steer(house, lambda: house.records.cancel(run_id))
+
+
+@router.post("/{run_id}/pause", summary="Pause a run", **_STEERING)
+def pause(run_id: str, house: HouseDep, _: Nothing | None = None) -> RunView:
+    """Stop a run after a checkpoint, and free its worker. Repeating it is no error."""
+    return _steer(house, lambda: house.records.pause(run_id))
+
+
+@router.post("/{run_id}/resume", summary="Resume a run", **_STEERING)
+def resume(run_id: str, house: HouseDep, length: Longer | None = None) -> RunView:
+    """Go on from the newest checkpoint; a run that has succeeded needs a longer target."""
+    length = length or Longer()
+    if length.kimg is not None and length.epochs is not None:
+        raise invalid([{"loc": ("body", "epochs"), "msg": "give the length as epochs or as kimg, not both"}])
+    return _steer(house, lambda: house.records.resume(run_id, length.kimg, length.epochs))
+
+
+def _steer(house: House, act: Callable[[], Run]) -> RunView:
+    try:
+        run = act()
+    except UnknownRun as error:
+        raise Problem(404, phrase(404), str(error)) from error
+    except WrongState as error:
+        raise Problem(409, phrase(409), str(error), members={"state": error.state}) from error
+    except InvalidLength as error:
+        raise invalid([{"loc": ("body",), "msg": str(error)}]) from error
+    house.runs_changed()
+    return runs.view(house, run)

@@ -1,0 +1,151 @@
+"""A run as clients see it: its row, and what its files tell of progress, health and scores, put together.
+
+Rows are `models.records`'s, files `models.artefacts`'s; nothing here changes either.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from app.house import House
+from app.problems import Problem, phrase
+from models import artefacts
+from models.catalogue import BUILTIN
+from models.config import TrainingConfig
+from models.records import Run, State, Wanted
+
+ENDED = frozenset(("succeeded", "failed", "cancelled"))
+_LATEST = ("loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake")
+
+
+class Progress(BaseModel):
+    """How far a run is; what is not known yet is null."""
+
+    kimg: float = Field(description="thousands of real images shown to the discriminator")
+    total_kimg: float | None
+    epoch: float
+    fraction: float
+    images_per_second: float | None
+    eta_seconds: float | None
+
+
+class Latest(BaseModel):
+    """The newest tick's means; null before it, and where the loss has no probabilities."""
+
+    loss_d: float | None
+    loss_d_real: float | None
+    loss_d_fake: float | None
+    loss_g: float | None
+    d_real: float | None
+    d_fake: float | None
+
+
+class Health(BaseModel):
+    """What the run's guard saw last, in plain words."""
+
+    verdict: str | None
+    reasons: list[str] = []
+
+
+class RunView(BaseModel):
+    """One training job."""
+
+    id: str
+    state: State
+    wanted: Wanted | None = Field(description="what was asked of the worker and has not happened yet")
+    preset: str
+    dataset: str
+    model: str
+    queue_position: int | None = Field(description="from 1, while queued")
+    token: int = Field(description="counts the attempts")
+    failures: int = Field(description="deaths in a row without a new checkpoint")
+    progress: Progress
+    latest: Latest
+    health: Health
+    scores: dict[str, Any]
+    published: list[str] = Field(examples=[["digits@1"]])
+    resolved: dict[str, Any] = Field(description="what the worker decided at the first start")
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    ended_at: AwareDatetime | None
+    error: str | None
+
+
+def find(house: House, run_id: str) -> Run:
+    """Read a run's row.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    run = house.records.get_run(run_id)
+    if run is None:
+        raise Problem(404, phrase(404), f'there is no run "{run_id}"')
+    return run
+
+
+def view(house: House, run: Run) -> RunView:
+    """Put a run together; reads a few files and rows, so call it from a thread."""
+    run_dir = house.settings.runs_dir / run.id
+    tick = artefacts.last_tick(run_dir) or {}
+    health = artefacts.last_event(run_dir, "health")
+    score = artefacts.last_event(run_dir, "score")
+    return RunView(
+        id=run.id,
+        state=run.state,
+        wanted=run.wanted,
+        preset=run.preset,
+        dataset=run.dataset,
+        model=run.model,
+        queue_position=house.records.queue_position(run),
+        token=run.token,
+        failures=run.failures,
+        progress=_progress(run, tick),
+        latest=Latest(**{name: tick.get(name) for name in _LATEST}),
+        health=Health(**health.data) if health else Health(verdict=None),
+        scores=score.data if score else {},
+        published=published(house, run),
+        resolved=run.resolved,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        error=run.error,
+    )
+
+
+def published(house: House, run: Run) -> list[str]:
+    """List the versions a run has published that are there, by position."""
+    rows = house.records.publications(run.id)
+    root = house.settings.model_dir
+    return [f"{row.model}@{row.version}" for row in rows if (root / row.model / str(row.version)).is_dir()]
+
+
+def image_count(dataset: str, resolved: dict[str, Any]) -> int | None:
+    """Count a data set's images, where that is known without decoding them."""
+    count = resolved.get("dataset_images")
+    if isinstance(count, int):
+        return count
+    return BUILTIN[dataset].count if dataset in BUILTIN else None
+
+
+def total_images(config: TrainingConfig, count: int | None) -> int | None:
+    """Give a run's length in images; None where it is in epochs of a data set not counted yet."""
+    if count is None and config.epochs is not None:
+        return None
+    return config.total_images(count or 0)
+
+
+def _progress(run: Run, tick: dict[str, Any]) -> Progress:
+    config = TrainingConfig.model_validate(run.config)
+    total = total_images(config, image_count(run.dataset, run.resolved))
+    # The row knows a target that was set after the tick: a resumption may have made the run longer.
+    images = tick.get("images", 0)
+    return Progress(
+        kimg=images / 1000,
+        total_kimg=None if total is None else total / 1000,
+        epoch=tick.get("epoch", 0.0),
+        fraction=min(1.0, images / total) if total else 0.0,
+        images_per_second=tick.get("images_per_second"),
+        eta_seconds=tick.get("eta_seconds") if run.state == "running" else None,
+    )
