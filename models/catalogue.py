@@ -115,10 +115,13 @@ def check(dataset: str, images_dir: Path) -> None:
         return
     folder = find_folder(dataset, images_dir)
     if next(image_files(folder), None) is None:
-        known = " ".join(sorted(IMAGE_SUFFIXES))
-        raise DatasetProblem(
-            f'"{dataset}": there is no image file in {folder}: put some there (known endings: {known})'
-        )
+        raise no_images(dataset, folder)
+
+
+def no_images(dataset: str, folder: Path) -> DatasetProblem:
+    """Say that a folder holds no image file."""
+    known = " ".join(sorted(IMAGE_SUFFIXES))
+    return DatasetProblem(f'"{dataset}": there is no image file in {folder}: put some there (known endings: {known})')
 
 
 def find_folder(dataset: str, images_dir: Path) -> Path:

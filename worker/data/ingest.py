@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.catalogue import BUILTIN, BuiltinDataset, DatasetProblem, check, find_folder, image_files
+from models.catalogue import BUILTIN, BuiltinDataset, DatasetProblem, find_folder, image_files, no_images
 from models.settings import available_cores
 from worker.data import builtin
 from worker.data.decode import Unusable, decode, fit
@@ -109,7 +109,6 @@ def _ignore(done: int, total: int) -> None:
 def _source(dataset: str, datasets_dir: Path, images_dir: Path) -> _Source:
     if dataset in BUILTIN:
         return _Builtin(BUILTIN[dataset], datasets_dir)
-    check(dataset, images_dir)
     return _Folder(dataset, find_folder(dataset, images_dir))
 
 
@@ -137,7 +136,8 @@ def _lock(folder: Path, key: str) -> Iterator[None]:
 def _make(source: _Source, target: Path, dataset: str, size: int, channels: int, on_progress: Progress) -> None:
     """Write the prepared set beside its place and rename it there; under the lock, so leftovers are a dead one's."""
     _check_room(source.count * channels * size * size, target.parent, dataset)
-    staging, scratch = (target.with_name(f".{target.name}.{use}") for use in ("staging", "scratch"))
+    key = target.name.rpartition("-")[0]
+    staging, scratch = (target.with_name(f".{key}.{use}") for use in ("staging", "scratch"))
     for folder in (staging, scratch, target):
         if folder.exists():
             shutil.rmtree(folder)
@@ -224,8 +224,9 @@ class _Folder:
     """A folder of images. Where each lies in a subfolder, the subfolders are the classes, at any depth below them."""
 
     def __init__(self, dataset: str, folder: Path) -> None:
-        self._dataset = dataset
         self._files = list(image_files(folder))
+        if not self._files:
+            raise no_images(dataset, folder)
         self._root = Path(os.path.commonpath([file.parent for file in self._files]))
         parts = [file.relative_to(self._root).parts for file in self._files]
         labelled = all(len(part) > 1 for part in parts)

@@ -217,6 +217,7 @@ def test_killed_preparer_leaves_no_lock_and_no_junk(folders: Folders, tmp_path: 
     victim.kill()
     victim.communicate()
     assert all(name.startswith(".") for name in folders.listed())
+    folders.picture("cats/2.png")  # also if what it worked on has changed since
     prepared = folders.prepare("folder:cats")
     assert folders.listed() == [prepared.path.name]
 
