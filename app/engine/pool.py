@@ -1,0 +1,166 @@
+"""Which versions are in memory: loaded on a thread of their own, tested before they serve, evicted by bytes, the least
+recently used first. Who should be served is `sampler`'s to say.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+
+from app.engine.batcher import Batcher, Stopped
+from app.engine.calibration import Calibrations, CannotPaint
+from app.engine.tile import Network, Painter
+from models.checkpoint import CheckpointError, load_generator
+from models.config import GeneratorConfig
+from models.directory import ModelDirectory
+from models.errors import BrokenVersion, VersionNotReady
+from models.versions import Version
+
+log = logging.getLogger(__name__)
+
+FLOAT_BYTES = 4
+
+
+class DoesNotFit(Exception):
+    """A version needs more memory than its share allows, even with everything else unloaded."""
+
+
+def identity(version: Version) -> str:
+    """Tell versions apart by name, number and weights, for files may be replaced by hand."""
+    manifest = version.manifest
+    assert manifest is not None, f"{version.ref} is not whole"
+    return f"{version.ref} {manifest.files['generator.safetensors'].sha256}"
+
+
+class Pool:
+    """Loaded versions on one device; thread-safe.
+
+    Args:
+        directory: where weights are read, and told what cannot be loaded.
+        batcher: the device's thread.
+        calibrations: the numerics of the device.
+        budget_bytes: for all loaded versions together; the pinned one stays whatever it takes.
+    """
+
+    def __init__(
+        self,
+        directory: ModelDirectory,
+        batcher: Batcher,
+        calibrations: Calibrations,
+        device: torch.device,
+        budget_bytes: int,
+    ) -> None:
+        self._directory = directory
+        self._batcher = batcher
+        self._calibrations = calibrations
+        self._device = device
+        self._budget = budget_bytes
+        self._lock = threading.Lock()
+        self._loaded: OrderedDict[str, Painter] = OrderedDict()
+        self._coming: dict[str, Future[Painter]] = {}
+        self._pinned: str | None = None
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+
+    def get(self, version: Version) -> Painter | None:
+        """Give a version's painter if it is loaded; counts as a use."""
+        key = identity(version)
+        with self._lock:
+            if (painter := self._loaded.get(key)) is not None:
+                self._loaded.move_to_end(key)
+            return painter
+
+    def load(self, version: Version) -> Future[Painter]:
+        """Begin to load a version, unless it is loaded or on its way.
+
+        Returns:
+            A future that others may wait for too, so do not cancel it. It ends in `VersionNotReady` where the version
+            cannot be loaded.
+        """
+        key = identity(version)
+        with self._lock:
+            if (painter := self._loaded.get(key)) is not None:
+                done: Future[Painter] = Future()
+                done.set_result(painter)
+                return done
+            if key not in self._coming:
+                self._coming[key] = self._loader.submit(self._load, key, version)
+            return self._coming[key]
+
+    def pin(self, version: Version) -> None:
+        """Keep this version loaded, and let go of the one pinned before."""
+        self._pinned = identity(version)
+
+    def retain(self, wanted: Callable[[str], bool]) -> None:
+        """Unload the versions whose reference `wanted` rejects, such as deleted ones."""
+        with self._lock:
+            for key in [key for key in self._loaded if not wanted(key.split()[0])]:
+                del self._loaded[key]
+
+    def loaded(self) -> dict[str, int]:
+        """List the loaded versions by reference, with the bytes each takes, least recently used first."""
+        with self._lock:
+            return {key.split()[0]: painter.network.bytes for key, painter in self._loaded.items()}
+
+    def stop(self) -> None:
+        """Drop loads that have not begun and wait for the one at hand."""
+        self._loader.shutdown(cancel_futures=True)
+
+    def _load(self, key: str, version: Version) -> Painter:
+        try:
+            painter = self._build(key, version)
+        except (VersionNotReady, Stopped):
+            raise
+        except Exception as error:
+            reason = _reason(error)
+            raise BrokenVersion(self._directory.mark_broken(version, reason)) from error
+        finally:
+            with self._lock:
+                del self._coming[key]
+        return painter
+
+    def _build(self, key: str, version: Version) -> Painter:
+        assert version.manifest is not None
+        config: GeneratorConfig = version.manifest.generator
+        self._make_room(config.parameters() * FLOAT_BYTES, key)
+        network = Network(load_generator(self._directory.read_weights(version), config), self._device)
+        painter = self._calibrations.painter(network, config, self._batcher.chore)
+        self._make_room(network.bytes, key)
+        with self._lock:
+            self._loaded[key] = painter
+        log.info("%s is loaded: %d bytes, tiles %s", version.ref, network.bytes, painter.sizes)
+        return painter
+
+    def _make_room(self, size: int, key: str) -> None:
+        """Evict the least recently used until `size` more bytes fit.
+
+        Raises:
+            DoesNotFit: they would not even then; nothing is evicted.
+        """
+        with self._lock:
+            pinned = self._loaded.get(self._pinned or "")
+            fixed = pinned.network.bytes if pinned is not None else 0
+            if fixed + size > self._budget and fixed:
+                raise DoesNotFit(
+                    f"needs {size:,} bytes, of {self._budget:,} for loaded versions the default model takes {fixed:,}"
+                )
+            used = sum(painter.network.bytes for painter in self._loaded.values())
+            for old in [old for old in self._loaded if old != self._pinned]:
+                if used + size <= self._budget:
+                    return
+                used -= self._loaded.pop(old).network.bytes
+                log.info("%s makes room for %s", old.split()[0], key.split()[0])
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words why a version cannot be loaded; what nobody foresaw goes to the log whole."""
+    if isinstance(error, CheckpointError | CannotPaint | DoesNotFit):
+        return f"cannot be loaded: {error}"
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return "cannot be loaded: it does not fit into memory"
+    log.error("unforeseen while loading a version", exc_info=error)
+    return f"cannot be loaded: {type(error).__name__}: {error}"

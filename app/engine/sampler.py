@@ -1,0 +1,264 @@
+"""The engine's face to the service: names to versions, seeds to pictures. Importing it imports torch.
+
+A version that became the newest is loaded and tested beside the one that serves, which goes on serving meanwhile, and
+also afterwards if the new one cannot be loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from app.engine.admission import Admission, Workers
+from app.engine.batcher import Batcher, Latents, Pictures
+from app.engine.calibration import Calibrations
+from app.engine.pool import Pool
+from app.engine.tile import Painter, choose_device, describe_device, prepare_device, software
+from models.config import Latent
+from models.directory import ModelDirectory
+from models.errors import ModelError, UnknownModel, VersionNotReady
+from models.latents import latents
+from models.versions import Version, parse_number
+
+log = logging.getLogger(__name__)
+
+SCAN_SECONDS = 0.5
+WORKERS = 2
+MAX_WAIT_SECONDS = 10.0
+MAX_FLIGHT_BYTES = 1 << 30
+PIECE_BYTES = 4 << 20
+PIECE_IMAGES = 512
+"""A large request is painted and handed on in pieces of about this size, in bytes or in images."""
+AHEAD = 2
+"""Pieces of one request that wait or are painted at once: the device goes on while one is being handed on."""
+INLINE_VALUES = 1 << 13
+"""Up to so many latent values are drawn on the event loop: a thread would take longer to wake than they take."""
+
+
+class Sampler:
+    """Paints images of published versions.
+
+    Args:
+        directory: the model directory.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        threads: for one forward pass on the CPU.
+        calibration_dir: where numerics are kept.
+        budget_bytes: memory for loaded versions.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+
+    def __init__(
+        self, directory: ModelDirectory, *, device: str, threads: int, calibration_dir: Path, budget_bytes: int
+    ) -> None:
+        self._directory = directory
+        self._device = choose_device(device)
+        prepare_device(self._device, threads)
+        self._calibrations = Calibrations(
+            calibration_dir, device=describe_device(self._device), software=software(), threads=threads
+        )
+        self._batcher = Batcher(str(self._device))
+        self._pool = Pool(directory, self._batcher, self._calibrations, self._device, budget_bytes)
+        self._served: dict[str | None, Version] = {}
+        self._scanner = ThreadPoolExecutor(1, thread_name_prefix="scanner")
+        self._watcher: asyncio.Task[None] | None = None
+        self._trouble = "the default model is being loaded"
+        self.workers = Workers(WORKERS)
+        self.admission = Admission(self._seconds_ahead, max_seconds=MAX_WAIT_SECONDS, max_bytes=MAX_FLIGHT_BYTES)
+
+    async def start(self) -> None:
+        """Begin to load the default model and to watch the directory; returns at once."""
+        self._watcher = asyncio.create_task(self._watch(), name="model directory")
+
+    async def stop(self) -> None:
+        """Fail what still waits and end every thread."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watcher
+        await asyncio.to_thread(self._stop_threads)
+
+    def _stop_threads(self) -> None:
+        self._batcher.stop()
+        self._pool.stop()
+        self.workers.stop()
+        self._scanner.shutdown()
+
+    def ready(self) -> tuple[bool, str]:
+        """Tell whether the default model is loaded and warm; else why not."""
+        served = self._served.get(None)
+        if served is not None and self._pool.get(served) is not None:
+            return True, f"{served.ref} is loaded"
+        return False, self._trouble
+
+    def loaded(self) -> dict[str, int]:
+        """List the loaded versions by reference, with the bytes each takes."""
+        return self._pool.loaded()
+
+    def resolve(self, ref: str | None) -> Version:
+        """Find the version that serves `ref` now, without waiting for anything.
+
+        A reference that moves (a bare name, an alias, None for the default model) stays with the version it meant
+        before, if that can still be had, until the one that it means now is loaded.
+
+        Raises:
+            ModelError: there is none, or it is not whole.
+        """
+        if _fixed(ref):
+            return self._directory.resolve(ref)
+        try:
+            wanted = self._directory.resolve(ref)
+        except ModelError:
+            if (former := self._former(ref)) is None:
+                raise
+            return former
+        if self._pool.get(wanted) is None and (former := self._former(ref)) is not None:
+            self._pool.load(wanted)
+            return former
+        self._served[ref] = wanted
+        return wanted
+
+    def _former(self, ref: str | None) -> Version | None:
+        """Give what `ref` was last served by, while it is loaded and has not been deleted."""
+        former = self._served.get(ref)
+        if former is None or self._pool.get(former) is None or not self._exists(former.ref):
+            return None
+        return former
+
+    async def hold(self, ref: str | None) -> Version:
+        """Find the version that serves `ref`, and load it if it is not.
+
+        Where a moving reference leads to a version that turns out broken, the next best one takes its place.
+
+        Raises:
+            ModelError: there is none, it is not whole, or it cannot be loaded.
+        """
+        failed: VersionNotReady | None = None
+        while True:
+            version = self.resolve(ref)
+            if failed is not None and failed.version.ref == version.ref:
+                raise failed
+            try:
+                await self._painter(version)
+            except VersionNotReady as error:
+                if _fixed(ref):
+                    raise
+                failed = error
+                await self._scan()
+            else:
+                return version
+
+    def fingerprint(self, version: Version) -> str | None:
+        """Name the numerics of a version's pictures; None before they are decided, at its first load."""
+        assert version.manifest is not None
+        record = self._calibrations.known(version.manifest.generator)
+        return None if record is None else record.fingerprint
+
+    async def images(self, version: Version, seed: int, indices: range, psi: float = 1.0) -> AsyncGenerator[Pictures]:
+        """Paint some images of a seed, in order, piece by piece. Close the iterator to drop the rest.
+
+        Args:
+            version: a whole one; it is loaded if need be.
+            seed: 0 to 2^63-1.
+            indices: which images of the seed; at least one.
+            psi: truncation: these families have no mapped latent, so `z` itself shrinks towards 0. 1 leaves it as is.
+
+        Yields:
+            uint8 `[k, H, W, C]`.
+
+        Raises:
+            VersionNotReady: the version cannot be loaded.
+        """
+        assert version.manifest is not None
+        generator = version.manifest.generator
+        painter = await self._painter(version)
+        waiting: deque[asyncio.Future[Pictures]] = deque()
+        try:
+            for piece in _pieces(indices, generator.pixels, painter.tile):
+                z = await self._draw(generator.latent, seed, piece, psi)
+                waiting.append(asyncio.wrap_future(self._batcher.submit(painter, z)))
+                if len(waiting) == AHEAD:
+                    yield await waiting.popleft()
+            while waiting:
+                yield await waiting.popleft()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    async def sample(self, version: Version, seed: int, indices: range, psi: float = 1.0) -> Pictures:
+        """Paint some images of a seed at once: uint8 `[n, H, W, C]`. Arguments and errors as in `images`."""
+        async with contextlib.aclosing(self.images(version, seed, indices, psi)) as pieces:
+            parts = [part async for part in pieces]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    async def _painter(self, version: Version) -> Painter:
+        # Shielded: a client that leaves must not stop a load that others wait for.
+        if (painter := self._pool.get(version)) is not None:
+            return painter
+        return await asyncio.shield(asyncio.wrap_future(self._pool.load(version)))
+
+    def _seconds_ahead(self) -> float:
+        return self._batcher.seconds_ahead() + self.workers.seconds_ahead()
+
+    async def _draw(self, latent: Latent, seed: int, indices: range, psi: float) -> Latents:
+        def work() -> Latents:
+            z = latents(latent, seed, np.arange(indices.start, indices.stop))
+            return z if psi == 1.0 else z * np.float32(psi)
+
+        return work() if len(indices) * latent.dim <= INLINE_VALUES else await self.workers.run(work)
+
+    async def _watch(self) -> None:
+        """Look at the directory again and again, so that what is new is loaded before anybody asks for it."""
+        while True:
+            await self._scan()
+            for ref in (None, *(ref for ref in self._served if ref is not None)):
+                self._follow(ref)
+            await asyncio.sleep(SCAN_SECONDS)
+
+    async def _scan(self) -> None:
+        # A thread of its own: the shared ones may all be waiting for a database that is away.
+        if await asyncio.get_running_loop().run_in_executor(self._scanner, self._directory.scan):
+            self._pool.retain(self._exists)
+
+    def _exists(self, ref: str) -> bool:
+        """Whether a version was not deleted; one whose files were damaged later is whole in memory."""
+        try:
+            self._directory.resolve(ref)
+        except UnknownModel:
+            return False
+        except ModelError:
+            return True
+        return True
+
+    def _follow(self, ref: str | None) -> None:
+        """Load what `ref` means now if something else serves it; the default model is loaded in any case."""
+        try:
+            version = self.resolve(ref)
+        except ModelError as error:
+            self._served.pop(ref, None)
+            self._trouble = str(error) if ref is None else self._trouble
+            return
+        if ref is None:
+            self._trouble = f"{version.ref} is being loaded"
+            self._pool.pin(version)
+            self._pool.load(version)
+
+
+def _fixed(ref: str | None) -> bool:
+    """Whether `ref` names one version for ever: `NAME@3`, not `NAME`, `NAME@best` or the default model."""
+    return ref is not None and parse_number(ref.partition("@")[2]) is not None
+
+
+def _pieces(indices: range, pixels: int, tile: int) -> Iterator[range]:
+    """Cut a request into whole tiles' worths of about the size of a piece."""
+    size = max(1, min(PIECE_BYTES // pixels, PIECE_IMAGES) // tile) * tile
+    for start in range(indices.start, indices.stop, size):
+        yield range(start, min(start + size, indices.stop))

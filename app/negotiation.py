@@ -1,0 +1,79 @@
+"""Which type a client accepts, and whether it has the answer already (RFC 9110, sections 12.5.1, 13.1.2 and 8.8.3)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+F = TypeVar("F", bound=str)
+
+_ETAG = re.compile(r'(?:W/)?("[^"]*")')
+
+
+def preferred(accept: Iterable[str], offers: Mapping[F, str]) -> F | None:
+    """Choose what to answer with: the first offer if it is admitted at all, else the best admitted one, else None.
+
+    Args:
+        accept: the values of the Accept headers; none at all admit everything.
+        offers: media types by what to call them.
+    """
+    ranges = _ranges(",".join(accept))
+    if not ranges:
+        return next(iter(offers))
+    weights = {offer: _weight(media_type, ranges) for offer, media_type in offers.items()}
+    first = next(iter(offers))
+    best = first if weights[first] else max(weights, key=lambda offer: weights[offer])
+    return best if weights[best] else None
+
+
+def _ranges(accept: str) -> dict[str, float]:
+    """Read `type/subtype` with their weights; parameters other than q distinguish nothing here."""
+    ranges: dict[str, float] = {}
+    for part in accept.split(","):
+        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        if name:
+            ranges[name] = next((_quality(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
+    return ranges
+
+
+def _quality(text: str) -> float:
+    try:
+        return min(1.0, max(0.0, float(text)))
+    except ValueError:
+        return 0.0
+
+
+def _weight(media_type: str, ranges: Mapping[str, float]) -> float:
+    """The most specific range decides: `image/png;q=0, image/*` excludes PNG."""
+    family = media_type.partition("/")[0]
+    return next((ranges[name] for name in (media_type, f"{family}/*", "*/*") if name in ranges), 0.0)
+
+
+def etag(*parts: object) -> str:
+    """Make an entity tag of everything that decides an answer's bytes; the parts are JSON values."""
+    text = json.dumps(parts, separators=(",", ":"), sort_keys=True)
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:40]}"'
+
+
+def has_already(if_none_match: Iterable[str], tag: str) -> bool:
+    """Tell whether If-None-Match names `tag`, by the weak comparison, or is `*`."""
+    values = ",".join(if_none_match).strip()
+    return values == "*" or tag in _ETAG.findall(values)
+
+
+def cache_control(*, seeded: bool, pinned: bool, private: bool) -> str:
+    """Say how long an answer may be kept: for ever with a seed and a version, until asked again with a seed only.
+
+    Args:
+        seeded: the request names its seed.
+        pinned: the request names a version, not an alias.
+        private: only the caller may see the answer.
+    """
+    if not seeded:
+        return "no-store"
+    if not pinned:
+        return "private, no-cache" if private else "no-cache"
+    return f"{'private' if private else 'public'}, max-age=31536000, immutable"
