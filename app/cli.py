@@ -191,10 +191,10 @@ def revoke_key(key: Annotated[str, typer.Argument(help="The key's id, as `atelie
 
 @contextmanager
 def _client(url: str, key: str) -> Iterator[Client]:
-    from app.client import Client, ClientError, own_address
+    from app.client import Client, ClientError
 
     try:
-        with Client(url or own_address(_settings()), key) as client:
+        with Client(url or _own_address(), key) as client:
             yield client
     except ClientError as problem:
         raise SystemExit(f"atelier: {problem}") from None
@@ -212,6 +212,13 @@ def _records() -> Iterator[Records]:
         raise SystemExit(f"atelier: {problem}") from None
     finally:
         records.close()
+
+
+def _own_address() -> str:
+    from app.settings import own_address
+
+    settings = _settings()
+    return own_address(settings.host, settings.port)
 
 
 def _settings() -> AppSettings:

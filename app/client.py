@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from app.settings import AppSettings, is_loopback
+from app.settings import is_loopback
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 120.0
@@ -104,17 +104,16 @@ class Client:
         """Listen to an event stream; where the connection breaks, go on after the last event that arrived.
 
         Raises:
-            ClientError: the service refused, or stayed away for a minute.
+            ClientError: the service refused, never answered, or stayed away for a minute.
         """
-        last, gone_since = "", None
+        last, heard = "", -GIVE_UP_SECONDS
         while True:
             try:
                 for message in self._listen(path, last):
-                    last, gone_since = message.id or last, None
+                    last, heard = message.id or last, time.monotonic()
                     yield message
             except httpx.HTTPError as error:
-                gone_since = gone_since or time.monotonic()
-                if time.monotonic() - gone_since > GIVE_UP_SECONDS:
+                if time.monotonic() - heard > GIVE_UP_SECONDS:
                     raise self._unanswered(error) from None
             time.sleep(RECONNECT_SECONDS)
 
@@ -145,12 +144,6 @@ class Client:
                 f"nothing answers at {self.url}: start the service with `atelier up`, or name it with --url"
             )
         return ClientError(f"{self.url} did not answer as it should: {error or type(error).__name__}")
-
-
-def own_address(settings: AppSettings) -> str:
-    """Give the address at which a service with these settings is reached from this machine."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def _given(query: dict[str, object]) -> dict[str, Any]:

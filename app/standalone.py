@@ -22,17 +22,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from app.children import Child, end, tethered
-from app.settings import AppSettings
+from app.settings import AppSettings, own_address
 
 # Room for a path in `sockaddr_un`, its closing zero included: 108 bytes on Linux, 104 on macOS and the BSDs.
 SOCKET_PATH_BYTES = 104
 
-# All of it is within the ten seconds in which Ctrl-C has to be done.
-APP_SECONDS = 3.0
-WORKER_SECONDS = 5.0
+# Ctrl-C has to be done in ten seconds. What the app does not need of its time, the workers have for a checkpoint.
+APP_SECONDS = 4.0
+WORKERS_DONE_SECONDS = 8.5
 REDIS_SECONDS = 1.0
 
 PATIENCE_SECONDS = 30.0
@@ -141,14 +141,14 @@ class _House:
 
     def keep(self, signals: Signals, began: float) -> int:
         """Watch until the end is asked for; start again what ended by itself, unless the app never came up."""
-        address = f"http://{_browsable(self._settings.host)}:{self._port}"
+        address = own_address(self._settings.host, self._port)
         ready = told = False
         while not signals.stop():
             if not ready:
                 if ended := self._app.ended():
                     self._say(f"the app could not start ({ended}); the end of {self._app.log}:\n{self._app.tail()}")
                     return 1
-                ready, reason = readiness(self._settings.host, self._port)
+                ready, reason = readiness(address)
                 waited = time.monotonic() - began
                 if ready:
                     self._say(f"ready in {waited:.1f} s: {address} (Ctrl-C stops everything)")
@@ -177,8 +177,9 @@ class _House:
     def stop(self, signals: Signals) -> None:
         """End everything, in this order: nobody asks for what is already gone."""
         self._say("stopping")
+        began = time.monotonic()
         killed = end([self._app], APP_SECONDS, signals.hurry)
-        killed += end(self._workers, WORKER_SECONDS, signals.hurry)
+        killed += end(self._workers, began + WORKERS_DONE_SECONDS - time.monotonic(), signals.hurry)
         killed += end([self._redis] if self._redis else [], REDIS_SECONDS, signals.hurry)
         self._say(f"stopped ({', '.join(killed)} had to be killed)" if killed else "stopped")
 
@@ -297,9 +298,9 @@ def answers_ping(path: str) -> bool:
             return False
 
 
-def readiness(host: str, port: int) -> tuple[bool, str]:
-    """Ask `/readyz`; give whether it is ready and, where the app says so, why not."""
-    connection = http.client.HTTPConnection(_browsable(host).strip("[]"), port, timeout=2)
+def readiness(address: str) -> tuple[bool, str]:
+    """Ask `/readyz` at the URL `address`; give whether it is ready and, where the app says so, why not."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=2)
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()
@@ -314,9 +315,3 @@ def readiness(host: str, port: int) -> tuple[bool, str]:
         return False, str(json.loads(body).get("detail", answer.reason))
     except (ValueError, AttributeError):
         return False, f"{answer.status} {answer.reason}"
-
-
-def _browsable(host: str) -> str:
-    """Give an address for `host` that a client here can use: "all addresses" is none."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-    return f"[{host}]" if ":" in host else host

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from app.children import FIRST_DELAY, LAST_DELAY, Child, end, tethered
+from app.settings import own_address
 from app.standalone import (
     CannotStart,
     answers_ping,
@@ -161,14 +162,14 @@ def test_readiness_tells_why_not(status: int, body: bytes, expected: tuple[bool,
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.handle_request)
         thread.start()
-        answer = readiness("127.0.0.1", server.server_port)
+        answer = readiness(f"http://127.0.0.1:{server.server_port}")
         thread.join()
 
     assert answer == expected
 
 
 def test_nothing_listening_is_not_ready() -> None:
-    assert readiness("127.0.0.1", free_port("127.0.0.1", 0)) == (False, "")
+    assert readiness(f"http://127.0.0.1:{free_port('127.0.0.1', 0)}") == (False, "")
 
 
 def test_a_child_logs_to_its_file_and_tells_how_it_ended(child: Make) -> None:
@@ -257,3 +258,11 @@ def test_a_large_log_is_turned_over(child: Make, monkeypatch: pytest.MonkeyPatch
 
     assert process.log.read_text() == "twelve bytes\n"
     assert process.log.with_suffix(".log.1").read_text() == "twelve bytes\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("127.0.0.1", "http://127.0.0.1:80"), ("0.0.0.0", "http://127.0.0.1:80"), ("::", "http://[::1]:80")],
+)
+def test_the_own_address_is_one_that_can_be_reached(host: str, address: str) -> None:
+    assert own_address(host, 80) == address
