@@ -46,13 +46,13 @@ def test_plain_networks_have_the_published_layers() -> None:
     pair = build(config_of("mlp-mnist"))
     assert layers_of(pair.generator) == ["Linear", "ReLU"] * 3 + ["Linear", "Tanh", "Unflatten"]
     assert layers_of(pair.discriminator) == ["Flatten", *["Linear", "ReLU", "Dropout"] * 3, "Linear", "Flatten"]
-    assert [m.p for m in pair.discriminator.modules() if isinstance(m, nn.Dropout)] == [0.3] * 3
+    assert [layer.p for layer in pair.discriminator.modules() if type(layer).__name__ == "Dropout"] == [0.3] * 3
 
 
 def test_a_leaky_discriminator_has_its_slope_and_no_dropout() -> None:
     layers = list(build(config_of("mlp-leaky")).discriminator.modules())
     assert [layer.negative_slope for layer in layers if isinstance(layer, nn.LeakyReLU)] == [0.2, 0.2]
-    assert not [layer for layer in layers if isinstance(layer, nn.Dropout)]
+    assert "Dropout" not in [type(layer).__name__ for layer in layers]
 
 
 def test_dcgan_normalises_everywhere_but_the_generators_last_and_the_discriminators_first_layer() -> None:

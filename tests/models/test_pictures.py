@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torchvision.utils import make_grid
@@ -47,6 +47,7 @@ def test_values_that_are_no_number_are_black() -> None:
     assert to_uint8(np.array([np.nan], np.float32)).tolist() == [0]
 
 
+@settings(deadline=None)
 @given(
     n=st.integers(1, 20),
     nrow=st.none() | st.integers(1, 25),
