@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import safetensors.torch
@@ -13,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from models.config import GeneratorConfig
+from models.files import replace_file
 from models.networks import build_generator
 
 _LISTED = 8  # names told in an error message before the rest is counted
@@ -33,19 +32,7 @@ def save(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] 
     Raises:
         OSError: the file could not be written, such as on a full disk.
     """
-    data = safetensors.torch.save(_packed(tensors), dict(metadata or {}))
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
-    _sync_folder(path.parent)
+    replace_file(path, safetensors.torch.save(_packed(tensors), dict(metadata or {})))
 
 
 def load(data: bytes) -> dict[str, Tensor]:
@@ -103,11 +90,3 @@ def _form(tensor: Tensor) -> str:
 def _listed(names: list[str]) -> str:
     rest = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

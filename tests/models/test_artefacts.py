@@ -8,14 +8,12 @@ import pytest
 from models.artefacts import (
     Attempt,
     EventId,
-    EventTail,
     EventWriter,
     append_line,
     attempts,
     images_of,
     kimg_name,
     last_event,
-    last_tick,
     read_events,
     read_lines,
     read_ticks,
@@ -179,14 +177,6 @@ def test_other_names_are_no_position(name: str) -> None:
     assert images_of(name) is None
 
 
-def test_the_newest_tick_is_that_of_the_history_not_of_a_dropped_future(tmp_path: Path) -> None:
-    attempt_at(tmp_path, 1, 0, *range(0, 100_000, 20))
-    assert last_tick(tmp_path) == read_ticks(tmp_path)[-1]
-    attempt_at(tmp_path, 2, 40)
-    assert last_tick(tmp_path) == {"images": 40, "kimg": 0.04, "token": 1}
-    assert last_tick(tmp_path / "none") is None
-
-
 def test_the_newest_event_of_a_type_is_found_also_when_its_name_is_mentioned_elsewhere(tmp_path: Path) -> None:
     writer = EventWriter(Attempt(tmp_path, 1))
     found = writer.append("health", {"verdict": "healthy"})
@@ -196,23 +186,3 @@ def test_the_newest_event_of_a_type_is_found_also_when_its_name_is_mentioned_els
     assert newest is not None
     assert (newest.id, newest.data) == (found, {"verdict": "healthy"})
     assert last_event(tmp_path, "score") is None
-
-
-def test_a_tail_gives_each_event_once_across_attempts(tmp_path: Path) -> None:
-    tail = EventTail(tmp_path)
-    assert tail.read() == []
-    first = EventWriter(Attempt(tmp_path, 1)).append("log", {})
-    assert [event.id for event in tail.read()] == [first]
-    second = EventWriter(Attempt(tmp_path, 2)).append("log", {})
-    assert [event.id for event in tail.read()] == [second]
-    assert tail.read() == []
-
-
-def test_a_tail_that_skips_begins_with_what_comes_next(tmp_path: Path) -> None:
-    writer = EventWriter(Attempt(tmp_path, 1))
-    writer.append("log", {})
-    tail = EventTail(tmp_path)
-    tail.skip()
-    assert tail.read() == []
-    later = writer.append("log", {})
-    assert [event.id for event in tail.read()] == [later]
