@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 
+DRIVER = "libcuda.so.1"
+
 
 def device_count(device: str) -> int:
     """Count the devices that an `ATELIER_DEVICE` value names; a CPU is one device.
@@ -19,7 +21,7 @@ def device_count(device: str) -> int:
 def _cuda_devices() -> int:
     """Ask the driver, which honours `CUDA_VISIBLE_DEVICES` and what a container was given."""
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
+        driver = ctypes.CDLL(DRIVER)
     except OSError:
         return 0
     count = ctypes.c_int(0)

@@ -42,6 +42,8 @@ class Floor:
         self._stopping = threading.Event()
         self._closed = threading.Event()
         self._working = threading.Lock()
+        self._opening = threading.Lock()
+        self._opened = False
         self._supervisor = Supervisor(self._records, settings, self._hints, self._stopping, command)
         self._reaper = Reaper(self._records, self._hints, settings.runs_dir, settings.lost_after_seconds)
         self._threads: list[threading.Thread] = []
@@ -75,14 +77,23 @@ class Floor:
         Raises:
             RecordsUnavailable: the database did not answer; nothing is lost, the next look claims.
         """
+        self._open()
         with self._working:
             while (run := self._claim()) is not None:
                 self._supervisor.supervise(run)
+
+    def _open(self) -> None:
+        """Bring the database to this version's tables, once it answers."""
+        with self._opening:
+            if not self._opened:
+                self._records.migrate()
+                self._opened = True
 
     def _claim(self) -> Run | None:
         return None if self._stopping.is_set() else self._records.claim(self.worker, self._devices)
 
     def _keep_house(self, queue: str) -> None:
+        self._open()
         self._records.worker_seen(self.worker, socket.gethostname(), os.getpid(), self._devices, queue)
         self._reaper.look()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from models import messages
+from models.records import RecordsUnavailable
 from worker.celery import app
 from worker.floor import floor
 from worker.settings import settings
@@ -15,7 +16,10 @@ logger = logging.getLogger(__name__)
 @app.task(name=messages.LOOK)  # type: ignore[untyped-decorator]
 def look() -> None:
     """Claim runs and see them through until none is left."""
-    floor().work()
+    try:
+        floor().work()
+    except RecordsUnavailable as error:
+        logger.warning("the look that a message asked for waits for the database: %s", error)
 
 
 @app.task(name=messages.PREPARE)  # type: ignore[untyped-decorator]

@@ -1,0 +1,25 @@
+"""Runs the real Celery application with a stand-in for the trainer: `celery_with_stand_in.py MODE ARGUMENTS…`."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from pathlib import Path
+
+from worker import floor as module
+from worker.settings import settings
+
+STAND_IN = str(Path(__file__).parent / "stand_in.py")
+
+
+@cache
+def floor() -> module.Floor:
+    return module.Floor(settings(), (sys.executable, STAND_IN, sys.argv[1], str(settings().runs_dir)))
+
+
+module.floor = floor
+
+if __name__ == "__main__":
+    from worker.celery import app
+
+    app.worker_main(sys.argv[2:])
