@@ -33,7 +33,7 @@ def follow(client: Client, run: str) -> str:
             elif message.event == "published":
                 console.print(f"published {message.data['model']}@{message.data['version']}")
             elif message.event == "health":
-                console.print(f"{message.data['verdict']}: {'; '.join(message.data['reasons'])}")
+                console.print(": ".join((message.data["verdict"], *message.data["reasons"])))
             # What the stream tells may be history; the run itself says how it stands.
             elif message.event == "state" and (now := client.get(f"/train/{run}"))["state"] != state:
                 state = str(now["state"])

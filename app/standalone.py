@@ -30,9 +30,11 @@ from app.settings import AppSettings, own_address
 # Room for a path in `sockaddr_un`, its closing zero included: 108 bytes on Linux, 104 on macOS and the BSDs.
 SOCKET_PATH_BYTES = 104
 
-# Ctrl-C has to be done in ten seconds. What the app does not need of its time, the workers have for a checkpoint.
-APP_SECONDS = 4.0
-WORKERS_DONE_SECONDS = 8.5
+# Ctrl-C has to be done in ten seconds. A training that has not written its checkpoint within its grace is killed by its
+# worker, which then has time to put the run back into the queue.
+APP_SECONDS = 3.0
+GRACE_SECONDS = 4
+WORKERS_DONE_SECONDS = 8.0
 REDIS_SECONDS = 1.0
 
 PATIENCE_SECONDS = 30.0
@@ -104,7 +106,11 @@ class _House:
             path = cleanup.enter_context(socket_path(settings.data_dir))
             self._redis = self._child("redis", redis_command(find_redis(), path), os.environ)
             url = f"unix://{quote(str(path))}"
-        environment = os.environ | {"ATELIER_REDIS_URL": url, "ATELIER_PORT": str(port)}
+        environment = os.environ | {
+            "ATELIER_REDIS_URL": url,
+            "ATELIER_PORT": str(port),
+            "ATELIER_GRACE_SECONDS": str(GRACE_SECONDS),
+        }
         self._app = self._child("app", [sys.executable, "-m", "app.serve", "--lifeline"], environment)
         self._workers = [
             self._child("train", tethered(worker_command("train")), environment),
