@@ -1,0 +1,286 @@
+"""The whole house as its users run it: `atelier up` as a process, the other commands and HTTP against it."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+from PIL import Image
+
+from tests.fixtures.waiting import gone, until
+
+ATELIER = str(Path(sys.executable).with_name("atelier"))
+STOP_SECONDS = 10
+# Enough work to be going on until it is stopped.
+ENDLESS = ["--preset", "mlp-mnist", "--dataset", "mnist-mini", "--kimg", "100000"]
+
+
+class House:
+    """A running `atelier up` with a data directory of its own."""
+
+    def __init__(self, data: Path, **settings: str) -> None:
+        self.data = data
+        self.environment = (
+            os.environ | {"ATELIER_DATA_DIR": str(data), "ATELIER_PORT": "0", "ATELIER_THREADS": "1"} | settings
+        )
+        self.url = ""
+        self._lines: list[str] = []
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(
+            [ATELIER, "up"], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        until(lambda: not self.remains(), "everything to die with `up`", 20)
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        with self.process.stdout as lines:
+            self._lines.extend(lines)
+
+    def text(self) -> str:
+        """What `up` has said so far."""
+        return "".join(self._lines)
+
+    def wait_until_ready(self) -> Self:
+        found = until(lambda: re.search(r"ready in [\d.]+ s: (\S+)", self.text()) or self._ended(), "readiness", 120)
+        assert isinstance(found, re.Match), self.text()
+        self.url = found[1]
+        return self
+
+    def _ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def atelier(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run another command against this house."""
+        command = [ATELIER, *arguments, "--url", self.url]
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def get(self, path: str) -> bytes:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
+            body = answer.read()
+        assert isinstance(body, bytes)
+        return body
+
+    def processes(self) -> dict[str, int]:
+        """Find what `up` started, by the words of its command lines."""
+        words = {
+            "redis": "redis-server",
+            "app": "app.serve",
+            "train": "-Q\0train",
+            "chores": "-Q\0chores",
+            "trainer": "worker.train\0",
+        }
+        found: dict[str, int] = {}
+        for pid in self.remains():
+            with contextlib.suppress(OSError):
+                command = Path(f"/proc/{pid}/cmdline").read_text()
+                found |= {name: pid for name, word in words.items() if word in command}
+        return found
+
+    def remains(self) -> list[int]:
+        """List every process that has this house's data directory in its environment, `up` itself excepted."""
+        mark = f"ATELIER_DATA_DIR={self.data}\0".encode()
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                pid = int(entry.name)
+                if mark in (entry / "environ").read_bytes() and pid != self.process.pid and not gone(pid):
+                    found.append(pid)
+        return found
+
+
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
+    """One data directory, under a path that is short enough for a socket and needs quoting."""
+    with tempfile.TemporaryDirectory(prefix="a house+") as directory:
+        yield Path(directory) / "data"
+
+
+@pytest.fixture(scope="module")
+def house(data: Path) -> Iterator[House]:
+    with House(data) as running:
+        yield running.wait_until_ready()
+
+
+def test_the_first_request_paints_a_grid_of_the_starter(house: House) -> None:
+    with Image.open(BytesIO(house.get("/samples?n=25"))) as grid:
+        assert (grid.format, grid.mode, grid.size) == ("PNG", "L", (152, 152))
+
+
+def test_sample_writes_the_picture_and_tells_what_it_is_of(house: House, tmp_path: Path) -> None:
+    target = tmp_path / "grid.png"
+
+    result = house.atelier("sample", "-n", "25", "--seed", "7", "-o", str(target))
+
+    assert result.stdout == f"{target}: 25 images of starter@1, seed 7\n", result.stderr
+    assert target.read_bytes() == house.get("/samples?n=25&seed=7")
+
+
+def test_a_refused_request_is_told_in_words_and_leaves_no_file(house: House, tmp_path: Path) -> None:
+    result = house.atelier("sample", "-n", "0", "-o", str(tmp_path / "grid.png"))
+
+    assert result.returncode == 1
+    assert re.match(r"atelier: .+\n  query\.n: .+\n$", result.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_lists_the_starter(house: House) -> None:
+    assert re.search(r"^starter +1 +latest=1$", house.atelier("models").stdout, re.MULTILINE)
+
+
+def test_train_with_an_unknown_preset_fails_and_names_the_place(house: House) -> None:
+    result = house.atelier("train", "--preset", "mlp-mnits")
+
+    assert result.returncode == 1
+    assert "preset" in result.stderr
+    assert "mlp-mnist" in result.stderr
+
+
+def test_a_followed_run_trains_publishes_and_is_served(house: House) -> None:
+    result = house.atelier(
+        "train", "--preset", "mlp-mnist", "--dataset", "mnist-mini", "--model", "digits", "--kimg", "0.4",
+        "--set", "batch_size=20", "--set", "tick_kimg=0.1", "--set", "generator.network.hidden=[8]",
+        "--set", "discriminator.network.hidden=[8]", "--follow",
+    )  # fmt: skip
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"^run \w+: mlp-mnist on mnist-mini, to be published as digits$", result.stdout, re.MULTILINE)
+    assert re.search(r"^100%  kimg 0\.4/0\.4 .* D \d", result.stdout, re.MULTILINE)
+    assert "published digits@" in result.stdout
+    assert result.stdout.endswith("succeeded\n")
+    until(lambda: "digits@" in str(json.loads(house.get("/readyz"))), "the new version as the default", 30)
+    assert re.search(r"succeeded +mlp-mnist +mnist-mini +digits +100% of 0.4 kimg", house.atelier("runs").stdout)
+
+
+def test_ctrl_c_while_following_leaves_the_run_going_and_says_so(house: House) -> None:
+    command = [ATELIER, "train", *ENDLESS, "--follow", "--url", house.url]
+    with subprocess.Popen(command, env=house.environment, stdout=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout
+        run = follower.stdout.readline().split()[1].rstrip(":")
+        until(lambda: json.loads(house.get(f"/train/{run}"))["state"] == "running", "the run to start", 60)
+        follower.send_signal(signal.SIGINT)
+        rest = follower.stdout.read()
+
+    assert follower.returncode == 130
+    assert rest.endswith(f"the run goes on; watch it again with: atelier follow {run}\n")
+    assert json.loads(house.get(f"/train/{run}"))["state"] == "running"
+
+
+def test_a_second_house_in_the_same_directory_is_refused(house: House) -> None:
+    result = subprocess.run(
+        [ATELIER, "up"], env=house.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(
+        f"atelier: another `atelier up` (process {house.process.pid}) works in {house.data}:"
+    )
+
+
+@pytest.mark.parametrize("name", ["redis", "chores", "app"])
+def test_a_killed_child_is_started_again_and_the_house_works_on(house: House, name: str) -> None:
+    killed = house.processes()[name]
+
+    os.kill(killed, signal.SIGKILL)
+
+    until(lambda: house.processes().get(name, killed) != killed, f"another {name}", 30)
+    assert f"{name} ended by itself (killed by SIGKILL); it starts again in 0.5 s" in house.text()
+
+    def answers() -> bool:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return bool(house.get("/samples?n=1"))
+        return False
+
+    until(answers, "a picture", 60)
+
+
+def test_a_trainer_dies_with_its_killed_worker(house: House) -> None:
+    processes = until(lambda: "trainer" in (now := house.processes()) and now, "a training", 60)
+    assert isinstance(processes, dict)
+
+    os.kill(processes["train"], signal.SIGKILL)
+
+    until(lambda: gone(processes["trainer"]), "the trainer to die", 20)
+
+
+def test_killing_up_leaves_nothing_running(house: House) -> None:
+    until(lambda: {"redis", "app", "train", "chores"} <= house.processes().keys(), "every child", 60)
+
+    os.kill(house.process.pid, signal.SIGKILL)
+
+    until(lambda: not house.remains(), "everything to die with `up`", 20)
+
+
+def test_ctrl_c_ends_everything_in_time_with_a_stream_open_and_a_run_going(tmp_path: Path) -> None:
+    with House(tmp_path / "data") as house:
+        house.wait_until_ready()
+        run = house.atelier("train", *ENDLESS, "--set", "tick_kimg=0.5").stdout.split()[1].rstrip(":")
+        with urllib.request.urlopen(f"{house.url}/train/{run}/events", timeout=60) as stream:
+            until(lambda: stream.readline().startswith(b"event: tick"), "a tick", 120)
+
+            house.process.send_signal(signal.SIGINT)
+
+            assert house.process.wait(STOP_SECONDS) == 0
+            stream.read()
+
+        assert house.remains() == []
+        assert house.text().endswith("stopping\nstopped\n")
+
+    # The run was handed over, not lost: it waits for the next `up`.
+    events = (tmp_path / "data" / "runs" / run / "1" / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["data"]["state"] for line in events if '"state"' in line][-1] == "queued"
+    assert any((tmp_path / "data" / "runs" / run / "1" / "checkpoints").iterdir())
+
+
+def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "http.server", "0", "--bind", "127.0.0.1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    ) as other:
+        assert other.stdout
+        found = re.search(r"port (\d+)", other.stdout.readline())
+        assert found
+        with House(tmp_path / "data", ATELIER_PORT=found[1]) as house:
+            assert house.process.wait(60) == 1
+        other.kill()
+
+    assert house.text().startswith(f"atelier: cannot listen on 127.0.0.1:{found[1]} (Address already in use)")
+    assert not (tmp_path / "data" / "logs").exists()
+
+
+def test_an_app_that_cannot_start_ends_the_house_and_says_why(tmp_path: Path) -> None:
+    with House(tmp_path / "data", ATELIER_HOST="0.0.0.0") as house:
+        assert house.process.wait(60) == 1
+
+    assert "the app could not start" in house.text()
+    assert "atelier keys add" in house.text()
+    assert house.text().endswith("stopped\n")
