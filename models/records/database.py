@@ -80,6 +80,8 @@ def _engine(url: URL) -> Engine:
 def _is_unavailable(error: DBAPIError) -> bool:
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return True
+    if type(error) is exc.DatabaseError:  # SQLite's word for a damaged file
+        return True
     return getattr(error.orig, "sqlstate", None) == UNDEFINED_TABLE
 
 

@@ -49,7 +49,8 @@ def test_migrating_again_keeps_what_is_there(database_url: str) -> None:
     records.migrate()
     records.add_key("mine", ["sample"])
     records.migrate()
-    assert [key.name for key in records.keys()] == ["mine"]
+    listed = records.keys()
+    assert [key.name for key in listed] == ["mine"]
     records.close()
 
 
