@@ -10,7 +10,7 @@ from app.house import House
 from app.problems import invalid
 
 
-def house(request: Request) -> House:
+async def house(request: Request) -> House:
     """Give what lives as long as the app."""
     value = request.app.state.house
     assert isinstance(value, House)
@@ -20,7 +20,7 @@ def house(request: Request) -> House:
 HouseDep = Annotated[House, Depends(house)]
 
 
-def no_query(request: Request) -> None:
+async def no_query(request: Request) -> None:
     """Refuse every query parameter: for routes that have none. Use `dependencies=[Depends(no_query)]`."""
     if names := list(dict.fromkeys(request.query_params)):
         raise invalid([{"loc": ("query", name), "msg": f'there is no parameter "{name}" here'} for name in names])

@@ -34,6 +34,7 @@ class House:
 
     sampler: Sampler
     _loop: asyncio.AbstractEventLoop
+    _watcher: asyncio.Task[None]
 
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
@@ -42,14 +43,14 @@ class House:
         self.wakeups = Wakeups(settings.redis_url)
         self.keys = Keys(required=settings.keys_required)
         self.metrics = Metrics()
-        self.database = "not asked yet"
         self.stopping = False
         """The service is about to end: event streams close."""
         self.streams = 0
         """Event streams that are open."""
         self.drawing = threading.Semaphore(2)
         """Charts and films at once: more of them would only take the cores from the sampler."""
-        self._tasks: list[asyncio.Task[None]] = []
+        self._migrated = False
+        self._database_away = False
 
     async def start(self) -> None:
         """Open everything; what is away is tried again in the background.
@@ -58,24 +59,30 @@ class House:
             UnsafeStart: others can reach this address, and no key exists.
         """
         self._loop = asyncio.get_running_loop()
-        answered = await self._ask_database(migrate=True)
-        if self.settings.keys_required and answered and not self.keys.any():
-            raise UnsafeStart(
-                f"{self.settings.host} can be reached by others and there are no keys. Make one with "
-                "`atelier keys add NAME`, or listen on 127.0.0.1, or set ATELIER_AUTH=off to let everybody in"
-            )
+        await asyncio.to_thread(self.open_database)
         # Torch is needed from here on, by nothing before; its import takes seconds and would block the loop.
         self.sampler = await asyncio.to_thread(self._new_sampler)
         await self.sampler.start()
         await self.wakeups.start()
-        self._tasks = [asyncio.create_task(self._watch_database(answered), name="database")]
+        self._watcher = asyncio.create_task(self._watch_database(), name="database")
+
+    def open_database(self) -> None:
+        """Migrate the database and read the keys, unless that is done; a database that is away is no error here.
+
+        Raises:
+            UnsafeStart: others can reach this address, and no key exists.
+        """
+        if self._ask_database() and self.settings.keys_required and not self.keys.any():
+            raise UnsafeStart(
+                f"{self.settings.host} can be reached by others and there are no keys. Make one with "
+                "`atelier keys add NAME`, or listen on 127.0.0.1, or set ATELIER_AUTH=off to let everybody in"
+            )
 
     async def stop(self) -> None:
         """Close everything, in the opposite order."""
         self._end_streams()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._watcher.cancel()
+        await asyncio.gather(self._watcher, return_exceptions=True)
         await self.wakeups.stop()
         await self.sampler.stop()
         await asyncio.to_thread(self.records.close)
@@ -104,24 +111,24 @@ class House:
             budget_bytes=self.settings.loaded_bytes,
         )
 
-    async def _watch_database(self, migrated: bool) -> None:
+    async def _watch_database(self) -> None:
         """Ask now and then: keys made or revoked elsewhere count within seconds, and so does the database's return."""
         while True:
             await asyncio.sleep(DATABASE_SECONDS)
-            migrated = await self._ask_database(migrate=not migrated) or migrated
+            await asyncio.to_thread(self._ask_database)
 
-    async def _ask_database(self, *, migrate: bool) -> bool:
+    def _ask_database(self) -> bool:
         try:
-            if migrate:
-                await asyncio.to_thread(self.records.migrate)
-            hashes = await asyncio.to_thread(self.records.key_hashes)
+            if not self._migrated:
+                self.records.migrate()
+                self._migrated = True
+            self.keys.load(self.records.key_hashes())
         except RecordsUnavailable as problem:
-            if self.database != "away":
+            if not self._database_away:
                 log.warning("the database is away, sampling goes on without it: %s", problem)
-            self.database = "away"
+            self._database_away = True
             return False
-        if self.database == "away":
+        if self._database_away:
             log.warning("the database is back")
-        self.database = "up"
-        self.keys.load(hashes)
+        self._database_away = False
         return True

@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app import problems
+from app import model_problems, problems
 from app.body import BodyLimit
 from app.gate import BrowserHeaders, Gate
 from app.house import House
 from app.metrics import Measure
-from app.routes import artefacts, datasets, events, health, page, presets, session, train
+from app.routes import artefacts, datasets, events, health, models, page, presets, samples, session, train
 from app.security import Authentication
 from app.settings import AppSettings
 
@@ -41,6 +41,8 @@ TAGS = [
 
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "X-Atelier-Model", "X-Atelier-Seed"]
 ROUTERS = (
+    samples.router,
+    models.router,
     train.router,
     artefacts.router,
     events.router,
@@ -81,6 +83,7 @@ def create_app(settings: AppSettings | None = None) -> FastAPI:
     )
     app.state.house = House(settings)
     problems.install(app)
+    model_problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
     page.mount(app)

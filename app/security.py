@@ -175,7 +175,8 @@ class _ScopeCheck:
     def __init__(self, scope: KeyScope) -> None:
         self.scope = scope
 
-    def __call__(self, request: Request, _: Annotated[object, Depends(_bearer)]) -> None:
+    # Asynchronous, as dependencies should be: FastAPI calls the others in a thread, which costs more than they do.
+    async def __call__(self, request: Request, _: Annotated[object, Depends(_bearer)]) -> None:
         caller = caller_of(request)
         if caller is None or self.scope not in caller.scopes:
             raise Problem(403, phrase(403), f'this needs a key with the scope "{self.scope}", yours has not got it')

@@ -12,7 +12,7 @@ from types import FrameType
 
 import uvicorn
 
-from app.house import House
+from app.house import House, UnsafeStart
 from app.main import create_app
 from app.settings import AppSettings
 from models import lifeline
@@ -47,8 +47,16 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def serve(settings: AppSettings) -> None:
-    """Serve with these settings until a signal says otherwise."""
+    """Serve with these settings until a signal says otherwise.
+
+    Raises:
+        SystemExit: it would not be safe.
+    """
     app = create_app(settings)
+    try:
+        app.state.house.open_database()
+    except UnsafeStart as refusal:
+        sys.exit(f"atelier: {refusal}")
     config = uvicorn.Config(
         app,
         host=settings.host,

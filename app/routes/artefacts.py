@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, Field
 
 from app import runs
 from app.deps import HouseDep, no_query
+from app.negotiation import etag, has_already
 from app.paging import Page, PagingQuery, page
 from app.problems import Problem, phrase, responses
 from app.publishing import PublishedView, publish_snapshot
@@ -107,12 +107,13 @@ def losses(run_id: str, house: HouseDep, request: Request) -> Response:
     """Draw the loss curves, D(x) and D(G(z)), with the values at balance where the loss has them."""
     run = runs.find(house, run_id)
     items = artefacts.read_ticks(_run_dir(house, run_id))
-    tag = _tag(run.id, len(items), items[-1:] or "")
-    if (unchanged := _unchanged(request, tag)) is not None:
-        return unchanged
-    with house.drawing:
-        chart = loss_chart(items, f"{run.model}: {run.preset} on {run.dataset}")
-    return Response(chart, media_type="image/png", headers=_revalidated(tag))
+
+    def draw() -> Response:
+        with house.drawing:
+            chart = loss_chart(items, f"{run.model}: {run.preset} on {run.dataset}")
+        return Response(chart, media_type="image/png")
+
+    return _cached(request, etag(run.id, len(items), items[-1:]), draw)
 
 
 @router.get("/snapshots", summary="A run's snapshots", responses=responses(401, 403, 404, 422, 503))
@@ -141,8 +142,8 @@ def snapshot_picture(run_id: str, kimg: float, house: HouseDep, request: Request
     """Give the grid of fixed latents taken at a position."""
     picture = _snapshot(house, run_id, kimg).picture
     status = picture.stat()
-    tag = _tag(picture, status.st_mtime_ns, status.st_size)
-    return _unchanged(request, tag) or FileResponse(picture, media_type="image/png", headers=_revalidated(tag))
+    tag = etag(run_id, kimg, status.st_mtime_ns, status.st_size)
+    return _cached(request, tag, lambda: FileResponse(picture, media_type="image/png"))
 
 
 @router.get(
@@ -156,12 +157,14 @@ def timelapse(run_id: str, query: Annotated[TimelapseQuery, Query()], house: Hou
     found = artefacts.snapshots(_run_dir(house, run_id))
     if not found:
         raise Problem(404, phrase(404), f"run {run_id} has no snapshots yet")
-    tag = _tag(query, len(found), found[-1])
-    if (unchanged := _unchanged(request, tag)) is not None:
-        return unchanged
-    with house.drawing:
-        film = animate((_pixels(snapshot.picture) for snapshot in found), query.format, query.fps)
-    return Response(film, media_type=f"image/{query.format}", headers=_revalidated(tag))
+
+    def film() -> Response:
+        with house.drawing:
+            frames = (_pixels(snapshot.picture) for snapshot in found)
+            return Response(animate(frames, query.format, query.fps), media_type=f"image/{query.format}")
+
+    positions = [(snapshot.token, snapshot.images) for snapshot in found]
+    return _cached(request, etag(run_id, query.format, query.fps, positions), film)
 
 
 def _pixels(picture: Path) -> Pixels:
@@ -253,14 +256,10 @@ def _snapshot(house: HouseDep, run_id: str, kimg: float) -> Snapshot:
     raise Problem(404, phrase(404), f"run {run_id} has no snapshot at {kimg:g} kimg: /train/{run_id}/snapshots has all")
 
 
-def _tag(*parts: object) -> str:
-    return f'"{hashlib.sha256(repr(parts).encode()).hexdigest()[:32]}"'
-
-
-def _revalidated(tag: str) -> dict[str, str]:
-    return {"ETag": tag, "Cache-Control": "no-cache"}
-
-
-def _unchanged(request: Request, tag: str) -> Response | None:
-    known = [part.strip().removeprefix("W/") for part in request.headers.get("if-none-match", "").split(",")]
-    return Response(status_code=304, headers=_revalidated(tag)) if tag in known or "*" in known else None
+def _cached(request: Request, tag: str, make: Callable[[], Response]) -> Response:
+    """Answer 304 where the client has it already; else make it, to be asked about again each time."""
+    has = has_already(request.headers.getlist("if-none-match"), tag)
+    response = Response(status_code=304) if has else make()
+    response.headers["ETag"] = tag
+    response.headers["Cache-Control"] = "no-cache"
+    return response

@@ -115,7 +115,7 @@ class Runs(Database):
         with self._reading() as connection:
             return connection.execute(statement).scalar_one() + 1
 
-    def count_runs(self) -> dict[State, int]:
+    def count_runs(self) -> dict[str, int]:
         """Count the runs by state; a state that none is in is left out."""
         statement = select(RunRow.state, func.count()).group_by(RunRow.state)
         with self._reading() as connection:

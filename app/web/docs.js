@@ -1,0 +1,12 @@
+// Shows the API's schema; kept out of the HTML so that no inline script has to be allowed.
+"use strict";
+
+SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#docs",
+  deepLinking: true,
+  defaultModelsExpandDepth: -1,
+  presets: [SwaggerUIBundle.presets.apis, SwaggerUIBundle.SwaggerUIStandalonePreset],
+  layout: "BaseLayout",
+  tryItOutEnabled: true,
+});
