@@ -41,6 +41,8 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 # Other releases of these may write other bytes for the same pixels.
 ENCODER = f"pillow {PIL.__version__}, zlib {PIL.features.version('zlib')}, webp {PIL.features.version('webp')}"
+INLINE_BYTES = 1 << 15
+"""Pictures up to this size (0.3 ms) are encoded on the event loop: a thread would take longer to wake than that."""
 STREAM_BYTES = 12 << 20
 """What a streamed answer holds in memory: two pieces in the engine, one on its way out."""
 
@@ -198,6 +200,8 @@ async def picture(sampler: Sampler, order: Order) -> bytes:
     held = order.n * order.generator.pixels + 2 * height * width * order.generator.channels
     with sampler.admission.admit(held):
         images = await sampler.sample(order.version, order.seed, range(order.n), order.psi)
+        if height * width * order.generator.channels <= INLINE_BYTES:
+            return _encoded_grid(order, images)
         return await sampler.workers.run(lambda: _encoded_grid(order, images))
 
 

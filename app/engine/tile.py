@@ -154,5 +154,5 @@ class Painter:
         Returns:
             uint8 `[k, H, W, C]`.
         """
-        size = next(size for size in self.sizes if size >= len(z))
+        size = min(size for size in self.sizes if size >= len(z))
         return self.network.pictures(z, size)

@@ -17,7 +17,6 @@ from app.problems import Problem, phrase, responses
 from app.sampling import (
     MEDIA_TYPES,
     Format,
-    Order,
     SampleQuery,
     check,
     npy_length,
@@ -27,6 +26,7 @@ from app.sampling import (
     zip_pieces,
 )
 from app.security import Requires
+from models.versions import Version
 
 router = APIRouter(tags=["samples"], dependencies=[Requires("sample")])
 
@@ -56,13 +56,9 @@ async def get_samples(request: Request, query: Annotated[SampleQuery, Query()], 
     """Paint `n` images of a seed. Image `i` of a seed is the same whatever `n` is, and whatever else is painted."""
     image_format = query.format or _negotiated(request)
     check(query, image_format, house.settings)
-    version = house.sampler.resolve(query.model)
-    fingerprint = house.sampler.fingerprint(version)
-    if fingerprint is not None and ("if-none-match" in request.headers or request.method == "HEAD"):
-        # Nothing need be loaded for this.
-        job = order(query, image_format, version, house.settings)
-        headers = job.headers(fingerprint, private=house.settings.keys_required)
-        if (answer := _without_body(request, job, headers)) is not None:
+    if request.method == "HEAD" or "if-none-match" in request.headers:
+        version = house.sampler.resolve(query.model)
+        if (answer := _without_body(request, house, query, image_format, version)) is not None:
             return answer
     return await while_present(request, _painted(request, house, query, image_format))
 
@@ -79,8 +75,14 @@ def _negotiated(request: Request) -> Format:
     return chosen
 
 
-def _without_body(request: Request, job: Order, headers: dict[str, str]) -> Response | None:
-    """Answer what needs no picture: HEAD, and a client that has the answer already."""
+def _without_body(
+    request: Request, house: House, query: SampleQuery, image_format: Format, version: Version
+) -> Response | None:
+    """Answer what needs neither picture nor device: HEAD, and a client that has the answer already."""
+    if (fingerprint := house.sampler.fingerprint(version)) is None:
+        return None
+    job = order(query, image_format, version, house.settings)
+    headers = job.headers(fingerprint, private=house.settings.keys_required)
     if has_already(request.headers.getlist("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     if request.method != "HEAD":
@@ -92,12 +94,12 @@ def _without_body(request: Request, job: Order, headers: dict[str, str]) -> Resp
 
 async def _painted(request: Request, house: House, query: SampleQuery, image_format: Format) -> Response:
     version = await house.sampler.hold(query.model)
-    job = order(query, image_format, version, house.settings)
+    if (answer := _without_body(request, house, query, image_format, version)) is not None:
+        return answer
     fingerprint = house.sampler.fingerprint(version)
     assert fingerprint is not None, f"{version.ref} is loaded, so its numerics are decided"
+    job = order(query, image_format, version, house.settings)
     headers = job.headers(fingerprint, private=house.settings.keys_required)
-    if (answer := _without_body(request, job, headers)) is not None:
-        return answer
     media_type = MEDIA_TYPES[job.format]
     house.metrics.images.labels(version.model).inc(job.n)
     match job.format:
