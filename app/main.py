@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app import model_problems, problems
+from app import model_problems, problems, schema
 from app.body import BodyLimit
 from app.gate import BrowserHeaders, Gate
 from app.house import House
@@ -87,6 +87,7 @@ def create_app(settings: AppSettings | None = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     page.mount(app)
+    schema.install(app)
     _add_middleware(app, settings)
     return app
 

@@ -157,6 +157,6 @@ def install(app: FastAPI) -> None:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe problems in the API's schema: `responses=responses(404, 422)`."""
-    schema = {"$ref": "#/components/schemas/ProblemBody"}
-    return {status: {"description": phrase(status), "content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
+    """Describe problems in the API's schema: `responses=responses(404, 422)`; `app.schema` adds what they refer to."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+    return {status: {"description": phrase(status), "content": content} for status in statuses}

@@ -75,7 +75,7 @@ class PublishRequest(Frozen):
     "/ticks",
     summary="A run's ticks",
     response_model=Ticks,
-    responses={200: {"content": {"text/csv": {}}}, **responses(401, 403, 404, 422, 503)},
+    responses={200: {"content": {"text/csv": {}}}, **responses(404, 503)},
 )
 def ticks(run_id: str, query: Annotated[TicksQuery, Query()], house: HouseDep) -> Any:
     """Give every progress report, as one history: what a resumption undid is left out."""
@@ -101,7 +101,7 @@ def to_csv(items: list[dict[str, Any]]) -> str:
     summary="A run's loss curves",
     dependencies=[Depends(no_query)],
     response_class=Response,
-    responses={**_PNG, **responses(401, 403, 404, 503)},
+    responses={**_PNG, **responses(404, 503)},
 )
 def losses(run_id: str, house: HouseDep, request: Request) -> Response:
     """Draw the loss curves, D(x) and D(G(z)), with the values at balance where the loss has them."""
@@ -116,7 +116,7 @@ def losses(run_id: str, house: HouseDep, request: Request) -> Response:
     return _cached(request, etag(run.id, len(items), items[-1:]), draw)
 
 
-@router.get("/snapshots", summary="A run's snapshots", responses=responses(401, 403, 404, 422, 503))
+@router.get("/snapshots", summary="A run's snapshots", responses=responses(404, 503))
 def snapshots(run_id: str, paging: PagingQuery, house: HouseDep) -> Page[SnapshotView]:
     """List the grids of fixed latents, oldest first."""
     found = artefacts.snapshots(_run_dir(house, run_id))
@@ -136,7 +136,7 @@ def _view(run_id: str, snapshot: Snapshot) -> SnapshotView:
     summary="One snapshot",
     dependencies=[Depends(no_query)],
     response_class=FileResponse,
-    responses={**_PNG, **responses(401, 403, 404, 422, 503)},
+    responses={**_PNG, **responses(404, 503)},
 )
 def snapshot_picture(run_id: str, kimg: float, house: HouseDep, request: Request) -> Response:
     """Give the grid of fixed latents taken at a position."""
@@ -150,7 +150,7 @@ def snapshot_picture(run_id: str, kimg: float, house: HouseDep, request: Request
     "/timelapse",
     summary="A run as a film",
     response_class=Response,
-    responses={200: {"content": {"image/webp": {}, "image/gif": {}}}, **responses(401, 403, 404, 422, 503)},
+    responses={200: {"content": {"image/webp": {}, "image/gif": {}}}, **responses(404, 503)},
 )
 def timelapse(run_id: str, query: Annotated[TimelapseQuery, Query()], house: HouseDep, request: Request) -> Response:
     """Show the snapshots one after the other."""
@@ -177,7 +177,7 @@ def _pixels(picture: Path) -> Pixels:
     "/log",
     summary="A run's log",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/plain": {}}}, **responses(401, 403, 404, 422, 503)},
+    responses={200: {"content": {"text/plain": {}}}, **responses(404, 503)},
 )
 def log(run_id: str, query: Annotated[LogQuery, Query()], house: HouseDep) -> Response:
     """Give what the training processes wrote, attempt after attempt."""
@@ -232,7 +232,7 @@ def _tail(path: Path, count: int) -> list[bytes]:
     status_code=201,
     summary="Publish a snapshot as a version",
     dependencies=[Depends(no_query)],
-    responses=responses(401, 403, 404, 409, 422, 503),
+    responses=responses(404, 409, 503),
 )
 def publish(run_id: str, request: PublishRequest, house: HouseDep, response: Response) -> PublishedView:
     """Make a version of the averaged generator at a snapshot; repeating it gives the same version."""

@@ -68,7 +68,7 @@ def _records(house: House) -> dict[str, str]:
     summary="Figures for Prometheus",
     response_class=Response,
     dependencies=[Requires("sample")],
-    responses={200: {"content": {"text/plain": {}}}, **responses(401, 403)},
+    responses={200: {"content": {"text/plain": {}}}},
 )
 def metrics(house: HouseDep) -> Response:
     """Count requests, images, runs, streams and loaded versions."""

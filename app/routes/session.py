@@ -36,7 +36,7 @@ def look(request: Request, house: HouseDep) -> SessionView:
     return _view(caller_of(request), required=house.keys.required)
 
 
-@router.post("", summary="Sign in", responses=responses(401, 422, 503))
+@router.post("", summary="Sign in", responses=responses(401, 503))
 def sign_in(body: SignIn, request: Request, house: HouseDep, response: Response) -> SessionView:
     """Trade a key for a session cookie, which ends after a week or with the service."""
     if not house.keys.required:

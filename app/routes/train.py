@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Body, Depends, Header, Query, Response
+from fastapi.openapi.models import Example
 from pydantic import BaseModel, Field
 
 from app import runs
@@ -29,6 +30,22 @@ IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=255, description="a repeat with the same key gives the run that is there already"),
 ]
+
+
+EXAMPLES: dict[str, Example] = {
+    "digits": {
+        "summary": "A few minutes on digits that ship with Atelier",
+        "value": {"preset": "mlp-mnist", "dataset": "mnist-mini", "model": "digits", "epochs": 20},
+    },
+    "folder": {
+        "summary": "A folder of images of your own",
+        "value": {"preset": "dcgan-64", "dataset": "folder:flowers", "model": "flowers", "kimg": 500, "seed": 7},
+    },
+    "overrides": {
+        "summary": "Settings other than the preset's",
+        "value": {"preset": "mlp-mnist", "overrides": {"batch_size": 128, "generator.lr": 0.0004}},
+    },
+}
 
 
 class CreateQuery(Frozen):
@@ -72,11 +89,11 @@ class Nothing(Frozen):
     responses={
         200: {"model": DryRun, "description": "`dry_run`: what it would be"},
         202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "/train/ID"}}},
-        **responses(401, 403, 422, 503),
+        **responses(503),
     },
 )
 def create(
-    request: TrainRequest,
+    request: Annotated[TrainRequest, Body(openapi_examples=EXAMPLES)],
     query: Annotated[CreateQuery, Query()],
     house: HouseDep,
     response: Response,
@@ -110,7 +127,7 @@ def _resolve(house: House, request: TrainRequest) -> TrainingConfig:
     return config
 
 
-@router.get("", summary="List runs", responses=responses(401, 403, 422, 503))
+@router.get("", summary="List runs", responses=responses(503))
 def list_(query: Annotated[ListQuery, Query()], house: HouseDep) -> Page[RunView]:
     """List runs, newest first."""
     try:
@@ -120,7 +137,7 @@ def list_(query: Annotated[ListQuery, Query()], house: HouseDep) -> Page[RunView
     return Page(items=[runs.view(house, run) for run in items], next=following)
 
 
-@router.get("/{run_id}", summary="One run", dependencies=[Depends(no_query)], responses=responses(401, 403, 404, 503))
+@router.get("/{run_id}", summary="One run", dependencies=[Depends(no_query)], responses=responses(404, 503))
 def one(run_id: str, house: HouseDep) -> RunView:
     """Tell a run's state, progress, health and what it has published."""
     return runs.view(house, runs.find(house, run_id))
@@ -129,7 +146,7 @@ def one(run_id: str, house: HouseDep) -> RunView:
 _STEERING: dict[str, Any] = {
     "status_code": 202,
     "dependencies": [Depends(no_query)],
-    "responses": responses(401, 403, 404, 409, 422, 503),
+    "responses": responses(404, 409, 503),
 }
 
 
