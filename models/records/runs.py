@@ -119,7 +119,7 @@ class Runs(Database):
         """Count the runs by state; a state that none is in is left out."""
         statement = select(RunRow.state, func.count()).group_by(RunRow.state)
         with self._reading() as connection:
-            return {state: count for state, count in connection.execute(statement)}
+            return dict(connection.execute(statement).all())
 
     def cancel(self, run_id: str) -> Run:
         """Cancel a run: at once, or where it runs by asking its worker (`wanted`); repeating it changes nothing.

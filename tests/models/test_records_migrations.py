@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,12 @@ def test_processes_that_migrate_at_once_all_succeed(database_url: str) -> None:
     records = Records(database_url)
     assert records.list_runs() == ([], None)
     records.close()
+
+
+def test_threads_that_migrate_at_once_all_succeed(database_url: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(_migrate, database_url) for _ in range(8)]:
+            done.result()
 
 
 def test_migrating_again_keeps_what_is_there(database_url: str) -> None:

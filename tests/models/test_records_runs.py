@@ -279,3 +279,12 @@ def test_unknown_runs_are_refused_by_every_change(records: Records) -> None:
     for change in (records.cancel, records.pause, records.resume):
         with pytest.raises(UnknownRun, match="nothing"):
             change("nothing")
+
+
+def test_runs_are_counted_by_state(records: Records) -> None:
+    assert records.count_runs() == {}
+    for state in ("queued", "paused", "queued"):
+        records.create_run(training_config(), {})
+        if state == "paused":
+            records.pause(records.list_runs()[0][0].id)
+    assert records.count_runs() == {"queued": 2, "paused": 1}

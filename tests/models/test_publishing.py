@@ -1,0 +1,286 @@
+"""Publishing happens once, whole, under the newest token, and what was interrupted is completed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models import publishing
+from models.directory import InvalidName, ModelDirectory, ReadOnlyModel, Score, Version
+from models.manifest import MANIFEST, PREVIEW, WEIGHTS
+from models.publishing import Published, publish
+from models.records import Fenced, Publication, Records, RecordsUnavailable, Run
+from tests.fixtures.versions import FILES, GENERATOR, provenance, put_version, score, training_config
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def run(records: Records) -> Run:
+    return start(records)
+
+
+def start(records: Records) -> Run:
+    """Queue a run and claim it."""
+    records.create_run(training_config(), {})
+    return claim(records)
+
+
+def claim(records: Records) -> Run:
+    run = records.claim("worker", 1)
+    assert run is not None
+    return run
+
+
+def reclaim(records: Records, run: Run) -> Run:
+    """Lose a run to the next attempt."""
+    assert records.take_back(run.id, run.token, run.beat, "silent") is not None
+    assert records.checkpointed(run.id, run.token) is False
+    return claim(records)
+
+
+def publish_at(root: Path, records: Records, run: Run, images: int, **changes: Any) -> Published:
+    values: dict[str, Any] = {
+        "run": run.id,
+        "token": run.token,
+        "images": images,
+        "model": "digits",
+        "weights": FILES[WEIGHTS],
+        "preview": FILES[PREVIEW],
+        "generator": GENERATOR,
+        "provenance": provenance(run.id, images),
+    }
+    return publish(root, records, **{**values, **changes})
+
+
+def resolve(root: Path, ref: str) -> Version:
+    return ModelDirectory(root).resolve(ref)
+
+
+def listed(root: Path) -> list[str]:
+    """Name what lies in the model's folder, but for the lock."""
+    return sorted(path.name for path in (root / "digits").iterdir() if path.name != ".lock")
+
+
+def test_a_published_version_is_whole_and_says_where_it_comes_from(root: Path, records: Records, run: Run) -> None:
+    published = publish_at(root, records, run, 512_000, classes=("a", "b"))
+    assert (published, published.ref) == (Published("digits", 1, already=False), "digits@1")
+    version = resolve(root, "digits@1")
+    assert version.manifest is not None
+    assert version.manifest.generator == GENERATOR
+    assert version.manifest.classes == ("a", "b")
+    assert version.manifest.provenance == provenance(run.id, 512_000)
+    assert ModelDirectory(root).read_weights(version) == FILES[WEIGHTS]
+    assert (version.path / PREVIEW).read_bytes() == FILES[PREVIEW]
+    assert listed(root) == ["1"]
+
+
+def test_others_may_read_what_is_published(root: Path, records: Records, run: Run) -> None:
+    folder = root / "digits" / str(publish_at(root, records, run, 1000).version)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~umask
+    assert (folder / WEIGHTS).stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_positions_get_numbers_in_the_order_of_publishing(root: Path, records: Records, run: Run) -> None:
+    assert [publish_at(root, records, run, images).version for images in (1000, 2000, 3000)] == [1, 2, 3]
+
+
+def test_a_position_is_published_once(root: Path, records: Records, run: Run) -> None:
+    publish_at(root, records, run, 1000)
+    before = resolve(root, "digits@1")
+    again = publish_at(root, records, reclaim(records, run), 1000, weights=b"other weights")
+    assert again == Published("digits", 1, already=True)
+    assert resolve(root, "digits@1") == before
+    assert listed(root) == ["1"]
+
+
+def test_an_old_token_publishes_nothing(root: Path, records: Records, run: Run) -> None:
+    publish_at(root, records, run, 1000)
+    reclaim(records, run)
+    with pytest.raises(Fenced, match="token 1"):
+        publish_at(root, records, run, 2000)
+    assert listed(root) == ["1"]
+    assert len(records.publications(run.id)) == 1
+
+
+def _publish_until_killed(url: str, root: Path, run: Run, after: str) -> None:
+    """Publish, and be killed just before the named step."""
+
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(publishing, after, die)
+    publish_at(root, Records(url), run, 1000)
+
+
+@pytest.mark.parametrize("step", ["build_manifest", "_place", "_move_best"])
+def test_what_a_kill_interrupted_is_completed_by_the_next_attempt(
+    root: Path, migrated_url: str, records: Records, run: Run, step: str
+) -> None:
+    process = SPAWN.Process(target=_publish_until_killed, args=(migrated_url, root, run, step))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert records.publications(run.id) == [Publication(1000, "digits", 1)]
+    published = publish_at(root, records, reclaim(records, run), 1000, scores={"distance": score(3.0)})
+    assert (published.version, published.already) == (1, step == "_move_best")
+    assert resolve(root, "digits@1").state == "whole"
+    assert listed(root)[0] == "1"
+    assert not [name for name in listed(root) if name.startswith(".staging")]
+
+
+def test_a_number_whose_files_never_came_is_not_given_to_another_run(root: Path, records: Records, run: Run) -> None:
+    records.allocate(run.id, run.token, 1000, "digits")
+    assert publish_at(root, records, start(records), 1000).version == 2
+    assert publish_at(root, records, run, 1000).version == 1
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda root, number: put_version(root, "digits", number),
+        lambda root, number: (root / "digits" / str(number)).mkdir(parents=True),
+        lambda root, number: (root / "digits").mkdir(parents=True) or (root / "digits" / str(number)).touch(),
+    ],
+    ids=["version", "empty folder", "file"],
+)
+def test_numbers_that_somebody_copied_in_are_skipped(
+    root: Path, records: Records, run: Run, copy: Callable[[Path, int], object]
+) -> None:
+    copy(root, 1)
+    assert publish_at(root, records, run, 1000) == Published("digits", 2, already=False)
+    assert resolve(root, "digits@2").manifest is not None
+    assert publish_at(root, records, run, 2000).version == 3
+
+
+def test_a_number_taken_between_transaction_and_rename_is_given_up(
+    root: Path, records: Records, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = publishing.build_manifest
+
+    def copy_in_first(model: str, version: int, *rest: Any) -> Any:
+        if version == 1:
+            put_version(root, model, version)
+        return build(model, version, *rest)
+
+    monkeypatch.setattr(publishing, "build_manifest", copy_in_first)
+    assert publish_at(root, records, run, 1000) == Published("digits", 2, already=False)
+    assert records.publications(run.id) == [Publication(1000, "digits", 2)]
+    assert resolve(root, "digits@2").state == "whole"
+    monkeypatch.undo()
+    assert publish_at(root, records, run, 1000) == Published("digits", 2, already=True)
+
+
+def test_a_deleted_version_is_not_published_again(root: Path, records: Records, run: Run) -> None:
+    publish_at(root, records, run, 1000)
+    publish_at(root, records, run, 2000)
+    ModelDirectory(root).delete_version("digits", 2)
+    assert publish_at(root, records, run, 2000) == Published("digits", 2, already=True)
+    assert publish_at(root, records, run, 3000).version == 3
+    assert [version.number for version in ModelDirectory(root).model("digits").versions] == [1, 3]
+
+
+def test_numbers_deleted_by_hand_do_not_return(root: Path, records: Records, run: Run) -> None:
+    publish_at(root, records, run, 1000)
+    publish_at(root, records, run, 2000)
+    for path in (root / "digits" / "2").iterdir():
+        path.unlink()
+    (root / "digits" / "2").rmdir()
+    assert publish_at(root, records, run, 3000).version == 3
+
+
+def test_the_first_score_of_a_protocol_and_every_better_one_move_best(root: Path, records: Records, run: Run) -> None:
+    best: list[int | None] = []
+
+    def at(images: int, **scores: Score) -> None:
+        publish_at(root, records, run, images, scores=scores)
+        best.append(ModelDirectory(root).model("digits").aliases.get("best"))
+
+    at(1000)
+    at(2000, distance=score(5.0))
+    at(3000, distance=score(6.0))
+    at(4000, distance=score(5.0))
+    at(5000, distance=score(4.0))
+    at(6000, distance=score(90.0, "features B"))
+    at(7000, distance=score(4.5))
+    at(8000)
+    assert best == [None, 2, 2, 2, 5, 6, 6, 6]
+
+
+def test_where_higher_is_better_the_higher_score_is_best(root: Path, records: Records, run: Run) -> None:
+    for images, value in ((1000, 1.0), (2000, 3.0), (3000, 2.0)):
+        better = Score(value=value, protocol="coverage", lower_is_better=False)
+        publish_at(root, records, run, images, scores={"coverage": better})
+    assert resolve(root, "digits").number == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "error"), [("starter", ReadOnlyModel), ("../x", InvalidName), ("Digits", InvalidName)]
+)
+def test_names_that_no_model_may_have_are_refused(
+    root: Path, records: Records, run: Run, model: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        publish_at(root, records, run, 1000, model=model)
+    assert not root.exists()
+
+
+def test_a_provenance_of_another_position_is_refused(root: Path, records: Records, run: Run) -> None:
+    with pytest.raises(ValueError, match="at 2000 images, not"):
+        publish_at(root, records, run, 1000, provenance=provenance(run.id, 2000))
+
+
+def _publish_on_a_full_disk(url: str, root: Path, run: Run) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+    with pytest.raises(OSError, match="too large"):
+        publish_at(root, Records(url), run, 1000, weights=b"w" * (2 << 20))
+    raise SystemExit(42)
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind_and_may_be_tried_again(
+    root: Path, migrated_url: str, records: Records, run: Run
+) -> None:
+    process = SPAWN.Process(target=_publish_on_a_full_disk, args=(migrated_url, root, run))
+    process.start()
+    process.join()
+    assert process.exitcode == 42
+    assert listed(root) == []
+    assert publish_at(root, records, run, 1000).version == 1
+
+
+def test_without_the_database_nothing_is_published(root: Path, tmp_path: Path, records: Records, run: Run) -> None:
+    (tmp_path / "file").touch()
+    away = Records(f"sqlite:///{tmp_path / 'file' / 'atelier.db'}")
+    with pytest.raises(RecordsUnavailable):
+        publish_at(root, away, run, 1000)
+    assert listed(root) == []
+    away.close()
+
+
+def test_only_what_earlier_attempts_of_the_same_run_left_is_tidied_away(root: Path, records: Records, run: Run) -> None:
+    run = reclaim(records, run)
+    kept = [
+        f".staging-{run.id}-000002.000-2-0a",
+        ".staging-other-000001.000-1-0a",
+        f".staging-{run.id}-mine",
+        "aliases",
+    ]
+    for name in (f".staging-{run.id}-000001.000-1-0a", *kept):
+        (root / "digits" / name).mkdir(parents=True)
+        (root / "digits" / name / MANIFEST).touch()
+    publish_at(root, records, run, 1000)
+    assert listed(root) == sorted(["1", *kept])
