@@ -104,13 +104,14 @@ class House:
         return found
 
     def remains(self) -> list[int]:
-        """List every process that has this house's data directory in its environment, `up` itself excepted."""
-        mark = f"ATELIER_DATA_DIR={self.data}\0".encode()
+        """List every process that names this house's data directory in its environment or, as Redis does, in its title."""
+        marks = f"ATELIER_DATA_DIR={self.data}\0".encode(), f"unixsocket:{self.data}/".encode()
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 pid = int(entry.name)
-                if mark in (entry / "environ").read_bytes() and pid != self.process.pid and not gone(pid):
+                text = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
+                if any(mark in text for mark in marks) and pid != self.process.pid and not gone(pid):
                     found.append(pid)
         return found
 
