@@ -24,8 +24,12 @@ from tests.fixtures.waiting import gone, until
 
 ATELIER = str(Path(sys.executable).with_name("atelier"))
 STOP_SECONDS = 10
+TINY = [
+    "--preset", "mlp-mnist", "--dataset", "mnist-mini", "--set", "tick_kimg=0.1", "--set", "batch_size=20",
+    "--set", "generator.network.hidden=[8]", "--set", "discriminator.network.hidden=[8]",
+]  # fmt: skip
 # Enough work to be going on until it is stopped.
-ENDLESS = ["--preset", "mlp-mnist", "--dataset", "mnist-mini", "--kimg", "100000"]
+ENDLESS = [*TINY, "--kimg", "1000000"]
 
 
 class House:
@@ -104,7 +108,7 @@ class House:
         return found
 
     def remains(self) -> list[int]:
-        """List every process that names this house's data directory in its environment or, as Redis does, in its title."""
+        """List every process that names this data directory in its environment or, as Redis does, in its title."""
         marks = f"ATELIER_DATA_DIR={self.data}\0".encode(), f"unixsocket:{self.data}/".encode()
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
@@ -164,11 +168,7 @@ def test_train_with_an_unknown_preset_fails_and_names_the_place(house: House) ->
 
 
 def test_a_followed_run_trains_publishes_and_is_served(house: House) -> None:
-    result = house.atelier(
-        "train", "--preset", "mlp-mnist", "--dataset", "mnist-mini", "--model", "digits", "--kimg", "0.4",
-        "--set", "batch_size=20", "--set", "tick_kimg=0.1", "--set", "generator.network.hidden=[8]",
-        "--set", "discriminator.network.hidden=[8]", "--follow",
-    )  # fmt: skip
+    result = house.atelier("train", *TINY, "--model", "digits", "--kimg", "0.4", "--follow")
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"^run \w+: mlp-mnist on mnist-mini, to be published as digits$", result.stdout, re.MULTILINE)
@@ -241,7 +241,7 @@ def test_killing_up_leaves_nothing_running(house: House) -> None:
 def test_ctrl_c_ends_everything_in_time_with_a_stream_open_and_a_run_going(tmp_path: Path) -> None:
     with House(tmp_path / "data") as house:
         house.wait_until_ready()
-        run = house.atelier("train", *ENDLESS, "--set", "tick_kimg=0.5").stdout.split()[1].rstrip(":")
+        run = house.atelier("train", *ENDLESS).stdout.split()[1].rstrip(":")
         with urllib.request.urlopen(f"{house.url}/train/{run}/events", timeout=60) as stream:
             until(lambda: stream.readline().startswith(b"event: tick"), "a tick", 120)
 
