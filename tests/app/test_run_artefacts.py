@@ -1,0 +1,127 @@
+"""What a run leaves behind, over HTTP."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from models.artefacts import Attempt
+from models.checkpoint import generator_bytes
+from models.config import TrainingConfig
+from models.networks import build_generator
+from tests.fixtures.runs import Floor, write_snapshot, write_tick
+
+
+@pytest.fixture
+def run_id(floor: Floor) -> str:
+    return floor.train(model="leaves", overrides={"generator.network.hidden": [8]})
+
+
+@pytest.fixture
+def attempt(floor: Floor, run_id: str) -> Attempt:
+    return floor.attempt(run_id, floor.claim(run_id).token)
+
+
+def weights(floor: Floor, run_id: str) -> bytes:
+    run = floor.house.records.get_run(run_id)
+    assert run is not None
+    return generator_bytes(build_generator(TrainingConfig.model_validate(run.config).generator_config()))
+
+
+def test_ticks_are_one_history(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    for images in (1000, 2000, 3000):
+        write_tick(attempt, images)
+    write_tick(floor.attempt(run_id, 2, start_images=2000), 2500)
+    items = floor.http.get(f"/train/{run_id}/ticks").json()["items"]
+    assert [item["images"] for item in items] == [1000, 2000, 2500]
+
+
+def test_ticks_as_csv(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    write_tick(attempt, 1000)
+    answer = floor.http.get(f"/train/{run_id}/ticks", params={"format": "csv"})
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert (rows[0]["images"], rows[0]["loss_g"]) == ("1000", "0.9")
+    assert floor.http.get(f"/train/{run_id}/ticks", params={"format": "xls"}).status_code == 422
+
+
+def test_loss_chart_is_drawn_once_per_tick(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    empty = floor.http.get(f"/train/{run_id}/losses.png")
+    write_tick(attempt, 1000)
+    chart = floor.http.get(f"/train/{run_id}/losses.png", headers={"if-none-match": empty.headers["etag"]})
+    assert chart.status_code == 200
+    assert Image.open(io.BytesIO(chart.content)).format == "PNG"
+    known = {"if-none-match": chart.headers["etag"]}
+    assert floor.http.get(f"/train/{run_id}/losses.png", headers=known).status_code == 304
+
+
+def test_snapshots_are_listed_in_pages_and_shown(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    write_snapshot(attempt, 0)
+    write_snapshot(attempt, 12_345, b"weights")
+    first = floor.http.get(f"/train/{run_id}/snapshots", params={"limit": 1}).json()
+    assert first["items"] == [{"kimg": 0.0, "picture": f"/train/{run_id}/snapshots/0.0.png", "publishable": False}]
+    second = floor.http.get(f"/train/{run_id}/snapshots", params={"cursor": first["next"]}).json()
+    assert (second["items"][0]["kimg"], second["items"][0]["publishable"], second["next"]) == (12.345, True, None)
+    picture = floor.http.get(second["items"][0]["picture"])
+    assert Image.open(io.BytesIO(picture.content)).getpixel((0, 0)) == 12_345 % 256
+    known = {"if-none-match": picture.headers["etag"]}
+    assert floor.http.get(second["items"][0]["picture"], headers=known).status_code == 304
+
+
+@pytest.mark.parametrize(("kimg", "status"), [("1", 404), ("nan", 404), ("x", 422), ("..%2F..%2Fx", 404)])
+def test_snapshot_that_was_not_taken(floor: Floor, run_id: str, kimg: str, status: int) -> None:
+    assert floor.http.get(f"/train/{run_id}/snapshots/{kimg}.png").status_code == status
+
+
+@pytest.mark.parametrize("image_format", ["webp", "gif"])
+def test_timelapse_shows_every_snapshot(floor: Floor, run_id: str, attempt: Attempt, image_format: str) -> None:
+    assert floor.http.get(f"/train/{run_id}/timelapse").status_code == 404
+    for images in (0, 1000, 2000):
+        write_snapshot(attempt, images)
+    answer = floor.http.get(f"/train/{run_id}/timelapse", params={"format": image_format, "fps": 5})
+    assert answer.headers["content-type"] == f"image/{image_format}"
+    film: Any = Image.open(io.BytesIO(answer.content))
+    assert film.n_frames == 3
+
+
+def test_log_is_given_whole_or_from_its_end(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    assert floor.http.get(f"/train/{run_id}/log").text == ""
+    attempt.log.write_text("".join(f"line {number}\n" for number in range(30_000)))
+    floor.attempt(run_id, 2).log.write_text("last words\n")
+    whole = floor.http.get(f"/train/{run_id}/log")
+    assert whole.headers["content-type"].startswith("text/plain")
+    assert whole.text.startswith("--- attempt 1\nline 0\n")
+    assert whole.text.endswith("line 29999\n--- attempt 2\nlast words\n")
+    tail = floor.http.get(f"/train/{run_id}/log", params={"tail": 3}).text
+    assert tail == "--- attempt 1\nline 29998\nline 29999\n--- attempt 2\nlast words\n"
+    assert len(floor.http.get(f"/train/{run_id}/log", params={"tail": 20_001}).text.splitlines()) == 20_003
+
+
+def test_snapshot_is_published_once_and_served(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    write_snapshot(attempt, 5000, weights(floor, run_id))
+    answer = floor.http.post(f"/train/{run_id}/publish", json={"kimg": 5})
+    assert answer.status_code == 201
+    assert answer.headers["location"] == "/models/leaves@1"
+    assert answer.json() == {"model": "leaves", "version": 1, "kimg": 5.0, "already": False}
+    again = floor.http.post(f"/train/{run_id}/publish", json={"kimg": 5.0})
+    assert (again.status_code, again.json()["version"], again.json()["already"]) == (200, 1, True)
+    assert floor.read(run_id)["published"] == ["leaves@1"]
+    manifest = floor.http.get("/models/leaves@1").json()
+    assert manifest["provenance"]["run"] == run_id
+    painted = floor.http.get("/samples", params={"model": "leaves@1", "seed": 1})
+    assert (painted.status_code, painted.headers["x-atelier-model"]) == (200, "leaves@1")
+
+
+def test_publishing_what_is_not_kept(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    write_snapshot(attempt, 5000)
+    thinned = floor.http.post(f"/train/{run_id}/publish", json={"kimg": 5})
+    assert thinned.status_code == 409
+    assert "no longer kept" in thinned.json()["detail"]
+    assert floor.http.post(f"/train/{run_id}/publish", json={"kimg": 6}).status_code == 404
+    assert floor.http.post(f"/train/{run_id}/publish", json={}).status_code == 422
+    assert json.loads(floor.http.get("/models").text)["items"] is not None

@@ -1,0 +1,213 @@
+"""Runs over HTTP: started, looked at, steered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from models.artefacts import EventWriter
+from tests.fixtures.runs import Floor, write_tick
+
+BODY = {"preset": "mlp-mnist", "dataset": "mnist-mini"}
+
+
+def errors(answer: httpx.Response) -> dict[str, str]:
+    """Give the messages of a 422 by their dotted place."""
+    assert answer.status_code == 422, answer.text
+    return {".".join(map(str, error["loc"])): error["msg"] for error in answer.json()["errors"]}
+
+
+def test_run_is_queued_and_located(floor: Floor) -> None:
+    answer = floor.http.post("/train", json={"preset": "mlp-mnist"})
+    assert answer.status_code == 202
+    run = answer.json()
+    assert answer.headers["location"] == f"/train/{run['id']}"
+    assert (run["state"], run["dataset"], run["model"]) == ("queued", "mnist", "mlp-mnist")
+    assert run["progress"]["total_kimg"] == 6000.0
+    assert run == floor.read(run["id"])
+
+
+def test_new_run_has_exactly_the_fields_of_the_contract(floor: Floor) -> None:
+    run = floor.read(floor.train(model="fields"))
+    position, created = run.pop("queue_position"), run.pop("created_at")
+    assert position >= 1
+    assert created.endswith("Z")
+    assert run == {
+        "id": run["id"],
+        "state": "queued",
+        "wanted": None,
+        "preset": "mlp-mnist",
+        "dataset": "mnist-mini",
+        "model": "fields",
+        "token": 0,
+        "failures": 0,
+        "progress": {
+            "kimg": 0.0,
+            "total_kimg": 60.0,
+            "epoch": 0.0,
+            "fraction": 0.0,
+            "images_per_second": None,
+            "eta_seconds": None,
+        },
+        "latest": dict.fromkeys(("loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake")),
+        "health": {"verdict": None, "reasons": []},
+        "scores": {},
+        "published": [],
+        "resolved": {},
+        "started_at": None,
+        "ended_at": None,
+        "error": None,
+    }
+
+
+def test_progress_and_health_come_from_the_files(floor: Floor) -> None:
+    run_id = floor.train()
+    token = floor.claim(run_id).token
+    attempt = floor.attempt(run_id, token)
+    write_tick(attempt, 30_000)
+    EventWriter(attempt).append("health", {"verdict": "healthy", "reasons": []})
+    run = floor.read(run_id)
+    assert (run["state"], run["token"], run["queue_position"]) == ("running", 1, None)
+    assert run["progress"] == {
+        "kimg": 30.0,
+        "total_kimg": 60.0,
+        "epoch": 5.0,
+        "fraction": 0.5,
+        "images_per_second": 2000.0,
+        "eta_seconds": 20.0,
+    }
+    assert run["latest"]["d_real"] == 0.61
+    assert run["health"] == {"verdict": "healthy", "reasons": []}
+    floor.house.records.release(run_id, token, "failed", error="the disk is full")
+    ended = floor.read(run_id)
+    assert (ended["state"], ended["error"], ended["progress"]["eta_seconds"]) == ("failed", "the disk is full", None)
+
+
+@pytest.mark.parametrize(
+    ("body", "where", "words"),
+    [
+        ({"preset": "nope"}, "body.preset", "mlp-mnist"),
+        ({"preset": "mlp-mnist", "dataset": "cats"}, "body.dataset", "unknown data set"),
+        ({"preset": "mlp-mnist", "dataset": "folder:../etc"}, "body.dataset", "stay below"),
+        ({"preset": "mlp-mnist", "dataset": "folder:empty"}, "body.dataset", "no image file"),
+        ({"preset": "dcgan-128"}, "body.dataset", "name one"),
+        ({**BODY, "model": "starter"}, "body.model", "comes with the package"),
+        ({**BODY, "model": "No Name"}, "body.model", "pattern"),
+        ({**BODY, "overrides": {"generator.rate": 1}}, "body.overrides.generator.rate", "nearest"),
+        ({**BODY, "overrides": {"batch_size": 0}}, "body.overrides.batch_size", "greater"),
+        ({**BODY, "epochs": 1, "kimg": 1}, "body", "not both"),
+        ({**BODY, "seed": "x"}, "body.seed", "integer"),
+        ({**BODY, "seed": 2**63}, "body.seed", "less"),
+    ],
+)
+def test_impossible_request_is_refused_with_422(floor: Floor, body: dict[str, Any], where: str, words: str) -> None:
+    (floor.house.settings.images_dir / "empty").mkdir(parents=True, exist_ok=True)
+    before = len(floor.http.get("/train", params={"limit": 200}).json()["items"])
+    assert words in errors(floor.http.post("/train", json=body))[where]
+    assert len(floor.http.get("/train", params={"limit": 200}).json()["items"]) == before
+
+
+def test_folder_of_images_is_accepted(floor: Floor) -> None:
+    picture = floor.house.settings.images_dir / "cats" / "tom.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (64, 64)).save(picture)
+    run = floor.read(floor.train(dataset="folder:cats"))
+    assert run["progress"]["total_kimg"] is None
+
+
+def test_dry_run_resolves_and_estimates_and_creates_nothing(floor: Floor) -> None:
+    count = len(floor.http.get("/train").json()["items"])
+    answer = floor.http.post("/train", params={"dry_run": "true"}, json={**BODY, "overrides": {"generator.lr": 0.001}})
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["config"]["generator"]["lr"] == 0.001
+    assert body["config"]["dataset"] == "mnist-mini"
+    estimate = body["estimate"]
+    assert estimate["generator_parameters"] == 1_486_352
+    assert (estimate["images"], estimate["batches"]) == (600_000, 6000)
+    assert estimate["memory_bytes"] > 6000 * 784
+    assert len(floor.http.get("/train").json()["items"]) == count
+
+
+def test_dry_run_knows_the_speed_of_the_last_run_of_its_preset(floor: Floor) -> None:
+    body = {"preset": "minimax", "dataset": "mnist-mini", "kimg": 100}
+    dry = {"dry_run": "true"}
+    assert floor.http.post("/train", params=dry, json=body).json()["estimate"]["seconds"] is None
+    write_tick(floor.attempt(floor.train(preset="minimax")), 1000)
+    assert floor.http.post("/train", params=dry, json=body).json()["estimate"]["seconds"] == 50.0
+
+
+def test_repeat_with_an_idempotency_key_gives_the_same_run(floor: Floor) -> None:
+    headers = {"idempotency-key": "once"}
+    first, again = (floor.http.post("/train", json=BODY, headers=headers) for _ in range(2))
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["id"] == again.json()["id"]
+    other = floor.http.post("/train", json={**BODY, "seed": 1}, headers=headers)
+    assert "another request" in errors(other)["header.Idempotency-Key"]
+
+
+def test_list_filters_and_pages(floor: Floor) -> None:
+    made = [floor.train(model="paged") for _ in range(3)]
+    first = floor.http.get("/train", params={"model": "paged", "limit": 2}).json()
+    assert [run["id"] for run in first["items"]] == [made[2], made[1]]
+    rest = floor.http.get("/train", params={"model": "paged", "limit": 2, "cursor": first["next"]}).json()
+    assert ([run["id"] for run in rest["items"]], rest["next"]) == ([made[0]], None)
+    floor.http.post(f"/train/{made[0]}/cancel")
+    cancelled = floor.http.get("/train", params={"model": "paged", "state": "cancelled"}).json()["items"]
+    assert [run["id"] for run in cancelled] == [made[0]]
+    assert "query.cursor" in errors(floor.http.get("/train", params={"cursor": "not one"}))
+    assert "query.state" in errors(floor.http.get("/train", params={"state": "lost"}))
+    assert "query.limit" in errors(floor.http.get("/train", params={"limit": 201}))
+
+
+@pytest.mark.parametrize("path", ["", "/events", "/ticks", "/losses.png", "/snapshots", "/timelapse", "/log"])
+def test_unknown_run_is_404(floor: Floor, path: str) -> None:
+    answer = floor.http.get(f"/train/nope{path}")
+    assert (answer.status_code, answer.json()["detail"]) == (404, 'there is no run "nope"')
+
+
+def test_steering_an_unknown_run_is_404(floor: Floor) -> None:
+    for action in ("cancel", "pause", "resume"):
+        assert floor.http.post(f"/train/nope/{action}").status_code == 404
+
+
+def test_pause_resume_and_cancel_of_a_waiting_run(floor: Floor) -> None:
+    run_id = floor.train()
+    for _ in range(2):
+        paused = floor.http.post(f"/train/{run_id}/pause")
+        assert (paused.status_code, paused.json()["state"]) == (202, "paused")
+    assert floor.http.post(f"/train/{run_id}/resume").json()["state"] == "queued"
+    for _ in range(2):
+        cancelled = floor.http.post(f"/train/{run_id}/cancel")
+        assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
+    assert floor.http.post(f"/train/{run_id}/resume", json={"kimg": 90}).json()["progress"]["total_kimg"] == 90.0
+
+
+def test_running_run_is_asked_to_stop(floor: Floor) -> None:
+    run_id = floor.train()
+    token = floor.claim(run_id).token
+    asked = floor.http.post(f"/train/{run_id}/pause").json()
+    assert (asked["state"], asked["wanted"]) == ("running", "paused")
+    floor.house.records.release(run_id, token, "queued")
+    assert floor.read(run_id)["state"] == "paused"
+
+
+def test_senseless_steering_is_409_with_the_state(floor: Floor) -> None:
+    run_id = floor.train()
+    resumed = floor.http.post(f"/train/{run_id}/resume")
+    assert (resumed.status_code, resumed.json()["state"]) == (409, "queued")
+    floor.house.records.release(run_id, floor.claim(run_id).token, "succeeded")
+    for action in ("cancel", "pause", "resume"):
+        answer = floor.http.post(f"/train/{run_id}/{action}")
+        assert (answer.status_code, answer.json()["state"]) == (409, "succeeded")
+    longer = floor.http.post(f"/train/{run_id}/resume", json={"epochs": 20})
+    assert (longer.status_code, longer.json()["state"]) == (202, "queued")
+
+
+def test_resuming_with_two_lengths_is_422(floor: Floor) -> None:
+    run_id = floor.train()
+    floor.http.post(f"/train/{run_id}/pause")
+    assert "body.epochs" in errors(floor.http.post(f"/train/{run_id}/resume", json={"epochs": 2, "kimg": 2}))
