@@ -224,9 +224,10 @@ def _npy_header(order: Order) -> bytes:
 async def npy_pieces(sampler: Sampler, order: Order) -> AsyncGenerator[bytes]:
     """Paint images and hand them on as one `.npy`; errors as in `picture`, before the first piece."""
     async with _painting(sampler, order) as pieces:
-        yield _npy_header(order)
+        before = _npy_header(order)
         async for images in pieces:
-            yield images.tobytes()
+            yield before + images.tobytes()
+            before = b""
 
 
 async def zip_pieces(sampler: Sampler, order: Order) -> AsyncGenerator[bytes]:

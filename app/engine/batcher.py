@@ -49,6 +49,7 @@ class Ticket:
         self.turn = painter.tile
         """Places this ticket may still take before it goes to the back of the queue."""
         self._parts: list[Pictures] = []
+        self._delivered = 0
 
     @property
     def left(self) -> int:
@@ -66,7 +67,8 @@ class Ticket:
     def deliver(self, pictures: Pictures) -> None:
         """Hand over the next images, in order; the last ones complete the future."""
         self._parts.append(pictures)
-        if self.left == 0 and self.future.set_running_or_notify_cancel():
+        self._delivered += len(pictures)
+        if self._delivered == len(self.z) and self.future.set_running_or_notify_cancel():
             whole = self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
             self.future.set_result(whole)
 
@@ -103,24 +105,26 @@ class Queue:
 
     def deal(self) -> Deal | None:
         """Fill the next tile; None if nobody waits. Tickets whose client left are dropped."""
-        self._line = deque(ticket for ticket in self._line if not ticket.future.done())
-        if not self._line:
+        line = deque(ticket for ticket in self._line if not ticket.future.done())
+        self._line = deque()
+        if not line:
             return None
-        painter = self._line[0].painter
-        places = painter.tile
-        deal = Deal(painter, [])
-        stay: list[Ticket] = []
-        back: list[Ticket] = []
-        for ticket in self._line:
-            if places and ticket.painter is painter:
-                deal.shares.append((ticket, z := ticket.take(places)))
-                places -= len(z)
+        deal = Deal(line[0].painter, [])
+        places = deal.painter.tile
+        while places and line:
+            ticket = line.popleft()
+            if ticket.painter is not deal.painter:
+                self._line.append(ticket)
+                continue
+            deal.shares.append((ticket, z := ticket.take(places)))
+            places -= len(z)
             if ticket.left and ticket.turn:
-                stay.append(ticket)
+                self._line.append(ticket)
             elif ticket.left:
-                ticket.turn = painter.tile
-                back.append(ticket)
-        self._line = deque((*stay, *back))
+                # It may come round again in this very tile, if nobody else fills it.
+                ticket.turn = ticket.painter.tile
+                line.append(ticket)
+        self._line += line
         return deal
 
     def seconds(self) -> float:

@@ -116,7 +116,7 @@ class Sampler:
             return self._directory.resolve(ref)
         try:
             wanted = self._directory.resolve(ref)
-        except ModelError:
+        except VersionNotReady:
             if (former := self._former(ref)) is None:
                 raise
             return former
@@ -232,10 +232,8 @@ class Sampler:
         """Whether a version was not deleted; one whose files were damaged later is whole in memory."""
         try:
             self._directory.resolve(ref)
-        except UnknownModel:
-            return False
-        except ModelError:
-            return True
+        except ModelError as error:
+            return not isinstance(error, UnknownModel)
         return True
 
     def _follow(self, ref: str | None) -> None:

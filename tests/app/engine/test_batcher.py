@@ -1,0 +1,172 @@
+"""Who gets which place in which tile, who is dropped, and what happens beside the tiles."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError, Future
+
+import numpy as np
+import pytest
+
+from app.engine.batcher import CHORE_EVERY, Batcher, Latents, Pictures, Queue, Stopped, Ticket
+from tests.fixtures.waiting import until
+
+
+class Echo:
+    """A painter whose images hold their latent's first value, and which can be held up."""
+
+    seconds = 0.25
+
+    def __init__(self, tile: int = 8) -> None:
+        self.tile = tile
+        self.go = threading.Event()
+        self.go.set()
+        self.painting = threading.Event()
+        self.tiles: list[list[int]] = []
+
+    def paint(self, z: Latents) -> Pictures:
+        self.painting.set()
+        assert self.go.wait(30)
+        self.tiles.append([int(value) for value in z[:, 0]])
+        return z[:, :1].astype(np.uint8).reshape(-1, 1, 1, 1)
+
+
+def latents_of(*values: int) -> Latents:
+    return np.array(values, np.float32)[:, None]
+
+
+def deals(queue: Queue) -> list[list[int]]:
+    dealt = []
+    while (deal := queue.deal()) is not None:
+        dealt.append([int(value) for _, z in deal.shares for value in z[:, 0]])
+    return dealt
+
+
+def values(future: Future[Pictures]) -> list[int]:
+    return [int(value) for value in future.result(30).ravel()]
+
+
+def test_a_tile_is_filled_from_several_requests_in_order() -> None:
+    queue, painter = Queue(), Echo()
+    for start, count in ((10, 3), (20, 4), (30, 5)):
+        queue.add(Ticket(painter, latents_of(*range(start, start + count))))
+    assert deals(queue) == [[10, 11, 12, 20, 21, 22, 23, 30], [31, 32, 33, 34]]
+
+
+def test_a_large_request_takes_turns_with_those_that_came_later() -> None:
+    queue, painter = Queue(), Echo(tile=4)
+    queue.add(Ticket(painter, latents_of(*range(100, 112))))
+    queue.add(Ticket(painter, latents_of(1, 2, 3)))
+    assert deals(queue) == [[100, 101, 102, 103], [1, 2, 3, 104], [105, 106, 107, 108], [109, 110, 111]]
+
+
+def test_small_requests_are_served_in_order_of_arrival_however_many_wait() -> None:
+    queue, painter = Queue(), Echo(tile=4)
+    for start in range(0, 90, 3):
+        queue.add(Ticket(painter, latents_of(start, start + 1, start + 2)))
+    assert [value for tile in deals(queue) for value in tile] == list(range(90))
+
+
+def test_painters_take_turns() -> None:
+    queue, one, other = Queue(), Echo(tile=2), Echo(tile=2)
+    queue.add(Ticket(one, latents_of(1, 2, 3, 4)))
+    queue.add(Ticket(other, latents_of(11, 12, 13, 14)))
+    assert deals(queue) == [[1, 2], [11, 12], [3, 4], [13, 14]]
+
+
+def test_the_wait_of_a_newcomer_is_one_turn_of_everybody() -> None:
+    queue, painter = Queue(), Echo(tile=8)
+    assert queue.seconds() == 0
+    queue.add(Ticket(painter, latents_of(*range(800))))
+    queue.add(Ticket(painter, latents_of(1, 2)))
+    assert queue.seconds() == pytest.approx(0.25 + 0.25 * 2 / 8)
+
+
+def test_images_come_back_to_their_own_request_in_order() -> None:
+    batcher, painter = Batcher("test"), Echo(tile=4)
+    futures = [batcher.submit(painter, latents_of(*range(n))) for n in (1, 9, 2, 30, 4, 1)]
+    assert [values(future) for future in futures] == [list(range(n)) for n in (1, 9, 2, 30, 4, 1)]
+    batcher.stop()
+
+
+def test_an_idle_device_runs_at_once_and_what_arrives_meanwhile_shares_a_tile() -> None:
+    batcher, painter = Batcher("test"), Echo()
+    painter.go.clear()
+    first = batcher.submit(painter, latents_of(1))
+    assert painter.painting.wait(30)
+    others = [batcher.submit(painter, latents_of(n)) for n in (2, 3, 4)]
+    painter.go.set()
+    assert [values(f) for f in (first, *others)] == [[1], [2], [3], [4]]
+    assert painter.tiles == [[1], [2, 3, 4]]
+    batcher.stop()
+
+
+def test_a_cancelled_request_is_not_painted_further() -> None:
+    batcher, painter = Batcher("test"), Echo(tile=2)
+    painter.go.clear()
+    left = batcher.submit(painter, latents_of(*range(10)))
+    assert painter.painting.wait(30)
+    stays = batcher.submit(painter, latents_of(77))
+    assert left.cancel()
+    painter.go.set()
+    assert values(stays) == [77]
+    assert painter.tiles == [[0, 1], [77]]
+    with pytest.raises(CancelledError):
+        left.result()
+    batcher.stop()
+
+
+def test_a_failing_tile_fails_those_in_it_and_nobody_else() -> None:
+    class Failing(Echo):
+        def paint(self, z: Latents) -> Pictures:
+            raise MemoryError("no memory for the tile")
+
+    batcher, painter = Batcher("test"), Echo()
+    bad = batcher.submit(Failing(tile=2), latents_of(1, 2, 3, 4, 5))
+    good = batcher.submit(painter, latents_of(6))
+    with pytest.raises(MemoryError, match="no memory"):
+        bad.result(30)
+    assert values(good) == [6]
+    batcher.stop()
+
+
+def test_a_chore_waits_for_requests_but_not_for_ever() -> None:
+    batcher, painter = Batcher("test"), Echo(tile=1)
+    painter.go.clear()
+    batcher.submit(painter, latents_of(0))
+    assert painter.painting.wait(30)
+    done: list[int] = []
+    chore = threading.Thread(target=lambda: batcher.chore(lambda: done.append(len(painter.tiles))))
+    chore.start()
+    until(lambda: batcher._chores, "the chore to wait")
+    last = batcher.submit(painter, latents_of(*range(30)))
+    painter.go.set()
+    last.result(30)
+    chore.join(30)
+    assert done == [CHORE_EVERY]
+    batcher.stop()
+
+
+def test_a_chore_passes_on_result_and_error() -> None:
+    batcher = Batcher("test")
+    assert batcher.chore(lambda: 42) == 42
+    with pytest.raises(ZeroDivisionError):
+        batcher.chore(lambda: 1 // 0)
+    batcher.stop()
+
+
+def test_stopping_fails_who_still_waits_and_refuses_newcomers() -> None:
+    batcher, painter = Batcher("test"), Echo(tile=1)
+    painter.go.clear()
+    waiting = batcher.submit(painter, latents_of(1, 2))
+    assert painter.painting.wait(30)
+    stopping = threading.Thread(target=batcher.stop)
+    stopping.start()
+    painter.go.set()
+    stopping.join(30)
+    with pytest.raises(Stopped):
+        waiting.result(30)
+    with pytest.raises(Stopped):
+        batcher.submit(painter, latents_of(3))
+    with pytest.raises(Stopped):
+        batcher.chore(lambda: None)

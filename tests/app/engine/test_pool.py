@@ -1,0 +1,191 @@
+"""Which versions are in memory, and what becomes of those that cannot be."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.engine.batcher import Batcher
+from app.engine.calibration import Calibrations
+from app.engine.pool import Pool
+from app.engine.tile import Painter, describe_device, software
+from models.checkpoint import generator_bytes
+from models.config import MlpGenerator
+from models.directory import ModelDirectory
+from models.errors import BrokenVersion, VersionNotReady
+from models.manifest import WEIGHTS
+from models.versions import Version
+from tests.fixtures.models import TINY_DCGAN, TINY_MLP, swap_weights, tiny_generator, write_version
+
+CPU = torch.device("cpu")
+BYTES = TINY_MLP.parameters() * 4
+
+
+class Room:
+    """A pool over a model directory, with room for a given number of bytes."""
+
+    def __init__(self, folder: Path, budget: int = 1 << 30) -> None:
+        self.root = folder / "models"
+        self.directory = ModelDirectory(self.root)
+        self.batcher = Batcher("test")
+        numerics = Calibrations(folder / "c", device=describe_device(CPU), software=software(), threads=1)
+        self.pool = Pool(self.directory, self.batcher, numerics, CPU, budget)
+
+    def version(self, ref: str) -> Version:
+        self.directory.scan()
+        return self.directory.resolve(ref)
+
+    def load(self, ref: str) -> Painter:
+        return self.pool.load(self.version(ref)).result(60)
+
+    def stop(self) -> None:
+        self.batcher.stop()
+        self.pool.stop()
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    it = Room(tmp_path)
+    yield it
+    it.stop()
+
+
+@pytest.fixture
+def narrow_room(tmp_path: Path) -> Iterator[Room]:
+    """Room for two tiny versions, not for three."""
+    it = Room(tmp_path, budget=BYTES * 5 // 2)
+    yield it
+    it.stop()
+
+
+def test_a_version_is_loaded_once_however_many_ask(room: Room) -> None:
+    write_version(room.root)
+    version = room.version("digits@1")
+    assert room.pool.get(version) is None
+    painters = {id(room.pool.load(version).result(60)) for _ in range(5)}
+    assert painters == {id(room.pool.get(version))}
+    assert room.pool.loaded() == {"digits@1": BYTES}
+
+
+def test_the_least_recently_used_makes_room(narrow_room: Room) -> None:
+    for number in (1, 2, 3):
+        write_version(narrow_room.root, number=number, seed=number)
+    narrow_room.load("digits@1")
+    narrow_room.load("digits@2")
+    assert narrow_room.pool.get(narrow_room.version("digits@1")) is not None
+    narrow_room.load("digits@3")
+    assert list(narrow_room.pool.loaded()) == ["digits@1", "digits@3"]
+
+
+def test_the_pinned_version_stays(narrow_room: Room) -> None:
+    for number in (1, 2, 3):
+        write_version(narrow_room.root, number=number, seed=number)
+    narrow_room.load("digits@1")
+    narrow_room.pool.pin(narrow_room.version("digits@1"))
+    narrow_room.load("digits@2")
+    narrow_room.load("digits@3")
+    assert list(narrow_room.pool.loaded()) == ["digits@1", "digits@3"]
+
+
+def test_a_version_that_does_not_fit_beside_the_pinned_one_says_so(narrow_room: Room) -> None:
+    larger = TINY_MLP.model_copy(update={"network": MlpGenerator(hidden=(48, 64))})
+    write_version(narrow_room.root, "larger", 1, larger)
+    write_version(narrow_room.root, "digits", 1)
+    narrow_room.load("digits@1")
+    narrow_room.pool.pin(narrow_room.version("digits@1"))
+    with pytest.raises(BrokenVersion, match="the default model takes"):
+        narrow_room.load("larger@1")
+    assert list(narrow_room.pool.loaded()) == ["digits@1"]
+
+
+def test_an_evicted_version_leaves_memory(narrow_room: Room) -> None:
+    for number in (1, 2, 3):
+        write_version(narrow_room.root, number=number, seed=number)
+    network = weakref.ref(narrow_room.load("digits@1").network)
+    narrow_room.load("digits@2")
+    narrow_room.load("digits@3")
+    gc.collect()
+    assert network() is None
+
+
+def test_wrong_bytes_are_marked_broken(room: Room) -> None:
+    folder = write_version(room.root)
+    data = bytearray((folder / WEIGHTS).read_bytes())
+    data[-1] ^= 1
+    swap_weights(folder, bytes(data))
+    version = room.version("digits@1")
+    with pytest.raises(BrokenVersion, match="sha256"):
+        room.pool.load(version).result(60)
+    with pytest.raises(BrokenVersion):
+        room.directory.resolve("digits@1")
+    assert room.pool.loaded() == {}
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        (b"\x80\x04\x95 a pickle", "pickles are never read"),
+        (b"", "not a safetensors file"),
+        (generator_bytes(tiny_generator(TINY_DCGAN, 0)), "not of the generator described"),
+    ],
+)
+def test_what_is_no_generator_is_marked_broken_with_the_reason(room: Room, weights: bytes, reason: str) -> None:
+    write_version(room.root, weights=weights)
+    with pytest.raises(BrokenVersion, match=reason):
+        room.load("digits@1")
+    assert reason in room.directory.model("digits").versions[0].reason
+
+
+def test_weights_that_are_not_numbers_are_marked_broken(room: Room) -> None:
+    generator = tiny_generator(TINY_MLP, 0)
+    next(iter(generator.parameters())).fill_(float("inf"))
+    write_version(room.root, weights=generator_bytes(generator))
+    with pytest.raises(BrokenVersion, match="not finite"):
+        room.load("digits@1")
+
+
+def test_weights_that_vanish_between_scan_and_load_break_nothing_for_good(room: Room) -> None:
+    folder = write_version(room.root)
+    version = room.version("digits@1")
+    weights = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(VersionNotReady):
+        room.pool.load(version).result(60)
+    swap_weights(folder, weights)
+    assert room.load("digits@1") is not None
+
+
+def test_retain_unloads_what_is_not_wanted(room: Room) -> None:
+    write_version(room.root, number=1)
+    write_version(room.root, number=2)
+    room.load("digits@1")
+    room.load("digits@2")
+    room.pool.retain(lambda ref: ref == "digits@2")
+    assert list(room.pool.loaded()) == ["digits@2"]
+
+
+def test_loading_goes_on_beside_a_busy_device(room: Room) -> None:
+    write_version(room.root, number=1)
+    write_version(room.root, number=2, seed=2)
+    painter = room.load("digits@1")
+    stop = threading.Event()
+
+    def keep_busy() -> None:
+        z = np.zeros((painter.tile * 4, TINY_MLP.latent.dim), np.float32)
+        while not stop.is_set():
+            room.batcher.submit(painter, z).result(60)
+
+    load = threading.Thread(target=keep_busy)
+    load.start()
+    try:
+        assert room.load("digits@2") is not None
+    finally:
+        stop.set()
+        load.join(60)

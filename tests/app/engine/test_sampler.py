@@ -1,0 +1,327 @@
+"""The same bytes under any load, and versions that come, go and break while others serve."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.engine.admission import Admission, Overloaded, Workers
+from app.engine.batcher import Pictures
+from app.engine.sampler import AHEAD, PIECE_IMAGES, Sampler, _pieces
+from models.directory import ModelDirectory
+from models.errors import BrokenVersion, UnknownModel
+from models.manifest import WEIGHTS
+from tests.fixtures.models import TINY_DCGAN, TINY_MLP, expected_images, swap_weights, write_version
+
+BIG = 1 << 30
+Asked = tuple[str, int, int, float]
+
+
+@asynccontextmanager
+async def sampling(
+    folder: Path, budget: int = BIG, default: str | None = None, start: bool = True
+) -> AsyncIterator[Sampler]:
+    sampler = Sampler(
+        ModelDirectory(folder / "models", default),
+        device="cpu",
+        threads=1,
+        calibration_dir=folder / "calibration",
+        budget_bytes=budget,
+    )
+    if start:
+        await sampler.start()
+    try:
+        yield sampler
+    finally:
+        await sampler.stop()
+
+
+async def soon(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        await asyncio.sleep(0.01)
+
+
+def digest(images: Pictures) -> str:
+    return hashlib.sha256(images.tobytes()).hexdigest()
+
+
+def test_an_image_depends_on_its_seed_and_index_alone(tmp_path: Path, model_root: Path) -> None:
+    async def main() -> None:
+        async with sampling(tmp_path) as sampler:
+            version = await sampler.hold("digits")
+            whole = await sampler.sample(version, 7, range(600))
+            for indices in (range(1), range(5), range(300, 301), range(3, 77), range(500, 600)):
+                part = await sampler.sample(version, 7, indices)
+                assert np.array_equal(part, whole[indices.start : indices.stop])
+            expected = expected_images(TINY_MLP, 1, 7, 600)
+            assert np.abs(whole.astype(int) - expected).max() <= 1
+
+    asyncio.run(main())
+
+
+ASKED = st.tuples(
+    st.sampled_from(["digits", "petals", "digits@1"]),
+    st.integers(0, 3),
+    st.integers(1, 90),
+    st.sampled_from([1.0, 0.7]),
+)
+
+
+def test_requests_in_flight_together_get_the_bytes_they_get_alone(tmp_path: Path, model_root: Path) -> None:
+    alone: dict[Asked, str] = {}
+
+    async def one(sampler: Sampler, name: str, seed: int, n: int, psi: float) -> str:
+        version = await sampler.hold(name)
+        return digest(await sampler.sample(version, seed, range(n), psi))
+
+    async def check(sampler: Sampler, requests: list[Asked]) -> None:
+        for request in set(requests) - alone.keys():
+            alone[request] = await one(sampler, *request)
+        together = await asyncio.gather(*(one(sampler, *request) for request in requests))
+        assert together == [alone[request] for request in requests]
+
+    with asyncio.Runner() as runner:
+        context = sampling(tmp_path)
+        sampler = runner.run(context.__aenter__())
+
+        @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.lists(ASKED, min_size=2, max_size=25))
+        def check_all(requests: list[Asked]) -> None:
+            runner.run(check(sampler, requests))
+
+        try:
+            check_all()
+        finally:
+            runner.run(context.__aexit__(None, None, None))
+
+
+def test_a_restart_changes_no_byte(tmp_path: Path, model_root: Path) -> None:
+    async def main() -> None:
+        found = []
+        for _ in range(2):
+            async with sampling(tmp_path) as sampler:
+                version = await sampler.hold("petals")
+                found.append((digest(await sampler.sample(version, 3, range(40))), sampler.fingerprint(version)))
+        assert found[0] == found[1]
+
+    asyncio.run(main())
+
+
+def test_psi_shrinks_the_latents_and_one_changes_nothing(tmp_path: Path, model_root: Path) -> None:
+    async def main() -> None:
+        async with sampling(tmp_path) as sampler:
+            version = await sampler.hold("digits")
+            plain = await sampler.sample(version, 1, range(8))
+            assert np.array_equal(await sampler.sample(version, 1, range(8), psi=1.0), plain)
+            mean = await sampler.sample(version, 1, range(8), psi=0.0)
+            assert (mean == mean[0]).all()
+            half = await sampler.sample(version, 1, range(8), psi=0.5)
+            assert np.abs(half.astype(int) - mean).mean() < np.abs(plain.astype(int) - mean).mean()
+
+    asyncio.run(main())
+
+
+def test_a_large_request_comes_in_whole_tiles_and_is_dropped_when_closed(tmp_path: Path, model_root: Path) -> None:
+    async def main() -> None:
+        async with sampling(tmp_path) as sampler:
+            version = await sampler.hold("digits")
+            async with aclosing(sampler.images(version, 0, range(100_000))) as pieces:
+                first = await anext(pieces)
+                assert len(first) == PIECE_IMAGES
+            await soon(lambda: sampler._batcher.seconds_ahead() == 0, "the rest to be dropped")
+            assert np.array_equal(first[:9], await sampler.sample(version, 0, range(9)))
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_task_drops_its_images(tmp_path: Path, model_root: Path) -> None:
+    async def main() -> None:
+        async with sampling(tmp_path) as sampler:
+            version = await sampler.hold("digits")
+            task = asyncio.create_task(sampler.sample(version, 0, range(1_000_000)))
+            await soon(lambda: sampler._batcher.seconds_ahead() > 0, "the request to wait")
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await soon(lambda: sampler._batcher.seconds_ahead() == 0, "the rest to be dropped")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("pixels", "tile", "n"), [(784, 64, 4096), (49152, 4, 4096), (784, 4, 3), (3 << 21, 8, 20)])
+def test_pieces_are_whole_tiles_and_cover_everything(pixels: int, tile: int, n: int) -> None:
+    pieces = list(_pieces(range(10, 10 + n), pixels, tile))
+    assert [i for piece in pieces for i in piece] == list(range(10, 10 + n))
+    assert all(len(piece) % tile == 0 for piece in pieces[:-1])
+    assert AHEAD >= 2
+
+
+def test_a_new_version_serves_once_it_is_loaded_and_nobody_fails_or_waits(tmp_path: Path, model_root: Path) -> None:
+    async def main() -> None:
+        async with sampling(tmp_path) as sampler:
+            first = await sampler.hold("digits")
+            assert first.ref == "digits@1"
+            stop = False
+            seen: list[str] = []
+
+            async def client() -> None:
+                while not stop:
+                    version = await sampler.hold("digits")
+                    await sampler.sample(version, 0, range(10))
+                    seen.append(version.ref)
+
+            clients = [asyncio.create_task(client()) for _ in range(4)]
+            write_version(model_root, "digits", 2, seed=9)
+            await soon(lambda: "digits@2" in seen, "the new version to serve")
+            stop = True
+            await asyncio.gather(*clients)
+            assert seen == sorted(seen)
+
+    asyncio.run(main())
+
+
+def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, model_root: Path) -> None:
+    async def main() -> None:
+        async with sampling(tmp_path) as sampler:
+            await sampler.hold("digits")
+            write_version(model_root, "digits", 2, weights=b"\x80\x04 a pickle")
+
+            def state() -> str:
+                return sampler._directory.model("digits").versions[-1].state
+
+            await soon(lambda: state() == "broken", "the new version to be found broken")
+            assert (await sampler.hold("digits")).ref == "digits@1"
+            with pytest.raises(BrokenVersion, match="pickles are never read"):
+                await sampler.hold("digits@2")
+
+    asyncio.run(main())
+
+
+def test_at_start_a_broken_newest_version_gives_way_to_the_one_before(tmp_path: Path, model_root: Path) -> None:
+    folder = write_version(model_root, "digits", 2)
+    swap_weights(folder, bytes((folder / WEIGHTS).stat().st_size))
+
+    async def main() -> None:
+        async with sampling(tmp_path, start=False) as sampler:
+            assert (await sampler.hold("digits")).ref == "digits@1"
+
+    asyncio.run(main())
+
+
+def test_a_loaded_version_serves_on_when_its_files_are_damaged_and_ends_when_it_is_deleted(
+    tmp_path: Path, model_root: Path
+) -> None:
+    async def main() -> None:
+        async with sampling(tmp_path) as sampler:
+            version = await sampler.hold("digits")
+            before = digest(await sampler.sample(version, 0, range(4)))
+            swap_weights(model_root / "digits" / "1", b"short")
+            await soon(lambda: sampler._directory.model("digits").versions[0].state == "arriving", "a scan")
+            version = await sampler.hold("digits")
+            assert digest(await sampler.sample(version, 0, range(4))) == before
+            sampler._directory.delete_version("digits", 1)
+            with pytest.raises(UnknownModel):
+                await sampler.hold("digits")
+
+    asyncio.run(main())
+
+
+def test_the_default_model_is_loaded_without_being_asked_for_and_follows_publications(
+    tmp_path: Path, model_root: Path
+) -> None:
+    async def main() -> None:
+        async with sampling(tmp_path) as sampler:
+            await soon(lambda: sampler.ready()[0], "the default model")
+            assert sampler.ready() == (True, "digits@1 is loaded")
+            write_version(model_root, "petals", 2, TINY_DCGAN, seed=4)
+            await soon(lambda: sampler.ready() == (True, "petals@2 is loaded"), "the model published last")
+
+    asyncio.run(main())
+
+
+def test_a_default_model_that_does_not_exist_is_told(tmp_path: Path, model_root: Path) -> None:
+    async def main() -> None:
+        async with sampling(tmp_path, default="nobody") as sampler:
+            await soon(lambda: "nobody" in sampler.ready()[1], "the reason")
+            assert sampler.ready() == (False, 'there is no model "nobody"')
+
+    asyncio.run(main())
+
+
+def test_versions_evicted_in_turn_still_give_the_same_bytes(tmp_path: Path, model_root: Path) -> None:
+    for number in (2, 3, 4):
+        write_version(model_root, "digits", number, seed=number)
+    refs = [f"digits@{number}" for number in (1, 2, 3, 4)]
+
+    async def one(sampler: Sampler, ref: str) -> str:
+        return digest(await sampler.sample(await sampler.hold(ref), 5, range(6)))
+
+    async def main() -> None:
+        async with sampling(tmp_path, start=False) as sampler:
+            expected = {ref: await one(sampler, ref) for ref in refs}
+        async with sampling(tmp_path, budget=TINY_MLP.parameters() * 9, start=False) as sampler:
+            asked = [refs[i % 4] for i in range(24)]
+            assert await asyncio.gather(*(one(sampler, ref) for ref in asked)) == [expected[ref] for ref in asked]
+            assert len(sampler.loaded()) == 2
+
+    asyncio.run(main())
+
+
+def test_too_long_a_queue_refuses_newcomers_and_says_when_to_return() -> None:
+    ahead = 0.0
+    admission = Admission(lambda: ahead, max_seconds=10, max_bytes=1000)
+    with admission.admit(5000):
+        pass
+    ahead = 12.5
+    with pytest.raises(Overloaded) as refusal, admission.admit(1):
+        pass
+    assert refusal.value.retry_after == 8
+    assert admission.bytes == 0
+
+
+def test_bytes_in_flight_are_bounded_but_one_request_alone_is_always_let_in() -> None:
+    admission = Admission(lambda: 0.0, max_seconds=10, max_bytes=1000)
+    with admission.admit(5000):
+        with pytest.raises(Overloaded) as refusal, admission.admit(1):
+            pass
+        assert refusal.value.retry_after == 1
+    with admission.admit(600), admission.admit(400):
+        assert admission.bytes == 1000
+
+
+def test_work_that_nobody_waits_for_any_more_is_not_begun() -> None:
+    async def main() -> None:
+        workers = Workers(1)
+        begun: list[int] = []
+        gate = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def blocking() -> None:
+            begun.append(0)
+            asyncio.run_coroutine_threadsafe(gate.wait(), loop).result(30)
+
+        first = asyncio.create_task(workers.run(blocking))
+        await soon(lambda: begun, "the first to begin")
+        second = asyncio.create_task(workers.run(lambda: begun.append(1)))
+        await asyncio.sleep(0)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        gate.set()
+        await first
+        await asyncio.to_thread(workers.stop)
+        assert begun == [0]
+        assert workers.seconds_ahead() == 0
+
+    asyncio.run(main())
