@@ -48,6 +48,9 @@ def discriminator(config: DiscriminatorConfig, network: DcganDiscriminator) -> n
 
 
 def _initialise(network: nn.Sequential) -> nn.Sequential:
+    if next(network.parameters()).is_meta:
+        # Nothing to fill, and trying to would import torch's compiler first, which takes seconds.
+        return network
     for layer in network:
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, 0.0, _INIT_STD)
