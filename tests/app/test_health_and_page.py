@@ -1,0 +1,104 @@
+"""How the service is, and what people see of it first."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.routes.page import WEB
+from tests.fixtures.runs import Floor
+from tests.fixtures.service import Service, serving
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_process_that_answers_is_alive(floor: Floor) -> None:
+    assert floor.http.get("/healthz").json() == {"status": "alive"}
+
+
+def test_service_is_ready_once_its_default_model_is_loaded(service: Service) -> None:
+    answer = service.client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "status": "ready",
+        "detail": "digits@1 is loaded",
+        "redis": "none",
+        "database": "up",
+        "workers": "none",
+    }
+
+
+def test_service_without_its_default_model_is_not_ready_and_says_why(tmp_path: Path) -> None:
+    with serving(tmp_path, model="nobody") as service:
+        answer = service.client.get("/readyz")
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert "nobody" in answer.json()["detail"]
+        assert (answer.json()["database"], answer.json()["redis"]) == ("up", "none")
+
+
+def test_workers_are_counted_by_queue(floor: Floor) -> None:
+    for name, queue in (("a", "train"), ("b", "chores"), ("c", "train")):
+        floor.house.records.worker_seen(name, "host", 1, 1, queue)
+    assert floor.http.get("/readyz").json()["workers"] == "1 chores, 2 train"
+
+
+def test_metrics_count_by_route_template(floor: Floor) -> None:
+    for run in ("one", "two", "three"):
+        floor.http.get(f"/train/{run}")
+    floor.http.get("/made/up")
+    floor.train()
+    text = floor.http.get("/metrics").text
+    assert 'atelier_requests_total{method="GET",route="/train/{run_id}",status="404"} 3.0' in text
+    assert 'route="/made/up"' not in text
+    assert 'atelier_runs{state="queued"}' in text
+    assert 'atelier_up{service="database"} 1.0' in text
+
+
+def test_metrics_count_images(service: Service) -> None:
+    service.client.get("/samples", params={"n": 7}).raise_for_status()
+    assert 'atelier_images_total{model="digits"} 7.0' in service.client.get("/metrics").text
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_page_needs_nothing_from_elsewhere(floor: Floor, path: str) -> None:
+    html = floor.http.get(path).text
+    sources = re.findall(r'(?:src|href)="([^"#]+)"', html)
+    assert sources
+    assert not [source for source in sources if source.startswith(("http", "//"))]
+    for source in sources:
+        assert floor.http.get(source).status_code in (200, 503), source
+    assert "style=" not in html
+    assert not re.search(r"<script(?![^>]*src=)|\son\w+=", html), "inline scripts are forbidden by our own policy"
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in WEB.glob("*.js")))
+def test_scripts_import_what_is_there_and_load_nothing_from_elsewhere(floor: Floor, script: str) -> None:
+    answer = floor.http.get(f"/web/{script}")
+    assert "javascript" in answer.headers["content-type"]
+    assert answer.headers["cache-control"] == "no-cache"
+    assert "http://" not in answer.text
+    assert "https://" not in answer.text
+    for imported in re.findall(r'from "\./(.+?)"', answer.text):
+        assert (WEB / imported).exists()
+
+
+def test_schema_refers_only_to_what_it_holds(floor: Floor) -> None:
+    schema = floor.http.get("/openapi.json").json()
+    referred = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(schema)))
+    assert referred <= set(schema["components"]["schemas"])
+    operations = [operation for methods in schema["paths"].values() for operation in methods.values()]
+    assert all(operation["summary"] and operation["tags"] for operation in operations)
+    assert all("application/problem+json" in operation["responses"]["422"]["content"] for operation in operations)
+
+
+def test_importing_the_app_loads_no_torch() -> None:
+    code = (
+        "import sys, app.main; app.main.create_app; print(sorted({'torch', 'celery', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
