@@ -23,7 +23,7 @@ from worker.settings import WorkerSettings
 from worker.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
-STAND_IN = Path(__file__).parent / "stand_in.py"
+STAND_IN = ROOT / "tests/stand_in/stand_in.py"
 
 
 class House:

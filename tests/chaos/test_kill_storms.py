@@ -1,0 +1,91 @@
+"""Trainings and workers killed again and again, services that come and go: every run still comes to its end."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from models.artefacts import attempts
+from models.records import Run
+from tests.fixtures.postgres import PostgresServer
+from tests.fixtures.redis import RedisServer
+from tests.fixtures.waiting import gone, until
+from tests.fixtures.workers import StandInHouse, stand_in_house
+
+pytestmark = pytest.mark.chaos
+
+STORM_SECONDS = 20
+
+
+@pytest.fixture
+def house(tmp_path: Path, database_url: str, own_redis: RedisServer) -> Iterator[StandInHouse]:
+    with stand_in_house(tmp_path, database_url, own_redis.url) as house:
+        yield house
+
+
+def pids(house: StandInHouse) -> list[int]:
+    """List the process ids that attempts have written down."""
+    return [int(path.read_text()) for path in house.runs_dir.glob("*/*/pid") if path.read_text()]
+
+
+def assert_all_succeed_with_attempts_in_order(house: StandInHouse, runs: list[Run]) -> None:
+    for run in runs:
+        until(lambda run=run: house.read(run).state in ("succeeded", "failed"), f"the end of run {run.id}", 120)
+        ended = house.read(run)
+        assert ended.state == "succeeded", ended.error
+        tokens = [attempt.token for attempt in attempts(house.runs_dir / run.id)]
+        assert tokens == sorted(tokens)
+        assert tokens[-1] == ended.token
+    until(lambda: all(gone(pid) for pid in pids(house)), "every training to be gone")
+
+
+def test_each_run_is_claimed_once_by_four_workers(house: StandInHouse) -> None:
+    runs = [house.create() for _ in range(20)]
+    for _ in range(4):
+        house.start("complete")
+    for run in runs:
+        assert house.wait_for(run, "succeeded").token == 1
+        assert [attempt.token for attempt in attempts(house.runs_dir / run.id)] == [1]
+
+
+def test_runs_survive_a_storm_of_killed_trainings_and_workers(house: StandInHouse) -> None:
+    dice = random.Random(0)
+    workers = [house.start("finish") for _ in range(3)]
+    runs = [house.create() for _ in range(6)]
+    until(lambda: pids(house), "the first training")
+    end = time.monotonic() + STORM_SECONDS
+    while time.monotonic() < end:
+        alive = [pid for pid in pids(house) if not gone(pid)]
+        if alive and dice.random() < 0.7:
+            with suppress(ProcessLookupError):
+                os.kill(dice.choice(alive), signal.SIGKILL)
+        else:
+            victim = dice.randrange(len(workers))
+            workers[victim].kill()
+            workers[victim] = house.start("finish")
+        time.sleep(dice.uniform(0.2, 1.5))
+    assert_all_succeed_with_attempts_in_order(house, runs)
+
+
+def test_runs_survive_services_that_come_and_go(
+    tmp_path: Path, own_postgres: PostgresServer, own_redis: RedisServer
+) -> None:
+    with stand_in_house(tmp_path, own_postgres.create_database(), own_redis.url) as house:
+        runs = [house.create() for _ in range(6)]
+        for _ in range(2):
+            house.start("finish")
+        until(lambda: pids(house), "the first training")
+        for service in (own_redis, own_postgres) * 3:
+            service.stop()
+            time.sleep(1)
+            service.start()
+            time.sleep(1)
+        assert_all_succeed_with_attempts_in_order(house, runs)
+        assert all(house.read(run).failures == 0 for run in runs)
