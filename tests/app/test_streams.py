@@ -11,7 +11,7 @@ import pytest
 from app.streams import ZipStream, npy_header
 
 
-@pytest.mark.parametrize("shape", [(1, 28, 28, 1), (4096, 128, 128, 3), (0, 28, 28, 1)])
+@pytest.mark.parametrize("shape", [(1, 28, 28, 1), (4096, 8, 8, 3), (0, 28, 28, 1)])
 def test_header_and_bytes_are_what_numpy_reads(shape: tuple[int, ...]) -> None:
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     read = np.load(io.BytesIO(npy_header(shape) + images.tobytes()), allow_pickle=False)
