@@ -1,6 +1,6 @@
 // The runs: a card each, kept up to date by the event stream; and the form that starts one.
 
-import { all, get, post, show } from "./api.js";
+import { all, ask, get, post, show } from "./api.js";
 import { listModels, paint } from "./samples.js";
 
 const list = document.getElementById("run-list");
@@ -89,12 +89,24 @@ class Card {
     picture.hidden = false;
   }
 
-  refreshChart(now = false) {
+  async refreshChart(now = false) {
     if (!this.details.open || (!now && Date.now() - this.charted < CHART_MILLISECONDS)) return;
     this.charted = Date.now();
     const chart = this.part("losses");
-    chart.src = `/train/${this.run.id}/losses.png#${this.charted}`;
-    chart.alt = `The loss curves of ${this.run.model}`;
+    try {
+      // Fetched, not linked: a browser asks only once for an image that a page shows already.
+      const answer = await ask(`/train/${this.run.id}/losses.png`);
+      URL.revokeObjectURL(chart.src);
+      chart.src = URL.createObjectURL(await answer.blob());
+      chart.alt = `The loss curves of ${this.run.model}`;
+    } catch (error) {
+      chart.alt = error.message;
+    }
+  }
+
+  published(version) {
+    const name = `${version.model}@${version.version}`;
+    if (!this.run.published.includes(name)) this.set({ ...this.run, published: [...this.run.published, name] });
   }
 
   links() {
@@ -153,6 +165,7 @@ function listen() {
   on("tick", (data) => cards.get(data.run)?.tick(data));
   on("health", (data) => cards.get(data.run)?.setHealth(data));
   on("snapshot", (data) => cards.get(data.run)?.picture(data.kimg));
+  on("published", (data) => cards.get(data.run)?.published(data));
   on("model", () => {
     listModels();
     paint();
@@ -168,8 +181,9 @@ async function refresh() {
 async function fillForm() {
   const [presets, datasets] = await Promise.all([all("/presets"), all("/datasets")]);
   const { preset, dataset } = form.elements;
+  const named = (item) => (item.state === "remote" ? `${item.title} (to be downloaded)` : item.title);
   preset.replaceChildren(...presets.map((item) => new Option(item.title, item.name)));
-  document.getElementById("datasets").replaceChildren(...datasets.map((item) => new Option(item.title, item.name)));
+  document.getElementById("datasets").replaceChildren(...datasets.map((item) => new Option(named(item), item.name)));
   const describe = () => {
     const chosen = presets.find((item) => item.name === preset.value);
     document.getElementById("preset-text").textContent = chosen?.description ?? "";
