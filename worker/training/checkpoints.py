@@ -149,7 +149,8 @@ class Keeper:
         self.settle()
         capture = state.capture()
         if broken := capture.not_finite():
-            raise Diverged(f"the run has diverged: {broken[0]} holds numbers that are not finite")
+            at = f"{capture.images / 1000:g} kimg"
+            raise Diverged(f"the run has diverged at {at}: {broken[0]} holds numbers that are not finite")
         self._writing = self._writer.submit(self._write, capture)
 
     def settle(self) -> None:

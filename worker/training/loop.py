@@ -20,7 +20,7 @@ from worker.training.snapshots import Painter
 from worker.training.state import TrainingState
 from worker.training.steps import Recipe, play_round
 from worker.training.telemetry import Pacemaker, make_tick
-from worker.training.verdict import judge
+from worker.training.verdict import Health, judge
 
 
 class Publish(Protocol):
@@ -52,6 +52,13 @@ class Loop:
             TrainingFailed: going on makes no sense.
             OSError: a report or a checkpoint could not be written.
         """
+        try:
+            return self._train()
+        except Diverged as error:
+            self.reporter.health(Health("failed", (str(error),)))
+            raise
+
+    def _train(self) -> bool:
         state, schedule = self.state, self.schedule
         pacemaker = Pacemaker(state.images)
         next_checkpoint = self._next_checkpoint()
@@ -89,11 +96,11 @@ class Loop:
         images, total = self.state.images, self.schedule.total
         means = self.state.sums.take(has_probabilities=self.recipe.objective.has_probabilities)
         health = judge(self.config.loss, means)
-        self.reporter.health(health)
         if health.verdict == "failed":
             raise Diverged(f"the run has diverged at {images / 1000:g} kimg: {health.reasons[0]}")
         pace = pacemaker.measure(images, total)
         self.reporter.tick(make_tick(means, pace, images=images, total=total, count=self.count))
+        self.reporter.health(health)
 
     def _snapshot(self) -> None:
         average = self.state.average

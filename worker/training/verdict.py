@@ -36,7 +36,7 @@ def judge(loss: Loss, means: Means) -> Health:
     non-saturating loss ln 2 = 0.693 (arXiv 1406.2661, section 4.1); least squares on 0 and 1 gives 0.25 and 0.125.
     """
     if not all(math.isfinite(value) for value in (means.loss_d, means.loss_g)):
-        return Health("failed", ("a loss is no longer a finite number: the run has diverged",))
+        return Health("failed", ("a loss is no longer a finite number",))
     if means.d_real is not None and means.d_fake is not None:
         return _by_probabilities(means.d_real, means.d_fake)
     return _by_loss(means.loss_d, OBJECTIVES[loss].balanced[0])

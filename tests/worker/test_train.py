@@ -1,0 +1,300 @@
+"""A run with real rows and files; as a real process where signals, exit codes or its end matter.
+
+The supervisor's part is played by the test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.artefacts import Attempt, read_events, read_ticks
+from models.config import TrainingConfig
+from models.directory import ModelDirectory
+from models.records import Records, Run
+from tests.fixtures.waiting import until
+from tests.worker.training.tiny import tiny
+from worker.exitcodes import ExitCode
+from worker.settings import WorkerSettings
+from worker.train import attempt_run
+from worker.training.checkpoints import read, write
+from worker.training.state import Capture
+
+ROOT = Path(__file__).parents[2]
+
+
+class House:
+    """Rows and files; starts trainings as a supervisor would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data_dir = folder / "data"
+        self.data_dir.mkdir()
+        self.url = f"sqlite:///{self.data_dir / 'atelier.db'}"
+        self.records = Records(self.url)
+        self.records.migrate()
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def create(self, config: TrainingConfig) -> Run:
+        self.records.create_run(config, {"preset": config.preset, "model": config.model}, None)
+        return self.claim()
+
+    def claim(self) -> Run:
+        run = self.records.claim("tester", 1)
+        assert run is not None
+        return run
+
+    def again(self, run: Run) -> Run:
+        """Hand the run back and claim it under the next token."""
+        self.records.release(run.id, run.token, "queued")
+        return self.claim()
+
+    def start(self, run: Run) -> subprocess.Popen[bytes]:
+        settings = {
+            "ATELIER_DATA_DIR": str(self.data_dir),
+            "ATELIER_DATABASE_URL": self.url,
+            "ATELIER_DEVICE": "cpu",
+            "ATELIER_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        with self.log(run).open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "worker.train", run.id, str(run.token)],
+                cwd=ROOT,
+                env={**os.environ, **settings},
+                stdin=subprocess.PIPE,  # held open: its end tells the trainer that its supervisor is gone
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._processes.append(process)
+        return process
+
+    def train(self, run: Run, threads: int = 1) -> ExitCode:
+        """Train to the end, in this process."""
+        settings = WorkerSettings(data_dir=self.data_dir, database_url=self.url, device="cpu", threads=threads)
+        return attempt_run(run.id, run.token, settings)
+
+    def interrupt(self, run: Run, how: signal.Signals) -> int:
+        """Train until there is a checkpoint, then send a signal."""
+        process = self.start(run)
+        until(lambda: any(self.attempt(run).checkpoints.glob("[0-9]*")) or process.poll() is not None, "a checkpoint")
+        process.send_signal(how)
+        return process.wait(60)
+
+    def log(self, run: Run) -> Path:
+        return self.data_dir / f"{run.id}-{run.token}.log"
+
+    def told(self, run: Run) -> list[str]:
+        """Give the lines that the run told about itself."""
+        return [event.data["message"] for event in read_events(self.run_dir(run)) if event.type == "log"]
+
+    def attempt(self, run: Run) -> Attempt:
+        return Attempt(self.run_dir(run), run.token)
+
+    def run_dir(self, run: Run) -> Path:
+        return self.data_dir / "runs" / run.id
+
+    def reason(self, run: Run) -> str:
+        return str(json.loads((self.attempt(run).dir / "failure.json").read_text())["reason"])
+
+    def published(self, run: Run) -> list[tuple[int, str]]:
+        """Give position and sha256 of each version that the run published."""
+        models = {info.name: info for info in ModelDirectory(self.data_dir / "models").models()}
+        versions = models[run.model].versions if run.model in models else []
+        manifests = [version.manifest for version in versions if version.manifest is not None]
+        return [
+            (manifest.provenance.images, manifest.files["generator.safetensors"].sha256)
+            for manifest in manifests
+            if manifest.provenance.run == run.id
+        ]
+
+    def close(self) -> None:
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                process.kill()
+            process.communicate()
+        self.records.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    threads, on_terminate = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
+    made = House(tmp_path)
+    yield made
+    made.close()
+    torch.set_flush_denormal(False)
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGTERM, on_terminate)
+
+
+def test_a_run_trains_reports_and_publishes(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    run = house.create(tiny(kimg=4))
+    assert house.train(run) == ExitCode.COMPLETED
+    log = capsys.readouterr().out
+    assert "Linear: 1-1" in log
+    assert "discriminator" in log
+    assert [images for images, _ in house.published(run)] == [1024, 2016, 3008, 4000]
+    row = house.records.get_run(run.id)
+    assert row is not None
+    assert row.resolved.items() >= {"device": "cpu", "threads": 1, "batch_size": 32, "total_images": 4000}.items()
+    assert row.resolved["precision"] in ("fp32", "bf16")
+    assert {event.type for event in read_events(house.run_dir(run))} >= {"tick", "snapshot", "health", "published"}
+    assert not (house.attempt(run).dir / "failure.json").exists()
+
+
+def test_a_run_killed_then_stopped_ends_in_the_bytes_of_one_left_alone(house: House) -> None:
+    config = tiny(kimg=24, precision="bf16")
+    calm = house.create(config)
+    assert house.train(calm) == ExitCode.COMPLETED
+    house.records.release(calm.id, calm.token, "succeeded")
+
+    run = house.create(config)
+    assert house.interrupt(run, signal.SIGKILL) == -signal.SIGKILL
+    run = house.again(run)
+    assert house.interrupt(run, signal.SIGTERM) == ExitCode.STOPPED
+    run = house.again(run)
+    assert house.start(run).wait(120) == ExitCode.COMPLETED
+    (resumed,) = [line for line in house.told(run) if line.startswith("resumed from 2/")]
+    assert "not exact" not in resumed
+    assert house.published(run) == house.published(calm)
+    positions = [tick["images"] for tick in read_ticks(house.run_dir(run))]
+    assert positions == [tick["images"] for tick in read_ticks(house.run_dir(calm))]
+
+
+@pytest.mark.parametrize("preset", ["mlp-mnist", "dcgan-28"])
+def test_a_killed_run_of_either_family_ends_in_the_same_bytes_in_fp32(house: House, preset: str) -> None:
+    config = tiny(preset, kimg=16, precision="fp32")
+    calm = house.create(config)
+    assert house.train(calm) == ExitCode.COMPLETED
+    house.records.release(calm.id, calm.token, "succeeded")
+
+    run = house.create(config)
+    assert house.interrupt(run, signal.SIGKILL) == -signal.SIGKILL
+    run = house.again(run)
+    assert house.train(run) == ExitCode.COMPLETED
+    assert any(line.startswith("resumed from 1/") for line in house.told(run))
+    assert house.published(run) == house.published(calm)
+
+
+def finished(house: House, kimg: float = 2) -> Run:
+    """Give a run that reached its target."""
+    run = house.create(tiny(kimg=kimg))
+    assert house.train(run) == ExitCode.COMPLETED
+    house.records.release(run.id, run.token, "succeeded")
+    return run
+
+
+def prolonged(house: House, run: Run, kimg: float) -> Run:
+    """Move a finished run's target and claim it again."""
+    house.records.resume(run.id, kimg=kimg)
+    return house.claim()
+
+
+def test_a_finished_run_goes_on_when_its_target_moves(house: House) -> None:
+    run = prolonged(house, finished(house, kimg=4), kimg=6)
+    assert house.train(run) == ExitCode.COMPLETED
+    assert house.told(run) == ["resumed from 1/000004.000 at 4 kimg"]
+    start = json.loads(house.attempt(run).config.read_text())
+    assert (start["start_images"], start["resumed_from"]) == (4000, "1/000004.000")
+    assert read_ticks(house.run_dir(run))[-1]["images"] == 6016
+
+
+def test_a_resumption_in_other_circumstances_says_that_it_is_not_exact(house: House) -> None:
+    run = finished(house)
+    header_file = max(house.attempt(run).checkpoints.iterdir()) / "state.json"
+    header = json.loads(header_file.read_text())
+    header["facts"] |= {"threads": 7, "torch": "1.0"}
+    header_file.write_text(json.dumps(header))
+    run = prolonged(house, run, kimg=3)
+    assert house.train(run) == ExitCode.COMPLETED
+    (told,) = house.told(run)
+    assert "not exact, a run never stopped would differ" in told
+    assert "threads was 7 and is 1" in told
+    assert "torch was 1.0 and is" in told
+
+
+def test_what_was_resolved_at_the_first_start_is_kept(house: House) -> None:
+    run = prolonged(house, finished(house), kimg=3)
+    assert house.train(run, threads=2) == ExitCode.COMPLETED
+    assert json.loads(house.attempt(run).config.read_text())["resolved"]["threads"] == 1
+    assert "not exact" not in house.told(run)[0]
+
+
+def test_a_torn_checkpoint_is_skipped_and_told(house: House) -> None:
+    run = finished(house, kimg=4)
+    newest = max(house.attempt(run).checkpoints.iterdir()) / "state.safetensors"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    run = prolonged(house, run, kimg=6)
+    assert house.train(run) == ExitCode.COMPLETED
+    assert house.told(run)[0].startswith("checkpoint 1/000004.000 is skipped")
+    assert read_ticks(house.run_dir(run))[-1]["images"] == 6016
+
+
+def test_a_trainer_that_loses_its_supervisor_ends_at_once(house: House) -> None:
+    run = house.create(tiny(kimg=100_000))
+    process = house.start(run)
+    until(house.attempt(run).config.exists, "the start of the training")
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(60) == ExitCode.LOST_SUPERVISOR
+
+
+def test_a_trainer_with_an_old_token_touches_nothing(house: House) -> None:
+    old = house.create(tiny(kimg=4))
+    house.again(old)
+    assert house.train(old) == ExitCode.FENCED
+    assert not house.attempt(old).dir.exists()
+
+
+def test_a_trainer_that_is_fenced_while_it_works_publishes_nothing_more(house: House) -> None:
+    run = house.create(tiny(kimg=1000, publish_every=0.001))
+    process = house.start(run)
+    until(house.attempt(run).config.exists, "the start of the training")
+    house.again(run)
+    before = house.published(run)
+    assert process.wait(60) == ExitCode.FENCED
+    assert house.published(run) == before
+
+
+def test_an_unreadable_data_set_is_a_reason_not_a_crash(house: House) -> None:
+    (house.data_dir / "images" / "empty").mkdir(parents=True)
+    run = house.create(tiny().model_copy(update={"dataset": "folder:empty"}))
+    assert house.train(run) == ExitCode.REFUSED
+    assert "there is no image file" in house.reason(run)
+
+
+def test_a_full_disk_is_a_reason_and_loses_nothing(house: House) -> None:
+    run = prolonged(house, finished(house), kimg=6)
+    attempt = house.attempt(run)
+    attempt.create()
+    attempt.ticks.symlink_to("/dev/full")
+    assert house.train(run) == ExitCode.REFUSED
+    assert house.reason(run).startswith("disk full: ")
+
+    attempt.ticks.unlink()
+    run = house.again(run)
+    assert house.train(run) == ExitCode.COMPLETED
+    assert house.told(run)[-1].startswith("resumed from 1/")
+
+
+def test_numbers_that_are_no_longer_finite_are_a_reason(house: House) -> None:
+    run = finished(house)
+    kept = max(house.attempt(run).checkpoints.iterdir())
+    found = read(kept, run.token)
+    found.tensors["generator.0.weight"].fill_(torch.nan)
+    images = found.images + 320
+    values = {**found.values, "images": images}
+    write(house.attempt(run).checkpoints, Capture(images, found.tensors, values), found.facts)
+
+    run = prolonged(house, run, kimg=6)
+    assert house.train(run) == ExitCode.REFUSED
+    assert house.reason(run).startswith("the run has diverged at ")
+    assert list(house.attempt(run).checkpoints.iterdir()) == []

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.artefacts import Attempt
+from worker.training.checkpoints import InvalidCheckpoint, Keeper, newest_valid, read, write
+from worker.training.failure import Diverged, disk_full
+from worker.training.state import Capture
+
+
+class State:
+    """A state of one tensor, at a position."""
+
+    def __init__(self, images: int, value: float = 1.0) -> None:
+        self.images = images
+        self.tensor = torch.full((3,), value)
+
+    def capture(self) -> Capture:
+        return Capture(self.images, {"weight": self.tensor.clone()}, {"images": self.images})
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Attempt:
+    made = Attempt(tmp_path, 1)
+    made.create()
+    return made
+
+
+def keep(attempt: Attempt, *positions: int) -> None:
+    keeper = Keeper(attempt.checkpoints, {"threads": 1})
+    for images in positions:
+        keeper.keep(State(images))
+    keeper.settle()
+
+
+def names(attempt: Attempt) -> list[str]:
+    return sorted(path.name for path in attempt.checkpoints.iterdir())
+
+
+def newest(attempt: Attempt, *skipped: str) -> int | None:
+    """Give the newest valid checkpoint's images, after checking why others were skipped."""
+    told: list[str] = []
+    found = newest_valid(attempt.dir.parent, told.append)
+    assert len(told) == len(skipped), told
+    for line, part in zip(told, skipped, strict=True):
+        assert part in line
+    return None if found is None else found.images
+
+
+def test_what_was_kept_is_read_back(attempt: Attempt) -> None:
+    keep(attempt, 1000)
+    found = newest_valid(attempt.dir.parent, pytest.fail)
+    assert found is not None
+    assert (found.name, found.images, found.facts) == ("1/000001.000", 1000, {"threads": 1})
+    assert torch.equal(found.tensors["weight"], torch.ones(3))
+
+
+def test_the_newest_two_are_kept(attempt: Attempt) -> None:
+    keep(attempt, 1000, 2000, 3000, 12000)
+    assert names(attempt) == ["000003.000", "000012.000"]
+
+
+def test_a_run_without_checkpoints_has_none(tmp_path: Path) -> None:
+    assert newest_valid(tmp_path / "absent", pytest.fail) is None
+
+
+def test_a_torn_checkpoint_is_skipped_with_a_word(attempt: Attempt) -> None:
+    keep(attempt, 1000, 2000)
+    torn = attempt.checkpoints / "000002.000" / "state.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-7])
+    assert newest(attempt, "does not match its sha256") == 1000
+
+
+def test_a_corrupt_checkpoint_is_skipped_with_a_word(attempt: Attempt) -> None:
+    keep(attempt, 1000, 2000)
+    corrupt = attempt.checkpoints / "000002.000" / "state.safetensors"
+    data = bytearray(corrupt.read_bytes())
+    data[-1] ^= 1
+    corrupt.write_bytes(data)
+    assert newest(attempt, "checkpoint 1/000002.000 is skipped") == 1000
+
+
+@pytest.mark.parametrize("header", ["", "{", "[]", '{"format": 2}', '{"format": 1}'])
+def test_a_checkpoint_without_its_header_is_skipped(attempt: Attempt, header: str) -> None:
+    keep(attempt, 1000, 2000)
+    (attempt.checkpoints / "000002.000" / "state.json").write_text(header)
+    assert newest(attempt, "000002.000") == 1000
+
+
+def test_a_pickle_is_never_read(attempt: Attempt) -> None:
+    keep(attempt, 1000)
+    folder = attempt.checkpoints / "000001.000"
+    torch.save({"weight": torch.ones(3)}, folder / "state.safetensors")
+    header = json.loads((folder / "state.json").read_text())
+    header["sha256"] = hashlib.sha256((folder / "state.safetensors").read_bytes()).hexdigest()
+    (folder / "state.json").write_text(json.dumps(header))
+    with pytest.raises(InvalidCheckpoint, match="pickles are never read"):
+        read(folder, 1)
+
+
+def test_what_a_kill_left_half_written_is_no_checkpoint(attempt: Attempt) -> None:
+    keep(attempt, 1000)
+    (attempt.checkpoints / ".writing-000002.000").mkdir()
+    assert newest(attempt) == 1000
+
+
+def test_the_newest_attempt_comes_first_and_older_ones_help_out(attempt: Attempt) -> None:
+    keep(attempt, 9000)
+    later = Attempt(attempt.dir.parent, 2)
+    later.create()
+    assert newest(attempt) == 9000
+    keep(later, 4000)
+    assert newest(attempt) == 4000
+
+
+def test_a_state_that_diverged_never_replaces_a_good_checkpoint(attempt: Attempt) -> None:
+    keeper = Keeper(attempt.checkpoints, {})
+    keeper.keep(State(1000))
+    with pytest.raises(Diverged, match="weight holds numbers that are not finite"):
+        keeper.keep(State(2000, torch.nan))
+    assert newest(attempt) == 1000
+
+
+def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    keep(attempt, 1000)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        keep(attempt, 2000)
+    assert disk_full(caught.value)
+    assert names(attempt) == ["000001.000"]
+
+
+def test_the_same_position_is_written_once(attempt: Attempt) -> None:
+    first = write(attempt.checkpoints, State(1000).capture(), {})
+    modified = first.stat().st_mtime_ns
+    assert write(attempt.checkpoints, State(1000).capture(), {}) == first
+    assert first.stat().st_mtime_ns == modified

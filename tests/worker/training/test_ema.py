@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from worker.training import ema
+
+
+def test_half_of_the_old_average_is_left_after_a_half_life() -> None:
+    assert ema.decay(10_000, 10_000) == 0.5
+    assert ema.decay(64, 6400) ** 100 == 0.5 or abs(ema.decay(64, 6400) ** 100 - 0.5) < 1e-12
+
+
+def test_a_half_life_of_zero_makes_the_average_the_last_weights() -> None:
+    network = nn.Linear(3, 2)
+    average = nn.Linear(3, 2)
+    ema.update(average, network, ema.decay(64, 0))
+    torch.testing.assert_close(average.weight, network.weight, rtol=0, atol=0)
+
+
+def test_parameters_move_by_the_share_and_statistics_are_copied() -> None:
+    network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    average = copy.deepcopy(network)
+    before = average[0].weight.detach().clone()
+    with torch.no_grad():
+        network[0].weight.add_(1.0)
+    network(torch.randn(8, 3))
+    ema.update(average, network, 0.75)
+    torch.testing.assert_close(average[0].weight, before + 0.25)
+    assert torch.equal(average[1].running_mean, network[1].running_mean)
+    assert average[1].num_batches_tracked == 1

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.artefacts import Attempt, read_events, read_ticks, snapshots
+from models.checkpoint import load
+from models.config import TrainingConfig
+from tests.worker.training.tiny import tiny
+from worker.data.loader import Loader
+from worker.data.prepared import Prepared
+from worker.training.checkpoints import Keeper, newest_valid
+from worker.training.failure import Diverged
+from worker.training.loop import Loop
+from worker.training.reports import Reporter
+from worker.training.schedule import Schedule
+from worker.training.snapshots import Painter
+from worker.training.state import TrainingState, seeds
+from worker.training.steps import Recipe
+
+CPU = torch.device("cpu")
+
+
+class Attempts:
+    """A run's attempts one after the other, in this process; each goes on from the newest checkpoint."""
+
+    def __init__(self, run_dir: Path, digits: Prepared) -> None:
+        self.run_dir = run_dir
+        self.published: list[tuple[int, bool]] = []
+        self.weights = b""
+        self._digits = digits
+        self._token = 0
+
+    def start(self, config: TrainingConfig, stop_wanted: Callable[[], bool] = lambda: False) -> Loop:
+        self._token += 1
+        attempt = Attempt(self.run_dir, self._token)
+        attempt.create()
+        state = TrainingState(config, Loader(self._digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
+        if checkpoint := newest_valid(self.run_dir, pytest.fail):
+            state.restore(checkpoint.tensors, checkpoint.values)
+        return Loop(
+            config=config,
+            count=self._digits.count,
+            state=state,
+            recipe=Recipe.of(config, state, "fp32"),
+            schedule=Schedule.of(config, self._digits.count),
+            painter=Painter(config.generator_config(), config.seed, CPU),
+            reporter=Reporter(attempt),
+            keeper=Keeper(attempt.checkpoints, {}),
+            publish=self._publish,
+            stop_wanted=stop_wanted,
+        )
+
+    def _publish(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:
+        self.published.append((images, last))
+        self.weights = weights
+
+    def events(self, type: str) -> list[dict[str, Any]]:  # noqa: A002
+        return [event.data for event in read_events(self.run_dir) if event.type == type]
+
+
+@pytest.fixture
+def run(tmp_path: Path, digits: Prepared) -> Attempts:
+    return Attempts(tmp_path / "run", digits)
+
+
+def after(rounds: int) -> Callable[[], bool]:
+    """Want a stop after so many rounds."""
+    left = iter([False] * rounds)
+    return lambda: next(left, True)
+
+
+def test_a_run_reports_from_its_start_to_its_end(run: Attempts) -> None:
+    assert run.start(tiny(kimg=8)).run()
+    ticks = read_ticks(run.run_dir)
+    assert [tick["images"] for tick in ticks] == [2016, 4000, 6016, 8000]
+    assert ticks[-1]["fraction"] == 1
+    assert [data["images"] for data in run.events("tick")] == [tick["images"] for tick in ticks]
+    assert [snapshot.images for snapshot in snapshots(run.run_dir)] == [0, 2016, 4000, 6016, 8000]
+    assert run.published == [(2016, False), (4000, False), (6016, False), (8000, True)]
+
+
+def test_a_length_that_is_no_multiple_of_a_tick_ends_with_a_tick_and_a_snapshot(run: Attempts) -> None:
+    assert run.start(tiny(kimg=3, snapshots=1, publish_every=1)).run()
+    assert [tick["images"] for tick in read_ticks(run.run_dir)] == [2016, 3008]
+    assert [snapshot.images for snapshot in snapshots(run.run_dir)] == [0, 3008]
+    assert run.published == [(3008, True)]
+
+
+def test_snapshots_hold_the_weights_that_are_published(run: Attempts) -> None:
+    assert run.start(tiny(kimg=2)).run()
+    last = snapshots(run.run_dir)[-1]
+    assert last.weights is not None
+    assert last.weights.read_bytes() == run.weights
+    assert set(load(run.weights)) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+def test_a_stopped_run_goes_on_where_it_was_to_the_same_bytes(run: Attempts, tmp_path: Path, digits: Prepared) -> None:
+    calm = Attempts(tmp_path / "calm", digits)
+    assert calm.start(tiny(kimg=6)).run()
+
+    assert not run.start(tiny(kimg=6), after(50)).run()
+    assert not run.start(tiny(kimg=6), after(0)).run()
+    assert run.start(tiny(kimg=6)).run()
+    assert run.weights == calm.weights
+    kept = [{**tick, "time": "", "images_per_second": 0, "eta_seconds": 0} for tick in read_ticks(run.run_dir)]
+    expected = [{**tick, "time": "", "images_per_second": 0, "eta_seconds": 0} for tick in read_ticks(calm.run_dir)]
+    assert kept == expected
+
+
+def test_a_finished_run_goes_on_to_a_longer_target(run: Attempts, tmp_path: Path, digits: Prepared) -> None:
+    assert run.start(tiny(kimg=4)).run()
+    assert run.start(tiny(kimg=6)).run()
+    calm = Attempts(tmp_path / "calm", digits)
+    assert calm.start(tiny(kimg=6)).run()
+    assert run.weights == calm.weights
+
+
+def test_an_attempt_at_a_finished_training_publishes_its_end_again(run: Attempts) -> None:
+    """It may have been cut off between its last checkpoint and its last publication."""
+    assert run.start(tiny(kimg=2)).run()
+    assert run.start(tiny(kimg=2)).run()
+    assert run.published[-2:] == [(1984, True), (1984, True)]
+
+
+def test_numbers_that_are_not_finite_end_the_run_and_keep_the_last_good_checkpoint(run: Attempts) -> None:
+    assert not run.start(tiny(kimg=8), after(10)).run()
+    broken = run.start(tiny(kimg=8))
+    with torch.no_grad():
+        next(broken.state.generator.parameters()).fill_(torch.nan)
+    with pytest.raises(Diverged, match="the run has diverged"):
+        broken.run()
+    assert run.events("health")[-1]["verdict"] == "failed"
+    kept = newest_valid(run.run_dir, pytest.fail)
+    assert kept is not None
+    assert kept.name == "1/000000.320"
+
+
+def test_the_verdict_is_told_when_it_changes(run: Attempts) -> None:
+    assert run.start(tiny(kimg=8)).run()
+    verdicts = [data["verdict"] for data in run.events("health")]
+    assert verdicts
+    assert all(before != after for before, after in pairwise(verdicts))
+
+
+def test_least_squares_reports_no_probabilities(run: Attempts) -> None:
+    assert run.start(tiny("least-squares", kimg=2)).run()
+    tick = read_ticks(run.run_dir)[-1]
+    assert (tick["d_real"], tick["d_fake"], tick["d_fake_after"]) == (None, None, None)
+    assert tick["loss_d"] == pytest.approx(tick["loss_d_real"] + tick["loss_d_fake"])

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits
+
+from models.config import Loss
+from worker.training.losses import OBJECTIVES
+
+LOGITS = torch.tensor([-3.0, -0.5, 0.0, 1.0, 4.0])
+ONES, ZEROS = torch.ones(5), torch.zeros(5)
+
+
+def test_cross_entropy_is_that_of_the_probabilities() -> None:
+    objective = OBJECTIVES["non_saturating"]
+    probabilities = LOGITS.sigmoid()
+    torch.testing.assert_close(objective.real(LOGITS), binary_cross_entropy(probabilities, ONES))
+    torch.testing.assert_close(objective.fake(LOGITS), binary_cross_entropy(probabilities, ZEROS))
+    torch.testing.assert_close(objective.generator(LOGITS), binary_cross_entropy(probabilities, ONES))
+
+
+def test_the_minimax_generator_minimises_log_of_one_minus_d() -> None:
+    expected = (1 - LOGITS.double().sigmoid()).log().mean().float()
+    torch.testing.assert_close(OBJECTIVES["minimax"].generator(LOGITS), expected)
+
+
+def test_least_squares_pulls_outputs_to_one_and_zero() -> None:
+    objective = OBJECTIVES["least_squares"]
+    torch.testing.assert_close(objective.real(LOGITS), ((LOGITS - 1) ** 2).mean() / 2)
+    torch.testing.assert_close(objective.fake(LOGITS), (LOGITS**2).mean() / 2)
+    torch.testing.assert_close(objective.generator(LOGITS), ((LOGITS - 1) ** 2).mean() / 2)
+    assert not objective.has_probabilities
+
+
+@pytest.mark.parametrize("logit", [-200.0, 200.0])
+def test_a_saturated_discriminator_still_learns_from_its_mistakes(logit: float) -> None:
+    logits = torch.full((4,), logit, requires_grad=True)
+    objective = OBJECTIVES["non_saturating"]
+    loss = objective.real(logits) if logit < 0 else objective.fake(logits)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    assert loss.isfinite()
+    torch.testing.assert_close(gradient.abs().sum(), torch.tensor(1.0))
+
+
+def test_the_minimax_generator_gets_no_gradient_where_the_trick_gets_a_full_one() -> None:
+    logits = torch.full((4,), -20.0, requires_grad=True)
+    (saturated,) = torch.autograd.grad(OBJECTIVES["minimax"].generator(logits), logits)
+    (full,) = torch.autograd.grad(OBJECTIVES["non_saturating"].generator(logits), logits)
+    assert saturated.abs().sum() < 1e-6
+    torch.testing.assert_close(full.sum(), torch.tensor(-1.0))
+
+
+@pytest.mark.parametrize(("loss", "output"), [("non_saturating", 0.0), ("minimax", 0.0), ("least_squares", 0.5)])
+def test_balanced_losses_are_those_of_a_discriminator_that_cannot_tell(loss: Loss, output: float) -> None:
+    objective = OBJECTIVES[loss]
+    outputs = torch.full((4,), output)
+    discriminator, generator = objective.balanced
+    assert math.isclose(float(objective.real(outputs) + objective.fake(outputs)), discriminator, rel_tol=1e-6)
+    assert math.isclose(float(objective.generator(outputs)), generator, rel_tol=1e-6)
+
+
+def test_logits_give_the_losses_of_torchs_own_function() -> None:
+    expected = binary_cross_entropy_with_logits(LOGITS, ONES) + binary_cross_entropy_with_logits(LOGITS, ZEROS)
+    objective = OBJECTIVES["minimax"]
+    torch.testing.assert_close(objective.real(LOGITS) + objective.fake(LOGITS), expected)

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from models.settings import HouseSettings
+from tests.worker.training.tiny import tiny
+from worker.data.prepared import Prepared
+from worker.training.failure import TrainingFailed
+from worker.training.resolution import choose_precision, differences, resolve
+
+CPU = torch.device("cpu")
+
+
+def house(**values: Any) -> HouseSettings:
+    return HouseSettings(**{"device": "cpu", "threads": 2, **values})
+
+
+def test_what_the_machine_decides_is_written_down(digits: Prepared) -> None:
+    resolved = resolve(tiny(kimg=8), house(), digits, {})
+    assert (resolved.device, resolved.threads, resolved.batch_size) == ("cpu", 2, 32)
+    assert (resolved.total_images, resolved.dataset_images) == (8000, 6000)
+    assert resolved.torch == torch.__version__
+    assert len(resolved.data) == 64
+
+
+def test_what_was_decided_is_taken_over(digits: Prepared) -> None:
+    earlier = {**resolve(tiny(), house(), digits, {}).model_dump(), "precision": "fp32", "threads": 1}
+    again = resolve(tiny(kimg=16), house(threads=4), digits, earlier)
+    assert (again.precision, again.threads, again.total_images) == ("fp32", 1, 16000)
+
+
+def test_a_run_on_several_devices_is_refused(digits: Prepared) -> None:
+    with pytest.raises(TrainingFailed, match="asks for 2 devices"):
+        resolve(tiny().model_copy(update={"devices": 2}), house(), digits, {})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_cuda_device_is_told(digits: Prepared) -> None:
+    with pytest.raises(TrainingFailed, match=r'ATELIER_DEVICE is "cuda" but torch .* finds no CUDA device'):
+        resolve(tiny(), house(device="cuda"), digits, {})
+
+
+@pytest.mark.parametrize("wanted", ["fp32", "bf16"])
+def test_a_precision_that_was_asked_for_is_used(wanted: str) -> None:
+    assert choose_precision(tiny(precision=wanted), CPU) == wanted
+
+
+@pytest.mark.parametrize(("instructions", "chosen"), [(True, "bf16"), (False, "fp32")])
+def test_bf16_is_chosen_where_the_processor_multiplies_it(
+    instructions: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert choose_precision(tiny(precision="auto"), CPU) == chosen
+
+
+def test_only_what_exactness_depends_on_is_a_difference(digits: Prepared) -> None:
+    now = resolve(tiny(), house(), digits, {})
+    assert differences(now.model_dump(), now) == []
+    changed = {**now.model_dump(), "threads": 1, "torch": "1.0", "total_images": 1}
+    assert differences(changed, now) == ["threads was 1 and is 2", f"torch was 1.0 and is {torch.__version__}"]

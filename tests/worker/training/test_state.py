@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.config import TrainingConfig
+from tests.worker.training.tiny import tiny
+from worker.data.loader import Loader
+from worker.data.prepared import Prepared
+from worker.training.state import TrainingState
+from worker.training.steps import Precision, Recipe, play_round
+
+CPU = torch.device("cpu")
+
+
+def fresh(config: TrainingConfig, digits: Prepared) -> TrainingState:
+    return TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
+
+
+def play(state: TrainingState, config: TrainingConfig, rounds: int, precision: Precision = "fp32") -> TrainingState:
+    recipe = Recipe.of(config, state, precision)
+    for _ in range(rounds):
+        play_round(state, recipe)
+    return state
+
+
+def everything(state: TrainingState) -> dict[str, Tensor]:
+    return state.capture().tensors
+
+
+def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
+    assert left.keys() == right.keys()
+    assert [name for name in left if not torch.equal(left[name], right[name])] == []
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("preset", ["mlp-mnist", "dcgan-28"])
+def test_a_restored_state_goes_on_to_the_same_bytes(preset: str, precision: Precision, digits: Prepared) -> None:
+    config = tiny(preset)
+    state = play(fresh(config, digits), config, 6, precision)
+    kept = state.capture()
+    expected = everything(play(state, config, 6, precision))
+
+    torch.manual_seed(99)
+    restored = fresh(config.model_copy(update={"seed": 5}), digits)
+    restored.batches = Loader(digits, config.batch_size, 0, CPU)
+    restored.restore(kept.tensors, kept.values)
+    assert restored.images == kept.images
+    assert_same(everything(play(restored, config, 6, precision)), expected)
+
+
+def test_what_was_captured_does_not_move_with_the_training(digits: Prepared) -> None:
+    config = tiny()
+    state = play(fresh(config, digits), config, 2)
+    kept = state.capture()
+    before = {name: tensor.clone() for name, tensor in kept.tensors.items()}
+    play(state, config, 2)
+    assert_same(kept.tensors, before)
+
+
+def test_restored_moments_lie_in_memory_as_their_weights_do(digits: Prepared) -> None:
+    """Fused Adam walks them flat: a contiguous moment beside a channels-last weight is wrong, without an error."""
+    config = tiny("dcgan-28")
+    kept = play(fresh(config, digits), config, 2).capture()
+    restored = fresh(config, digits)
+    restored.restore(kept.tensors, kept.values)
+    moments = restored.discriminator_optimizer.state
+    assert any(not parameter.is_contiguous() for parameter in moments), "no weight is channels-last: nothing is tested"
+    for parameter, moment in moments.items():
+        assert moment["exp_avg"].stride() == moment["exp_avg_sq"].stride() == parameter.stride()
+
+
+def test_a_restored_network_keeps_its_memory_layout(digits: Prepared) -> None:
+    config = tiny("dcgan-28")
+    state = fresh(config, digits)
+    kept = state.capture()
+    strides = [parameter.stride() for parameter in state.generator.parameters()]
+    state.restore(kept.tensors, kept.values)
+    assert [parameter.stride() for parameter in state.generator.parameters()] == strides
+
+
+def test_a_state_from_before_the_first_step_can_be_restored(digits: Prepared) -> None:
+    config = tiny()
+    kept = fresh(config, digits).capture()
+    other = fresh(config.model_copy(update={"seed": 5}), digits)
+    other.restore(kept.tensors, kept.values)
+    assert_same(everything(play(other, config, 3)), everything(play(fresh(config, digits), config, 3)))
+
+
+def test_numbers_that_are_not_finite_are_named(digits: Prepared) -> None:
+    state = fresh(tiny(), digits)
+    assert state.capture().not_finite() == []
+    with torch.no_grad():
+        next(state.average.parameters()).fill_(torch.nan)
+    assert state.capture().not_finite() == ["average.0.weight"]
+
+
+def test_the_state_of_another_network_is_refused(digits: Prepared) -> None:
+    kept = fresh(tiny(), digits).capture()
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        fresh(tiny(generator__network__hidden=[16]), digits).restore(kept.tensors, kept.values)

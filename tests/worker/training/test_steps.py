@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.config import TrainingConfig
+from tests.worker.training.tiny import tiny
+from worker.data.loader import Loader
+from worker.data.prepared import Prepared
+from worker.training.state import TrainingState
+from worker.training.steps import Precision, Recipe, play_round, to_float, update_discriminator, update_generator
+
+CPU = torch.device("cpu")
+
+
+def start(config: TrainingConfig, digits: Prepared, precision: Precision = "fp32") -> tuple[TrainingState, Recipe]:
+    state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
+    return state, Recipe.of(config, state, precision)
+
+
+def weights(network: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in network.parameters()]
+
+
+def equal(before: list[Tensor], network: nn.Module) -> bool:
+    return all(torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True))
+
+
+def calls(network: nn.Module) -> list[tuple[int, ...]]:
+    """Collect the shapes of a network's inputs from now on."""
+    shapes: list[tuple[int, ...]] = []
+    network.register_forward_pre_hook(lambda _module, inputs: shapes.append(tuple(inputs[0].shape)))
+    return shapes
+
+
+def test_pixels_span_minus_one_to_one() -> None:
+    pixels = torch.tensor([0, 255], dtype=torch.uint8)
+    assert to_float(pixels).tolist() == [-1.0, 1.0]
+
+
+def test_each_network_moves_in_its_own_step_only(digits: Prepared) -> None:
+    state, recipe = start(tiny(), digits)
+    generator, discriminator = weights(state.generator), weights(state.discriminator)
+    update_discriminator(state, recipe)
+    assert equal(generator, state.generator)
+    assert not equal(discriminator, state.discriminator)
+    discriminator = weights(state.discriminator)
+    update_generator(state, recipe)
+    assert not equal(generator, state.generator)
+    assert equal(discriminator, state.discriminator)
+
+
+def test_the_discriminator_collects_no_gradients_in_the_generators_step(digits: Prepared) -> None:
+    state, recipe = start(tiny(), digits)
+    frozen: list[bool] = []
+    state.generator.register_forward_pre_hook(
+        lambda _module, _inputs: frozen.append(not any(p.requires_grad for p in state.discriminator.parameters()))
+    )
+    play_round(state, recipe)
+    assert frozen == [False, True]
+    assert all(parameter.grad is None for parameter in state.discriminator.parameters())
+    assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
+
+
+def test_real_and_generated_images_share_a_batch_where_there_is_no_batch_norm(digits: Prepared) -> None:
+    state, recipe = start(tiny(), digits)
+    shapes = calls(state.discriminator)
+    update_discriminator(state, recipe)
+    assert shapes == [(64, 1, 28, 28)]
+
+
+def test_real_and_generated_images_are_apart_where_there_is_batch_norm(digits: Prepared) -> None:
+    state, recipe = start(tiny("dcgan-28"), digits)
+    shapes = calls(state.discriminator)
+    update_discriminator(state, recipe)
+    assert shapes == [(16, 1, 28, 28), (16, 1, 28, 28)]
+
+
+def test_three_discriminator_steps_take_three_batches_and_count_them(digits: Prepared) -> None:
+    state, recipe = start(tiny("minimax-k3"), digits)
+    shapes = calls(state.generator)
+    play_round(state, recipe)
+    assert state.images == state.batches.position == 3 * 32
+    assert len(shapes) == 4
+
+
+def test_two_generator_steps_draw_fresh_latents_and_count_no_image(digits: Prepared) -> None:
+    state, recipe = start(tiny(generator__steps=2), digits)
+    drawn: list[Tensor] = []
+    state.generator.register_forward_pre_hook(lambda _module, inputs: drawn.append(inputs[0]))
+    play_round(state, recipe)
+    assert state.images == 32
+    assert len(drawn) == 3
+    assert not torch.equal(drawn[1], drawn[2])
+
+
+def test_the_average_forgets_by_images_whatever_the_ratio_of_steps(digits: Prepared) -> None:
+    keeps = [start(tiny(generator__steps=steps), digits)[1].average_keep ** steps for steps in (1, 2, 4)]
+    assert keeps == pytest.approx([0.5 ** (32 / 10_000)] * 3)
+
+
+def test_a_uniform_prior_stays_within_one(digits: Prepared) -> None:
+    state, _ = start(tiny("minimax-uniform"), digits)
+    z = state.noise.draw(1000)
+    assert z.min() < -0.9
+    assert z.abs().max() <= 1
+
+
+def test_latents_of_a_training_come_from_its_own_generator(digits: Prepared) -> None:
+    first, _ = start(tiny(), digits)
+    second, _ = start(tiny(), digits)
+    torch.rand(7)
+    assert torch.equal(first.noise.draw(4), second.noise.draw(4))
+
+
+def test_seeds_that_differ_in_high_bits_give_different_weights(digits: Prepared) -> None:
+    low, high = (start(tiny().model_copy(update={"seed": seed}), digits)[0] for seed in (1, 1 + (1 << 40)))
+    assert not equal(weights(low.generator), high.generator)
+
+
+def test_a_step_in_bf16_uses_the_weights_of_the_last_step(digits: Prepared) -> None:
+    """One autocast context around both updates would go on with bf16 copies of old weights."""
+    state, recipe = start(tiny(discriminator__lr=0.5), digits, "bf16")
+    seen: list[Tensor] = []
+    state.discriminator.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.float().detach()))
+    play_round(state, recipe)
+    loss_before, loss_after = (logits[-32:].sigmoid().mean() for logits in seen)
+    assert abs(loss_before - loss_after) > 0.2
+
+
+def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
+    means = []
+    for precision in ("fp32", "bf16"):
+        state, recipe = start(tiny(), digits, precision)  # type: ignore[arg-type]
+        play_round(state, recipe)
+        means.append(state.sums.take(has_probabilities=True))
+    assert means[0].loss_d == pytest.approx(means[1].loss_d, rel=0.02)
+    assert means[0].loss_g == pytest.approx(means[1].loss_g, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "preset", ["mlp-mnist", "minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28"]
+)
+def test_every_recipe_learns_something_at_once(preset: str, digits: Prepared) -> None:
+    state, recipe = start(tiny(preset), digits)
+    losses: list[float] = []
+    for rounds in (2, 60):
+        for _ in range(rounds):
+            play_round(state, recipe)
+        losses.append(state.sums.take(has_probabilities=False).loss_d)
+    assert losses[1] < losses[0]

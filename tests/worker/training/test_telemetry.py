@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import Tensor
+
+from worker.training.telemetry import Means, Pace, Pacemaker, Sums, make_tick
+
+
+def scalars(*values: float) -> tuple[Tensor, ...]:
+    return tuple(torch.tensor(value) for value in values)
+
+
+def test_means_are_over_each_networks_own_steps() -> None:
+    sums = Sums(torch.device("cpu"))
+    sums.add_discriminator(scalars(1.0, 2.0, 0.5, 0.25))  # type: ignore[arg-type]
+    sums.add_discriminator(scalars(3.0, 4.0, 0.7, 0.35))  # type: ignore[arg-type]
+    sums.add_generator(scalars(5.0, 0.4))  # type: ignore[arg-type]
+    means = sums.take(has_probabilities=True)
+    assert (means.loss_d_real, means.loss_d_fake, means.loss_d, means.loss_g) == (2.0, 3.0, 5.0, 5.0)
+    assert (means.d_real, means.d_fake, means.d_fake_after) == pytest.approx((0.6, 0.3, 0.4))
+    assert sums.counts() == {"discriminator": 0, "generator": 0}
+    assert not sums.tensor.any()
+
+
+def test_outputs_that_are_no_probabilities_are_null() -> None:
+    means = Sums(torch.device("cpu")).take(has_probabilities=False)
+    assert (means.d_real, means.d_fake, means.d_fake_after) == (None, None, None)
+
+
+def test_the_warm_up_counts_for_no_estimate() -> None:
+    times = iter([0.0, 10.0, 12.0, 14.0])
+    pacemaker = Pacemaker(0, lambda: next(times))
+    assert pacemaker.measure(100, 1000) == Pace(10.0, None)
+    assert pacemaker.measure(200, 1000) == Pace(50.0, 16.0)
+    assert pacemaker.measure(300, 1000) == Pace(50.0, 14.0)
+
+
+def test_a_tick_says_where_the_run_is() -> None:
+    means = Means(loss_d_real=0.6, loss_d_fake=0.5, loss_g=0.9, d_real=0.61, d_fake=0.33, d_fake_after=0.3)
+    tick = make_tick(means, Pace(21_000.04, None), images=512_000, total=6_000_000, count=60_000)
+    assert json.loads(json.dumps(tick)) == tick
+    assert tick.pop("time").endswith("Z")
+    assert tick == {
+        "images": 512_000,
+        "kimg": 512.0,
+        "total_kimg": 6000.0,
+        "epoch": pytest.approx(512 / 60),
+        "fraction": pytest.approx(512 / 6000),
+        "loss_d": 1.1,
+        "loss_d_real": 0.6,
+        "loss_d_fake": 0.5,
+        "loss_g": 0.9,
+        "d_real": 0.61,
+        "d_fake": 0.33,
+        "d_fake_after": 0.3,
+        "images_per_second": 21_000.0,
+        "eta_seconds": None,
+    }

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import math
+
+from worker.training.telemetry import Means
+from worker.training.verdict import judge
+
+
+def means(
+    real: float = 0.69, fake: float = 0.69, g: float = 0.69, d_real: float | None = 0.5, d_fake: float | None = 0.5
+) -> Means:
+    return Means(loss_d_real=real, loss_d_fake=fake, loss_g=g, d_real=d_real, d_fake=d_fake, d_fake_after=d_fake)
+
+
+def test_balance_is_healthy() -> None:
+    health = judge("non_saturating", means())
+    assert (health.verdict, health.reasons) == ("healthy", ())
+
+
+def test_a_run_that_looks_lost_early_is_told_not_failed() -> None:
+    health = judge("non_saturating", means(real=0.05, fake=0.04, g=7.3, d_real=0.96, d_fake=0.03))
+    assert health.verdict == "discriminator_ahead"
+    assert "D(x) is 0.96 and D(G(z)) is 0.03" in health.reasons[0]
+    assert "often passes by itself" in health.reasons[0]
+
+
+def test_a_discriminator_that_prefers_generated_images_is_behind() -> None:
+    assert judge("minimax", means(d_real=0.4, d_fake=0.6)).verdict == "generator_ahead"
+
+
+def test_a_loss_that_is_no_number_fails() -> None:
+    assert judge("non_saturating", means(g=math.nan)).verdict == "failed"
+    assert judge("least_squares", means(real=math.inf, d_real=None, d_fake=None)).verdict == "failed"
+
+
+def test_least_squares_is_judged_by_its_own_balance() -> None:
+    assert judge("least_squares", means(0.125, 0.125, 0.125, None, None)).verdict == "healthy"
+    assert judge("least_squares", means(0.01, 0.01, 0.5, None, None)).verdict == "discriminator_ahead"
+    assert judge("least_squares", means(0.3, 0.3, 0.1, None, None)).verdict == "generator_ahead"
