@@ -28,11 +28,12 @@ def to_uint8(x: Tensor) -> Tensor:
 
 
 def choose_device(name: str) -> torch.device:
-    """Resolve `auto`, `cpu`, `cuda` or `cuda:N`.
+    """Resolve `auto`, `cpu`, `cuda` or `cuda:N`; of a list such as `cuda:0,cuda:1`, the first serves.
 
     Raises:
         ValueError: the device does not exist here.
     """
+    name = name.partition(",")[0].strip()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

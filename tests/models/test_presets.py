@@ -192,6 +192,10 @@ def test_overrides_of_what_the_request_says_itself_are_refused(field: str) -> No
     }
 
 
+def test_a_run_on_several_devices_is_refused_when_it_is_asked_for() -> None:
+    assert "leave it at 1" in errors_of(overrides={"devices": 2})[("overrides", "devices")]
+
+
 def test_every_wrong_override_is_told_at_once() -> None:
     errors = errors_of(overrides={"batch_size": 0, "generator.betas": [0.5, 2], "loss": "hinge", "latent.dim": None})
     assert set(errors) == {

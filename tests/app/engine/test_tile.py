@@ -63,3 +63,7 @@ def test_a_device_that_is_not_there_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match='ATELIER_DEVICE is "quantum"'):
         choose_device("quantum")
     assert choose_device("cpu").type == "cpu"
+
+
+def test_the_first_of_several_devices_serves() -> None:
+    assert choose_device("cpu, cuda:7").type == "cpu"
