@@ -25,7 +25,7 @@ RUN /uv/bin/uv pip install --python /venv/bin/python --target /atelier --offline
 
 FROM python:3.11-slim
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin atelier \
-    && install --directory --owner=atelier --group=atelier /data
+    && install --directory --owner=atelier --group=atelier /data /data/images /data/models
 COPY --from=requirements /cuda /venv/lib/python3.11/site-packages
 COPY --from=requirements /torch /venv/lib/python3.11/site-packages
 COPY --from=requirements /venv /venv

@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it: `atelier --help` has to ans
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,8 +124,10 @@ def models(url: Url = "", key: Key = "") -> None:
 
 
 def _model_row(model: dict[str, Any]) -> tuple[str, ...]:
+    states = Counter(version["state"] for version in model["versions"])
+    versions = str(states.pop("whole", 0)) + "".join(f", {count} {state}" for state, count in sorted(states.items()))
     aliases = " ".join(f"{name}={number}" for name, number in model["aliases"].items())
-    return (model["name"], str(len(model["versions"])), aliases)
+    return (model["name"], versions, aliases)
 
 
 @atelier.command()

@@ -47,7 +47,9 @@ class Stack:
         return result.stdout
 
     def up(self) -> None:
-        self.compose("up", "--build", "--detach", "--wait", timeout=1500)
+        # Not `--wait`: older versions of compose call a service without a health check a failure.
+        self.compose("up", "--build", "--detach", timeout=1500)
+        until(lambda: self.containers()["app"]["Health"] == "healthy", "the app to be healthy", 120)
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """Give what compose tells of each service."""
@@ -124,7 +126,7 @@ def test_a_stopped_stack_hands_its_run_over_and_goes_on_with_it(stack: Stack) ->
 
     until(lambda: stack.get(run)["token"] == 2, "a second attempt", 120)
     until(lambda: stack.get(run)["progress"]["kimg"] > before["kimg"], "the run to go on", 120)
-    assert stack.get(run)["failures"] == 0
+    assert stack.get(run)["failures"] == 0, stack.compose("logs", "worker")
 
 
 def test_with_a_gpu_the_app_and_the_worker_reserve_it_and_the_cpu_file_takes_it_away() -> None:
