@@ -157,7 +157,7 @@ def judge(code: int | None, stopped: bool, attempt: Attempt) -> Ending | None:
             return Ending("failed", _reason(attempt))
         case ExitCode.FENCED:
             return None
-    if code == ExitCode.STOPPED or (stopped and code == -signal.SIGKILL):
+    if code == ExitCode.STOPPED or (stopped and code in (-signal.SIGKILL, -signal.SIGTERM)):
         return Ending("queued")
     return Ending("queued", describe_death(code, attempt.log), died=True)
 

@@ -1,248 +1,31 @@
 """One run, as a process: `python -m worker.train RUN TOKEN`, started by `worker.supervisor`.
 
-It reads the run's row, trains, and writes only into its own attempt's folder and, through `models.publishing`, into
-the model directory. How it ends is told by `worker.exitcodes`; why, in words, by `failure.json`.
+It ties itself to its supervisor and listens for SIGTERM before anything else; the work is `worker.training.attempt`'s.
+How it ends is told by `worker.exitcodes`; why, in words, by `failure.json` in the attempt's folder.
 """
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import threading
-from pathlib import Path
-
-import torch
-from pydantic import ValidationError
-from torchinfo import summary
 
 from models import lifeline
-from models.artefacts import Attempt
-from models.config import TrainingConfig
-from models.networks import build
-from models.records import LeaseLost, Records, Run
-from worker.data.ingest import prepare
-from worker.data.loader import Loader
-from worker.data.prepared import DataProblem, Prepared
-from worker.exitcodes import ExitCode
-from worker.settings import WorkerSettings, settings
-from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
-from worker.training.failure import TrainingFailed, disk_full
-from worker.training.loop import Loop
-from worker.training.publications import Publisher
-from worker.training.reports import Reporter
-from worker.training.resolution import Resolved, differences, resolve
-from worker.training.schedule import Schedule
-from worker.training.snapshots import Painter
-from worker.training.state import TrainingState, seeds
-from worker.training.steps import Recipe
-
-_RESERVED_BYTES = 4096
-
-
-class StopWanted(Exception):  # no error
-    """A stop was asked for before there was anything to keep."""
-
-
-class Training:
-    """One attempt at one run."""
-
-    def __init__(self, run: Run, attempt: Attempt, records: Records, house: WorkerSettings) -> None:
-        self._run = run
-        self._attempt = attempt
-        self._records = records
-        self._house = house
-        self._reporter = Reporter(attempt)
-        self._stop = threading.Event()
-        signal.signal(signal.SIGTERM, lambda _signal, _frame: self._stop.set())
-
-    def work(self) -> ExitCode:
-        """Prepare, resume, train.
-
-        Raises:
-            TrainingFailed, DataProblem: there is a reason that a retry would not mend.
-            LeaseLost: another attempt owns the run.
-        """
-        config = self._config()
-        prepared = self._prepare(config)
-        checkpoint = newest_valid(self._attempt.dir.parent, self._reporter.log)
-        resolved = self._resolve(config, prepared)
-        self._begin(config, resolved, checkpoint)
-
-        device = torch.device(resolved.device)
-        configure_torch(resolved)
-        loader = Loader(prepared, config.batch_size, seeds(config.seed).data, device)
-        print(describe(config), flush=True)  # noqa: T201  # standard output is the run's log
-        state = TrainingState(config, loader, device)
-        if checkpoint is not None:
-            self._restore(state, checkpoint, resolved)
-        return ExitCode.COMPLETED if self._loop(config, prepared, resolved, state).run() else ExitCode.STOPPED
-
-    def _config(self) -> TrainingConfig:
-        try:
-            return TrainingConfig.model_validate(self._run.config)
-        except ValidationError as error:
-            raise TrainingFailed(
-                f"the run's configuration does not fit this version of the program: {error}"
-            ) from error
-
-    def _prepare(self, config: TrainingConfig) -> Prepared:
-        prepared = prepare(
-            config.dataset,
-            config.size,
-            config.channels,
-            datasets_dir=self._house.datasets_dir,
-            images_dir=self._house.images_dir,
-            prepared_dir=self._house.prepared_dir,
-            on_progress=self._check_stop,
-        )
-        for skipped in prepared.skipped:
-            self._reporter.log(f"{config.dataset}: {skipped}")
-        return prepared
-
-    def _check_stop(self, _done: int, _total: int) -> None:
-        if self._stop.is_set():
-            raise StopWanted
-
-    def _resolve(self, config: TrainingConfig, prepared: Prepared) -> Resolved:
-        resolved = resolve(config, self._house, prepared, self._run.resolved)
-        if not self._records.set_resolved(self._run.id, self._run.token, resolved.model_dump()):
-            raise LeaseLost(f"run {self._run.id} is no longer held under token {self._run.token}")
-        return resolved
-
-    def _begin(self, config: TrainingConfig, resolved: Resolved, checkpoint: Checkpoint | None) -> None:
-        """Write down from where this attempt starts, before anything of it can be seen."""
-        value = {
-            "config": config.model_dump(mode="json"),
-            "resolved": resolved.model_dump(),
-            "start_images": 0 if checkpoint is None else checkpoint.images,
-            "resumed_from": None if checkpoint is None else checkpoint.name,
-        }
-        temporary = self._attempt.config.with_suffix(".tmp")
-        temporary.write_text(json.dumps(value, indent=1))
-        temporary.replace(self._attempt.config)
-
-    def _restore(self, state: TrainingState, checkpoint: Checkpoint, resolved: Resolved) -> None:
-        try:
-            state.restore(checkpoint.tensors, checkpoint.values)
-        except (KeyError, RuntimeError) as error:
-            raise TrainingFailed(f"checkpoint {checkpoint.name} is of another configuration: {error}") from error
-        told = f"resumed from {checkpoint.name} at {checkpoint.images / 1000:g} kimg"
-        if changed := differences(checkpoint.facts, resolved):
-            told += f"; not exact, a run never stopped would differ: {'; '.join(changed)}"
-        self._reporter.log(told)
-
-    def _loop(self, config: TrainingConfig, prepared: Prepared, resolved: Resolved, state: TrainingState) -> Loop:
-        generator = config.generator_config()
-        publisher = Publisher(
-            self._house.model_dir, self._records, self._run.id, self._run.token, config, self._reporter
-        )
-        return Loop(
-            config=config,
-            count=prepared.count,
-            state=state,
-            recipe=Recipe.of(config, state, resolved.precision),
-            schedule=Schedule.of(config, prepared.count),
-            painter=Painter(generator, config.seed, state.device),
-            reporter=self._reporter,
-            keeper=Keeper(self._attempt.checkpoints, resolved.model_dump()),
-            publish=publisher,
-            stop_wanted=self._stop.is_set,
-        )
-
-
-def configure_torch(resolved: Resolved) -> None:
-    """Set what results depend on and what is global in torch."""
-    torch.set_num_threads(resolved.threads)
-    # Adam's moments of units that have died shrink into denormal numbers, which cost ten times as much to add.
-    torch.set_flush_denormal(True)
-
-
-def describe(config: TrainingConfig) -> str:
-    """Give a layer-by-layer summary of both networks, from copies without weights."""
-    with torch.device("meta"):
-        pair = build(config)
-    image = (1, config.channels, config.size, config.size)
-    generator = summary(pair.generator, input_size=(1, config.latent.dim), device="meta", verbose=0)
-    discriminator = summary(pair.discriminator, input_size=image, device="meta", verbose=0)
-    return f"generator\n{generator}\n\ndiscriminator\n{discriminator}"
-
-
-class FailureNote:
-    """Room for the reason, set aside while there is some: a full disk is among the reasons."""
-
-    def __init__(self, folder: Path) -> None:
-        self._target = folder / "failure.json"
-        self._reserve = folder / ".failure.json"
-        self._reserve.write_bytes(b" " * _RESERVED_BYTES)
-
-    def write(self, reason: str) -> None:
-        """Tell the reason, cut short to what fits."""
-        data = json.dumps({"reason": reason[: _RESERVED_BYTES // 8]}).encode()
-        with self._reserve.open("r+b") as file:
-            file.write(data.ljust(_RESERVED_BYTES))
-        self._reserve.replace(self._target)
-
-    def discard(self) -> None:
-        """Give the room back."""
-        self._reserve.unlink(missing_ok=True)
-
-
-def claimed_run(records: Records, run_id: str, token: int) -> Run:
-    """Read the run's row.
-
-    Raises:
-        LeaseLost: there is none, or another attempt owns it.
-    """
-    run = records.get_run(run_id)
-    if run is None or run.token != token or run.state != "running":
-        raise LeaseLost(f"run {run_id} is not held under token {token}")
-    return run
-
-
-def attempt_run(run_id: str, token: int, house: WorkerSettings) -> ExitCode:
-    """Work on a run, and turn what went wrong into an exit code and a reason."""
-    records = Records(house.database_url)
-    attempt = Attempt(house.runs_dir / run_id, token)
-    try:
-        run = claimed_run(records, run_id, token)
-        attempt.create()
-        note = FailureNote(attempt.dir)
-        try:
-            return Training(run, attempt, records, house).work()
-        except Exception as error:
-            reason = explain(error)
-            if reason is None:
-                raise
-            print(f"failed: {reason}", flush=True)  # noqa: T201  # standard output is the run's log
-            note.write(reason)
-            return ExitCode.REFUSED
-        finally:
-            note.discard()
-    except StopWanted:
-        return ExitCode.STOPPED
-    except LeaseLost as error:
-        print(error, flush=True)  # noqa: T201  # standard output is the run's log
-        return ExitCode.FENCED
-    finally:
-        records.close()
-
-
-def explain(error: Exception) -> str | None:
-    """Give the reason for an error that a retry would not mend; None for any other."""
-    if disk_full(error):
-        return f"disk full: {error}; free some space, then resume the run"
-    if isinstance(error, TrainingFailed | DataProblem):
-        return str(error)
-    return None
 
 
 def main(arguments: list[str]) -> int:
-    """Tie this process to its supervisor, and work."""
+    """Work on a run under a token, until its end or SIGTERM, and give the exit code."""
     lifeline.die_with_parent()
     lifeline.watch(sys.stdin.buffer)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
+
+    # torch takes seconds to import, in which a supervisor may die or ask to stop.
+    from worker.settings import settings
+    from worker.training.attempt import attempt_run
+
     run_id, token = arguments
-    return attempt_run(run_id, int(token), settings())
+    return attempt_run(run_id, int(token), settings(), stop.is_set)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from tests.fixtures.waiting import until
 from tests.worker.training.tiny import tiny
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
-from worker.train import attempt_run
+from worker.training.attempt import attempt_run
 from worker.training.checkpoints import read, write
 from worker.training.state import Capture
 
@@ -80,7 +80,7 @@ class House:
     def train(self, run: Run, threads: int = 1) -> ExitCode:
         """Train to the end, in this process."""
         settings = WorkerSettings(data_dir=self.data_dir, database_url=self.url, device="cpu", threads=threads)
-        return attempt_run(run.id, run.token, settings)
+        return attempt_run(run.id, run.token, settings, lambda: False)
 
     def interrupt(self, run: Run, how: signal.Signals) -> int:
         """Train until there is a checkpoint, then send a signal."""
@@ -126,13 +126,12 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    threads, on_terminate = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
+    threads = torch.get_num_threads()
     made = House(tmp_path)
     yield made
     made.close()
     torch.set_flush_denormal(False)
     torch.set_num_threads(threads)
-    signal.signal(signal.SIGTERM, on_terminate)
 
 
 def test_a_run_trains_reports_and_publishes(house: House, capsys: pytest.CaptureFixture[str]) -> None:
@@ -151,7 +150,7 @@ def test_a_run_trains_reports_and_publishes(house: House, capsys: pytest.Capture
 
 
 def test_a_run_killed_then_stopped_ends_in_the_bytes_of_one_left_alone(house: House) -> None:
-    config = tiny(kimg=24, precision="bf16")
+    config = tiny(kimg=20, precision="bf16")
     calm = house.create(config)
     assert house.train(calm) == ExitCode.COMPLETED
     house.records.release(calm.id, calm.token, "succeeded")
@@ -171,7 +170,7 @@ def test_a_run_killed_then_stopped_ends_in_the_bytes_of_one_left_alone(house: Ho
 
 @pytest.mark.parametrize("preset", ["mlp-mnist", "dcgan-28"])
 def test_a_killed_run_of_either_family_ends_in_the_same_bytes_in_fp32(house: House, preset: str) -> None:
-    config = tiny(preset, kimg=16, precision="fp32")
+    config = tiny(preset, kimg=8, precision="fp32")
     calm = house.create(config)
     assert house.train(calm) == ExitCode.COMPLETED
     house.records.release(calm.id, calm.token, "succeeded")
@@ -182,6 +181,20 @@ def test_a_killed_run_of_either_family_ends_in_the_same_bytes_in_fp32(house: Hou
     assert house.train(run) == ExitCode.COMPLETED
     assert any(line.startswith("resumed from 1/") for line in house.told(run))
     assert house.published(run) == house.published(calm)
+
+
+def test_a_stop_that_comes_while_the_program_still_loads_is_no_death(house: House) -> None:
+    run = house.create(tiny(kimg=100_000))
+    process = house.start(run)
+    until(lambda: _hears_sigterm(process.pid), "a handler")
+    process.terminate()
+    assert process.wait(120) == ExitCode.STOPPED
+
+
+def _hears_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")]
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def finished(house: House, kimg: float = 2) -> Run:

@@ -28,7 +28,7 @@ _TENSORS, _VALUES = "state.safetensors", "state.json"
 _FORMAT = 1
 
 
-class InvalidCheckpoint(ValueError):  # reads as what it is
+class InvalidCheckpoint(ValueError):
     """A checkpoint that is torn, corrupt or not ours; the message says what is wrong with which file."""
 
 

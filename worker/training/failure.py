@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 
 
-class TrainingFailed(Exception):  # it says what happened, as the supervisor's outcome does
+class TrainingFailed(Exception):
     """A retry would end the same way; the message is the reason told on the run."""
 
 
@@ -18,6 +19,8 @@ def disk_full(error: BaseException) -> bool:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        if isinstance(seen, sqlite3.Error) and getattr(seen, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             return True
         seen = seen.__cause__ or seen.__context__
     return False

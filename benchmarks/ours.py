@@ -1,0 +1,62 @@
+"""Atelier's training loop for benchmarks: what `worker.train` runs, without row, supervisor and publication."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from models.artefacts import Attempt
+from models.config import TrainingConfig
+from worker.data.ingest import prepare
+from worker.data.loader import Loader
+from worker.data.prepared import Prepared
+from worker.training.checkpoints import Keeper, newest_valid
+from worker.training.loop import Loop
+from worker.training.reports import Reporter
+from worker.training.schedule import Schedule
+from worker.training.snapshots import Painter
+from worker.training.state import TrainingState, seeds
+from worker.training.steps import Precision, Recipe
+
+CPU = torch.device("cpu")
+
+
+@dataclass
+class Published:
+    """Takes the place of the model directory: keeps the last weights, as safetensors."""
+
+    weights: bytes = b""
+
+    def __call__(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:  # noqa: ARG002
+        """Keep what is published."""
+        self.weights = weights
+
+
+def prepare_mnist(datasets: Path, work: Path) -> Prepared:
+    """Prepare MNIST, which lies under `datasets`, in `work`."""
+    return prepare("mnist", 28, 1, datasets_dir=datasets, images_dir=work, prepared_dir=work / "prepared")
+
+
+def make_loop(
+    config: TrainingConfig, prepared: Prepared, run_dir: Path, precision: Precision, publish: Published
+) -> Loop:
+    """Set up a training on the CPU as the trainer does; it goes on from the newest checkpoint in `run_dir`."""
+    attempt = Attempt(run_dir, 1)
+    attempt.create()
+    state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, CPU), CPU)
+    if checkpoint := newest_valid(run_dir, print):
+        state.restore(checkpoint.tensors, checkpoint.values)
+    return Loop(
+        config=config,
+        count=prepared.count,
+        state=state,
+        recipe=Recipe.of(config, state, precision),
+        schedule=Schedule.of(config, prepared.count),
+        painter=Painter(config.generator_config(), config.seed, CPU),
+        reporter=Reporter(attempt),
+        keeper=Keeper(attempt.checkpoints, {}),
+        publish=publish,
+        stop_wanted=lambda: False,
+    )

@@ -1,0 +1,142 @@
+"""Training speed: preset `mlp-mnist` against the plain program, same threads, batch and number of updates.
+
+    python -m benchmarks.training --datasets data/datasets
+
+`DIR/mnist/MNIST/raw` holds the files of MNIST. The programs take turns, so that a busy machine disturbs them alike;
+images per second are medians over the turns, and each turn's seed is new, so that the losses have a spread to be
+compared with. Atelier runs its whole loop: reports, snapshots and the last checkpoint are part of its time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, median, stdev
+
+import torch
+
+from benchmarks import ours, plain
+from models.artefacts import read_ticks
+from models.presets import TrainRequest, resolve
+from worker.data.prepared import Prepared
+from worker.training.steps import Precision
+
+WINDOW = 100  # updates whose losses are averaged
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One program's turn: its pace, and its losses averaged over windows of updates."""
+
+    images_per_second: float
+    loss_d: list[float]
+    loss_g: list[float]
+
+
+Program = Callable[[int], Turn]
+
+
+def plain_program(root: Path, updates: int) -> Program:
+    """Give the plain program as a function of the seed."""
+
+    def turn(seed: int) -> Turn:
+        torch.set_flush_denormal(False)
+        state = plain.train(root, updates, seed)
+        return Turn(state.images / state.seconds, _windows(state.loss_d), _windows(state.loss_g))
+
+    return turn
+
+
+def our_program(prepared: Prepared, updates: int, precision: Precision) -> Program:
+    """Give preset `mlp-mnist`, cut to `updates`, as a function of the seed."""
+
+    def turn(seed: int) -> Turn:
+        torch.set_flush_denormal(True)
+        # A whole run takes a snapshot every 600 updates: a turn has fewer.
+        cut = {"tick_kimg": WINDOW * plain.BATCH / 1000, "snapshots": 1, "publish_every": 1.0, "precision": precision}
+        kimg = updates * plain.BATCH / 1000
+        request = TrainRequest(preset="mlp-mnist", seed=seed, kimg=kimg, overrides=dict(cut))
+        with tempfile.TemporaryDirectory() as folder:
+            loop = ours.make_loop(resolve(request), prepared, Path(folder), precision, ours.Published())
+            started = time.perf_counter()
+            loop.run()
+            seconds = time.perf_counter() - started
+            ticks = read_ticks(Path(folder))
+        return Turn(loop.state.images / seconds, [tick["loss_d"] for tick in ticks], [tick["loss_g"] for tick in ticks])
+
+    return turn
+
+
+def measure(programs: dict[str, Program], turns: int) -> dict[str, list[Turn]]:
+    """Let the programs take turns."""
+    results: dict[str, list[Turn]] = {name: [] for name in programs}
+    for seed in range(turns):
+        for name, program in programs.items():
+            results[name].append(program(seed))
+    return results
+
+
+def speeds(results: dict[str, list[Turn]]) -> str:
+    """Lay out medians, and ratios to the plain program."""
+    pace = {name: [turn.images_per_second for turn in turns] for name, turns in results.items()}
+    base = median(pace["plain"])
+    lines = ["| program | images/s (median) | slowest to fastest turn | ratio |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {name} | {median(values):.0f} | {min(values):.0f} to {max(values):.0f} | {median(values) / base:.2f}x |"
+        for name, values in pace.items()
+    ]
+    return "\n".join(lines)
+
+
+def losses(results: dict[str, list[Turn]]) -> str:
+    """Lay out the loss curves: mean over the seeds, and their standard deviation."""
+    names = list(results)
+    windows = range(len(results["plain"][0].loss_d))
+    lines = [f"| updates | loss | {' | '.join(names)} |", "| --- " * (len(names) + 2) + "|"]
+    for window in windows:
+        for loss in ("loss_d", "loss_g"):
+            cells = [_spread([getattr(turn, loss)[window] for turn in results[name]]) for name in names]
+            lines.append(f"| to {(window + 1) * WINDOW} | {loss} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{fmean(values):.3f} ± {stdev(values):.3f}" if len(values) > 1 else f"{values[0]:.3f}"
+
+
+def _windows(values: list[float]) -> list[float]:
+    return [fmean(values[start : start + WINDOW]) for start in range(0, len(values), WINDOW)]
+
+
+def main() -> None:
+    """Measure with one thread and with two, and print tables."""
+    parser = argparse.ArgumentParser(description="Training speed against the plain program.")
+    parser.add_argument(
+        "--datasets", type=Path, default=Path("data/datasets"), help="folder that holds mnist/MNIST/raw"
+    )
+    parser.add_argument("--updates", type=int, default=300, help=f"updates per turn, a multiple of {WINDOW}")
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    arguments = parser.parse_args()
+    if arguments.updates % WINDOW:
+        parser.error(f"--updates has to be a multiple of {WINDOW}")
+    with tempfile.TemporaryDirectory() as work:
+        prepared = ours.prepare_mnist(arguments.datasets, Path(work))
+        programs = {
+            "plain": plain_program(arguments.datasets / "mnist", arguments.updates),
+            "fp32": our_program(prepared, arguments.updates, "fp32"),
+            "bf16": our_program(prepared, arguments.updates, "bf16"),
+        }
+        for threads in arguments.threads:
+            torch.set_num_threads(threads)
+            results = measure(programs, arguments.turns)
+            print(f"\n{threads} thread(s), {arguments.turns} turns of {arguments.updates} updates\n", flush=True)
+            print(speeds(results), losses(results), sep="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
