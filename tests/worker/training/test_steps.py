@@ -119,14 +119,30 @@ def test_seeds_that_differ_in_high_bits_give_different_weights(digits: Prepared)
     assert not equal(weights(low.generator), high.generator)
 
 
-def test_a_step_in_bf16_uses_the_weights_of_the_last_step(digits: Prepared) -> None:
-    """One autocast context around both updates would go on with bf16 copies of old weights."""
-    state, recipe = start(tiny(discriminator__lr=0.5), digits, "bf16")
-    seen: list[Tensor] = []
-    state.discriminator.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.float().detach()))
+@pytest.mark.parametrize("side", ["generator", "discriminator"])
+def test_every_forward_pass_in_bf16_uses_the_weights_of_that_moment(side: str, digits: Prepared) -> None:
+    """One autocast context around several updates would go on with bf16 copies of old weights."""
+    config = tiny("mlp-leaky", generator__steps=2, discriminator__steps=2)
+    state, recipe = start(config, digits, "bf16")
+    network = state.generator if side == "generator" else state.discriminator
+    seen: list[tuple[dict[str, Tensor], Tensor, Tensor]] = []
+    network.register_forward_hook(
+        lambda module, inputs, output: seen.append(
+            (
+                {name: tensor.clone() for name, tensor in module.state_dict().items()},
+                inputs[0].detach(),
+                output.detach(),
+            )
+        )
+    )
     play_round(state, recipe)
-    loss_before, loss_after = (logits[-32:].sigmoid().mean() for logits in seen)
-    assert abs(loss_before - loss_after) > 0.2
+    assert len(seen) == 4
+    assert any(not torch.equal(seen[0][0][name], seen[-1][0][name]) for name in seen[0][0])
+    network._forward_hooks.clear()
+    for weights_then, inputs, output in seen:
+        network.load_state_dict(weights_then)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(network(inputs), output)
 
 
 def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
