@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+_RAMP_UP = 0.05
+
 
 def decay(images: float, half_life: float) -> float:
     """Give the share of the old average that stays after `images` more images: 0.5^(images / half-life).
@@ -14,6 +16,15 @@ def decay(images: float, half_life: float) -> float:
         half_life: in images; 0 makes the average the last weights.
     """
     return 0.5 ** (images / half_life) if half_life > 0 else 0.0
+
+
+def half_life(wanted: float, images: float) -> float:
+    """Give the half-life to use after `images` images: at most a twentieth of them.
+
+    So the first, random weights are soon forgotten, and a short run is no average of its beginning (as in StyleGAN2,
+    arXiv 1912.04958, whose code calls it `ema_rampup`).
+    """
+    return min(wanted, _RAMP_UP * images)
 
 
 @torch.no_grad()

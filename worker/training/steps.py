@@ -29,30 +29,37 @@ class Recipe:
     batch: int
     discriminator_steps: int
     generator_steps: int
-    average_keep: float
+    average_half_life: float
     joined: bool
     device_type: str
     precision: Precision
 
     @classmethod
     def of(cls, config: TrainingConfig, state: TrainingState, precision: Precision) -> Self:
-        """Take the recipe out of a configuration.
-
-        A generator updated several times per round shares the round's images among its updates, so that the average
-        forgets at the same rate per image whatever the ratio of steps.
-        """
-        per_round = config.batch_size * config.discriminator.steps
+        """Take the recipe out of a configuration."""
         return cls(
             objective=OBJECTIVES[config.loss],
             batch=config.batch_size,
             discriminator_steps=config.discriminator.steps,
             generator_steps=config.generator.steps,
-            average_keep=ema.decay(per_round / config.generator.steps, config.ema_half_life_kimg * 1000),
+            average_half_life=config.ema_half_life_kimg * 1000,
             # Batch norm has to see real and generated images apart (arXiv 1511.06434): joined, they share statistics.
             joined=not uses_batch_norm(state.discriminator),
             device_type=state.device.type,
             precision=precision,
         )
+
+    def images(self) -> int:
+        """Count the real images of one round."""
+        return self.batch * self.discriminator_steps
+
+    def average_keep(self, images: int) -> float:
+        """Give the share of the old average that stays at an update in the round that ends at `images`.
+
+        A generator updated several times per round shares the round's images among its updates, so that the average
+        forgets at the same rate per image whatever the ratio of steps.
+        """
+        return ema.decay(self.images() / self.generator_steps, ema.half_life(self.average_half_life, images))
 
     def autocast(self) -> AbstractContextManager[object]:
         """Enter the forward passes' precision.
@@ -67,12 +74,12 @@ def play_round(state: TrainingState, recipe: Recipe) -> None:
     """Update the discriminator and the generator as often as the recipe says; count the images."""
     for _ in range(recipe.discriminator_steps):
         update_discriminator(state, recipe)
+    state.images += recipe.images()
     state.discriminator.requires_grad_(False)
     for _ in range(recipe.generator_steps):
         update_generator(state, recipe)
-        ema.update(state.average, state.generator, recipe.average_keep)
+        ema.update(state.average, state.generator, recipe.average_keep(state.images))
     state.discriminator.requires_grad_(True)
-    state.images += recipe.batch * recipe.discriminator_steps
 
 
 def update_discriminator(state: TrainingState, recipe: Recipe) -> None:

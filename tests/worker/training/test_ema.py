@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
@@ -10,7 +11,7 @@ from worker.training import ema
 
 def test_half_of_the_old_average_is_left_after_a_half_life() -> None:
     assert ema.decay(10_000, 10_000) == 0.5
-    assert ema.decay(64, 6400) ** 100 == 0.5 or abs(ema.decay(64, 6400) ** 100 - 0.5) < 1e-12
+    assert ema.decay(64, 6400) ** 100 == pytest.approx(0.5)
 
 
 def test_a_half_life_of_zero_makes_the_average_the_last_weights() -> None:
@@ -18,6 +19,12 @@ def test_a_half_life_of_zero_makes_the_average_the_last_weights() -> None:
     average = nn.Linear(3, 2)
     ema.update(average, network, ema.decay(64, 0))
     torch.testing.assert_close(average.weight, network.weight, rtol=0, atol=0)
+
+
+def test_an_early_average_forgets_the_random_beginning() -> None:
+    assert ema.half_life(100_000, 2_000) == 100
+    assert ema.decay(100, ema.half_life(100_000, 100)) < 1e-6
+    assert ema.half_life(100_000, 10_000_000) == 100_000
 
 
 def test_parameters_move_by_the_share_and_statistics_are_copied() -> None:
