@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import nn
 
 from models.config import DCGAN_BASE, DcganDiscriminator, DcganGenerator, DiscriminatorConfig, GeneratorConfig
+from models.networks.tanh import Tanh
 
 _INIT_STD = (
     0.02  # section 4 of the paper; for batch normalisation, the spread of the gain around 1 in the authors' code
@@ -22,7 +23,7 @@ def generator(config: GeneratorConfig, network: DcganGenerator) -> nn.Sequential
         # Normalisation takes a bias away again, so only the last convolution has one.
         layers += [*_normalised(inputs), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]
     last = network.widths[-1]
-    layers += [*_normalised(last), nn.ConvTranspose2d(last, config.channels, 4, stride=2, padding=1), nn.Tanh()]
+    layers += [*_normalised(last), nn.ConvTranspose2d(last, config.channels, 4, stride=2, padding=1), Tanh()]
     return _initialise(nn.Sequential(*layers))
 
 

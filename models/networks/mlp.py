@@ -8,6 +8,7 @@ from torch import nn
 
 from models.config import DiscriminatorConfig, GeneratorConfig, MlpDiscriminator, MlpGenerator
 from models.networks.dropout import Dropout
+from models.networks.tanh import Tanh
 
 
 def generator(config: GeneratorConfig, network: MlpGenerator) -> nn.Sequential:
@@ -15,7 +16,7 @@ def generator(config: GeneratorConfig, network: MlpGenerator) -> nn.Sequential:
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise((config.latent.dim, *network.hidden)):
         layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
-    layers += [nn.Linear(network.hidden[-1], config.pixels), nn.Tanh()]
+    layers += [nn.Linear(network.hidden[-1], config.pixels), Tanh()]
     return nn.Sequential(*layers, nn.Unflatten(1, (config.channels, config.size, config.size)))
 
 
