@@ -6,9 +6,11 @@ How it ends is told by `worker.exitcodes`; why, in words, by `failure.json` in t
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
+from typing import NoReturn
 
 from models import lifeline
 
@@ -28,5 +30,14 @@ def main(arguments: list[str]) -> int:
     return attempt_run(run_id, int(token), settings(), stop.is_set)
 
 
+def leave(code: int) -> NoReturn:
+    """Exit with `code`, also where the log's disk is full: the interpreter's own last flush would change the code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

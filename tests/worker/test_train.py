@@ -298,6 +298,13 @@ def test_a_full_disk_is_a_reason_and_loses_nothing(house: House) -> None:
     assert house.told(run)[-1].startswith("resumed from 1/")
 
 
+def test_a_log_on_a_full_disk_is_a_reason_too(house: House) -> None:
+    run = house.create(tiny(kimg=4))
+    house.log(run).symlink_to("/dev/full")
+    assert house.start(run).wait(120) == ExitCode.REFUSED
+    assert house.reason(run).startswith("disk full: ")
+
+
 def test_numbers_that_are_no_longer_finite_are_a_reason(house: House) -> None:
     run = finished(house)
     kept = max(house.attempt(run).checkpoints.iterdir())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -152,7 +153,7 @@ class Training:
 def configure_torch(resolved: Resolved) -> None:
     """Set what results depend on and what is global in torch."""
     torch.set_num_threads(resolved.threads)
-    # Adam's moments of units that have died shrink into denormal numbers, which cost ten times as much to add.
+    # Adam's moments of units that have died shrink into denormal numbers, which processors are slow to add.
     torch.set_flush_denormal(True)
 
 
@@ -212,8 +213,9 @@ def attempt_run(run_id: str, token: int, house: WorkerSettings, stop_wanted: Cal
             reason = explain(error)
             if reason is None:
                 raise
-            print(f"failed: {reason}", flush=True)  # noqa: T201  # standard output is the run's log
             note.write(reason)
+            with suppress(OSError):  # the log may lie on the disk that is full
+                print(f"failed: {reason}", flush=True)  # noqa: T201  # standard output is the run's log
             return ExitCode.REFUSED
         finally:
             note.discard()
