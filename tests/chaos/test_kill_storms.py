@@ -62,6 +62,8 @@ def test_runs_survive_a_storm_of_killed_trainings_and_workers(house: StandInHous
     until(lambda: pids(house), "the first training")
     end = time.monotonic() + STORM_SECONDS
     while time.monotonic() < end:
+        # Three deaths in a row without a checkpoint rightly end a run: each blow waits until the last is forgiven.
+        until(lambda: all(house.read(run).failures == 0 for run in runs), "a new checkpoint after each death")
         alive = [pid for pid in pids(house) if not gone(pid)]
         if alive and dice.random() < 0.7:
             with suppress(ProcessLookupError):
