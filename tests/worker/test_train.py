@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from models.artefacts import Attempt, read_events, read_ticks
 from models.config import TrainingConfig
 from models.directory import ModelDirectory
 from models.records import Records, Run
+from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.waiting import until
 from tests.worker.training.tiny import tiny
 from worker.exitcodes import ExitCode
@@ -35,10 +36,10 @@ ROOT = Path(__file__).parents[2]
 class House:
     """Rows and files; starts trainings as a supervisor would."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
         self.data_dir = folder / "data"
         self.data_dir.mkdir()
-        self.url = f"sqlite:///{self.data_dir / 'atelier.db'}"
+        self.url = url or f"sqlite:///{self.data_dir / 'atelier.db'}"
         self.records = Records(self.url)
         self.records.migrate()
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -77,10 +78,10 @@ class House:
         self._processes.append(process)
         return process
 
-    def train(self, run: Run, threads: int = 1) -> ExitCode:
+    def train(self, run: Run, threads: int = 1, stop_wanted: Callable[[], bool] = lambda: False) -> ExitCode:
         """Train to the end, in this process."""
         settings = WorkerSettings(data_dir=self.data_dir, database_url=self.url, device="cpu", threads=threads)
-        return attempt_run(run.id, run.token, settings, lambda: False)
+        return attempt_run(run.id, run.token, settings, stop_wanted)
 
     def interrupt(self, run: Run, how: signal.Signals) -> int:
         """Train until there is a checkpoint, then send a signal."""
@@ -126,8 +127,18 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
+    yield from working_house(tmp_path)
+
+
+@pytest.fixture
+def interruptible(tmp_path: Path, own_postgres: PostgresServer) -> Iterator[House]:
+    """Give a house whose database the test may stop and start."""
+    yield from working_house(tmp_path, own_postgres.create_database())
+
+
+def working_house(folder: Path, url: str | None = None) -> Iterator[House]:
     threads = torch.get_num_threads()
-    made = House(tmp_path)
+    made = House(folder, url)
     yield made
     made.close()
     torch.set_flush_denormal(False)
@@ -258,6 +269,27 @@ def test_a_trainer_that_loses_its_supervisor_ends_at_once(house: House) -> None:
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(60) == ExitCode.LOST_SUPERVISOR
+
+
+def test_a_run_whose_last_version_finds_the_database_away_is_handed_back_and_finished(
+    interruptible: House, own_postgres: PostgresServer
+) -> None:
+    run = interruptible.create(tiny(kimg=4, publish_every=1.0))
+    away = False
+
+    def stop_the_database() -> bool:
+        nonlocal away
+        if not away and interruptible.attempt(run).ticks.exists():
+            own_postgres.stop()
+            away = True
+        return False
+
+    assert interruptible.train(run, stop_wanted=stop_the_database) == ExitCode.STOPPED
+    own_postgres.start()
+    assert interruptible.published(run) == []
+    run = interruptible.again(run)
+    assert interruptible.train(run) == ExitCode.COMPLETED
+    assert len(interruptible.published(run)) == 1
 
 
 def test_a_trainer_with_an_old_token_touches_nothing(house: House) -> None:

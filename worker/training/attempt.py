@@ -18,7 +18,7 @@ from torchinfo import summary
 from models.artefacts import Attempt
 from models.config import TrainingConfig
 from models.networks import build
-from models.records import LeaseLost, Records, Run
+from models.records import LeaseLost, Records, RecordsUnavailable, Run
 from worker.data.ingest import prepare
 from worker.data.loader import Loader
 from worker.data.prepared import DataProblem, Prepared
@@ -220,6 +220,10 @@ def attempt_run(run_id: str, token: int, house: WorkerSettings, stop_wanted: Cal
         finally:
             note.discard()
     except StopWanted:
+        return ExitCode.STOPPED
+    except RecordsUnavailable as error:
+        # No fault of the run's: its supervisor hands it back once the database answers, and it goes on from there.
+        print(f"stopped, for the database is away: {error}", flush=True)  # noqa: T201  # standard output is the log
         return ExitCode.STOPPED
     except LeaseLost as error:
         print(error, flush=True)  # noqa: T201  # standard output is the run's log
