@@ -101,11 +101,19 @@ def _check_fit(size: int, network: GeneratorNetwork | DiscriminatorNetwork, para
         raise Misfit([("network", f"{count:,} parameters are too many: at most {MAX_PARAMETERS:,}, make it narrower")])
 
 
-class GeneratorConfig(Frozen):
-    """Everything needed to build a generator again: what a manifest carries."""
-
+class _ImageConfig(Frozen):
     size: Size
     channels: Channels
+
+    @property
+    def pixels(self) -> int:
+        """Values in one image, height x width x channels."""
+        return self.size * self.size * self.channels
+
+
+class GeneratorConfig(_ImageConfig):
+    """Everything needed to build a generator again: what a manifest carries."""
+
     latent: Latent
     network: GeneratorNetwork
 
@@ -113,11 +121,6 @@ class GeneratorConfig(Frozen):
     def _fits(self) -> Self:
         _check_fit(self.size, self.network, self.parameters)
         return self
-
-    @property
-    def pixels(self) -> int:
-        """Values in one image, height x width x channels."""
-        return self.size * self.size * self.channels
 
     def parameters(self) -> int:
         """Count the weights, by arithmetic."""
@@ -133,22 +136,15 @@ class GeneratorConfig(Frozen):
                 return linear + convolutions + 2 * sum(widths[1:]) + self.channels
 
 
-class DiscriminatorConfig(Frozen):
+class DiscriminatorConfig(_ImageConfig):
     """Everything needed to build a discriminator again."""
 
-    size: Size
-    channels: Channels
     network: DiscriminatorNetwork
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         _check_fit(self.size, self.network, self.parameters)
         return self
-
-    @property
-    def pixels(self) -> int:
-        """Values in one image, height x width x channels."""
-        return self.size * self.size * self.channels
 
     def parameters(self) -> int:
         """Count the weights, by arithmetic."""

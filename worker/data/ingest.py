@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.catalogue import BUILTIN, BuiltinDataset, DatasetProblem, find_folder, image_files, no_images
+from models.files import sync_folder
 from models.settings import available_cores
 from worker.data import builtin
 from worker.data.decode import Unusable, decode, fit
@@ -145,9 +146,9 @@ def _make(source: _Source, target: Path, dataset: str, size: int, channels: int,
         staging.mkdir()
         scratch.mkdir()
         _write(source, staging, scratch, dataset, size, channels, on_progress)
-        _sync_folder(staging)
+        sync_folder(staging)
         staging.rename(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -192,14 +193,6 @@ def _remove_superseded(target: Path, key: str, dataset: str) -> None:
         manifest = read_manifest(other)
         if other != target and manifest is not None and manifest.dataset == dataset:
             shutil.rmtree(other)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class _Builtin:
