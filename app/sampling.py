@@ -17,6 +17,7 @@ import PIL
 import PIL.features
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.engine.inputs import Seeded, Source
 from app.negotiation import cache_control, etag
 from app.problems import invalid
 from app.streams import ZipStream, npy_header
@@ -112,6 +113,10 @@ class Order:
             "X-Atelier-Seed": str(self.seed),
         }
 
+    def source(self) -> Source:
+        """Give the images' inputs."""
+        return Seeded(self.generator, self.seed, range(self.n), self.psi)
+
     def text(self, index: int) -> dict[str, str]:
         """Give the text chunks of a PNG whose first image is `index`."""
         model, _, number = self.version.ref.partition("@")
@@ -199,7 +204,7 @@ async def picture(sampler: Sampler, order: Order) -> bytes:
     height, width = pictures.grid_size(order.n, order.generator.size, order.columns, order.scale)
     held = order.n * order.generator.pixels + 2 * height * width * order.generator.channels
     with sampler.admission.admit(held):
-        images = await sampler.sample(order.version, order.seed, range(order.n), order.psi)
+        images = await sampler.sample(order.version, order.source())
         if height * width * order.generator.channels <= INLINE_BYTES:
             return _encoded_grid(order, images)
         return await sampler.workers.run(lambda: _encoded_grid(order, images))
@@ -246,7 +251,7 @@ async def zip_pieces(sampler: Sampler, order: Order) -> AsyncGenerator[bytes]:
 async def _painting(sampler: Sampler, order: Order) -> AsyncIterator[AsyncIterator[Pictures]]:
     piece = min(order.n * order.generator.pixels, STREAM_BYTES)
     with sampler.admission.admit(piece):
-        images = sampler.images(order.version, order.seed, range(order.n), order.psi)
+        images = sampler.images(order.version, order.source())
         async with contextlib.aclosing(images):
             yield images
 

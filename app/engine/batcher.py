@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-Latents = NDArray[np.float32]
+from app.engine.inputs import Inputs
+
 Pictures = NDArray[np.uint8]
 T = TypeVar("T")
 
@@ -33,16 +34,16 @@ class Painting(Protocol):
     def tile(self) -> int:
         """Images in a full tile."""
 
-    def paint(self, z: Latents) -> Pictures:
-        """Paint up to `tile` latents, `[k, dim]`, as uint8 `[k, H, W, C]`."""
+    def paint(self, inputs: Inputs) -> Pictures:
+        """Paint up to `tile` images as uint8 `[k, H, W, C]`."""
 
 
 class Ticket:
     """Some images that somebody waits for. Cancelling `future` drops what is not painted yet."""
 
-    def __init__(self, painter: Painting, z: Latents) -> None:
+    def __init__(self, painter: Painting, inputs: Inputs) -> None:
         self.painter = painter
-        self.z = z
+        self.inputs = inputs
         self.future: Future[Pictures] = Future()
         self.dealt = 0
         """Images that were given a place in a tile."""
@@ -54,21 +55,21 @@ class Ticket:
     @property
     def left(self) -> int:
         """Images that have no place in a tile yet."""
-        return len(self.z) - self.dealt
+        return len(self.inputs) - self.dealt
 
-    def take(self, places: int) -> Latents:
-        """Deal the next latents, at most `places` and no more than this turn allows."""
+    def take(self, places: int) -> Inputs:
+        """Deal the next images, at most `places` and no more than this turn allows."""
         count = min(places, self.left, self.turn)
-        z = self.z[self.dealt : self.dealt + count]
+        part = self.inputs.part(self.dealt, self.dealt + count)
         self.dealt += count
         self.turn -= count
-        return z
+        return part
 
     def deliver(self, pictures: Pictures) -> None:
         """Hand over the next images, in order; the last ones complete the future."""
         self._parts.append(pictures)
         self._delivered += len(pictures)
-        if self._delivered == len(self.z) and self.future.set_running_or_notify_cancel():
+        if self._delivered == len(self.inputs) and self.future.set_running_or_notify_cancel():
             whole = self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
             self.future.set_result(whole)
 
@@ -82,7 +83,7 @@ class Deal(NamedTuple):
     """One tile: a painter and whose images it holds, in order."""
 
     painter: Painting
-    shares: list[tuple[Ticket, Latents]]
+    shares: list[tuple[Ticket, Inputs]]
 
 
 class Queue:
@@ -116,8 +117,8 @@ class Queue:
             if ticket.painter is not deal.painter:
                 self._line.append(ticket)
                 continue
-            deal.shares.append((ticket, z := ticket.take(places)))
-            places -= len(z)
+            deal.shares.append((ticket, part := ticket.take(places)))
+            places -= len(part)
             if ticket.left and ticket.turn:
                 self._line.append(ticket)
             elif ticket.left:
@@ -153,13 +154,13 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name=f"device {name}", daemon=True)
         self._thread.start()
 
-    def submit(self, painter: Painting, z: Latents) -> Future[Pictures]:
-        """Ask for the images of `z`, float32 `[n, dim]`, n at least 1. Cancel the future to drop them.
+    def submit(self, painter: Painting, inputs: Inputs) -> Future[Pictures]:
+        """Ask for the images of `inputs`, at least one. Cancel the future to drop them.
 
         Raises:
             Stopped: the batcher was stopped.
         """
-        ticket = Ticket(painter, z)
+        ticket = Ticket(painter, inputs)
         with self._wake:
             if self._stopping:
                 raise Stopped("the sampling engine has stopped")
@@ -227,10 +228,10 @@ def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
 
 
 def _paint(deal: Deal) -> None:
-    parts = [z for _, z in deal.shares]
+    parts = [part for _, part in deal.shares]
     started = time.perf_counter()
     try:
-        pictures = deal.painter.paint(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        pictures = deal.painter.paint(Inputs.joined(parts))
     except BaseException as error:  # noqa: BLE001  # handed to whoever waits for it
         for ticket, _ in deal.shares:
             ticket.fail(error)
@@ -238,6 +239,6 @@ def _paint(deal: Deal) -> None:
     if sum(map(len, parts)) == deal.painter.tile:
         deal.painter.seconds += SMOOTHING * (time.perf_counter() - started - deal.painter.seconds)
     place = 0
-    for ticket, z in deal.shares:
-        ticket.deliver(pictures[place : place + len(z)])
-        place += len(z)
+    for ticket, part in deal.shares:
+        ticket.deliver(pictures[place : place + len(part)])
+        place += len(part)

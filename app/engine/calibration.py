@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from app.engine.batcher import Latents
+from app.engine.inputs import Latents
 from app.engine.tile import Network, Painter
 from models.config import Frozen, GeneratorConfig
 

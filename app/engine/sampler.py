@@ -17,14 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from app.engine.admission import Admission, Workers
-from app.engine.batcher import Batcher, Latents, Pictures
+from app.engine.batcher import Batcher, Pictures
 from app.engine.calibration import Calibrations
+from app.engine.inputs import Inputs, Source
 from app.engine.pool import Pool
 from app.engine.tile import Painter, choose_device, describe_device, prepare_device, software
-from models.config import Latent
 from models.directory import ModelDirectory
 from models.errors import ModelError, UnknownModel, VersionNotReady
-from models.latents import latents
 from models.versions import Version, parse_number
 
 log = logging.getLogger(__name__)
@@ -162,14 +161,12 @@ class Sampler:
         record = self._calibrations.known(version.manifest.generator)
         return None if record is None else record.fingerprint
 
-    async def images(self, version: Version, seed: int, indices: range, psi: float = 1.0) -> AsyncGenerator[Pictures]:
-        """Paint some images of a seed, in order, piece by piece. Close the iterator to drop the rest.
+    async def images(self, version: Version, source: Source) -> AsyncGenerator[Pictures]:
+        """Paint a source's images, in order, piece by piece. Close the iterator to drop the rest.
 
         Args:
             version: a whole one; it is loaded if need be.
-            seed: 0 to 2^63-1.
-            indices: which images of the seed; at least one.
-            psi: truncation: these families have no mapped latent, so `z` itself shrinks towards 0. 1 leaves it as is.
+            source: at least one image; its inputs are made a piece at a time.
 
         Yields:
             uint8 `[k, H, W, C]`.
@@ -182,9 +179,9 @@ class Sampler:
         painter = await self._painter(version)
         waiting: deque[asyncio.Future[Pictures]] = deque()
         try:
-            for piece in _pieces(indices, generator.pixels, painter.tile):
-                z = await self._draw(generator.latent, seed, piece, psi)
-                waiting.append(asyncio.wrap_future(self._batcher.submit(painter, z)))
+            for piece in _pieces(len(source), generator.pixels, painter.tile):
+                inputs = await self._draw(source, piece, generator.latent.dim)
+                waiting.append(asyncio.wrap_future(self._batcher.submit(painter, inputs)))
                 if len(waiting) == AHEAD:
                     yield await waiting.popleft()
             while waiting:
@@ -193,9 +190,9 @@ class Sampler:
             for future in waiting:
                 future.cancel()
 
-    async def sample(self, version: Version, seed: int, indices: range, psi: float = 1.0) -> Pictures:
-        """Paint some images of a seed at once: uint8 `[n, H, W, C]`. Arguments and errors as in `images`."""
-        async with contextlib.aclosing(self.images(version, seed, indices, psi)) as pieces:
+    async def sample(self, version: Version, source: Source) -> Pictures:
+        """Paint a source's images at once: uint8 `[n, H, W, C]`. Arguments and errors as in `images`."""
+        async with contextlib.aclosing(self.images(version, source)) as pieces:
             parts = [part async for part in pieces]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
@@ -208,12 +205,11 @@ class Sampler:
     def _seconds_ahead(self) -> float:
         return self._batcher.seconds_ahead() + self.workers.seconds_ahead()
 
-    async def _draw(self, latent: Latent, seed: int, indices: range, psi: float) -> Latents:
-        def work() -> Latents:
-            z = latents(latent, seed, np.arange(indices.start, indices.stop))
-            return z if psi == 1.0 else z * np.float32(psi)
+    async def _draw(self, source: Source, piece: range, dim: int) -> Inputs:
+        def work() -> Inputs:
+            return source.inputs(piece.start, piece.stop)
 
-        return work() if len(indices) * latent.dim <= INLINE_VALUES else await self.workers.run(work)
+        return work() if len(piece) * dim <= INLINE_VALUES else await self.workers.run(work)
 
     async def _watch(self) -> None:
         """Look at the directory again and again, so that what is new is loaded before anybody asks for it."""
@@ -255,8 +251,8 @@ def _fixed(ref: str | None) -> bool:
     return ref is not None and parse_number(ref.partition("@")[2]) is not None
 
 
-def _pieces(indices: range, pixels: int, tile: int) -> Iterator[range]:
-    """Cut a request into whole tiles' worths of about the size of a piece."""
+def _pieces(count: int, pixels: int, tile: int) -> Iterator[range]:
+    """Cut a request for `count` images into whole tiles' worths of about the size of a piece."""
     size = max(1, min(PIECE_BYTES // pixels, PIECE_IMAGES) // tile) * tile
-    for start in range(indices.start, indices.stop, size):
-        yield range(start, min(start + size, indices.stop))
+    for start in range(0, count, size):
+        yield range(start, min(start + size, count))

@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from app.engine.batcher import Latents, Pictures
+from app.engine.batcher import Pictures
+from app.engine.inputs import Inputs, Latents
 
 
 def to_uint8(x: Tensor) -> Tensor:
@@ -149,11 +150,11 @@ class Painter:
         """Images in a reference tile."""
         return self.sizes[-1]
 
-    def paint(self, z: Latents) -> Pictures:
-        """Paint up to a tile of latents, `[k, dim]`, in the smallest admitted tile that holds them.
+    def paint(self, inputs: Inputs) -> Pictures:
+        """Paint up to a tile of images in the smallest admitted tile that holds them.
 
         Returns:
             uint8 `[k, H, W, C]`.
         """
-        size = min(size for size in self.sizes if size >= len(z))
-        return self.network.pictures(z, size)
+        size = min(size for size in self.sizes if size >= len(inputs))
+        return self.network.pictures(inputs.z, size)

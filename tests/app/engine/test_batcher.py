@@ -8,7 +8,8 @@ from concurrent.futures import CancelledError, Future
 import numpy as np
 import pytest
 
-from app.engine.batcher import CHORE_EVERY, Batcher, Latents, Pictures, Queue, Stopped, Ticket
+from app.engine.batcher import CHORE_EVERY, Batcher, Pictures, Queue, Stopped, Ticket
+from app.engine.inputs import Inputs
 from tests.fixtures.waiting import until
 
 
@@ -24,21 +25,21 @@ class Echo:
         self.painting = threading.Event()
         self.tiles: list[list[int]] = []
 
-    def paint(self, z: Latents) -> Pictures:
+    def paint(self, inputs: Inputs) -> Pictures:
         self.painting.set()
         assert self.go.wait(30)
-        self.tiles.append([int(value) for value in z[:, 0]])
-        return z[:, :1].astype(np.uint8).reshape(-1, 1, 1, 1)
+        self.tiles.append([int(value) for value in inputs.z[:, 0]])
+        return inputs.z[:, :1].astype(np.uint8).reshape(-1, 1, 1, 1)
 
 
-def latents_of(*values: int) -> Latents:
-    return np.array(values, np.float32)[:, None]
+def latents_of(*values: int) -> Inputs:
+    return Inputs(np.array(values, np.float32)[:, None])
 
 
 def deals(queue: Queue) -> list[list[int]]:
     dealt = []
     while (deal := queue.deal()) is not None:
-        dealt.append([int(value) for _, z in deal.shares for value in z[:, 0]])
+        dealt.append([int(value) for _, part in deal.shares for value in part.z[:, 0]])
     return dealt
 
 
@@ -118,7 +119,7 @@ def test_a_cancelled_request_is_not_painted_further() -> None:
 
 def test_a_failing_tile_fails_those_in_it_and_nobody_else() -> None:
     class Failing(Echo):
-        def paint(self, z: Latents) -> Pictures:
+        def paint(self, inputs: Inputs) -> Pictures:
             raise MemoryError("no memory for the tile")
 
     batcher, painter = Batcher("test"), Echo()

@@ -14,6 +14,7 @@ import torch
 
 from app.engine.batcher import Batcher
 from app.engine.calibration import Calibrations
+from app.engine.inputs import Inputs
 from app.engine.pool import Pool
 from app.engine.tile import Painter, describe_device, software
 from models.checkpoint import generator_bytes
@@ -178,9 +179,9 @@ def test_loading_goes_on_beside_a_busy_device(room: Room) -> None:
     stop = threading.Event()
 
     def keep_busy() -> None:
-        z = np.zeros((painter.tile * 4, TINY_MLP.latent.dim), np.float32)
+        inputs = Inputs(np.zeros((painter.tile * 4, TINY_MLP.latent.dim), np.float32))
         while not stop.is_set():
-            room.batcher.submit(painter, z).result(60)
+            room.batcher.submit(painter, inputs).result(60)
 
     load = threading.Thread(target=keep_busy)
     load.start()

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from app.engine.admission import Admission, Overloaded, Workers
 from app.engine.batcher import Pictures
+from app.engine.inputs import Seeded
 from app.engine.sampler import PIECE_IMAGES, Sampler, _pieces
 from models.directory import ModelDirectory
 from models.errors import BrokenVersion, UnknownModel
 from models.manifest import WEIGHTS
+from models.versions import Version
 from tests.fixtures.models import TINY_DCGAN, TINY_MLP, expected_images, swap_weights, write_version
 
 BIG = 1 << 30
@@ -52,6 +54,11 @@ async def soon(condition: Callable[[], object], what: str, seconds: float = 30) 
         await asyncio.sleep(0.01)
 
 
+def seeded(version: Version, seed: int, indices: range, psi: float = 1.0) -> Seeded:
+    assert version.manifest is not None
+    return Seeded(version.manifest.generator, seed, indices, psi)
+
+
 def digest(images: Pictures) -> str:
     return hashlib.sha256(images.tobytes()).hexdigest()
 
@@ -60,9 +67,9 @@ def test_an_image_depends_on_its_seed_and_index_alone(tmp_path: Path, model_root
     async def main() -> None:
         async with sampling(tmp_path) as sampler:
             version = await sampler.hold("digits")
-            whole = await sampler.sample(version, 7, range(600))
+            whole = await sampler.sample(version, seeded(version, 7, range(600)))
             for indices in (range(1), range(5), range(300, 301), range(3, 77), range(500, 600)):
-                part = await sampler.sample(version, 7, indices)
+                part = await sampler.sample(version, seeded(version, 7, indices))
                 assert np.array_equal(part, whole[indices.start : indices.stop])
             expected = expected_images(TINY_MLP, 1, 7, 600)
             assert np.abs(whole.astype(int) - expected).max() <= 1
@@ -83,7 +90,7 @@ def test_requests_in_flight_together_get_the_bytes_they_get_alone(tmp_path: Path
 
     async def one(sampler: Sampler, name: str, seed: int, n: int, psi: float) -> str:
         version = await sampler.hold(name)
-        return digest(await sampler.sample(version, seed, range(n), psi))
+        return digest(await sampler.sample(version, seeded(version, seed, range(n), psi)))
 
     async def check(sampler: Sampler, requests: list[Asked]) -> None:
         for request in set(requests) - alone.keys():
@@ -112,7 +119,9 @@ def test_a_restart_changes_no_byte(tmp_path: Path, model_root: Path) -> None:
         for _ in range(2):
             async with sampling(tmp_path) as sampler:
                 version = await sampler.hold("petals")
-                found.append((digest(await sampler.sample(version, 3, range(40))), sampler.fingerprint(version)))
+                found.append(
+                    (digest(await sampler.sample(version, seeded(version, 3, range(40)))), sampler.fingerprint(version))
+                )
         assert found[0] == found[1]
 
     asyncio.run(main())
@@ -122,11 +131,11 @@ def test_psi_shrinks_the_latents_and_one_changes_nothing(tmp_path: Path, model_r
     async def main() -> None:
         async with sampling(tmp_path) as sampler:
             version = await sampler.hold("digits")
-            plain = await sampler.sample(version, 1, range(8))
-            assert np.array_equal(await sampler.sample(version, 1, range(8), psi=1.0), plain)
-            mean = await sampler.sample(version, 1, range(8), psi=0.0)
+            plain = await sampler.sample(version, seeded(version, 1, range(8)))
+            assert np.array_equal(await sampler.sample(version, seeded(version, 1, range(8), psi=1.0)), plain)
+            mean = await sampler.sample(version, seeded(version, 1, range(8), psi=0.0))
             assert (mean == mean[0]).all()
-            half = await sampler.sample(version, 1, range(8), psi=0.5)
+            half = await sampler.sample(version, seeded(version, 1, range(8), psi=0.5))
             assert np.abs(half.astype(int) - mean).mean() < np.abs(plain.astype(int) - mean).mean()
 
     asyncio.run(main())
@@ -136,11 +145,11 @@ def test_a_large_request_comes_in_whole_tiles_and_is_dropped_when_closed(tmp_pat
     async def main() -> None:
         async with sampling(tmp_path) as sampler:
             version = await sampler.hold("digits")
-            async with aclosing(sampler.images(version, 0, range(100_000))) as pieces:
+            async with aclosing(sampler.images(version, seeded(version, 0, range(100_000)))) as pieces:
                 first = await anext(pieces)
                 assert len(first) == PIECE_IMAGES
             await soon(lambda: sampler._batcher.seconds_ahead() == 0, "the rest to be dropped")
-            assert np.array_equal(first[:9], await sampler.sample(version, 0, range(9)))
+            assert np.array_equal(first[:9], await sampler.sample(version, seeded(version, 0, range(9))))
 
     asyncio.run(main())
 
@@ -149,7 +158,7 @@ def test_a_cancelled_task_drops_its_images(tmp_path: Path, model_root: Path) -> 
     async def main() -> None:
         async with sampling(tmp_path) as sampler:
             version = await sampler.hold("digits")
-            task = asyncio.create_task(sampler.sample(version, 0, range(1_000_000)))
+            task = asyncio.create_task(sampler.sample(version, seeded(version, 0, range(1_000_000))))
             await soon(lambda: sampler._batcher.seconds_ahead() > 0, "the request to wait")
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -161,8 +170,8 @@ def test_a_cancelled_task_drops_its_images(tmp_path: Path, model_root: Path) -> 
 
 @pytest.mark.parametrize(("pixels", "tile", "n"), [(784, 64, 4096), (49152, 4, 4096), (784, 4, 3), (3 << 21, 8, 20)])
 def test_pieces_are_whole_tiles_and_cover_everything(pixels: int, tile: int, n: int) -> None:
-    pieces = list(_pieces(range(10, 10 + n), pixels, tile))
-    assert [i for piece in pieces for i in piece] == list(range(10, 10 + n))
+    pieces = list(_pieces(n, pixels, tile))
+    assert [i for piece in pieces for i in piece] == list(range(n))
     assert all(len(piece) % tile == 0 for piece in pieces[:-1])
 
 
@@ -177,7 +186,7 @@ def test_a_new_version_serves_once_it_is_loaded_and_nobody_fails_or_waits(tmp_pa
             async def client() -> None:
                 while not stop:
                     version = await sampler.hold("digits")
-                    await sampler.sample(version, 0, range(10))
+                    await sampler.sample(version, seeded(version, 0, range(10)))
                     seen.append(version.ref)
 
             clients = [asyncio.create_task(client()) for _ in range(4)]
@@ -224,11 +233,11 @@ def test_a_loaded_version_serves_on_when_its_files_are_damaged_and_ends_when_it_
     async def main() -> None:
         async with sampling(tmp_path) as sampler:
             version = await sampler.hold("digits")
-            before = digest(await sampler.sample(version, 0, range(4)))
+            before = digest(await sampler.sample(version, seeded(version, 0, range(4))))
             swap_weights(model_root / "digits" / "1", b"short")
             await soon(lambda: sampler._directory.model("digits").versions[0].state == "arriving", "a scan")
             version = await sampler.hold("digits")
-            assert digest(await sampler.sample(version, 0, range(4))) == before
+            assert digest(await sampler.sample(version, seeded(version, 0, range(4)))) == before
             sampler._directory.delete_version("digits", 1)
             with pytest.raises(UnknownModel):
                 await sampler.hold("digits")
@@ -264,7 +273,8 @@ def test_versions_evicted_in_turn_still_give_the_same_bytes(tmp_path: Path, mode
     refs = [f"digits@{number}" for number in (1, 2, 3, 4)]
 
     async def one(sampler: Sampler, ref: str) -> str:
-        return digest(await sampler.sample(await sampler.hold(ref), 5, range(6)))
+        version = await sampler.hold(ref)
+        return digest(await sampler.sample(version, seeded(version, 5, range(6))))
 
     async def main() -> None:
         async with sampling(tmp_path, start=False) as sampler:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from app.engine.inputs import Inputs
 from app.engine.tile import Network, Painter, choose_device, to_uint8
 from models import pictures
 from models.config import GeneratorConfig
@@ -40,9 +41,9 @@ def test_a_tile_paints_what_the_network_gives(config: GeneratorConfig) -> None:
 def test_padding_leaves_no_trace(config: GeneratorConfig) -> None:
     painter = Painter(Network(tiny_generator(config, 3), CPU), (16,), 1.0)
     z = random_latents(16, config.latent.dim)
-    whole = painter.paint(z)
+    whole = painter.paint(Inputs(z))
     for count in (1, 5, 15):
-        assert np.array_equal(painter.paint(z[:count]), whole[:count])
+        assert np.array_equal(painter.paint(Inputs(z[:count])), whole[:count])
 
 
 def test_the_weights_have_memory_of_their_own_aligned_as_torch_aligns_it() -> None:
