@@ -1,12 +1,15 @@
-"""Rows: runs, publications, workers, keys, in SQLite or PostgreSQL. Files are the business of `models.directory`,
-`models.publishing` and `models.artefacts`.
+"""Rows: runs, datasets, publications, workers, keys, in SQLite or PostgreSQL. Files are the business of
+`models.directory`, `models.publishing`, `models.artefacts` and `models.datasets`.
 
 Every method may be called from any thread, and raises `RecordsUnavailable` when the database is away.
 """
 
 from __future__ import annotations
 
+from models.records.datasets import Datasets
 from models.records.errors import (
+    DatasetExists,
+    DatasetInUse,
     Fenced,
     IdempotencyConflict,
     InvalidCursor,
@@ -14,16 +17,20 @@ from models.records.errors import (
     LeaseLost,
     RecordsError,
     RecordsUnavailable,
+    UnknownDatasetRow,
     UnknownRun,
     WrongState,
 )
 from models.records.keys import Keys, hash_key
 from models.records.leases import Leases
 from models.records.publications import Publications
+from models.records.rows import new_id
 from models.records.runs import Runs
 from models.records.values import (
     SCOPES,
     STATES,
+    Dataset,
+    DatasetState,
     Key,
     KeyRecord,
     Lease,
@@ -40,6 +47,10 @@ from models.records.workers import Workers
 __all__ = [
     "SCOPES",
     "STATES",
+    "Dataset",
+    "DatasetExists",
+    "DatasetInUse",
+    "DatasetState",
     "Fenced",
     "IdempotencyConflict",
     "InvalidCursor",
@@ -56,13 +67,15 @@ __all__ = [
     "Run",
     "Scope",
     "State",
+    "UnknownDatasetRow",
     "UnknownRun",
     "Wanted",
     "Worker",
     "WrongState",
     "hash_key",
+    "new_id",
 ]
 
 
-class Records(Runs, Leases, Publications, Workers, Keys):
+class Records(Runs, Leases, Datasets, Publications, Workers, Keys):
     """Everything that rows are needed for."""

@@ -23,6 +23,18 @@ class WrongState(RecordsError):
         self.state = state
 
 
+class UnknownDatasetRow(RecordsError, LookupError):
+    """There is no uploaded data set of that name."""
+
+
+class DatasetExists(RecordsError):
+    """There is an uploaded data set of that name."""
+
+
+class DatasetInUse(RecordsError):
+    """A run that has not ended uses the data set."""
+
+
 class IdempotencyConflict(RecordsError):
     """An idempotency key came again with another request."""
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from models.records.values import STATES
+from models.records.values import DATASET_STATES, STATES
 
 # Names for every constraint, so that a later migration can change it on both databases.
 NAMES = {
@@ -82,6 +82,7 @@ class RunRow(Base):
         CheckConstraint(_one_of("wanted", ("paused", "cancelled")), name="wanted"),
         Index(None, "state", "queued_at", "id"),
         Index(None, "model"),
+        Index(None, "dataset", "state"),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -117,6 +118,29 @@ class PublicationRow(Base):
     model: Mapped[str]
     version: Mapped[int]
     created_at: Mapped[datetime]
+
+
+class DatasetRow(Base):
+    """One uploaded data set."""
+
+    __tablename__ = "datasets"
+    __table_args__ = (CheckConstraint(_one_of("state", DATASET_STATES), name="state"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str]
+    options: Mapped[dict[str, Any]]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    token: Mapped[int]
+    beat: Mapped[int] = mapped_column(BigInteger)
+    failures: Mapped[int]
+    worker: Mapped[str | None]
+    done: Mapped[int]
+    total: Mapped[int]
+    report: Mapped[dict[str, Any]]
+    error: Mapped[str | None]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
 
 
 class WorkerRow(Base):

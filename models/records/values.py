@@ -9,9 +9,11 @@ from typing import Any, Literal, NamedTuple, get_args
 State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 Wanted = Literal["paused", "cancelled"]
 Outcome = Literal["succeeded", "failed", "cancelled", "paused", "queued"]
+DatasetState = Literal["preparing", "ready", "failed"]
 Scope = Literal["sample", "train", "admin"]
 
 STATES: tuple[State, ...] = get_args(State)
+DATASET_STATES: tuple[DatasetState, ...] = get_args(DatasetState)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 MAX_FAILURES = 3
@@ -43,8 +45,29 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Dataset:
+    """One uploaded data set, as its row stood when it was read. Times are aware, in UTC."""
+
+    id: str
+    name: str
+    state: DatasetState
+    options: dict[str, Any]
+    bytes: int
+    token: int
+    beat: int
+    failures: int
+    worker: str | None
+    done: int
+    total: int
+    report: dict[str, Any]
+    error: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Lease:
-    """Who holds a running run, and how often the holder has said that it is alive."""
+    """Who holds a running run or a data set in preparation, and how often the holder has said that it is alive."""
 
     id: str
     token: int

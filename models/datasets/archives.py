@@ -1,0 +1,134 @@
+"""Archives of images, zip or tar: told apart by their first bytes, listed, judged, and read file by file.
+
+Nothing here unfolds one to the disk. A tar.gz becomes its tar while it is received (`Gunzip`), under the same limits.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from models.datasets import tars, zips
+from models.datasets.members import ArchiveProblem, Contents, Limits, Member, check_ratio
+
+__all__ = ["GZIP_MAGIC", "Archive", "ArchiveProblem", "Contents", "Gunzip", "Limits", "Member", "inspect", "opened"]
+
+GZIP_MAGIC: Final = b"\x1f\x8b"
+
+Archive = zips.Zip | tars.Tar
+
+_OTHERS: Final = {
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"(\xb5/\xfd": "zstd",
+    b"7z\xbc\xaf'\x1c": "7z",
+    b"Rar!": "rar",
+    GZIP_MAGIC: "a gzip inside a gzip",
+}
+_PIECE: Final = 1 << 20
+
+
+@contextmanager
+def opened(path: Path, limits: Limits) -> Iterator[tuple[Archive, Contents]]:
+    """Open an archive and judge what is in it, at the price of reading its headers.
+
+    Raises:
+        ArchiveProblem: it is no zip or tar, is damaged, or holds what may not be there.
+    """
+    kind = _kind(path)
+    try:
+        archive = kind(path, limits)
+    except (ArchiveProblem, OSError):
+        raise
+    except Exception as error:  # readers of hostile headers raise all kinds of exceptions
+        raise ArchiveProblem(f"the archive is damaged: {error or type(error).__name__}") from error
+    try:
+        yield archive, _contents(archive)
+    finally:
+        archive.close()
+
+
+def inspect(path: Path, limits: Limits) -> Contents:
+    """Judge an archive.
+
+    Raises:
+        ArchiveProblem: see `opened`.
+    """
+    with opened(path, limits) as (_, contents):
+        return contents
+
+
+def _contents(archive: Archive) -> Contents:
+    try:
+        return archive.contents()
+    except ArchiveProblem:
+        raise
+    except Exception as error:  # as above
+        raise ArchiveProblem(f"the archive is damaged: {error or type(error).__name__}") from error
+
+
+def _kind(path: Path) -> type[zips.Zip | tars.Tar]:
+    with path.open("rb") as file:
+        head = file.read(512)
+    if head.startswith((zips.MAGIC, zips.MAGIC_EMPTY)):
+        return zips.Zip
+    for magic, name in _OTHERS.items():
+        if head.startswith(magic):
+            raise ArchiveProblem(f"the file is {name}: pack the images as zip, tar or tar.gz")
+    if len(head) < 512 or not any(head):
+        raise ArchiveProblem("the file is no zip, tar or tar.gz, or an empty one: pack the images as one of these")
+    return tars.Tar
+
+
+class Gunzip:
+    """Unfolds a gzip as it comes, never further than the limits.
+
+    Raises:
+        ArchiveProblem: from `feed` and `finish`: it is damaged, cut off, followed by something else, or a bomb.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._stream = zlib.decompressobj(wbits=31)
+        self._packed = 0
+        self._unpacked = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Give what `data` unfolds to, in pieces."""
+        self._packed += len(data)
+        while True:
+            if self._stream.eof:
+                if not data:
+                    return
+                self._begin_next(data)
+            piece = self._inflate(data)
+            if piece:
+                yield piece
+            data = self._stream.unconsumed_tail or self._stream.unused_data
+            if not data and len(piece) < _PIECE:
+                return
+
+    def _begin_next(self, data: bytes) -> None:
+        """A gzip may go on with another (RFC 1952, 2.2); other bytes after its end are none of its own."""
+        if data[0] != GZIP_MAGIC[0]:
+            raise ArchiveProblem("there are bytes after the gzip's end: it is damaged")
+        self._stream = zlib.decompressobj(wbits=31)
+
+    def _inflate(self, data: bytes) -> bytes:
+        try:
+            piece = self._stream.decompress(data, _PIECE)
+        except zlib.error as error:
+            raise ArchiveProblem(f"the gzip is damaged: {error}") from error
+        self._unpacked += len(piece)
+        if self._unpacked > self._limits.unpacked_bytes:
+            raise ArchiveProblem(f"the archive unfolds to more than {self._limits.unpacked_bytes:,} bytes: split it")
+        check_ratio(self._unpacked, self._packed, self._limits)
+        return piece
+
+    def finish(self) -> None:
+        """Say that nothing more comes."""
+        if not self._stream.eof:
+            raise ArchiveProblem("the gzip was cut off: upload it again")

@@ -1,0 +1,169 @@
+"""Where an uploaded data set lies on the disk, and what the worker tells about it: findings, a report, progress.
+
+`uploads/ID/` holds the archive and, once it is whole, `prepared/`. An id is never used again, unlike a name.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.config import Channels, Frozen, Size
+
+Crop = Literal["centre", "whole"]
+FindingKind = Literal[
+    "unreadable",
+    "truncated",
+    "wrong_type",
+    "too_small",
+    "too_large",
+    "extreme_shape",
+    "grey",
+    "transparent",
+    "turned",
+    "sixteen_bit",
+    "cmyk",
+    "duplicate",
+    "near_duplicate",
+    "imbalance",
+    "odd_name",
+]
+
+
+class Options(Frozen):
+    """How to prepare an upload; null: as the doctor proposes."""
+
+    size: Size | None = None
+    crop: Crop | None = None
+
+
+class Finding(Frozen):
+    """Something about one file, or about the set where `file` is null, that its owner should know."""
+
+    kind: FindingKind
+    file: str | None
+    message: Annotated[str, Field(examples=['image "cat/17.jpg" is 16x9 px: images need at least 28 px on each side'])]
+    used: Annotated[bool, Field(description="whether the image is in the prepared set")]
+
+
+class Proposal(Frozen):
+    """What the doctor would choose, by the images' shapes."""
+
+    size: Size
+    crop: Crop
+
+
+class Report(Frozen):
+    """What a prepared set holds and what was found."""
+
+    count: int
+    left_out: Annotated[int, Field(description="files that could not be used")]
+    size: Size
+    channels: Channels
+    crop: Crop
+    classes: Annotated[dict[str, int], Field(description="images of each class")]
+    findings: Annotated[dict[FindingKind, int], Field(description="findings of each kind")]
+    proposal: Proposal
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class UploadFolder:
+    """The folder of one uploaded data set."""
+
+    path: Path
+
+    @property
+    def archive(self) -> Path:
+        """The images as they came: a zip, or a tar that is not compressed."""
+        return self.path / "archive"
+
+    @property
+    def work(self) -> Path:
+        """What is being prepared; a later attempt goes on with it."""
+        return self.path / "work"
+
+    @property
+    def prepared(self) -> Path:
+        """The prepared set: there when it is whole."""
+        return self.path / "prepared"
+
+    @property
+    def preview(self) -> Path:
+        """The contact sheet."""
+        return self.prepared / "preview.png"
+
+    @property
+    def mean(self) -> Path:
+        """The mean image."""
+        return self.prepared / "mean.png"
+
+    @property
+    def log(self) -> Path:
+        """What the preparing processes said."""
+        return self.path / "prepare.log"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the one process that prepares."""
+        return self.path / "lock"
+
+    def report(self) -> Report | None:
+        """Read the report of the prepared set, None before it is whole."""
+        try:
+            return Report.model_validate_json((self.prepared / "report.json").read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def findings(self, start: int, limit: int) -> list[Finding]:
+        """Read findings of the prepared set, `limit` of them from number `start` on."""
+        try:
+            with (self.prepared / "findings.jsonl").open(encoding="utf-8") as file:
+                return [Finding.model_validate_json(line) for line in islice(file, start, start + limit)]
+        except FileNotFoundError:
+            return []
+
+    def progress(self) -> tuple[int, int]:
+        """Read how many files are done, and of how many; zeros before that is known."""
+        try:
+            done, total = json.loads((self.path / "progress.json").read_bytes())
+            return int(done), int(total)
+        except FileNotFoundError:
+            return 0, 0
+
+    def set_progress(self, done: int, total: int) -> None:
+        """Tell how many files are done; a reader sees the old numbers or the new."""
+        temporary = self.path / ".progress.json"
+        temporary.write_text(json.dumps((done, total)))
+        temporary.replace(self.path / "progress.json")
+
+    def failure(self) -> str | None:
+        """Read why the images cannot be prepared, if that was found."""
+        try:
+            return str(json.loads((self.path / "failure.json").read_bytes()))
+        except FileNotFoundError:
+            return None
+
+    def set_failure(self, reason: str) -> None:
+        """Tell why the images cannot be prepared."""
+        (self.path / "failure.json").write_text(json.dumps(reason))
+
+
+def used_bytes(folder: Path) -> int:
+    """Count what the files below a folder take; those that go while it counts are left out."""
+    return sum(_sizes(folder))
+
+
+def _sizes(folder: Path) -> Iterator[int]:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118  # of many files, fast

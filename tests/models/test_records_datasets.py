@@ -1,0 +1,141 @@
+"""Rows of uploaded data sets, on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from models import presets
+from models.records import Dataset, DatasetExists, DatasetInUse, Records, UnknownDatasetRow, new_id
+
+
+def create(records: Records, name: str = "cats", **options: Any) -> Dataset:
+    return records.create_dataset(new_id(), name, options, 123)
+
+
+def claim(records: Records, worker: str = "w") -> Dataset:
+    claimed = records.claim_dataset(worker)
+    assert claimed is not None
+    return claimed
+
+
+def test_a_new_data_set_waits_to_be_prepared(records: Records) -> None:
+    made = create(records, size=64)
+    assert (made.state, made.options, made.bytes, made.worker) == ("preparing", {"size": 64}, 123, None)
+    assert records.get_dataset("cats") == made == records.find_dataset(made.id)
+    assert records.get_dataset("dogs") is None
+
+
+def test_a_name_is_given_once(records: Records) -> None:
+    create(records)
+    with pytest.raises(DatasetExists, match='"cats" already'):
+        create(records)
+    assert len(records.list_datasets()) == 1
+
+
+def test_data_sets_are_listed_by_name(records: Records) -> None:
+    create(records, "dogs")
+    create(records, "cats")
+    assert [dataset.name for dataset in records.list_datasets()] == ["cats", "dogs"]
+
+
+def test_each_is_claimed_by_one_worker_the_oldest_first(records: Records) -> None:
+    create(records, "dogs")
+    create(records, "cats")
+    assert [claim(records).name, claim(records).name] == ["dogs", "cats"]
+    assert records.claim_dataset("w") is None
+
+
+def test_beats_carry_progress(records: Records) -> None:
+    create(records)
+    held = claim(records)
+    assert records.beat_dataset(held.id, held.token, 5, 10)
+    row = records.find_dataset(held.id)
+    assert row is not None
+    assert (row.done, row.total, row.beat) == (5, 10, 1)
+    assert [lease.beat for lease in records.preparing()] == [1]
+
+
+def test_a_holder_with_an_old_token_changes_nothing(records: Records) -> None:
+    create(records)
+    old = claim(records)
+    assert records.take_back_dataset(old.id, old.token, 0, "silent") is not None
+    new = claim(records)
+    assert new.token == old.token + 1
+    assert not records.beat_dataset(old.id, old.token, 1, 2)
+    assert records.finish_dataset(old.id, old.token, {}) is None
+    assert records.fail_dataset(old.id, old.token, "no") is None
+    assert records.release_dataset(old.id, old.token) is None
+    assert records.find_dataset(new.id) == new
+
+
+def test_a_holder_that_beats_keeps_its_data_set(records: Records) -> None:
+    create(records)
+    held = claim(records)
+    records.beat_dataset(held.id, held.token, 0, 0)
+    assert records.take_back_dataset(held.id, held.token, 0, "silent") is None
+
+
+def test_a_prepared_data_set_is_ready_and_held_by_nobody(records: Records) -> None:
+    create(records)
+    held = claim(records)
+    done = records.finish_dataset(held.id, held.token, {"count": 3})
+    assert done is not None
+    assert (done.state, done.worker, done.report) == ("ready", None, {"count": 3})
+    assert done.ended_at is not None
+    assert (records.preparing(), records.claim_dataset("w")) == ([], None)
+
+
+def test_a_data_set_that_cannot_be_prepared_says_why(records: Records) -> None:
+    create(records)
+    held = claim(records)
+    failed = records.fail_dataset(held.id, held.token, "no\0 image")
+    assert failed is not None
+    assert (failed.state, failed.error) == ("failed", "no� image")
+
+
+def test_the_third_death_in_a_row_ends_the_preparation(records: Records) -> None:
+    create(records)
+    states = []
+    for _ in range(3):
+        held = claim(records)
+        row = records.release_dataset(held.id, held.token, death="killed")
+        assert row is not None
+        states.append(row.state)
+    assert states == ["preparing", "preparing", "failed"]
+    assert row.error == "its preparation died 3 times in a row; the last time: killed"
+
+
+def test_progress_forgives_deaths_and_a_handover_is_none(records: Records) -> None:
+    create(records)
+    for done in (1, 2, 3, 4):
+        held = claim(records)
+        records.beat_dataset(held.id, held.token, done, 10)
+        row = records.release_dataset(held.id, held.token, death="killed")
+        assert row is not None
+        assert row.state == "preparing"
+    held = claim(records)
+    row = records.release_dataset(held.id, held.token)
+    assert row is not None
+    assert (row.state, row.failures) == ("preparing", 1)
+
+
+def test_deleting_takes_the_lease(records: Records) -> None:
+    create(records)
+    held = claim(records)
+    assert records.delete_dataset("cats").id == held.id
+    assert not records.beat_dataset(held.id, held.token, 1, 2)
+    with pytest.raises(UnknownDatasetRow):
+        records.delete_dataset("cats")
+
+
+def test_a_data_set_that_an_unfinished_run_names_stays(records: Records) -> None:
+    create(records)
+    request = presets.TrainRequest(preset="mlp-mnist", dataset="cats")
+    run, _ = records.create_run(presets.resolve(request), {}, None)
+    with pytest.raises(DatasetInUse, match="cancel the run"):
+        records.delete_dataset("cats")
+    records.cancel(run.id)
+    records.delete_dataset("cats")
+    assert records.list_datasets() == []
