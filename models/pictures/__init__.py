@@ -3,6 +3,17 @@
 from models.pictures.animations import animate
 from models.pictures.charts import loss_chart
 from models.pictures.grids import Pixels, grid, grid_size, to_uint8
-from models.pictures.stills import Format, encode, side_limit
+from models.pictures.stills import ENCODER, Format, encode, side_limit
 
-__all__ = ["Format", "Pixels", "animate", "encode", "grid", "grid_size", "loss_chart", "side_limit", "to_uint8"]
+__all__ = [
+    "ENCODER",
+    "Format",
+    "Pixels",
+    "animate",
+    "encode",
+    "grid",
+    "grid_size",
+    "loss_chart",
+    "side_limit",
+    "to_uint8",
+]

@@ -4,30 +4,50 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from PIL import Image
+from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
 from models.pictures.grids import Pixels
 
 Format = Literal["png", "webp", "jpeg"]
 
-# PNG by run lengths alone, which is both faster and smaller than zlib's levels 1 to 4 on grids, and 3 to 5 times faster
-# than Pillow's default, level 6, for 3 to 5 % more bytes. Measured on one core with Pillow 13 (zlib-ng 2.3), against
-# level 6: 5x5 generated digits, 152x152 grey: 0.28 against 1.3 ms, 6.8 against 6.6 KB; the same four times enlarged:
-# 1.6 against 4.2 ms, 14.1 against 14.3 KB; 64x64 digits, 1922x1922 grey: 66 against 346 ms, 1097 against 1051 KB;
-# 5x5 photos of 128 px, 652x652 colour: 26 against 84 ms, 847 against 833 KB.
+# The figures are in benchmarks/RESULTS.md, "python -m benchmarks.encoders". No other library is faster than Pillow for
+# WebP and JPEG by more than a tenth.
 _OPTIONS: dict[Format, dict[str, Any]] = {
+    # By run lengths alone, which is both faster and smaller than zlib's levels 1 to 4 on grids.
     "png": {"compress_level": 1, "compress_type": zlib.Z_RLE},
-    # 33 ms for 1042x1042 colour; method 1 takes 210 and saves 7 % (a PNG: 67 ms and 30 % larger).
+    # Method 1 takes 5 times as long and saves 7 %; quality 75 takes twice as long on large pictures and saves 1 %.
     "webp": {"lossless": True, "method": 0, "quality": 20},
     # Full chroma: at the sharp borders inside a grid, halved chroma shows.
     "jpeg": {"quality": 92, "subsampling": 0},
 }
 # Pixels on a side: signed 31 bits (PNG specification, 11.2.1), 14 bits (RFC 9649), libjpeg's JPEG_MAX_DIMENSION.
 _SIDE_LIMITS: dict[Format, int] = {"png": 2**31 - 1, "webp": 16383, "jpeg": 65500}
+
+
+def _by_pillow(picture: Pixels, format: Format, **options: Any) -> bytes:  # noqa: A002
+    buffer = io.BytesIO()
+    image_of(picture).save(buffer, format, **_OPTIONS[format], **options)
+    return buffer.getvalue()
+
+
+def _png_by_pillow(picture: Pixels, info: PngInfo) -> bytes:
+    return _by_pillow(picture, "png", pnginfo=info)
+
+
+_png: Callable[[Pixels, PngInfo], bytes]
+try:
+    from models.pictures.png import ENCODER as _PNG_ENCODER
+    from models.pictures.png import encode_png as _png
+except ImportError:  # no ISA-L for this machine
+    _png, _PNG_ENCODER = _png_by_pillow, f"zlib {features.version('zlib')}"
+
+_PILLOW_ENCODERS = ", ".join(f"{part} {features.version(part)}" for part in ("pil", "webp", "libjpeg_turbo"))
+ENCODER = f"{_PILLOW_ENCODERS}, png by {_PNG_ENCODER}"
+"""Names what decides the bytes of a picture: others may write other bytes for the same pixels."""
 
 
 def encode(picture: Pixels, format: Format, text: Mapping[str, str] | None = None) -> bytes:  # noqa: A002
@@ -38,12 +58,7 @@ def encode(picture: Pixels, format: Format, text: Mapping[str, str] | None = Non
         format: PNG and WebP are lossless.
         text: keys and values for PNG text chunks; the other formats carry none.
     """
-    options = dict(_OPTIONS[format])
-    if format == "png" and text:
-        options["pnginfo"] = _chunks(text)
-    buffer = io.BytesIO()
-    image_of(picture).save(buffer, format, **options)
-    return buffer.getvalue()
+    return _png(picture, _chunks(text or {})) if format == "png" else _by_pillow(picture, format)
 
 
 def side_limit(format: Format) -> int:  # noqa: A002
