@@ -1,0 +1,30 @@
+"""Parameters that mean the same wherever pictures are asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ModelRef = Annotated[str | None, Field(description="NAME, NAME@VERSION or NAME@ALIAS; without it the default model")]
+ClassRef = Annotated[str | None, Field(alias="class", description="label or class name, for conditional models")]
+Psi = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        description="truncation: latents shrink towards 0 by this factor, less variety for more typical images; "
+        "1 changes no byte, 0 paints the mean image",
+    ),
+]
+PerRow = Annotated[int | None, Field(ge=1, description="images per row; without it floor(sqrt(n))")]
+Scale = Annotated[int, Field(ge=1, le=16, description="enlargement of a grid, nearest neighbour")]
+
+
+class PaintQuery(BaseModel):
+    """What every query for pictures is: immutable, and strict about unknown parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: ModelRef = None
