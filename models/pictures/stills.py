@@ -14,8 +14,8 @@ from models.pictures.grids import Pixels
 
 Format = Literal["png", "webp", "jpeg"]
 
-# The figures are in benchmarks/RESULTS.md, "python -m benchmarks.encoders". No other library is faster than Pillow for
-# WebP and JPEG by more than a tenth.
+# Measured by `python -m benchmarks.encoders`, as told in benchmarks/RESULTS.md: for WebP and JPEG no other library is
+# enough faster than Pillow to be carried along.
 _OPTIONS: dict[Format, dict[str, Any]] = {
     # By run lengths alone, which is both faster and smaller than zlib's levels 1 to 4 on grids.
     "png": {"compress_level": 1, "compress_type": zlib.Z_RLE},
