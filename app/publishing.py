@@ -71,6 +71,7 @@ def _publish(house: House, run: Run, snapshot: Snapshot, weights: bytes) -> Publ
         weights=weights,
         preview=snapshot.picture.read_bytes(),
         generator=config.generator_config(),
+        classes=config.classes,
         provenance=Provenance(
             run=run.id,
             preset=run.preset,

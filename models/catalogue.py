@@ -6,7 +6,7 @@ Only names and files are looked at here; `worker.data` decodes them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Final
 
@@ -116,6 +116,40 @@ def check(dataset: str, images_dir: Path) -> None:
     folder = find_folder(dataset, images_dir)
     if next(image_files(folder), None) is None:
         raise no_images(dataset, folder)
+
+
+def builtin_classes(dataset: str) -> tuple[str, ...]:
+    """Name a built-in data set's classes, label by label; none for any other."""
+    return BUILTIN[dataset].classes if dataset in BUILTIN else ()
+
+
+def classes(dataset: str, images_dir: Path) -> tuple[str, ...]:
+    """Name the classes of a built-in data set or a folder, label by label; none where it has no labels.
+
+    Raises:
+        DatasetProblem: as `check`.
+    """
+    if dataset in BUILTIN:
+        return builtin_classes(dataset)
+    _, names = class_folders(list(image_files(find_folder(dataset, images_dir))))
+    return tuple(readable(name) for name in names)
+
+
+def class_folders(files: Sequence[Path]) -> tuple[Path, list[str]]:
+    """Tell which subfolders of which folder are the classes of some image files.
+
+    They are where each file lies in one, at any depth below it; else there are none.
+    """
+    if not files:
+        return Path(), []
+    root = Path(os.path.commonpath([file.parent for file in files]))
+    parts = [file.relative_to(root).parts for file in files]
+    return root, sorted({part[0] for part in parts}) if all(len(part) > 1 for part in parts) else []
+
+
+def readable(name: str) -> str:
+    """Make a file name that is no valid text fit for messages and JSON."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def no_images(dataset: str, folder: Path) -> DatasetProblem:

@@ -15,8 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 MAX_SEED = 2**63 - 1
 MAX_PARAMETERS = 100_000_000
+MAX_CLASSES = 100_000
+EMBEDDED = 64
+"""Values that a conditional generator learns for each class and takes beside the latent."""
 
 Name = Annotated[str, Field(pattern=NAME)]
+Label = Annotated[str, Field(min_length=1, max_length=200)]
+Classes = Annotated[
+    int, Field(ge=0, le=MAX_CLASSES, description="0: not conditional", exclude_if=lambda count: count == 0)
+]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Literal[28, 32, 64, 128]
 Channels = Literal[1, 3]
@@ -112,10 +119,19 @@ class _ImageConfig(Frozen):
 
 
 class GeneratorConfig(_ImageConfig):
-    """Everything needed to build a generator again: what a manifest carries."""
+    """Everything needed to build a generator again: what a manifest carries.
+
+    A conditional one is told which of its `classes` to make an image of; without any, the field is left out of JSON.
+    """
 
     latent: Latent
     network: GeneratorNetwork
+    classes: Classes = 0
+
+    @property
+    def inputs(self) -> int:
+        """Values that its first layer takes: the latent, and what is learned for the class."""
+        return self.latent.dim + (EMBEDDED if self.classes else 0)
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -124,22 +140,24 @@ class GeneratorConfig(_ImageConfig):
 
     def parameters(self) -> int:
         """Count the weights, by arithmetic."""
+        embedding = self.classes * EMBEDDED
         match self.network:
             case MlpGenerator(hidden=hidden):
-                sizes = (self.latent.dim, *hidden, self.pixels)
-                return sum((a + 1) * b for a, b in pairwise(sizes))
+                sizes = (self.inputs, *hidden, self.pixels)
+                return embedding + sum((a + 1) * b for a, b in pairwise(sizes))
             case DcganGenerator(widths=widths):
                 base = DCGAN_BASE[self.size] ** 2 * widths[0]
-                linear = (self.latent.dim + 1) * base + 2 * widths[0]
+                linear = (self.inputs + 1) * base + 2 * widths[0]
                 outputs = (*widths[1:], self.channels)
                 convolutions = sum(16 * a * b for a, b in zip(widths, outputs, strict=True))
-                return linear + convolutions + 2 * sum(widths[1:]) + self.channels
+                return embedding + linear + convolutions + 2 * sum(widths[1:]) + self.channels
 
 
 class DiscriminatorConfig(_ImageConfig):
-    """Everything needed to build a discriminator again."""
+    """Everything needed to build a discriminator again; a conditional one is told each image's class."""
 
     network: DiscriminatorNetwork
+    classes: Classes = 0
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -151,12 +169,13 @@ class DiscriminatorConfig(_ImageConfig):
         match self.network:
             case MlpDiscriminator(hidden=hidden):
                 sizes = (self.pixels, *hidden, 1)
-                return sum((a + 1) * b for a, b in pairwise(sizes))
+                return self.classes * hidden[-1] + sum((a + 1) * b for a, b in pairwise(sizes))
             case DcganDiscriminator(widths=widths):
                 inputs = (self.channels, *widths[:-1])
                 convolutions = sum(16 * a * b for a, b in zip(inputs, widths, strict=True))
                 linear = DCGAN_BASE[self.size] ** 2 * widths[-1] + 1
-                return convolutions + widths[0] + 2 * sum(widths[1:]) + linear
+                embedding = self.classes * widths[-1]
+                return embedding + convolutions + widths[0] + 2 * sum(widths[1:]) + linear
 
 
 class _Side(Frozen):
@@ -187,7 +206,10 @@ def _misfits(side: str, build: Callable[[], Frozen]) -> list[tuple[str, str]]:
 
 
 class TrainingConfig(Frozen):
-    """A complete training configuration; the length is in epochs or in kimg, exactly one of them."""
+    """A complete training configuration; the length is in epochs or in kimg, exactly one of them.
+
+    `conditional` networks learn the data set's classes apart; `classes` then holds their names, label by label.
+    """
 
     preset: Name
     dataset: str
@@ -198,6 +220,8 @@ class TrainingConfig(Frozen):
 
     size: Size
     channels: Channels
+    conditional: Annotated[bool, Field(description="learn the data set's classes apart; it needs labels")] = False
+    classes: Annotated[tuple[Label, ...], Field(max_length=MAX_CLASSES)] = ()
     latent: Latent = Latent()
     generator: GeneratorTraining
     discriminator: DiscriminatorTraining
@@ -216,6 +240,8 @@ class TrainingConfig(Frozen):
     def _fits(self) -> Self:
         if (self.epochs is None) == (self.kimg is None):
             raise Misfit([("epochs", "give the length as epochs or as kimg: exactly one of them")])
+        if self.conditional != bool(self.classes):
+            raise Misfit([("conditional", "is for data sets with labels, and only then are there classes")])
         generator, discriminator = self.generator.network.family, self.discriminator.network.family
         if generator != discriminator:
             message = f"the generator is {generator} and the discriminator {discriminator}: give both the same family"
@@ -228,12 +254,21 @@ class TrainingConfig(Frozen):
     def generator_config(self) -> GeneratorConfig:
         """Give the generator's own configuration, as a manifest carries it."""
         return GeneratorConfig(
-            size=self.size, channels=self.channels, latent=self.latent, network=self.generator.network
+            size=self.size,
+            channels=self.channels,
+            latent=self.latent,
+            network=self.generator.network,
+            classes=len(self.classes),
         )
 
     def discriminator_config(self) -> DiscriminatorConfig:
         """Give the discriminator's own configuration."""
-        return DiscriminatorConfig(size=self.size, channels=self.channels, network=self.discriminator.network)
+        return DiscriminatorConfig(
+            size=self.size,
+            channels=self.channels,
+            network=self.discriminator.network,
+            classes=len(self.classes),
+        )
 
     def total_images(self, count: int) -> int:
         """Length in real images shown to the discriminator, for a data set of `count` images; whole batches."""

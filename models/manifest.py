@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
-from models.config import Frozen, GeneratorConfig, Name, Seed
+from models.config import MAX_CLASSES, Frozen, GeneratorConfig, Label, Name, Seed
 
 MANIFEST = "manifest.json"
 WEIGHTS = "generator.safetensors"
@@ -22,7 +22,6 @@ MAX_FILE_BYTES = 1 << 30
 MAX_VERSION = 10**9 - 1
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class ManifestError(ValueError):
@@ -82,16 +81,19 @@ class Manifest(Frozen):
     created_at: AwareDatetime
     files: Annotated[dict[FileName, FileEntry], Field(max_length=16)]
     generator: GeneratorConfig
-    classes: Annotated[tuple[Label, ...], Field(max_length=100_000)] = ()
+    classes: Annotated[tuple[Label, ...], Field(max_length=MAX_CLASSES)] = ()
     provenance: Provenance
     scores: dict[str, Score] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _lists_weights(self) -> Self:
+    def _fits(self) -> Self:
         if WEIGHTS not in self.files:
             raise ValueError(f"files must list {WEIGHTS}")
         if reserved := {MANIFEST, DELETED} & set(self.files):
             raise ValueError(f"files must not list {', '.join(sorted(reserved))}")
+        if self.generator.classes and len(self.classes) != self.generator.classes:
+            told = f"the generator has {self.generator.classes} classes"
+            raise ValueError(f"{told}: classes must name each of them, not {len(self.classes)}")
         return self
 
     def to_json(self) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config import GeneratorConfig
-from models.latents import latents
+from models.latents import classes, latents
 
 Latents = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -61,18 +61,29 @@ class Seeded:
         seed: 0 to 2^63-1.
         indices: which images of the seed, one after another; at least one.
         psi: truncation: these families have no mapped latent, so `z` itself shrinks towards 0. 1 leaves it as is.
+        label: the class of every image, for a conditional generator; None: each has one drawn from the seed.
     """
 
     generator: GeneratorConfig
     seed: int
     indices: range
     psi: float = 1.0
+    label: int | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def inputs(self, start: int, stop: int) -> Inputs:
-        """Draw the latents of the `start`-th to the one before the `stop`-th of the indices."""
+        """Draw the latents, and classes if any, of the `start`-th to the one before the `stop`-th of the indices."""
         part = self.indices[start:stop]
-        z = latents(self.generator.latent, self.seed, np.arange(part.start, part.stop))
-        return Inputs(z if self.psi == 1.0 else z * np.float32(self.psi))
+        indices = np.arange(part.start, part.stop)
+        z = latents(self.generator.latent, self.seed, indices)
+        return Inputs(z if self.psi == 1.0 else z * np.float32(self.psi), self.labels(indices))
+
+    def labels(self, indices: NDArray[np.int64]) -> Labels | None:
+        """Give the classes of some of the seed's images; None where the generator is not conditional."""
+        if not self.generator.classes:
+            return None
+        if self.label is not None:
+            return np.full(len(indices), self.label)
+        return classes(self.seed, indices, self.generator.classes)

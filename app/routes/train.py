@@ -5,6 +5,7 @@ streams in `app.routes.events`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
@@ -117,7 +118,7 @@ def create(
 
 def _resolve(house: House, request: TrainRequest) -> TrainingConfig:
     try:
-        config = presets.resolve(request)
+        config = presets.resolve(request, partial(catalogue.classes, images_dir=house.settings.images_dir))
     except presets.ConfigError as error:
         raise invalid([{"loc": ("body", *item.loc), "msg": item.msg} for item in error.errors]) from error
     try:

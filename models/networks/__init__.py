@@ -28,7 +28,10 @@ class Pair(NamedTuple):
 
 
 def build_generator(config: GeneratorConfig) -> nn.Module:
-    """Build a generator: float32 latents `[N, dim]` to images `[N, C, H, W]` in [-1, 1]."""
+    """Build a generator: float32 latents `[N, dim]` to images `[N, C, H, W]` in [-1, 1].
+
+    A conditional one takes int64 labels `[N]` as its second argument.
+    """
     match config.network:
         case MlpGenerator() as network:
             return mlp.generator(config, network)
@@ -37,7 +40,10 @@ def build_generator(config: GeneratorConfig) -> nn.Module:
 
 
 def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
-    """Build a discriminator: float32 images `[N, C, H, W]` in [-1, 1] to logits `[N]`."""
+    """Build a discriminator: float32 images `[N, C, H, W]` in [-1, 1] to logits `[N]`.
+
+    A conditional one takes int64 labels `[N]` as its second argument.
+    """
     match config.network:
         case MlpDiscriminator() as network:
             return mlp.discriminator(config, network)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import nn
 
 from models.config import DCGAN_BASE, DcganDiscriminator, DcganGenerator, DiscriminatorConfig, GeneratorConfig
+from models.networks.conditional import Embedded, Projected
 from models.networks.tanh import Tanh
 
 _INIT_STD = (
@@ -14,24 +15,25 @@ _INIT_STD = (
 )
 
 
-def generator(config: GeneratorConfig, network: DcganGenerator) -> nn.Sequential:
+def generator(config: GeneratorConfig, network: DcganGenerator) -> nn.Module:
     """Build a linear layer to the base square, then doublings; batch normalisation and ReLU but for the last, tanh."""
     base = DCGAN_BASE[config.size]
     first = network.widths[0]
-    layers: list[nn.Module] = [nn.Linear(config.latent.dim, first * base * base), nn.Unflatten(1, (first, base, base))]
+    layers: list[nn.Module] = [nn.Linear(config.inputs, first * base * base), nn.Unflatten(1, (first, base, base))]
     for inputs, outputs in pairwise(network.widths):
         # Normalisation takes a bias away again, so only the last convolution has one.
         layers += [*_normalised(inputs), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]
     last = network.widths[-1]
     layers += [*_normalised(last), nn.ConvTranspose2d(last, config.channels, 4, stride=2, padding=1), Tanh()]
-    return _initialise(nn.Sequential(*layers))
+    plain = _initialise(nn.Sequential(*layers))
+    return Embedded(config.classes, plain) if config.classes else plain
 
 
 def _normalised(channels: int) -> tuple[nn.Module, nn.Module]:
     return nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
 
 
-def discriminator(config: DiscriminatorConfig, network: DcganDiscriminator) -> nn.Sequential:
+def discriminator(config: DiscriminatorConfig, network: DcganDiscriminator) -> nn.Module:
     """Build halving convolutions with LeakyReLU, batch normalisation in all but the first, then one logit."""
     first, base = network.widths[0], DCGAN_BASE[config.size]
     layers: list[nn.Module] = [
@@ -44,8 +46,12 @@ def discriminator(config: DiscriminatorConfig, network: DcganDiscriminator) -> n
             nn.BatchNorm2d(outputs),
             nn.LeakyReLU(network.slope, inplace=True),
         ]
-    layers += [nn.Flatten(), nn.Linear(network.widths[-1] * base * base, 1), nn.Flatten(0)]
-    return _initialise(nn.Sequential(*layers))
+    last = network.widths[-1]
+    head = (nn.Flatten(), nn.Linear(last * base * base, 1), nn.Flatten(0))
+    if config.classes:
+        trunk = _initialise(nn.Sequential(*layers))
+        return Projected(config.classes, last, trunk, _initialise(nn.Sequential(*head)))
+    return _initialise(nn.Sequential(*layers, *head))
 
 
 def _initialise(network: nn.Sequential) -> nn.Sequential:

@@ -1,12 +1,12 @@
 """Presets, one TOML file each, and how a request for a training becomes a complete configuration.
 
-Whether a data set exists is left to `models.catalogue`; what needs a device to decide, to the worker.
+What a data set is, is left to `models.catalogue`; what needs a device to decide, to the worker.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -17,6 +17,7 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from models import catalogue
 from models.config import Frozen, Misfit, Name, Seed, TrainingConfig
 
 
@@ -30,10 +31,13 @@ Scalar = bool | int | float | Annotated[str, Field(max_length=256)] | None
 Override = Annotated[Scalar | Annotated[list[Scalar], Field(max_length=64)], BeforeValidator(_no_objects)]
 Overrides = Annotated[dict[Annotated[str, Field(max_length=128)], Override], Field(max_length=64)]
 Location = tuple[str | int, ...]
+ClassesOf = Callable[[str], Sequence[str]]
 
 RESERVED_MODELS = frozenset({"starter"})
 # What a request says with fields of its own.
 _REQUEST_FIELDS = ("preset", "dataset", "model", "seed", "epochs", "kimg")
+# What follows from the data set.
+_FOUND_FIELDS = ("classes",)
 
 
 class ErrorItem(Frozen):
@@ -101,24 +105,50 @@ def load() -> dict[str, Preset]:
     }
 
 
-def resolve(request: TrainRequest) -> TrainingConfig:
-    """Complete a request from its preset.
+def resolve(request: TrainRequest, classes_of: ClassesOf = catalogue.builtin_classes) -> TrainingConfig:
+    """Complete a request from its preset, and from its data set the classes of a conditional training.
 
     An override of a network's family starts from that family's defaults, not from the preset's network.
 
+    Args:
+        request: what was asked for.
+        classes_of: names a data set's classes, none where it has no labels; it may raise a `DatasetProblem`.
+
     Raises:
         ConfigError: the preset is unknown, an override is unknown, contradicts another or does not fit, the model's
-            name is reserved, or nothing names a data set. Each error says where and what to do.
+            name is reserved, nothing names a data set, or it has no labels where they are needed. Each error says
+            where and what to do.
     """
     preset = load().get(request.preset)
     if preset is None:
         raise ConfigError([_item("preset", f'no preset is named "{request.preset}": there are {", ".join(load())}')])
     if errors := [*_request_errors(request, preset), *_override_errors(request.overrides)]:
         raise ConfigError(errors)
+    values = _values(request, preset)
+    if values.get("conditional") is True:
+        values["classes"] = _classes(values["dataset"], classes_of)
     try:
-        return TrainingConfig.model_validate(_values(request, preset), strict=True)
+        return TrainingConfig.model_validate(values, strict=True)
     except ValidationError as error:
         raise ConfigError([item for detail in error.errors() for item in _readable(detail)]) from error
+
+
+def _classes(dataset: str, classes_of: ClassesOf) -> tuple[str, ...]:
+    try:
+        found = tuple(classes_of(dataset))
+    except catalogue.DatasetProblem as problem:
+        raise ConfigError([_item("dataset", str(problem))]) from problem
+    if not found:
+        raise ConfigError(
+            [
+                _item(
+                    "dataset",
+                    f'"{dataset}" has no labels, which a conditional training needs: put the images of each class into '
+                    "a folder of its own, or choose a preset that is not conditional",
+                )
+            ]
+        )
+    return found
 
 
 def _item(field: str, message: str) -> ErrorItem:
@@ -161,7 +191,7 @@ def _unknown(path: str) -> str:
 def _paths() -> tuple[str, ...]:
     """Every setting that can be overridden, such as `generator.network.hidden`, of all families."""
     found = dict.fromkeys(_leaves(TrainingConfig, ""))
-    return tuple(path for path in found if path not in _REQUEST_FIELDS)
+    return tuple(path for path in found if path not in (*_REQUEST_FIELDS, *_FOUND_FIELDS))
 
 
 def _leaves(model: type[BaseModel], prefix: str) -> Iterator[str]:

@@ -94,6 +94,7 @@ def test_progress_and_health_come_from_the_files(floor: Floor) -> None:
         ({"preset": "mlp-mnist", "dataset": "folder:../etc"}, "body.dataset", "stay below"),
         ({"preset": "mlp-mnist", "dataset": "folder:empty"}, "body.dataset", "no image file"),
         ({"preset": "dcgan-128"}, "body.dataset", "name one"),
+        ({"preset": "mlp-conditional", "dataset": "folder:flat"}, "body.dataset", "has no labels"),
         ({**BODY, "model": "starter"}, "body.model", "comes with the package"),
         ({**BODY, "model": "No Name"}, "body.model", "pattern"),
         ({**BODY, "overrides": {"generator.rate": 1}}, "body.overrides.generator.rate", "nearest"),
@@ -104,7 +105,9 @@ def test_progress_and_health_come_from_the_files(floor: Floor) -> None:
     ],
 )
 def test_impossible_request_is_refused_with_422(floor: Floor, body: dict[str, Any], where: str, words: str) -> None:
-    (floor.house.settings.images_dir / "empty").mkdir(parents=True, exist_ok=True)
+    for folder in ("empty", "flat"):
+        (floor.house.settings.images_dir / folder).mkdir(parents=True, exist_ok=True)
+    (floor.house.settings.images_dir / "flat/1.png").touch()
     before = len(floor.http.get("/train", params={"limit": 200}).json()["items"])
     assert words in errors(floor.http.post("/train", json=body))[where]
     assert len(floor.http.get("/train", params={"limit": 200}).json()["items"]) == before

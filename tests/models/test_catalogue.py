@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalogue import BUILTIN, DatasetProblem, UnknownDataset, check, find_folder, image_files
+from models.catalogue import BUILTIN, DatasetProblem, UnknownDataset, check, classes, find_folder, image_files
 
 
 def put(path: Path) -> Path:
@@ -104,3 +104,19 @@ def test_image_files_come_sorted_without_links_and_hidden_ones(tmp_path: Path) -
     (tmp_path / "linked").symlink_to(tmp_path / "b")
     found = [str(file.relative_to(tmp_path)) for file in image_files(tmp_path)]
     assert found == ["a.webp", "b/10.png", "b/2.png", "c.tiff"]
+
+
+def test_classes_are_the_subfolders_where_every_image_lies_in_one(tmp_path: Path) -> None:
+    put(tmp_path / "pets/dogs/a.png")
+    put(tmp_path / "pets/cats/small/b.png")
+    assert classes("folder:pets", tmp_path) == ("cats", "dogs")
+    assert classes("folder:.", tmp_path) == ("cats", "dogs")
+    assert classes("folder:pets/dogs", tmp_path) == ()
+    put(tmp_path / "pets/c.png")
+    assert classes("folder:pets", tmp_path) == ()
+    assert classes("mnist", tmp_path) == tuple("0123456789")
+
+
+def test_an_empty_folder_has_no_classes(tmp_path: Path) -> None:
+    (tmp_path / "pets").mkdir()
+    assert classes("folder:pets", tmp_path) == ()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.config import DcganGenerator, GeneratorConfig, Latent, MlpGenerator, TrainingConfig
+from models.config import DcganGenerator, GeneratorConfig, Latent, MlpDiscriminator, MlpGenerator, TrainingConfig
 from models.presets import TrainRequest, resolve
 
 
@@ -66,3 +66,28 @@ def test_a_generator_in_a_manifest_is_checked_before_it_is_built() -> None:
         GeneratorConfig(size=128, channels=3, latent=Latent(), network=MlpGenerator(hidden=(8192, 8192)))
     with pytest.raises(ValidationError, match=r"4 to 32 px takes 3 steps: give 3 widths, not 2"):
         GeneratorConfig(size=32, channels=3, latent=Latent(), network=DcganGenerator(widths=(8, 8)))
+
+
+def test_a_generator_without_classes_is_written_as_before_there_were_any() -> None:
+    plain = GeneratorConfig(size=28, channels=1, latent=Latent(), network=MlpGenerator())
+    assert set(plain.model_dump(mode="json")) == {"size", "channels", "latent", "network"}
+    conditional = plain.model_copy(update={"classes": 3})
+    assert GeneratorConfig.model_validate_json(conditional.model_dump_json()) == conditional != plain
+
+
+@pytest.mark.parametrize("changes", [{"conditional": True}, {"classes": ("cat", "dog")}])
+def test_a_training_has_classes_where_it_is_conditional_and_only_there(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="conditional: is for data sets with labels"):
+        config(**changes)
+
+
+def test_both_networks_of_a_conditional_training_know_its_classes() -> None:
+    conditional = config(conditional=True, classes=("cat", "dog"))
+    assert (conditional.generator_config().classes, conditional.discriminator_config().classes) == (2, 2)
+
+
+def test_tables_of_too_many_classes_are_refused() -> None:
+    with pytest.raises(ValidationError, match="parameters are too many"):
+        config(conditional=True, classes=tuple(map(str, range(100_000))), discriminator={
+            **config().discriminator.model_dump(), "network": MlpDiscriminator(hidden=(1024,)),
+        })  # fmt: skip

@@ -14,7 +14,7 @@ import pytest
 
 from models.directory import BrokenVersion, ModelDirectory, UnknownModel, VersionNotReady
 from models.manifest import MANIFEST, PREVIEW, WEIGHTS
-from tests.fixtures.versions import FILES, manifest, put_version
+from tests.fixtures.versions import FILES, GENERATOR, manifest, put_version
 
 
 @pytest.fixture
@@ -203,6 +203,10 @@ ENTRY = {"sha256": "0" * 64, "size": 1}
         (changed(model="letters"), "describes letters@1"),
         (changed(extra=1), "extra"),
         (changed(files={}), "must list generator.safetensors"),
+        (
+            changed(generator={**GENERATOR.model_dump(), "classes": 3}, classes=["cat", "dog"]),
+            "the generator has 3 classes: classes must name each of them, not 2",
+        ),
         (changed(files={WEIGHTS: ENTRY, "../x": ENTRY}), "files"),
         (changed(files={WEIGHTS: ENTRY, "/etc/passwd": ENTRY}), "files"),
         (changed(files={WEIGHTS: ENTRY, "..": ENTRY}), "files"),

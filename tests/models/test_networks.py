@@ -6,6 +6,7 @@ from torch import nn
 
 from models.config import DcganDiscriminator, DiscriminatorConfig, TrainingConfig
 from models.networks import build, build_discriminator, uses_batch_norm
+from models.networks.conditional import Projected
 from models.presets import TrainRequest, load, resolve
 
 
@@ -95,3 +96,44 @@ def test_gradients_reach_every_weight_also_through_a_plain_relu() -> None:
 
 def test_the_starter_weights_stay_below_two_megabytes() -> None:
     assert config_of("starter").generator_config().parameters() * 4 < 1_990_000
+
+
+@pytest.mark.parametrize("preset", ["mlp-conditional", "dcgan-28-conditional"])
+def test_conditional_networks_tell_classes_apart(preset: str) -> None:
+    torch.manual_seed(0)
+    config = config_of(preset)
+    generator, discriminator = (network.eval() for network in build(config))
+    z = torch.randn(1, config.latent.dim).expand(3, -1)
+    labels = torch.tensor([4, 4, 7])
+    images = generator(z, labels)
+    assert images.shape == (3, 1, 28, 28)
+    torch.testing.assert_close(images[0], images[1])
+    assert not torch.allclose(images[0], images[2])
+    logits = discriminator(images[:1].expand(3, -1, -1, -1), labels)
+    assert logits.shape == (3,)
+    torch.testing.assert_close(logits[0], logits[1])
+    assert not torch.allclose(logits[0], logits[2])
+
+
+@pytest.mark.parametrize("preset", ["mlp-conditional", "dcgan-28-conditional"])
+def test_a_projection_adds_the_classes_share_of_the_summed_features(preset: str) -> None:
+    """Miyato and Koyama 2018, eq. 3."""
+    discriminator = build(config_of(preset)).discriminator.eval()
+    assert isinstance(discriminator, Projected)
+    images, labels = torch.randn(2, 1, 28, 28), torch.tensor([0, 9])
+    features = discriminator.trunk(images)
+    summed = features if features.dim() == 2 else features.sum((2, 3))
+    share = torch.stack([discriminator.embedding.weight[label] @ h for label, h in zip((0, 9), summed, strict=True)])
+    torch.testing.assert_close(discriminator(images, labels), discriminator.head(features) + share)
+
+
+@pytest.mark.parametrize("preset", ["mlp-conditional", "dcgan-28-conditional"])
+def test_only_the_classes_that_were_shown_get_a_gradient(preset: str) -> None:
+    config = config_of(preset)
+    pair = build(config)
+    labels = torch.tensor([2, 5])
+    pair.discriminator(pair.generator(torch.randn(2, config.latent.dim), labels), labels).sum().backward()
+    for network in pair:
+        gradients = network.get_parameter("embedding.weight").grad
+        assert gradients is not None
+        assert gradients.any(1).nonzero().flatten().tolist() == [2, 5]

@@ -3,6 +3,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from models.catalogue import classes
 from models.config import MlpGenerator, TrainingConfig
 from models.presets import ConfigError, TrainRequest, load, resolve
 
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}
 VARIANTS = {"minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28", "dcgan-32", "dcgan-64", "starter"}
+CONDITIONAL = {"mlp-conditional", "dcgan-28-conditional"}
 
 
 def resolved(preset: str, overrides: dict[str, Any] | None = None, **fields: Any) -> TrainingConfig:
@@ -29,7 +33,7 @@ def errors_of(preset: str = "mlp-mnist", overrides: dict[str, Any] | None = None
 
 
 def test_every_preset_is_there_in_alphabetical_order_and_makes_a_configuration() -> None:
-    assert set(load()) == PUBLISHED | VARIANTS
+    assert set(load()) == PUBLISHED | VARIANTS | CONDITIONAL
     assert list(load()) == sorted(load())
     for name, preset in load().items():
         config = resolved(name)
@@ -248,6 +252,7 @@ PATHS = [
     "generator.network", "generator.network.family", "generator.network.hidden", "generator.network.widths",
     "discriminator.network.family", "discriminator.network.slope", "discriminator.network.dropout", "loss", "epochs",
     "batch_size", "precision", "devices", "tick_kimg", "snapshots", "publish_every", "checkpoint_minutes",
+    "conditional",
 ]  # fmt: skip
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=9)
@@ -265,3 +270,35 @@ def test_no_overrides_raise_anything_but_a_config_error(preset: str, overrides: 
     with suppress(ConfigError):
         config = resolved(preset, overrides)
         assert TrainingConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("conditional", "plain"), [("mlp-conditional", "mlp-mnist"), ("dcgan-28-conditional", "dcgan-28")]
+)
+def test_conditional_presets_differ_from_the_plain_ones_in_nothing_else(conditional: str, plain: str) -> None:
+    config = resolved(conditional)
+    assert config.classes == tuple("0123456789")
+    own = {"preset": plain, "model": plain, "conditional": False, "classes": ()}
+    assert TrainingConfig.model_validate({**config.model_dump(), **own}) == resolved(plain)
+
+
+def test_any_preset_can_be_made_conditional(tmp_path: Path) -> None:
+    for name in ("dogs", "cats"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        (tmp_path / "pets" / name / "1.png").touch()
+    request = TrainRequest(preset="dcgan-64", dataset="folder:pets", overrides={"conditional": True})
+    assert resolve(request, partial(classes, images_dir=tmp_path)).classes == ("cats", "dogs")
+
+
+def test_a_conditional_training_without_labels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pets").mkdir()
+    (tmp_path / "pets/1.png").touch()
+    request = TrainRequest(preset="mlp-conditional", dataset="folder:pets")
+    with pytest.raises(ConfigError, match='dataset: "folder:pets" has no labels, which a conditional training needs'):
+        resolve(request, partial(classes, images_dir=tmp_path))
+    with pytest.raises(ConfigError, match='dataset: "folder:fish": there is no folder'):
+        resolve(TrainRequest(preset="mlp-conditional", dataset="folder:fish"), partial(classes, images_dir=tmp_path))
+
+
+def test_classes_come_from_the_data_set_alone() -> None:
+    assert "is no setting" in errors_of("mlp-conditional", {"classes": ["cat"]})[("overrides", "classes")]

@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from models.artefacts import Attempt, read_events, read_ticks
+from models.checkpoint import load_generator
 from models.config import TrainingConfig
 from models.directory import ModelDirectory
 from models.records import Records, Run
@@ -350,3 +351,24 @@ def test_numbers_that_are_no_longer_finite_are_a_reason(house: House) -> None:
     assert house.train(run) == ExitCode.REFUSED
     assert house.reason(run).startswith("the run has diverged at ")
     assert list(house.attempt(run).checkpoints.iterdir()) == []
+
+
+def test_a_conditional_run_publishes_the_names_of_its_classes(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    run = house.create(tiny("mlp-conditional", kimg=1))
+    assert house.train(run) == ExitCode.COMPLETED
+    assert "Embedding" in capsys.readouterr().out
+    version = ModelDirectory(house.data_dir / "models").resolve("tiny")
+    manifest = version.manifest
+    assert manifest is not None
+    assert manifest.classes == tuple("0123456789")
+    weights = version.path / "generator.safetensors"
+    generator = load_generator(weights.read_bytes(), manifest.generator)
+    assert generator(torch.zeros(2, 100), torch.tensor([0, 9])).shape == (2, 1, 28, 28)
+
+
+def test_a_data_set_whose_classes_have_changed_is_refused(house: House) -> None:
+    run = house.create(tiny("mlp-conditional").model_copy(update={"classes": (*"0123456789", "ten")}))
+    assert house.train(run) == ExitCode.REFUSED
+    assert house.reason(run).startswith(
+        "mnist-mini is not what it was when the run was started (no usable image of ten)"
+    )

@@ -23,7 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.catalogue import BUILTIN, BuiltinDataset, DatasetProblem, find_folder, image_files, no_images
+from models.catalogue import (
+    BUILTIN,
+    BuiltinDataset,
+    DatasetProblem,
+    class_folders,
+    find_folder,
+    image_files,
+    no_images,
+    readable,
+)
 from models.files import sync_folder
 from models.settings import available_cores
 from worker.data import builtin
@@ -220,14 +229,11 @@ class _Folder:
         self._files = list(image_files(folder))
         if not self._files:
             raise no_images(dataset, folder)
-        self._root = Path(os.path.commonpath([file.parent for file in self._files]))
-        parts = [file.relative_to(self._root).parts for file in self._files]
-        labelled = all(len(part) > 1 for part in parts)
-        names = sorted({part[0] for part in parts}) if labelled else []
+        self._root, names = class_folders(self._files)
         index = {name: label for label, name in enumerate(names)}
-        self._labels = [index[part[0]] if labelled else None for part in parts]
+        self._labels = [index.get(file.relative_to(self._root).parts[0]) for file in self._files]
         self.count = len(self._files)
-        self.classes = [_readable(name) for name in names]
+        self.classes = [readable(name) for name in names]
 
     def identity(self) -> str:
         stats = ((file.relative_to(self._root), file.stat()) for file in self._files)
@@ -244,9 +250,4 @@ class _Folder:
         try:
             return _Picture(decode(file, size, channels), label)
         except Unusable as reason:
-            return Skipped(_readable(str(file.relative_to(self._root))), str(reason))
-
-
-def _readable(name: str) -> str:
-    """Make a file name that is no valid text fit for messages and JSON."""
-    return os.fsencode(name).decode("utf-8", "replace")
+            return Skipped(readable(str(file.relative_to(self._root))), str(reason))

@@ -6,7 +6,7 @@ loader is one number: the images drawn so far.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -56,11 +56,22 @@ class Sampler:
         return self._order
 
 
+class Batch(NamedTuple):
+    """Some real images, uint8 `[N, C, H, W]`, and their labels, int64 `[N]`, or None for a set without."""
+
+    images: Tensor
+    labels: Tensor | None
+
+
 class Loader:
-    """Batches of a prepared set's images, on the device; the pixels themselves lie there too when they fit."""
+    """Batches of a prepared set's images, on the device; the pixels themselves lie there too when they fit.
+
+    `labels` are those of the whole set, int64 `[N]` on the device, or None.
+    """
 
     def __init__(self, prepared: Prepared, batch_size: int, seed: int, device: torch.device | str) -> None:
         self.count = prepared.count
+        self.labels = None if prepared.labels is None else torch.from_numpy(prepared.labels).to(device)
         self._device = torch.device(device)
         self._images = _place(prepared, self._device)
         self._shape = (batch_size, *self._images.shape[1:])
@@ -76,12 +87,15 @@ class Loader:
     def position(self, images: int) -> None:
         self._sampler.position = images
 
-    def next(self) -> Tensor:
-        """Give the next batch, uint8 `[batch, C, H, W]` on the device."""
-        batch = self._rows.index_select(0, self._sampler.next()).view(self._shape)
-        if batch.device == self._device:
-            return batch
-        return batch.pin_memory().to(self._device, non_blocking=True)
+    def next(self) -> Batch:
+        """Give the next batch, on the device."""
+        indices = self._sampler.next()
+        images = self._rows.index_select(0, indices).view(self._shape)
+        if images.device != self._device:
+            images = images.pin_memory().to(self._device, non_blocking=True)
+        if self.labels is None:
+            return Batch(images, None)
+        return Batch(images, self.labels.index_select(0, indices.to(self._device)))
 
 
 def _place(prepared: Prepared, device: torch.device) -> Tensor:

@@ -97,6 +97,7 @@ class Training:
         )
         for skipped in prepared.skipped:
             self._reporter.log(f"{config.dataset}: {skipped}")
+        check_classes(config, prepared)
         return prepared
 
     def _check_stop(self, _done: int, _total: int) -> None:
@@ -150,6 +151,24 @@ class Training:
         )
 
 
+def check_classes(config: TrainingConfig, prepared: Prepared) -> None:
+    """Refuse a conditional training on other classes than those that it was asked for.
+
+    Raises:
+        TrainingFailed: the folders have changed since, or one of them holds no usable image.
+    """
+    if not config.conditional or config.classes == prepared.classes:
+        return
+    lost = [name for name in config.classes if name not in prepared.classes]
+    new = [name for name in prepared.classes if name not in config.classes]
+    changes = [f"no usable image of {', '.join(lost)}"] if lost else []
+    changes += [f"new classes {', '.join(new)}"] if new else []
+    raise TrainingFailed(
+        f"{config.dataset} is not what it was when the run was started ({' and '.join(changes) or 'another order'}): "
+        "put the images back, or start a new run"
+    )
+
+
 def configure_torch(resolved: Resolved) -> None:
     """Set what results depend on and what is global in torch."""
     torch.set_num_threads(resolved.threads)
@@ -161,9 +180,10 @@ def describe(config: TrainingConfig) -> str:
     """Give a layer-by-layer summary of both networks, from copies without weights."""
     with torch.device("meta"):
         pair = build(config)
-    image = (1, config.channels, config.size, config.size)
-    generator = summary(pair.generator, input_size=(1, config.latent.dim), device="meta", verbose=0)
-    discriminator = summary(pair.discriminator, input_size=image, device="meta", verbose=0)
+        z, image = torch.empty(1, config.latent.dim), torch.empty(1, config.channels, config.size, config.size)
+        told = [torch.empty(1, dtype=torch.int64)] if config.conditional else []
+    generator = summary(pair.generator, input_data=[z, *told], device="meta", verbose=0)
+    discriminator = summary(pair.discriminator, input_data=[image, *told], device="meta", verbose=0)
     return f"generator\n{generator}\n\ndiscriminator\n{discriminator}"
 
 

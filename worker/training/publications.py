@@ -49,7 +49,7 @@ class Publisher:
                 weights=weights,
                 preview=preview,
                 generator=self.config.generator_config(),
-                classes=(),
+                classes=self.config.classes,
                 provenance=self._provenance(images),
                 scores={},
             )

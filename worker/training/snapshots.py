@@ -1,27 +1,50 @@
-"""Pictures of a training's progress: the same 64 latents through the averaged generator, again and again."""
+"""Pictures of a training's progress: the same latents through the averaged generator, again and again."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from models import pictures
 from models.config import GeneratorConfig
 from models.latents import latents
 
+Indices = NDArray[np.int64]
+
 SIDE = 8
+_ROWS = 32
+_MOST = 1024
 
 
 class Painter:
-    """Paints the first 64 images of a seed as an 8x8 grid: the picture that sampling gives for that seed."""
+    """Paints fixed images of a seed as a grid: the pictures that sampling gives for that seed.
+
+    They are the first 64 as 8x8. A conditional generator has a row for each class, with the same 8 latents in each;
+    one with more than 32 classes has one image of each of the first 1,024, all of the same latent.
+    """
 
     def __init__(self, config: GeneratorConfig, seed: int, device: torch.device) -> None:
-        indices = np.arange(SIDE * SIDE, dtype=np.int64)
-        self._latents = torch.from_numpy(latents(config.latent, seed, indices)).to(device)
+        indices, labels, self._nrow = _arranged(config.classes)
+        inputs = (latents(config.latent, seed, indices), *labels)
+        self._inputs = [torch.from_numpy(value).to(device) for value in inputs]
 
     @torch.no_grad()
     def grid(self, generator: nn.Module) -> bytes:
         """Give the grid of a generator in evaluation mode, as PNG; no random number is drawn."""
-        images = generator(self._latents).permute(0, 2, 3, 1).float().cpu().numpy()
-        return pictures.encode(pictures.grid(pictures.to_uint8(images), nrow=SIDE), "png")
+        images = generator(*self._inputs).permute(0, 2, 3, 1).float().cpu().numpy()
+        return pictures.encode(pictures.grid(pictures.to_uint8(images), nrow=self._nrow), "png")
+
+
+def _arranged(classes: int) -> tuple[Indices, tuple[Indices, ...], int]:
+    """Lay out the grid for so many classes: indices of the seed, labels if any, images per row."""
+    if not classes:
+        return np.arange(SIDE * SIDE), (), SIDE
+    if classes <= _ROWS:
+        labels, indices = np.divmod(np.arange(classes * SIDE), SIDE)
+        return indices, (labels,), SIDE
+    labels = np.arange(min(classes, _MOST))
+    return np.zeros_like(labels), (labels,), math.isqrt(len(labels))

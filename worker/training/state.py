@@ -16,16 +16,18 @@ from torch import Tensor, nn
 
 from models.config import Latent, TrainingConfig
 from models.networks import build
+from worker.data.loader import Batch
 from worker.training.telemetry import Sums
 
 
 class Batches(Protocol):
-    """An endless source of real images, whose whole state is its position."""
+    """An endless source of real images, whose whole state is its position; `labels` are the whole set's, or None."""
 
     position: int
+    labels: Tensor | None
 
-    def next(self) -> Tensor:
-        """Give the next uint8 `[N, C, H, W]`, on the training's device."""
+    def next(self) -> Batch:
+        """Give the next batch, on the training's device."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,19 @@ class Capture:
 
 
 class Noise:
-    """The training's latents, from a random generator of its own."""
+    """What the training draws to make images from, by a random generator of its own.
 
-    def __init__(self, latent: Latent, seed: int, device: torch.device) -> None:
+    Args:
+        latent: length and prior of a latent.
+        seed: of the generator.
+        device: to draw on.
+        labels: int64 `[N]`, those of the data for conditional networks: they are drawn as often as they occur there.
+    """
+
+    def __init__(self, latent: Latent, seed: int, device: torch.device, labels: Tensor | None = None) -> None:
         self._latent = latent
         self._device = device
+        self._labels = labels
         self.generator = torch.Generator(device).manual_seed(seed)
 
     def draw(self, count: int) -> Tensor:
@@ -59,6 +69,13 @@ class Noise:
         if self._latent.prior == "uniform":
             return torch.rand(shape, generator=self.generator, device=self._device) * 2 - 1
         return torch.randn(shape, generator=self.generator, device=self._device)
+
+    def labels(self, count: int) -> Tensor | None:
+        """Give int64 `[count]`; None, and nothing drawn, where networks are not conditional."""
+        if self._labels is None:
+            return None
+        chosen = torch.randint(len(self._labels), (count,), generator=self.generator, device=self._device)
+        return self._labels.index_select(0, chosen)
 
 
 class Seeds(NamedTuple):
@@ -91,7 +108,7 @@ class TrainingState:
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
         self.generator_optimizer = _adam(self.generator, config.generator.lr, config.generator.betas)
         self.discriminator_optimizer = _adam(self.discriminator, config.discriminator.lr, config.discriminator.betas)
-        self.noise = Noise(config.latent, drawn.noise, device)
+        self.noise = Noise(config.latent, drawn.noise, device, batches.labels if config.conditional else None)
         self.batches = batches
         self.images = 0
         self.sums = Sums(device)

@@ -31,6 +31,7 @@ class Recipe:
     generator_steps: int
     average_half_life: float
     joined: bool
+    conditional: bool
     device_type: str
     precision: Precision
 
@@ -45,6 +46,7 @@ class Recipe:
             average_half_life=config.ema_half_life_kimg * 1000,
             # Batch norm has to see real and generated images apart (arXiv 1511.06434): joined, they share statistics.
             joined=not uses_batch_norm(state.discriminator),
+            conditional=config.conditional,
             device_type=state.device.type,
             precision=precision,
         )
@@ -83,12 +85,15 @@ def play_round(state: TrainingState, recipe: Recipe) -> None:
 
 
 def update_discriminator(state: TrainingState, recipe: Recipe) -> None:
-    """Take one step of the discriminator on a fresh batch of real images and as many generated ones."""
-    real = to_float(state.batches.next())
+    """Take one step of the discriminator on a fresh batch of real images and as many generated ones.
+
+    Where networks are conditional, the generated images are of the real ones' classes.
+    """
+    real, told = _real(state, recipe)
     with torch.no_grad(), recipe.autocast():
-        fake = state.generator(state.noise.draw(recipe.batch))
+        fake = state.generator(state.noise.draw(recipe.batch), *told)
     with recipe.autocast():
-        real_logits, fake_logits = _logits(state, recipe, real, fake)
+        real_logits, fake_logits = _logits(state, recipe, real, fake, told)
     loss_real, loss_fake = recipe.objective.real(real_logits), recipe.objective.fake(fake_logits)
     (loss_real + loss_fake).backward()  # type: ignore[no-untyped-call]
     state.discriminator_optimizer.step()
@@ -101,8 +106,10 @@ def update_discriminator(state: TrainingState, recipe: Recipe) -> None:
 
 def update_generator(state: TrainingState, recipe: Recipe) -> None:
     """Take one step of the generator, on fresh latents, through a discriminator that collects no gradients."""
+    z, labels = state.noise.draw(recipe.batch), state.noise.labels(recipe.batch)
+    told = () if labels is None else (labels,)
     with recipe.autocast():
-        logits = state.discriminator(state.generator(state.noise.draw(recipe.batch)))
+        logits = state.discriminator(state.generator(z, *told), *told)
     logits = logits.float()
     loss = recipe.objective.generator(logits)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -117,8 +124,18 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0)
 
 
-def _logits(state: TrainingState, recipe: Recipe, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+def _real(state: TrainingState, recipe: Recipe) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Give the next real images, and what networks are told beside images and latents: the labels, or nothing."""
+    batch = state.batches.next()
+    told = (batch.labels,) if recipe.conditional and batch.labels is not None else ()
+    return to_float(batch.images), told
+
+
+def _logits(
+    state: TrainingState, recipe: Recipe, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor]:
     if recipe.joined:
-        both = state.discriminator(torch.cat((real.to(fake.dtype), fake))).float()
+        twice = [torch.cat((labels, labels)) for labels in told]
+        both = state.discriminator(torch.cat((real.to(fake.dtype), fake)), *twice).float()
         return both[: len(real)], both[len(real) :]
-    return state.discriminator(real).float(), state.discriminator(fake).float()
+    return state.discriminator(real, *told).float(), state.discriminator(fake, *told).float()

@@ -79,7 +79,7 @@ def test_loader_gives_the_images_that_its_sampler_draws(
     batches = Loader(prepared, 4, 5, "cpu")
     sampler = Sampler(10, 4, seed=5)
     for _ in range(6):
-        batch = batches.next()
+        batch = batches.next().images
         assert batch.dtype == torch.uint8
         np.testing.assert_array_equal(batch.numpy(), prepared.images[sampler.next().numpy()])
     assert batches.position == 24
@@ -92,15 +92,15 @@ def test_loader_resumes_at_its_position(prepared: Prepared) -> None:
     second = Loader(prepared, 4, 5, "cpu")
     second.position = first.position
     for _ in range(4):
-        assert torch.equal(first.next(), second.next())
+        assert torch.equal(first.next().images, second.next().images)
 
 
 def test_batch_is_the_trainer_s_own(prepared: Prepared) -> None:
     batches = Loader(prepared, 10, 0, "cpu")
     before = prepared.images.copy()
-    batches.next().zero_()
+    batches.next().images.zero_()
     np.testing.assert_array_equal(prepared.images, before)
-    assert batches.next().any()
+    assert batches.next().images.any()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -109,6 +109,25 @@ def test_gpu_gets_the_same_batches(share: float, prepared: Prepared, monkeypatch
     monkeypatch.setattr(loader, "_DEVICE_SHARE", share)
     here, there = Loader(prepared, 4, 5, "cpu"), Loader(prepared, 4, 5, "cuda")
     for _ in range(6):
-        batch = there.next()
+        batch = there.next().images
         assert batch.is_cuda
-        assert torch.equal(here.next(), batch.cpu())
+        assert torch.equal(here.next().images, batch.cpu())
+
+
+def test_labels_go_with_their_images(folders: Folders) -> None:
+    for number in range(5):
+        folders.picture(f"{'ab'[number % 2]}/{number}.png", color=(20 * number, 0, 0))
+    labelled = folders.prepare("folder:.", 28, 3)
+    batches = Loader(labelled, 4, 5, "cpu")
+    assert batches.labels is not None
+    assert batches.labels.tolist() == [0, 0, 0, 1, 1]
+    for _ in range(3):
+        images, labels = batches.next()
+        assert labels is not None
+        assert [int(image[0, 0, 0]) // 20 % 2 for image in images] == labels.tolist()
+
+
+def test_a_set_without_labels_has_none(prepared: Prepared) -> None:
+    batches = Loader(prepared, 4, 5, "cpu")
+    assert batches.labels is None
+    assert batches.next().labels is None

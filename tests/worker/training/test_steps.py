@@ -8,7 +8,7 @@ from models.config import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.state import TrainingState
+from worker.training.state import Noise, TrainingState
 from worker.training.steps import Precision, Recipe, play_round, to_float, update_discriminator, update_generator
 
 CPU = torch.device("cpu")
@@ -159,7 +159,17 @@ def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
 
 
 @pytest.mark.parametrize(
-    "preset", ["mlp-mnist", "minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28"]
+    "preset",
+    [
+        "mlp-mnist",
+        "minimax",
+        "minimax-uniform",
+        "minimax-k3",
+        "least-squares",
+        "dcgan-28",
+        "mlp-conditional",
+        "dcgan-28-conditional",
+    ],
 )
 def test_every_recipe_learns_something_at_once(preset: str, digits: Prepared) -> None:
     state, recipe = start(tiny(preset), digits)
@@ -169,3 +179,36 @@ def test_every_recipe_learns_something_at_once(preset: str, digits: Prepared) ->
             play_round(state, recipe)
         losses.append(state.sums.take(has_probabilities=False).loss_d)
     assert losses[1] < losses[0]
+
+
+def labels_seen(network: nn.Module) -> list[list[int]]:
+    """Collect the labels that a network is told from now on."""
+    seen: list[list[int]] = []
+    network.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[1].tolist()))
+    return seen
+
+
+@pytest.mark.parametrize("preset", ["mlp-conditional", "dcgan-28-conditional"])
+def test_generated_images_are_made_and_judged_as_of_their_own_class(preset: str, digits: Prepared) -> None:
+    state, recipe = start(tiny(preset), digits)
+    real = Loader(digits, recipe.batch, 0, CPU).next().labels
+    assert real is not None
+    made, judged = labels_seen(state.generator), labels_seen(state.discriminator)
+    play_round(state, recipe)
+    assert made[0] == real.tolist()
+    assert [label for batch in judged[:-1] for label in batch] == real.tolist() * 2
+    assert judged[-1] == made[1] != made[0]
+
+
+def test_the_generators_labels_are_as_frequent_as_in_the_data(digits: Prepared) -> None:
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    drawn = Noise(tiny().latent, 3, CPU, labels).labels(20_000)
+    assert drawn is not None
+    assert drawn.float().mean().item() == pytest.approx(0.1, abs=0.01)
+
+
+def test_networks_that_are_not_conditional_are_told_no_labels_and_draw_none(digits: Prepared) -> None:
+    state, _ = start(tiny(), digits)
+    before = state.noise.generator.get_state()
+    assert state.noise.labels(8) is None
+    assert torch.equal(state.noise.generator.get_state(), before)

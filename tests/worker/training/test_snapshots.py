@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from models.config import GeneratorConfig, Latent, MlpGenerator
+from worker.training.snapshots import Painter
+
+CPU = torch.device("cpu")
+
+
+class Probe(nn.Module):
+    """Keeps what it is given, and paints nothing."""
+
+    def forward(self, z: Tensor, *labels: Tensor) -> Tensor:
+        self.z, self.labels = z, labels
+        return torch.zeros(len(z), 1, 28, 28)
+
+
+def paint(**changes: Any) -> tuple[Probe, tuple[int, int]]:
+    config = GeneratorConfig(size=28, channels=1, latent=Latent(dim=3), network=MlpGenerator(hidden=(4,)))
+    probe = Probe()
+    png = Painter(config.model_copy(update=changes), 5, CPU).grid(probe)
+    return probe, Image.open(io.BytesIO(png)).size
+
+
+def test_a_plain_generator_shows_64_latents() -> None:
+    probe, size = paint()
+    assert probe.labels == ()
+    assert len(probe.z.unique(dim=0)) == 64
+    assert size == (8 * 30 + 2, 8 * 30 + 2)
+
+
+def test_a_conditional_one_shows_every_class_in_a_row_of_the_same_latents() -> None:
+    probe, size = paint(classes=10)
+    (labels,) = probe.labels
+    assert labels.view(10, 8).tolist() == [[label] * 8 for label in range(10)]
+    rows = probe.z.view(10, 8, 3)
+    assert torch.equal(rows, rows[:1].expand(10, 8, 3))
+    assert size == (8 * 30 + 2, 10 * 30 + 2)
+
+
+@pytest.mark.parametrize(("classes", "shown", "columns"), [(32, 32, 8), (33, 33, 5), (2000, 1024, 32)])
+def test_many_classes_show_one_image_each(classes: int, shown: int, columns: int) -> None:
+    probe, (width, _) = paint(classes=classes)
+    (labels,) = probe.labels
+    assert labels.unique().tolist() == list(range(shown))
+    assert width == columns * 30 + 2
