@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,20 +12,25 @@ from app.problems import Problem, phrase
 
 
 class BodyLimit:
-    """ASGI middleware: no body is larger than `max_bytes`, whether it says its length or comes in pieces."""
+    """ASGI middleware: no body is larger than `max_bytes`, whether it says its length or comes in pieces.
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+    Uploads, by method and path, have limits of their own.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, uploads: Mapping[tuple[str, str], int]) -> None:
         self.app = app
         self.max_bytes = max_bytes
+        self.uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 413, or pass the request on and count what comes."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        limit = self.uploads.get((scope["method"], scope["path"]), self.max_bytes)
         length = Headers(scope=scope).get("content-length", "0")
-        if not length.isdecimal() or int(length) > self.max_bytes:
-            await Problem(413, phrase(413), self._detail()).response()(scope, receive, send)
+        if not length.isdecimal() or int(length) > limit:
+            await Problem(413, phrase(413), _detail(limit)).response()(scope, receive, send)
             return
         received = 0
 
@@ -31,11 +38,12 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise HTTPException(413, self._detail())
+            if received > limit:
+                raise HTTPException(413, _detail(limit))
             return message
 
         await self.app(scope, counting, send)
 
-    def _detail(self) -> str:
-        return f"the request's body is larger than {self.max_bytes:,} bytes, the most that is accepted here"
+
+def _detail(limit: int) -> str:
+    return f"the request's body is larger than {limit:,} bytes, the most that is accepted here"

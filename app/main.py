@@ -103,7 +103,8 @@ def _add_middleware(app: FastAPI, settings: AppSettings) -> None:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "Last-Event-ID"],
             expose_headers=EXPOSED_HEADERS,
         )
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    uploads = {("POST", "/datasets"): settings.max_upload_bytes}
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, uploads=uploads)
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(BrowserHeaders)
     app.add_middleware(Measure)

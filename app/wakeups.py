@@ -114,6 +114,10 @@ class Wakeups:
         """Tell a chores worker that a data set will be needed; returns at once."""
         self._send((messages.PREPARE, messages.CHORES, (dataset, size, channels)))
 
+    def look_at_uploads(self) -> None:
+        """Tell a chores worker that there may be an uploaded data set to prepare; returns at once."""
+        self._send((messages.PREPARE_UPLOADS, messages.CHORES, ()))
+
     def _send(self, message: _Message) -> None:
         if not self._url:
             return

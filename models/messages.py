@@ -18,6 +18,8 @@ LOOK = "worker.look"
 """The task, on `TRAIN`, that claims runs until none is left; no arguments."""
 PREPARE = "worker.prepare"
 """The task, on `CHORES`, that prepares a data set while its run waits; arguments: name, size, channels."""
+PREPARE_UPLOADS = "worker.prepare_uploads"
+"""The task, on `CHORES`, that claims uploaded data sets until none is left; no arguments."""
 
 _SOCKETS = ("unix", "redis+socket")
 

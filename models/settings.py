@@ -12,6 +12,8 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from models.datasets.members import Limits
+
 
 class HouseSettings(BaseSettings):
     """What both sides need to find each other: directories, database, Redis, device, threads."""
@@ -25,6 +27,10 @@ class HouseSettings(BaseSettings):
     database_url: str = ""
     redis_url: str = ""
     device: str = "auto"
+    max_upload_files: Annotated[int, Field(ge=1, le=10_000_000, description="files in an archive")] = 100_000
+    max_unpacked_bytes: Annotated[int, Field(ge=1, description="what an archive may unfold to")] = 16 << 30
+    max_file_bytes: Annotated[int, Field(ge=1, description="one image file in an archive")] = 128 << 20
+    max_upload_ratio: Annotated[int, Field(ge=2, description="what an archive may unfold to, in its own size")] = 200
     threads: Annotated[int, Field(ge=0, le=1024, description="0: this process's share of the cores")] = 0
 
     @model_validator(mode="before")
@@ -53,6 +59,16 @@ class HouseSettings(BaseSettings):
     def prepared_dir(self) -> Path:
         """Decoded data sets, memory-mapped by the trainer."""
         return self.data_dir / "prepared"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Uploaded data sets, a folder each: the archive and what was prepared from it."""
+        return self.data_dir / "uploads"
+
+    @property
+    def upload_limits(self) -> Limits:
+        """The most that an uploaded archive may hold."""
+        return Limits(self.max_upload_files, self.max_unpacked_bytes, self.max_file_bytes, self.max_upload_ratio)
 
     @property
     def calibration_dir(self) -> Path:

@@ -1,54 +1,198 @@
-"""`/datasets`: the built-in sets of images to train on; preparing them is the workers' work."""
+"""`/datasets`: sets of images to train on, built in or uploaded; preparing them is the workers' work."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from fastapi import APIRouter, Depends
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.concurrency import contextmanager_in_threadpool
+from fastapi.responses import FileResponse
+from pydantic import Field, ValidationError
+from starlette.concurrency import run_in_threadpool
 
+from app import datasets
+from app.datasets import SHOWN_FINDINGS, DatasetDetail, DatasetView
+from app.datasets_upload import Incoming, check_room, receive
 from app.deps import HouseDep, no_query
+from app.house import House
 from app.paging import Page, PagingQuery, page
-from app.problems import Problem, phrase, responses
+from app.problems import Problem, invalid, phrase, responses
 from app.security import Requires
-from models.catalogue import BUILTIN, BuiltinDataset
+from models.catalogue import BUILTIN
+from models.config import NAME, Frozen, Name, Size
+from models.datasets.archives import ArchiveProblem, inspect
+from models.datasets.uploads import Crop, Finding, Options, UploadFolder, new_folder, sweep
+from models.files import sync_folder
+from models.records import Dataset, DatasetExists, DatasetInUse, UnknownDatasetRow, new_id
 
 router = APIRouter(prefix="/datasets", tags=["datasets"], dependencies=[Requires("train")])
 
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "file"],
+    "additionalProperties": False,
+    "properties": {
+        "name": {"type": "string", "pattern": NAME},
+        "size": {"type": "integer", "enum": list(get_args(Size)), "description": "default: as proposed"},
+        "crop": {
+            "type": "string",
+            "enum": list(get_args(Crop)),
+            "description": "the middle square, or the whole image with a border; default: as proposed",
+        },
+        "file": {"type": "string", "format": "binary", "description": "zip, tar or tar.gz of images"},
+    },
+}
+_PNG: dict[str, Any] = {
+    "response_class": FileResponse,
+    "dependencies": [Depends(no_query)],
+    "responses": {200: {"content": {"image/png": {}}}, **responses(404, 503)},
+}
 
-class Dataset(BaseModel):
-    """A data set and what is known about it."""
 
-    name: str
-    title: str
-    state: Annotated[
-        Literal["ready", "remote"], Field(description="remote: its files are downloaded when a run first needs them")
-    ]
-    count: Annotated[int, Field(description="images")]
-    classes: tuple[str, ...]
-    size: Annotated[int, Field(description="pixels on each side, as published")]
-    channels: Annotated[int, Field(description="1: grey; 3: colour")]
-    licence: str
-    source: str
-    findings: Annotated[list[str], Field(description="a sentence per file that could not be used")] = []
+class UploadFields(Options):
+    """What an upload says about itself."""
+
+    name: Name
 
 
-def _describe(dataset: BuiltinDataset, datasets_dir: Path) -> Dataset:
-    state = "ready" if dataset.is_here(datasets_dir) else "remote"
-    return Dataset.model_validate({**dataset.model_dump(exclude={"folder"}), "state": state})
+class FindingsQuery(Frozen):
+    """Which findings."""
+
+    limit: Annotated[int, Field(ge=1, le=200, description="items per page")] = 50
+    cursor: Annotated[str | None, Field(pattern=r"^[0-9]{1,9}$", description="`next` of the page before")] = None
 
 
-@router.get("", summary="List the data sets", responses=responses(422))
-def list_datasets(house: HouseDep, paging: PagingQuery) -> Page[Dataset]:
+@router.get("", summary="List the data sets", responses=responses(422, 503))
+def list_datasets(house: HouseDep, paging: PagingQuery) -> Page[DatasetView]:
     """List the data sets in the order of their names."""
-    datasets_dir = house.settings.datasets_dir
-    return page({name: _describe(dataset, datasets_dir) for name, dataset in BUILTIN.items()}, paging)
+    views = {name: datasets.describe_builtin(house, dataset) for name, dataset in BUILTIN.items()}
+    views |= {row.name: datasets.describe_upload(row) for row in house.records.list_datasets()}
+    return page(views, paging)
 
 
-@router.get("/{name}", summary="Show one data set", dependencies=[Depends(no_query)], responses=responses(404, 422))
-def get_dataset(house: HouseDep, name: str) -> Dataset:
-    """Describe one data set."""
-    if name not in BUILTIN:
-        raise Problem(404, phrase(404), f'there is no data set "{name}": known are {", ".join(BUILTIN)}')
-    return _describe(BUILTIN[name], house.settings.datasets_dir)
+@router.post(
+    "",
+    status_code=202,
+    response_model=DatasetView,
+    summary="Upload a data set",
+    dependencies=[Depends(no_query)],
+    responses={
+        202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "/datasets/NAME"}}},
+        **responses(409, 413, 415, 422, 503, 507),
+    },
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
+)
+async def create(request: Request, house: HouseDep, response: Response) -> DatasetView:
+    """Take in a zip, tar or tar.gz of images; a worker prepares it.
+
+    Folders become classes where every image lies in one. The archive is judged before anything of it is unfolded: one
+    that leads out of its folder, holds links, archives or two files of a name, or unfolds to far more than it takes is
+    refused, and nothing of it stays. Give `name` before `file`: a name that is taken is then refused early.
+    """
+    settings = house.settings
+    length = request.headers.get("content-length", "0")
+    await run_in_threadpool(check_room, settings, int(length) if length.isdecimal() else 0)
+    dataset_id = new_id()
+    try:
+        async with contextmanager_in_threadpool(new_folder(settings.uploads_dir, dataset_id)) as folder:
+            with Incoming(folder.archive, settings) as incoming:
+                told = await receive(request, incoming, lambda fields: _check_early(house, fields))
+            await run_in_threadpool(inspect, folder.archive, settings.upload_limits)
+            row = await run_in_threadpool(_insert, house, folder, told, incoming.size)
+    except ArchiveProblem as problem:
+        raise invalid([{"loc": ("body", "file"), "msg": str(problem)}]) from problem
+    house.wakeups.look_at_uploads()
+    response.headers["Location"] = f"/datasets/{row.name}"
+    return datasets.describe_upload(row)
+
+
+def _check_early(house: House, told: dict[str, str]) -> None:
+    """Refuse, before gigabytes are sent, what can be refused by the fields that came before the file."""
+    if "name" in told and house.records.get_dataset(name := _fields(told).name):
+        raise Problem(409, phrase(409), f'there is a data set "{name}" already: choose another name, or delete it')
+
+
+def _fields(told: dict[str, str]) -> UploadFields:
+    size = told.get("size", "")
+    try:
+        fields = UploadFields.model_validate({**told, "size": int(size)} if size.isdecimal() else told)
+    except ValidationError as error:
+        raise invalid([{"loc": ("body", *item["loc"]), "msg": item["msg"]} for item in error.errors()]) from error
+    if fields.name in BUILTIN:
+        raise invalid([{"loc": ("body", "name"), "msg": f'"{fields.name}" is built in: choose another name'}])
+    return fields
+
+
+def _insert(house: House, folder: UploadFolder, told: dict[str, str], size: int) -> Dataset:
+    fields = _fields(told)
+    sync_folder(folder.path)
+    sync_folder(folder.path.parent)
+    try:
+        return house.records.create_dataset(folder.path.name, fields.name, fields.model_dump(exclude={"name"}), size)
+    except DatasetExists as error:
+        raise Problem(409, phrase(409), str(error)) from error
+
+
+@router.get("/{name}", summary="Show one data set", dependencies=[Depends(no_query)], responses=responses(404, 503))
+def get_dataset(house: HouseDep, name: str) -> DatasetDetail:
+    """Describe one data set, with what was found in it."""
+    if name in BUILTIN:
+        return DatasetDetail(**datasets.describe_builtin(house, BUILTIN[name]).model_dump(), findings=[])
+    row = datasets.find_upload(house, name)
+    findings = datasets.folder_of(house, row).findings(0, SHOWN_FINDINGS) if row.state == "ready" else []
+    return DatasetDetail(**datasets.describe_upload(row).model_dump(), findings=findings)
+
+
+@router.get("/{name}/findings", summary="What was found in a data set", responses=responses(404, 503))
+def get_findings(house: HouseDep, name: str, query: Annotated[FindingsQuery, Query()]) -> Page[Finding]:
+    """List the findings: those about the whole set first, then by file."""
+    if name in BUILTIN:
+        return Page(items=[], next=None)
+    row = datasets.find_upload(house, name)
+    start = int(query.cursor or 0)
+    found = datasets.folder_of(house, row).findings(start, query.limit + 1) if row.state == "ready" else []
+    following = str(start + query.limit) if len(found) > query.limit else None
+    return Page(items=found[: query.limit], next=following)
+
+
+@router.get("/{name}/preview.png", summary="A data set's contact sheet", **_PNG)
+def get_preview(house: HouseDep, name: str) -> FileResponse:
+    """Show images from all over an uploaded data set, as they were prepared."""
+    return _picture(house, name, "preview")
+
+
+@router.get("/{name}/mean.png", summary="A data set's mean image", **_PNG)
+def get_mean(house: HouseDep, name: str) -> FileResponse:
+    """Show the mean of all images of an uploaded data set."""
+    return _picture(house, name, "mean")
+
+
+def _picture(house: House, name: str, which: Literal["preview", "mean"]) -> FileResponse:
+    if name in BUILTIN:
+        raise Problem(404, phrase(404), f'the data set "{name}" is built in: only uploaded ones have pictures')
+    row = datasets.find_upload(house, name)
+    if row.state != "ready":
+        raise Problem(404, phrase(404), f'the data set "{name}" is {row.state}: there is no picture of it')
+    folder = datasets.folder_of(house, row)
+    path = folder.preview if which == "preview" else folder.mean
+    return FileResponse(path, media_type="image/png", headers={"Cache-Control": "no-cache"})
+
+
+@router.delete(
+    "/{name}",
+    status_code=204,
+    summary="Delete a data set",
+    dependencies=[Depends(no_query)],
+    responses=responses(404, 409, 503),
+)
+def delete_dataset(house: HouseDep, name: str) -> None:
+    """Delete an uploaded data set; 409 while a run that has not ended uses it."""
+    if name in BUILTIN:
+        raise Problem(409, phrase(409), f'the data set "{name}" is built in: it cannot be deleted')
+    try:
+        house.records.delete_dataset(name)
+    except UnknownDatasetRow as error:
+        raise Problem(404, phrase(404), str(error)) from error
+    except DatasetInUse as error:
+        raise Problem(409, phrase(409), str(error)) from error
+    sweep(house.settings.uploads_dir, lambda: {row.id for row in house.records.list_datasets()})

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body, Depends, Header, Query, Response
 from fastapi.openapi.models import Example
 from pydantic import BaseModel, Field
 
-from app import runs
+from app import datasets, runs
 from app.deps import HouseDep, no_query
 from app.estimate import Estimate, estimate
 from app.house import House
@@ -110,7 +110,8 @@ def create(
     except IdempotencyConflict as conflict:
         raise invalid([{"loc": ("header", "Idempotency-Key"), "msg": str(conflict)}]) from conflict
     if created:
-        house.wakeups.prepare(config.dataset, config.size, config.channels)
+        if not datasets.is_uploaded(config.dataset):
+            house.wakeups.prepare(config.dataset, config.size, config.channels)
         house.runs_changed()
     response.headers["Location"] = f"/train/{run.id}"
     return runs.view(house, run)
@@ -118,11 +119,11 @@ def create(
 
 def _resolve(house: House, request: TrainRequest) -> TrainingConfig:
     try:
-        config = presets.resolve(request, partial(catalogue.classes, images_dir=house.settings.images_dir))
+        config = presets.resolve(request, partial(datasets.classes, house))
     except presets.ConfigError as error:
         raise invalid([{"loc": ("body", *item.loc), "msg": item.msg} for item in error.errors]) from error
     try:
-        catalogue.check(config.dataset, house.settings.images_dir)
+        datasets.check(house, config)
     except catalogue.DatasetProblem as problem:
         raise invalid([{"loc": ("body", "dataset"), "msg": str(problem)}]) from problem
     return config

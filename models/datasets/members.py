@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
 from models.catalogue import IMAGE_SUFFIXES
 
-ARCHIVE_SUFFIXES: Final = frozenset(
-    f".{ending}" for ending in "7z bz2 cab gz iso jar lz4 rar tar tbz tgz txz xz zip zst".split()
+_ARCHIVES: Final = (
+    *(".7z", ".bz2", ".cab", ".gz", ".iso", ".jar", ".lz4", ".rar"),
+    *(".tar", ".tbz", ".tgz", ".txz", ".xz", ".zip", ".zst"),
 )
 
 _MAX_NAME_BYTES: Final = 1024
@@ -127,7 +128,7 @@ def sort_out(members: Iterable[Member], packed_bytes: int, limits: Limits) -> Co
 
 def _file_in(contents: Contents, path: PurePosixPath, member: Member, limits: Limits) -> None:
     suffix = path.suffix.lower()
-    if suffix in ARCHIVE_SUFFIXES:
+    if suffix in _ARCHIVES:
         raise ArchiveProblem(f'"{path}" is an archive inside the archive: unpack it first')
     if suffix not in IMAGE_SUFFIXES:
         contents.others.append(str(path))
@@ -155,26 +156,3 @@ def check_ratio(unpacked: int, packed: int, limits: Limits) -> None:
     """
     if unpacked > _RATIO_FLOOR and unpacked > limits.ratio * packed:
         raise ArchiveProblem(f"the archive unfolds to more than {limits.ratio} times its size: images never do")
-
-
-def classes_of(names: Sequence[str]) -> tuple[list[str], list[int | None]]:
-    """Read classes from paths: where each file lies in a folder below what all share, the topmost of those folders.
-
-    Returns:
-        The classes' names, sorted, and an index into them for each file; no classes and None for each where some lie
-        loose.
-    """
-    parts = [PurePosixPath(name).parts for name in names]
-    shared = _shared_depth([part[:-1] for part in parts])
-    rests = [part[shared:] for part in parts]
-    if not all(len(rest) > 1 for rest in rests):
-        return [], [None] * len(names)
-    classes = sorted({rest[0] for rest in rests})
-    index = {name: label for label, name in enumerate(classes)}
-    return classes, [index[rest[0]] for rest in rests]
-
-
-def _shared_depth(folders: Sequence[tuple[str, ...]]) -> int:
-    first, last = min(folders), max(folders)
-    differing = (depth for depth, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
-    return next(differing, min(len(first), len(last)))

@@ -5,18 +5,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from models.config import Channels, Frozen, Size
+from models.files import locked
+
+_LOCK: Final = ".lock"
+_GONE: Final = ".gone-"
 
 Crop = Literal["centre", "whole"]
 FindingKind = Literal[
@@ -155,6 +161,56 @@ class UploadFolder:
     def set_failure(self, reason: str) -> None:
         """Tell why the images cannot be prepared."""
         (self.path / "failure.json").write_text(json.dumps(reason))
+
+
+@contextmanager
+def new_folder(uploads_dir: Path, dataset_id: str) -> Iterator[UploadFolder]:
+    """Make the folder of a new data set, and hold its lock: `sweep` leaves it alone, though it has no row yet.
+
+    After an exception nothing of it stays.
+    """
+    uploads_dir.mkdir(parents=True, exist_ok=True)
+    folder = UploadFolder(uploads_dir / dataset_id)
+    with ExitStack() as stack:
+        with locked(uploads_dir / _LOCK):
+            folder.path.mkdir()
+            stack.enter_context(locked(folder.lock))
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder.path)
+            raise
+
+
+def sweep(uploads_dir: Path, known: Callable[[], Collection[str]]) -> None:
+    """Remove what belongs to no data set: uploads that broke off, and sets that were deleted, but for those at work.
+
+    `known` gives the ids that have a row; it is asked after the folders were listed, so that none is missed.
+    """
+    if not uploads_dir.exists():
+        return
+    with locked(uploads_dir / _LOCK):
+        folders = [path for path in uploads_dir.iterdir() if path.is_dir()]
+        ids = known() if folders else ()
+        gone = [path for path in folders if path.name.startswith(_GONE)]
+        gone += [_set_aside(path) for path in folders if path not in gone and path.name not in ids and _is_idle(path)]
+    for path in gone:
+        shutil.rmtree(path, ignore_errors=True)  # another sweeper may be at it; what is left, the next one takes
+
+
+def _is_idle(folder: Path) -> bool:
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _set_aside(folder: Path) -> Path:
+    return folder.rename(folder.with_name(_GONE + folder.name))
 
 
 def used_bytes(folder: Path) -> int:

@@ -39,9 +39,11 @@ class Zip:
             ArchiveProblem: it is damaged, or must not be read.
         """
         with path.open("rb") as file:
-            _check_end(file, limits)
+            count = _check_end(file, limits)
         self._zip = zipfile.ZipFile(path)
         self._entries = self._zip.infolist()
+        if len(self._entries) != count:
+            raise ArchiveProblem(f"the zip lists {len(self._entries):,} of its {count:,} files: it is damaged")
         self._packed = path.stat().st_size
         self._limits = limits
 
@@ -97,8 +99,8 @@ def _check_kind(entry: zipfile.ZipInfo) -> None:
         raise ArchiveProblem(f'"{told}" is a link or a device, not a file: pack the images themselves')
 
 
-def _check_end(file: IO[bytes], limits: Limits) -> None:
-    """Check where the directory ends, and its length, before it is read into memory (APPNOTE 4.3.14 to 4.3.16)."""
+def _check_end(file: IO[bytes], limits: Limits) -> int:
+    """Check the directory's end and length before it is read into memory (APPNOTE 4.3.14 to 4.3.16); give its count."""
     size = file.seek(0, 2)
     tail_at = max(0, size - _END.size - _MAX_COMMENT_BYTES)
     file.seek(tail_at)
@@ -106,6 +108,7 @@ def _check_end(file: IO[bytes], limits: Limits) -> None:
     at = tail.rfind(MAGIC_EMPTY)
     if at < 0 or len(tail) - at < _END.size:
         raise ArchiveProblem("the zip has no end: it was cut off; upload it again")
+    count: int
     *_, count, length, _, comment = _END.unpack_from(tail, at)
     if (rest := len(tail) - at - _END.size - comment) != 0:
         raise ArchiveProblem(f"there are {abs(rest):,} bytes {'after' if rest > 0 else 'missing at'} the zip's end")
@@ -115,6 +118,7 @@ def _check_end(file: IO[bytes], limits: Limits) -> None:
         raise ArchiveProblem(f"the archive holds more than {limits.files:,} files: split it")
     if length > (count + 1) * _MAX_ENTRY_BYTES:
         raise ArchiveProblem("the zip's directory is far too long for its files")
+    return count
 
 
 def _end64(file: IO[bytes], end_at: int) -> tuple[int, int] | None:

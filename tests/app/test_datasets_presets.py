@@ -22,6 +22,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(data_dir: Path) -> Iterator[httpx.Client]:
     """A real server whose house is not started: these routes need nothing that starts."""
     app = create_app(AppSettings(data_dir=data_dir))
+    app.state.house.records.migrate()
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
