@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
-from app.engine.inputs import Seeded, Source
+from app.engine.inputs import Seeded
+from app.painting.classes import label_of
 from app.painting.grids import Grid, GridFormat
 from app.painting.orders import Container, Order, pinned
 from app.painting.queries import ClassRef, ModelRef, PaintQuery, PerRow, Psi, Scale
@@ -60,6 +62,7 @@ class SeededImages:
     number: int
     count: int
     psi: float
+    label: int | None
 
     @property
     def seed(self) -> str:
@@ -68,11 +71,11 @@ class SeededImages:
 
     def parts(self) -> tuple[object, ...]:
         """Give what tells these images from others of the same generator."""
-        return ("seed", self.number, self.count, self.psi)
+        return ("seed", self.number, self.count, self.psi, self.label)
 
-    def source(self, generator: GeneratorConfig) -> Source:
+    def source(self, generator: GeneratorConfig) -> Seeded:
         """Give the images' inputs."""
-        return Seeded(generator, self.number, range(self.count), self.psi)
+        return Seeded(generator, self.number, range(self.count), self.psi, self.label)
 
     def text(self, index: int) -> dict[str, str]:
         """Say where a PNG's first image comes from."""
@@ -145,8 +148,18 @@ class Zip:
 
     def _index(self, order: Order) -> Mapping[str, object]:
         seed = self.images.number
-        images = [{"file": _name(index), "seed": seed, "index": index} for index in range(self.images.count)]
+        images = [
+            {"file": _name(index), "seed": seed, "index": index, **told}
+            for index, told in enumerate(self._classes(order))
+        ]
         return {"model": order.version.ref, "seed": seed, "psi": self.images.psi, "images": images}
+
+    def _classes(self, order: Order) -> list[dict[str, str]]:
+        """Tell each image's class, where the generator is conditional."""
+        labels = self.images.source(order.generator).labels(np.arange(self.images.count))
+        if labels is None:
+            return [{} for _ in range(self.images.count)]
+        return [{"class": order.manifest.classes[label]} for label in labels]
 
 
 def _zipped(stream: ZipStream, order: Order, images: Pictures, start: int) -> bytes:
@@ -190,12 +203,9 @@ def order(query: SampleQuery, image_format: Format, version: Version, settings: 
         Problem: 422, the version cannot answer this.
     """
     assert version.manifest is not None
-    if query.class_ is not None:
-        raise invalid(
-            [{"loc": ("query", "class"), "msg": f"{version.ref} is not conditional: it has no classes to ask for"}]
-        )
+    label = label_of(version, query.class_)
     seed = secrets.randbelow(MAX_SEED + 1) if query.seed is None else query.seed
-    subject = SeededImages(seed, query.n, query.psi)
+    subject = SeededImages(seed, query.n, query.psi, label)
     return Order(
         version=version,
         pinned=pinned(query.model),

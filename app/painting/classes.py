@@ -1,0 +1,37 @@
+"""Which class a request means: a label, or a class's name, of a conditional model."""
+
+from __future__ import annotations
+
+from app.problems import invalid
+from models.versions import Version
+
+_LISTED = 50
+
+
+def label_of(version: Version, wanted: str | None) -> int | None:
+    """Find the label of a class; None where none is asked for.
+
+    A name that is also another class's number means the class of that name.
+
+    Raises:
+        Problem: 422, the version is not conditional, or has no such class.
+    """
+    if wanted is None:
+        return None
+    assert version.manifest is not None
+    names = version.manifest.classes if version.manifest.generator.classes else ()
+    if not names:
+        raise _refused(f"{version.ref} is not conditional: it has no classes to ask for")
+    if wanted in names:
+        return names.index(wanted)
+    if wanted.isascii() and wanted.isdecimal() and len(wanted) <= len(str(len(names))) and int(wanted) < len(names):
+        return int(wanted)
+    listed = ", ".join(
+        f"{label} ({name})" if name != str(label) else name for label, name in enumerate(names[:_LISTED])
+    )
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    raise _refused(f'{version.ref} has no class "{wanted[:100]}": there are {listed}{more}')
+
+
+def _refused(message: str) -> Exception:
+    return invalid([{"loc": ("query", "class"), "msg": message}])
