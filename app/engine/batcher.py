@@ -1,5 +1,7 @@
-"""Requests into tiles and back, on one thread per device. Nothing waits for company: an idle device runs at once, and
-what arrives while it is busy fills the next tile. It knows neither models nor HTTP; painting is the painter's.
+"""Requests into tiles and back, on one thread per lane. Nothing waits for company: an idle lane runs at once, and
+what arrives while all are busy fills the next tiles. It knows neither models nor HTTP; painting is the painter's.
+
+A lane is a GPU, or one thread's worth of the CPU. Several of them share one queue, and so one request's images.
 """
 
 from __future__ import annotations
@@ -7,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -34,8 +36,19 @@ class Painting(Protocol):
     def tile(self) -> int:
         """Images in a full tile."""
 
-    def paint(self, inputs: Inputs) -> Pictures:
-        """Paint up to `tile` images as uint8 `[k, H, W, C]`."""
+    def paint(self, inputs: Inputs, lane: int) -> Pictures:
+        """Paint up to `tile` images on a lane, as uint8 `[k, H, W, C]`; called by that lane's thread alone."""
+
+
+class Lane(Protocol):
+    """Something that runs one pass at a time, such as `devices.Lane`."""
+
+    @property
+    def name(self) -> str:
+        """Tells threads apart."""
+
+    def enter(self) -> None:
+        """Prepare the thread that calls this."""
 
 
 class Ticket:
@@ -49,41 +62,56 @@ class Ticket:
         """Images that were given a place in a tile."""
         self.turn = painter.tile
         """Places this ticket may still take before it goes to the back of the queue."""
-        self._parts: list[Pictures] = []
-        self._delivered = 0
+        self._pictures: Pictures = np.empty(0, np.uint8)
+        self._missing = len(inputs)
+        self._lock = threading.Lock()
 
     @property
     def left(self) -> int:
         """Images that have no place in a tile yet."""
         return len(self.inputs) - self.dealt
 
-    def take(self, places: int) -> Inputs:
+    def take(self, places: int) -> Share:
         """Deal the next images, at most `places` and no more than this turn allows."""
         count = min(places, self.left, self.turn)
-        part = self.inputs.part(self.dealt, self.dealt + count)
+        share = Share(self, self.dealt, self.inputs.part(self.dealt, self.dealt + count))
         self.dealt += count
         self.turn -= count
-        return part
+        return share
 
-    def deliver(self, pictures: Pictures) -> None:
-        """Hand over the next images, in order; the last ones complete the future."""
-        self._parts.append(pictures)
-        self._delivered += len(pictures)
-        if self._delivered == len(self.inputs) and self.future.set_running_or_notify_cancel():
-            whole = self._parts[0] if len(self._parts) == 1 else np.concatenate(self._parts)
-            self.future.set_result(whole)
+    def deliver(self, start: int, pictures: Pictures) -> None:
+        """Hand over the images from `start` on; the last ones to come, in whatever order, complete the future."""
+        with self._lock:
+            if len(pictures) == len(self.inputs):
+                self._pictures = pictures
+            else:
+                if self._missing == len(self.inputs):
+                    self._pictures = np.empty((len(self.inputs), *pictures.shape[1:]), np.uint8)
+                self._pictures[start : start + len(pictures)] = pictures
+            self._missing -= len(pictures)
+            if not self._missing and self.future.set_running_or_notify_cancel():
+                self.future.set_result(self._pictures)
 
     def fail(self, error: BaseException) -> None:
         """End with an error, unless it ended before."""
-        if not self.future.done() and self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
+        with self._lock:
+            if not self.future.done() and self.future.set_running_or_notify_cancel():
+                self.future.set_exception(error)
+
+
+class Share(NamedTuple):
+    """A ticket's part of a tile: its images from `start` on."""
+
+    ticket: Ticket
+    start: int
+    inputs: Inputs
 
 
 class Deal(NamedTuple):
     """One tile: a painter and whose images it holds, in order."""
 
     painter: Painting
-    shares: list[tuple[Ticket, Inputs]]
+    shares: list[Share]
 
 
 class Queue:
@@ -117,8 +145,8 @@ class Queue:
             if ticket.painter is not deal.painter:
                 self._line.append(ticket)
                 continue
-            deal.shares.append((ticket, part := ticket.take(places)))
-            places -= len(part)
+            deal.shares.append(share := ticket.take(places))
+            places -= len(share.inputs)
             if ticket.left and ticket.turn:
                 self._line.append(ticket)
             elif ticket.left:
@@ -143,16 +171,20 @@ class Stopped(RuntimeError):
 
 
 class Batcher:
-    """A device's thread and its queue."""
+    """The lanes' threads and their queue; painters are told a lane by its index."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, lanes: Sequence[Lane]) -> None:
         self._wake = threading.Condition()
         self._queue = Queue()
-        self._chores: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._chores: deque[_Chore] = deque()
         self._tiles_since_chore = 0
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name=f"device {name}", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(index, lane), name=f"lane {lane.name}", daemon=True)
+            for index, lane in enumerate(lanes)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, painter: Painting, inputs: Inputs) -> Future[Pictures]:
         """Ask for the images of `inputs`, at least one. Cancel the future to drop them.
@@ -168,8 +200,12 @@ class Batcher:
             self._wake.notify()
         return ticket.future
 
-    def chore(self, work: Callable[[], T]) -> T:
-        """Run `work`, about one tile long, on the device's thread when it is idle or its turn comes; wait for it.
+    def chore(self, work: Callable[[int], T], lane: int | None = None) -> T:
+        """Run `work`, about one tile long, on a lane's thread when it is idle or its turn comes; wait for it.
+
+        Args:
+            work: is given the lane's index.
+            lane: the only one that may run it; None for whichever comes first.
 
         Raises:
             Stopped: the batcher was stopped.
@@ -178,67 +214,84 @@ class Batcher:
         with self._wake:
             if self._stopping:
                 raise Stopped("the sampling engine has stopped")
-            self._chores.append((future, work))
-            self._wake.notify()
+            self._chores.append(_Chore(future, work, lane))
+            self._wake.notify_all()
         return future.result()
 
     def seconds_ahead(self) -> float:
         """Predict how long a request made now would wait for its turn."""
         with self._wake:
-            return self._queue.seconds()
+            return self._queue.seconds() / len(self._threads)
 
     def stop(self) -> None:
-        """Finish the tile at hand, fail whoever waits, end the thread; idempotent."""
+        """Finish the tiles at hand, fail whoever waits, end the threads; idempotent."""
         with self._wake:
             self._stopping = True
-            self._wake.notify()
-        self._thread.join()
+            self._wake.notify_all()
+        for thread in self._threads:
+            thread.join()
         stopped = Stopped("the sampling engine has stopped")
         for ticket in self._queue.clear():
             ticket.fail(stopped)
         while self._chores:
-            self._chores.popleft()[0].set_exception(stopped)
+            self._chores.popleft().future.set_exception(stopped)
 
-    def _run(self) -> None:
-        while (job := self._next()) is not None:
+    def _run(self, index: int, lane: Lane) -> None:
+        lane.enter()
+        while (job := self._next(index)) is not None:
             job()
             # An idle thread must not keep the last tile's pictures and weights alive.
             del job
 
-    def _next(self) -> Callable[[], None] | None:
+    def _next(self, lane: int) -> Callable[[], None] | None:
         with self._wake:
             while not self._stopping:
-                if self._chores and (not len(self._queue) or self._tiles_since_chore >= CHORE_EVERY):
-                    self._tiles_since_chore = 0
-                    future, work = self._chores.popleft()
-                    return lambda: _fulfil(future, work)
+                if (chore := self._due(lane)) is not None:
+                    return lambda: chore.run(lane)
                 if (deal := self._queue.deal()) is not None:
                     self._tiles_since_chore += 1
-                    return lambda: _paint(deal)
-                if not self._chores:
-                    self._wake.wait()
+                    if len(self._queue):
+                        self._wake.notify()
+                    return lambda: _paint(deal, lane)
+                self._wake.wait()
             return None
 
+    def _due(self, lane: int) -> _Chore | None:
+        """Take the first chore that this lane may run, if nobody waits for a tile or chores have waited long enough."""
+        if len(self._queue) and self._tiles_since_chore < CHORE_EVERY:
+            return None
+        for chore in self._chores:
+            if chore.lane in (None, lane):
+                self._chores.remove(chore)
+                self._tiles_since_chore = 0
+                return chore
+        return None
 
-def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
-    try:
-        future.set_result(work())
-    except BaseException as error:  # noqa: BLE001  # handed to whoever waits for it
-        future.set_exception(error)
+
+class _Chore(NamedTuple):
+    future: Future[Any]
+    work: Callable[[int], Any]
+    lane: int | None
+
+    def run(self, lane: int) -> None:
+        try:
+            self.future.set_result(self.work(lane))
+        except BaseException as error:  # noqa: BLE001  # handed to whoever waits for it
+            self.future.set_exception(error)
 
 
-def _paint(deal: Deal) -> None:
-    parts = [part for _, part in deal.shares]
+def _paint(deal: Deal, lane: int) -> None:
+    inputs = Inputs.joined([share.inputs for share in deal.shares])
     started = time.perf_counter()
     try:
-        pictures = deal.painter.paint(Inputs.joined(parts))
+        pictures = deal.painter.paint(inputs, lane)
     except BaseException as error:  # noqa: BLE001  # handed to whoever waits for it
-        for ticket, _ in deal.shares:
-            ticket.fail(error)
+        for share in deal.shares:
+            share.ticket.fail(error)
         return
-    if sum(map(len, parts)) == deal.painter.tile:
+    if len(inputs) == deal.painter.tile:
         deal.painter.seconds += SMOOTHING * (time.perf_counter() - started - deal.painter.seconds)
     place = 0
-    for ticket, part in deal.shares:
-        ticket.deliver(pictures[place : place + len(part)])
+    for ticket, start, part in deal.shares:
+        ticket.deliver(start, pictures[place : place + len(part)])
         place += len(part)

@@ -5,6 +5,8 @@ recently used first. Who should be served is `sampler`'s to say.
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,16 +16,18 @@ import torch
 
 from app.engine.batcher import Batcher, Stopped
 from app.engine.calibration import Calibrations, CannotPaint
-from app.engine.tile import Network, Painter
+from app.engine.tile import Painter
 from models.checkpoint import CheckpointError, load_generator
 from models.config import GeneratorConfig
 from models.directory import ModelDirectory
 from models.errors import BrokenVersion, VersionNotReady
+from models.manifest import WEIGHTS
 from models.versions import Version
 
 log = logging.getLogger(__name__)
 
 FLOAT_BYTES = 4
+NICENESS = 10
 
 
 class DoesNotFit(Exception):
@@ -34,16 +38,16 @@ def identity(version: Version) -> str:
     """Tell versions apart by name, number and weights, for files may be replaced by hand."""
     manifest = version.manifest
     assert manifest is not None, f"{version.ref} is not whole"
-    return f"{version.ref} {manifest.files['generator.safetensors'].sha256}"
+    return f"{version.ref} {manifest.files[WEIGHTS].sha256}"
 
 
 class Pool:
-    """Loaded versions on one device; thread-safe.
+    """Loaded versions, each in every lane; thread-safe.
 
     Args:
         directory: where weights are read, and told what cannot be loaded.
-        batcher: the device's thread.
-        calibrations: the numerics of the device.
+        batcher: the lanes' threads.
+        calibrations: the numerics of the lanes' devices.
         budget_bytes: for all loaded versions together; the pinned one stays whatever it takes.
     """
 
@@ -52,19 +56,17 @@ class Pool:
         directory: ModelDirectory,
         batcher: Batcher,
         calibrations: Calibrations,
-        device: torch.device,
         budget_bytes: int,
     ) -> None:
         self._directory = directory
         self._batcher = batcher
         self._calibrations = calibrations
-        self._device = device
         self._budget = budget_bytes
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, Painter] = OrderedDict()
         self._coming: dict[str, Future[Painter]] = {}
         self._pinned: str | None = None
-        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_step_back)
 
     def get(self, version: Version) -> Painter | None:
         """Give a version's painter if it is loaded; counts as a use."""
@@ -104,7 +106,7 @@ class Pool:
     def loaded(self) -> dict[str, int]:
         """List the loaded versions by reference, with the bytes each takes, least recently used first."""
         with self._lock:
-            return {key.split()[0]: painter.network.bytes for key, painter in self._loaded.items()}
+            return {key.split()[0]: painter.bytes for key, painter in self._loaded.items()}
 
     def stop(self) -> None:
         """Drop loads that have not begun and wait for the one at hand."""
@@ -126,13 +128,15 @@ class Pool:
     def _build(self, key: str, version: Version) -> Painter:
         assert version.manifest is not None
         config: GeneratorConfig = version.manifest.generator
-        self._make_room(config.parameters() * FLOAT_BYTES, key)
-        network = Network(load_generator(self._directory.read_weights(version), config), self._device)
-        painter = self._calibrations.painter(network, config, self._batcher.chore)
-        self._make_room(network.bytes, key)
+        weights = version.manifest.files[WEIGHTS].sha256
+        known = self._calibrations.known(config, weights)
+        self._make_room(config.parameters() * (FLOAT_BYTES if known is None else known.numerics.bytes), key)
+        module = load_generator(self._directory.read_weights(version), config)
+        painter = self._calibrations.painter(module, config, weights, self._batcher.chore)
+        self._make_room(painter.bytes, key)
         with self._lock:
             self._loaded[key] = painter
-        log.info("%s is loaded: %d bytes, tiles %s", version.ref, network.bytes, painter.sizes)
+        log.info("%s is loaded: %d bytes, tiles %s", version.ref, painter.bytes, painter.sizes)
         return painter
 
     def _make_room(self, size: int, key: str) -> None:
@@ -143,17 +147,24 @@ class Pool:
         """
         with self._lock:
             pinned = self._loaded.get(self._pinned or "")
-            fixed = pinned.network.bytes if pinned is not None else 0
+            fixed = pinned.bytes if pinned is not None else 0
             if fixed + size > self._budget and fixed:
                 raise DoesNotFit(
                     f"needs {size:,} bytes, of {self._budget:,} for loaded versions the default model takes {fixed:,}"
                 )
-            used = sum(painter.network.bytes for painter in self._loaded.values())
+            used = sum(painter.bytes for painter in self._loaded.values())
             for old in [old for old in self._loaded if old != self._pinned]:
                 if used + size <= self._budget:
                     return
-                used -= self._loaded.pop(old).network.bytes
+                used -= self._loaded.pop(old).bytes
                 log.info("%s makes room for %s", old.split()[0], key.split()[0])
+
+
+def _step_back() -> None:
+    """Leave the cores to the lanes: a load may take its time. (On Linux, niceness is a thread's own.)"""
+    torch.set_num_threads(1)
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _reason(error: Exception) -> str:

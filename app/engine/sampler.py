@@ -19,11 +19,13 @@ import numpy as np
 from app.engine.admission import Admission, Workers
 from app.engine.batcher import Batcher, Pictures
 from app.engine.calibration import Calibrations
+from app.engine.devices import choose_devices, lanes, only_repeatable_kernels
 from app.engine.inputs import Inputs, Source
 from app.engine.pool import Pool
-from app.engine.tile import Painter, choose_device, describe_device, prepare_device, software
+from app.engine.tile import Painter
 from models.directory import ModelDirectory
 from models.errors import ModelError, UnknownModel, VersionNotReady
+from models.manifest import WEIGHTS
 from models.versions import Version, parse_number
 
 log = logging.getLogger(__name__)
@@ -46,8 +48,8 @@ class Sampler:
 
     Args:
         directory: the model directory.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        threads: for one forward pass on the CPU.
+        device: as in `devices.choose_devices`.
+        threads: of the CPU, each of which runs passes of its own; without meaning on a GPU.
         calibration_dir: where numerics are kept.
         budget_bytes: memory for loaded versions.
 
@@ -59,13 +61,11 @@ class Sampler:
         self, directory: ModelDirectory, *, device: str, threads: int, calibration_dir: Path, budget_bytes: int
     ) -> None:
         self._directory = directory
-        self._device = choose_device(device)
-        prepare_device(self._device, threads)
-        self._calibrations = Calibrations(
-            calibration_dir, device=describe_device(self._device), software=software(), threads=threads
-        )
-        self._batcher = Batcher(str(self._device))
-        self._pool = Pool(directory, self._batcher, self._calibrations, self._device, budget_bytes)
+        only_repeatable_kernels()
+        painting = lanes(choose_devices(device), threads)
+        self._calibrations = Calibrations(calibration_dir, painting)
+        self._batcher = Batcher(painting)
+        self._pool = Pool(directory, self._batcher, self._calibrations, budget_bytes)
         self._served: dict[str | None, Version] = {}
         self._scanner = ThreadPoolExecutor(1, thread_name_prefix="scanner")
         self._watcher: asyncio.Task[None] | None = None
@@ -158,7 +158,7 @@ class Sampler:
     def fingerprint(self, version: Version) -> str | None:
         """Name the numerics of a version's pictures; None before they are decided, at its first load."""
         assert version.manifest is not None
-        record = self._calibrations.known(version.manifest.generator)
+        record = self._calibrations.known(version.manifest.generator, version.manifest.files[WEIGHTS].sha256)
         return None if record is None else record.fingerprint
 
     async def images(self, version: Version, source: Source) -> AsyncGenerator[Pictures]:

@@ -7,10 +7,14 @@ from concurrent.futures import CancelledError, Future
 
 import numpy as np
 import pytest
+import torch
 
 from app.engine.batcher import CHORE_EVERY, Batcher, Pictures, Queue, Stopped, Ticket
+from app.engine.devices import lanes
 from app.engine.inputs import Inputs
 from tests.fixtures.waiting import until
+
+LANES = lanes([torch.device("cpu")], 1)
 
 
 class Echo:
@@ -25,7 +29,7 @@ class Echo:
         self.painting = threading.Event()
         self.tiles: list[list[int]] = []
 
-    def paint(self, inputs: Inputs) -> Pictures:
+    def paint(self, inputs: Inputs, lane: int) -> Pictures:
         self.painting.set()
         assert self.go.wait(30)
         self.tiles.append([int(value) for value in inputs.z[:, 0]])
@@ -39,7 +43,7 @@ def latents_of(*values: int) -> Inputs:
 def deals(queue: Queue) -> list[list[int]]:
     dealt = []
     while (deal := queue.deal()) is not None:
-        dealt.append([int(value) for _, part in deal.shares for value in part.z[:, 0]])
+        dealt.append([int(value) for share in deal.shares for value in share.inputs.z[:, 0]])
     return dealt
 
 
@@ -84,14 +88,14 @@ def test_the_wait_of_a_newcomer_is_one_turn_of_everybody() -> None:
 
 
 def test_images_come_back_to_their_own_request_in_order() -> None:
-    batcher, painter = Batcher("test"), Echo(tile=4)
+    batcher, painter = Batcher(LANES), Echo(tile=4)
     futures = [batcher.submit(painter, latents_of(*range(n))) for n in (1, 9, 2, 30, 4, 1)]
     assert [values(future) for future in futures] == [list(range(n)) for n in (1, 9, 2, 30, 4, 1)]
     batcher.stop()
 
 
 def test_an_idle_device_runs_at_once_and_what_arrives_meanwhile_shares_a_tile() -> None:
-    batcher, painter = Batcher("test"), Echo()
+    batcher, painter = Batcher(LANES), Echo()
     painter.go.clear()
     first = batcher.submit(painter, latents_of(1))
     assert painter.painting.wait(30)
@@ -103,7 +107,7 @@ def test_an_idle_device_runs_at_once_and_what_arrives_meanwhile_shares_a_tile() 
 
 
 def test_a_cancelled_request_is_not_painted_further() -> None:
-    batcher, painter = Batcher("test"), Echo(tile=2)
+    batcher, painter = Batcher(LANES), Echo(tile=2)
     painter.go.clear()
     left = batcher.submit(painter, latents_of(*range(10)))
     assert painter.painting.wait(30)
@@ -119,10 +123,10 @@ def test_a_cancelled_request_is_not_painted_further() -> None:
 
 def test_a_failing_tile_fails_those_in_it_and_nobody_else() -> None:
     class Failing(Echo):
-        def paint(self, inputs: Inputs) -> Pictures:
+        def paint(self, inputs: Inputs, lane: int) -> Pictures:
             raise MemoryError("no memory for the tile")
 
-    batcher, painter = Batcher("test"), Echo()
+    batcher, painter = Batcher(LANES), Echo()
     bad = batcher.submit(Failing(tile=2), latents_of(1, 2, 3, 4, 5))
     good = batcher.submit(painter, latents_of(6))
     with pytest.raises(MemoryError, match="no memory"):
@@ -132,12 +136,12 @@ def test_a_failing_tile_fails_those_in_it_and_nobody_else() -> None:
 
 
 def test_a_chore_waits_for_requests_but_not_for_ever() -> None:
-    batcher, painter = Batcher("test"), Echo(tile=1)
+    batcher, painter = Batcher(LANES), Echo(tile=1)
     painter.go.clear()
     batcher.submit(painter, latents_of(0))
     assert painter.painting.wait(30)
     done: list[int] = []
-    chore = threading.Thread(target=lambda: batcher.chore(lambda: done.append(len(painter.tiles))))
+    chore = threading.Thread(target=lambda: batcher.chore(lambda _: done.append(len(painter.tiles))))
     chore.start()
     until(lambda: batcher._chores, "the chore to wait")
     last = batcher.submit(painter, latents_of(*range(30)))
@@ -149,15 +153,15 @@ def test_a_chore_waits_for_requests_but_not_for_ever() -> None:
 
 
 def test_a_chore_passes_on_result_and_error() -> None:
-    batcher = Batcher("test")
-    assert batcher.chore(lambda: 42) == 42
+    batcher = Batcher(LANES)
+    assert batcher.chore(lambda _: 42) == 42
     with pytest.raises(ZeroDivisionError):
-        batcher.chore(lambda: 1 // 0)
+        batcher.chore(lambda _: 1 // 0)
     batcher.stop()
 
 
 def test_stopping_fails_who_still_waits_and_refuses_newcomers() -> None:
-    batcher, painter = Batcher("test"), Echo(tile=1)
+    batcher, painter = Batcher(LANES), Echo(tile=1)
     painter.go.clear()
     waiting = batcher.submit(painter, latents_of(1, 2))
     assert painter.painting.wait(30)
@@ -170,4 +174,4 @@ def test_stopping_fails_who_still_waits_and_refuses_newcomers() -> None:
     with pytest.raises(Stopped):
         batcher.submit(painter, latents_of(3))
     with pytest.raises(Stopped):
-        batcher.chore(lambda: None)
+        batcher.chore(lambda _: None)

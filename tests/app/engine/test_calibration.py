@@ -13,20 +13,29 @@ import pytest
 import torch
 
 from app.engine.calibration import Calibrations, CannotPaint, _preferred
-from app.engine.tile import Network, describe_device, software
+from app.engine.devices import lanes
+from app.engine.network import Numerics
+from app.engine.tile import Painter
 from models.config import GeneratorConfig
-from tests.fixtures.models import TINY_DCGAN, TINY_MLP, tiny_generator
+from tests.fixtures.models import TINY_CONDITIONAL, TINY_DCGAN, TINY_MLP, random_inputs, tiny_generator
 
 T = TypeVar("T")
-CPU = torch.device("cpu")
 
 
 def calibrations(folder: Path, threads: int = 1) -> Calibrations:
-    return Calibrations(folder, device=describe_device(CPU), software=software(), threads=threads)
+    return Calibrations(folder, lanes([torch.device("cpu")], threads))
 
 
-def now(work: Callable[[], T], /) -> T:
-    return work()
+def now(work: Callable[[int], T], lane: int | None = None) -> T:
+    return work(lane or 0)
+
+
+def painter(held: Calibrations, config: GeneratorConfig, seed: int = 1) -> Painter:
+    return held.painter(tiny_generator(config, seed), config, weights(seed), now)
+
+
+def weights(seed: int) -> str:
+    return f"{seed:064x}"
 
 
 def record_file(folder: Path) -> Path:
@@ -34,53 +43,85 @@ def record_file(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("config", [TINY_MLP, TINY_DCGAN])
+@pytest.mark.parametrize("config", [TINY_MLP, TINY_DCGAN, TINY_CONDITIONAL])
 def test_every_admitted_tile_gives_the_same_floats_in_every_slot(tmp_path: Path, config: GeneratorConfig) -> None:
-    network = Network(tiny_generator(config, 5), CPU)
-    painter = calibrations(tmp_path).painter(network, config, now)
-    z = np.random.default_rng(0).standard_normal((painter.tile, config.latent.dim)).astype(np.float32)
-    reference = network.exact(z)
-    for size in painter.sizes:
-        for start in range(0, painter.tile, size):
-            assert np.array_equal(network.exact(z[start : start + size]), reference[start : start + size])
+    it = painter(calibrations(tmp_path), config)
+    inputs = random_inputs(config, it.tile)
+    (network,) = it.networks
+    reference = network.exact(inputs)
+    for size in it.sizes:
+        for start in range(0, it.tile, size):
+            assert np.array_equal(network.exact(inputs.part(start, start + size)), reference[start : start + size])
 
 
 def test_a_restart_and_another_version_of_the_network_decide_nothing_anew(tmp_path: Path) -> None:
     first = calibrations(tmp_path)
-    first.painter(Network(tiny_generator(TINY_MLP, 1), CPU), TINY_MLP, now)
+    painter(first, TINY_MLP, 1)
     written = record_file(tmp_path).stat().st_mtime_ns
     second = calibrations(tmp_path)
-    assert second.known(TINY_MLP) == first.known(TINY_MLP)
-    second.painter(Network(tiny_generator(TINY_MLP, 2), CPU), TINY_MLP, now)
+    painter(second, TINY_MLP, 2)
     assert record_file(tmp_path).stat().st_mtime_ns == written
-    assert second.known(TINY_MLP).fingerprint == first.known(TINY_MLP).fingerprint
+    assert second.known(TINY_MLP, weights(2)).fingerprint == first.known(TINY_MLP, weights(1)).fingerprint
 
 
-def test_the_recorded_tile_is_used_whatever_a_stopwatch_would_say(tmp_path: Path) -> None:
-    calibrations(tmp_path).painter(Network(tiny_generator(TINY_MLP, 1), CPU), TINY_MLP, now)
+def test_the_recorded_choice_is_used_whatever_a_stopwatch_would_say(tmp_path: Path) -> None:
+    painter(calibrations(tmp_path), TINY_DCGAN)
     path = record_file(tmp_path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"tile": 4, "small": []}))
-    painter = calibrations(tmp_path).painter(Network(tiny_generator(TINY_MLP, 1), CPU), TINY_MLP, now)
-    assert painter.sizes == (4,)
+    numerics = Numerics(channels_last=True)
+    chosen = {"tile": 4, "small": [], "numerics": numerics.model_dump()}
+    path.write_text(json.dumps(json.loads(path.read_text()) | chosen))
+    it = painter(calibrations(tmp_path), TINY_DCGAN)
+    assert it.sizes == (4,)
+    assert it.networks[0].numerics == numerics
 
 
-def test_other_threads_are_other_numerics(tmp_path: Path) -> None:
-    one, two = calibrations(tmp_path, threads=1), calibrations(tmp_path, threads=2)
-    one.painter(Network(tiny_generator(TINY_MLP, 1), CPU), TINY_MLP, now)
-    assert two.known(TINY_MLP) is None
+def test_other_numerics_and_other_tiles_have_other_fingerprints(tmp_path: Path) -> None:
+    held = calibrations(tmp_path)
+    painter(held, TINY_MLP)
+    record = held.known(TINY_MLP, weights(1))
+    other = Numerics(precision="bf16" if record.numerics.precision == "fp32" else "fp32")
+    changed = [record.model_copy(update={"numerics": other}), record.model_copy(update={"tile": record.tile * 2})]
+    assert len({each.fingerprint for each in (record, *changed)}) == 3
+
+
+def test_the_number_of_threads_changes_nothing(tmp_path: Path) -> None:
+    painter(calibrations(tmp_path, threads=1), TINY_MLP)
+    assert calibrations(tmp_path, threads=3).known(TINY_MLP, weights(1)) is not None
+
+
+def test_weights_that_suffer_too_much_from_the_chosen_precision_are_painted_in_fp32(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    painter(calibrations(tmp_path), TINY_MLP)
+    path = record_file(tmp_path)
+    reduced = Numerics(precision="bf16").model_dump()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"numerics": reduced}))
+    held = calibrations(tmp_path)
+    calm, wild = tiny_generator(TINY_MLP, 2), tiny_generator(TINY_MLP, 3)
+    first, _, second, *_ = wild
+    # Large values that cancel out again: bfloat16 has 8 bits for them.
+    first.bias.add_(1000)
+    second.bias.sub_(1000 * second.weight.sum(1))
+    assert held.painter(calm, TINY_MLP, weights(2), now).networks[0].numerics.precision == "bf16"
+    with caplog.at_level(logging.WARNING):
+        assert held.painter(wild, TINY_MLP, weights(3), now).networks[0].numerics.precision == "fp32"
+    assert "levels of 255 off" in caplog.text
+    again = calibrations(tmp_path)
+    assert again.known(TINY_MLP, weights(3)).numerics.precision == "fp32"
+    assert again.known(TINY_MLP, weights(2)).numerics.precision == "bf16"
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 1}', b"\xff\xfe", b'{"format": 2, "tile": 4}'])
 def test_a_corrupt_file_is_decided_anew_and_replaced(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: bytes
 ) -> None:
-    calibrations(tmp_path).painter(Network(tiny_generator(TINY_MLP, 1), CPU), TINY_MLP, now)
+    painter(calibrations(tmp_path), TINY_MLP)
     path = record_file(tmp_path)
     path.write_bytes(damage)
     with caplog.at_level(logging.WARNING):
-        calibrations(tmp_path).painter(Network(tiny_generator(TINY_MLP, 1), CPU), TINY_MLP, now)
+        painter(calibrations(tmp_path), TINY_MLP)
     assert "decided anew" in caplog.text
-    assert calibrations(tmp_path).known(TINY_MLP) is not None
+    assert calibrations(tmp_path).known(TINY_MLP, weights(1)) is not None
 
 
 def test_without_a_disk_to_write_on_the_numerics_hold_until_the_process_ends(
@@ -90,8 +131,8 @@ def test_without_a_disk_to_write_on_the_numerics_hold_until_the_process_ends(
     blocked.write_text("in the way")
     held = calibrations(blocked / "calibration")
     with caplog.at_level(logging.WARNING):
-        held.painter(Network(tiny_generator(TINY_MLP, 1), CPU), TINY_MLP, now)
-    assert held.known(TINY_MLP) is not None
+        painter(held, TINY_MLP)
+    assert held.known(TINY_MLP, weights(1)) is not None
     assert "cannot be written" in caplog.text
 
 
@@ -99,7 +140,7 @@ def test_weights_that_give_no_numbers_are_refused(tmp_path: Path) -> None:
     generator = tiny_generator(TINY_MLP, 1)
     next(iter(generator.parameters())).fill_(float("nan"))
     with pytest.raises(CannotPaint, match="not finite"):
-        calibrations(tmp_path).painter(Network(generator, CPU), TINY_MLP, now)
+        calibrations(tmp_path).painter(generator, TINY_MLP, weights(1), now)
 
 
 def test_the_smallest_tile_near_the_best_throughput_is_preferred() -> None:

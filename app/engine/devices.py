@@ -1,0 +1,96 @@
+"""Which devices paint, what they are called, and the lanes in which they do it.
+
+On the CPU a lane is one thread, and every pass runs on that thread alone: an image's bytes then do not depend on how
+many threads there are, and passes do not wait for each other as those that share all cores do.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Something that runs one pass at a time."""
+
+    name: str
+    device: torch.device
+
+    def enter(self) -> None:
+        """Prepare the thread that calls this to run the lane's passes."""
+        torch.set_num_threads(1)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+
+
+def choose_devices(name: str) -> list[torch.device]:
+    """Resolve `auto` (every GPU like the first one, else the CPU), `cuda` (the same, or an error), `cpu`, or a list.
+
+    Raises:
+        ValueError: a device does not exist here, or those listed are of different kinds.
+    """
+    if name in ("auto", "cuda"):
+        if torch.cuda.is_available():
+            devices = [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+            return [device for device in devices if describe_device(device) == describe_device(devices[0])]
+        if name == "auto":
+            return [torch.device("cpu")]
+    devices = [_device(part.strip()) for part in name.split(",")]
+    if len(kinds := {describe_device(device) for device in devices}) > 1:
+        raise ValueError(
+            f'ATELIER_DEVICE is "{name}", which are different devices ({", ".join(sorted(kinds))}): they would paint '
+            "the same image in different bytes; name devices of one kind"
+        )
+    return list(dict.fromkeys(devices))
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f'ATELIER_DEVICE is "{name}", which cannot be used here ({reason}); set auto or cpu'
+        ) from error
+    return device
+
+
+def lanes(devices: Sequence[torch.device], threads: int) -> list[Lane]:
+    """Give each GPU one lane, the CPU as many as it has threads for painting."""
+    if devices[0].type == "cpu":
+        return [Lane(f"cpu thread {index}", devices[0]) for index in range(threads)]
+    return [Lane(str(device), device) for device in devices]
+
+
+def only_repeatable_kernels() -> None:
+    """Forbid, for the whole process, kernels that a stopwatch chooses or that sum in no fixed order."""
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+
+
+def describe_device(device: torch.device) -> str:
+    """Name the device's model: two devices of one description choose the same kernels."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _cpu_name() -> str:
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return found.group(1).strip() if found else platform.processor() or platform.machine()
+
+
+def software() -> dict[str, str]:
+    """List the versions on which rounding depends."""
+    return {"torch": torch.__version__, "numpy": np.__version__}
