@@ -18,13 +18,14 @@ from app import runs
 from app.deps import HouseDep, no_query
 from app.negotiation import etag, has_already
 from app.paging import Page, PagingQuery, page
+from app.painting.films import FILM_TYPES
 from app.problems import Problem, phrase, responses
 from app.publishing import PublishedView, publish_snapshot
 from app.security import Requires
 from models import artefacts
 from models.artefacts import Attempt, Snapshot, kimg_name
 from models.config import Frozen
-from models.pictures import Pixels, animate, loss_chart
+from models.pictures import Animation, AnimationFormat, Pixels, animation_encoder, loss_chart
 
 router = APIRouter(prefix="/train/{run_id}", tags=["train"], dependencies=[Requires("train")])
 
@@ -55,8 +56,8 @@ class SnapshotView(BaseModel):
 class TimelapseQuery(Frozen):
     """How the film is made."""
 
-    format: Literal["webp", "gif"] = "webp"
-    fps: Annotated[float, Field(gt=0, le=60, description="pictures per second")] = 10
+    format: AnimationFormat = "webp"
+    fps: Annotated[float, Field(ge=0.1, le=60, description="pictures per second")] = 10
 
 
 class LogQuery(Frozen):
@@ -150,7 +151,7 @@ def snapshot_picture(run_id: str, kimg: float, house: HouseDep, request: Request
     "/timelapse",
     summary="A run as a film",
     response_class=Response,
-    responses={200: {"content": {"image/webp": {}, "image/gif": {}}}, **responses(404, 503)},
+    responses={200: {"content": {media_type: {} for media_type in FILM_TYPES.values()}}, **responses(404, 503)},
 )
 def timelapse(run_id: str, query: Annotated[TimelapseQuery, Query()], house: HouseDep, request: Request) -> Response:
     """Show the snapshots one after the other."""
@@ -160,11 +161,12 @@ def timelapse(run_id: str, query: Annotated[TimelapseQuery, Query()], house: Hou
 
     def film() -> Response:
         with house.drawing:
-            frames = (_pixels(snapshot.picture) for snapshot in found)
-            return Response(animate(frames, query.format, query.fps), media_type=f"image/{query.format}")
+            animation = Animation(query.format, query.fps, len(found))
+            pieces = [animation.add(_pixels(snapshot.picture)) for snapshot in found]
+            return Response(b"".join([*pieces, animation.end()]), media_type=FILM_TYPES[query.format])
 
     positions = [(snapshot.token, snapshot.images) for snapshot in found]
-    return _cached(request, etag(run_id, query.format, query.fps, positions), film)
+    return _cached(request, etag(run_id, animation_encoder(query.format), query.format, query.fps, positions), film)
 
 
 def _pixels(picture: Path) -> Pixels:

@@ -3,8 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchvision.utils import make_grid
 
-from models.pictures import Format, Pixels, animate, encode, grid, grid_size, loss_chart, side_limit, to_uint8
+from models.pictures import Format, Pixels, encode, grid, grid_size, loss_chart, side_limit, to_uint8
 
 STILLS: tuple[Format, ...] = ("png", "webp", "jpeg")
 BLACK_AND_WHITE = np.array([0, 255], np.uint8).reshape(1, 2, 1)
@@ -112,73 +111,6 @@ def test_formats_encode_up_to_their_side_limit_and_not_beyond(form: Format) -> N
     assert opened(encode(np.zeros((1, side, 1), np.uint8), form)).size == (side, 1)
     with pytest.raises((ValueError, OSError)):
         encode(np.zeros((1, side + 36, 1), np.uint8), form)
-
-
-@pytest.mark.parametrize("form", ["webp", "gif"])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("count", [1, 5])
-def test_animations_show_their_frames_in_order_and_loop_for_ever(
-    form: Literal["webp", "gif"], channels: int, count: int
-) -> None:
-    levels = range(0, 250, 250 // count)[:count]
-    frames = [np.full((9, 14, channels), level, np.uint8) for level in levels]
-    animation = opened(animate(iter(frames), form, fps=12.5))
-    assert (animation.n_frames, animation.size, animation.info["loop"]) == (count, (14, 9), 0)
-    for index, level in enumerate(levels):
-        animation.seek(index)
-        shown = np.asarray(animation.convert("RGB"), np.int64)
-        assert np.abs(shown - level).max() <= 2
-        assert animation.info["duration"] == 80
-
-
-def test_a_grey_gif_is_exact() -> None:
-    frames = list(pictures(3, 30, 30, 1))
-    animation = opened(animate(frames, "gif", 10))
-    for index, frame in enumerate(frames):
-        animation.seek(index)
-        assert np.array_equal(np.asarray(animation.convert("L")), frame[..., 0])
-
-
-def test_a_coloured_animation_stays_close_to_its_frames() -> None:
-    y, x = np.mgrid[0:64, 0:64]
-    frame = np.stack([x * 4, y * 4, 255 - x * 2], axis=-1).astype(np.uint8)
-    for form in ("webp", "gif"):
-        shown = np.asarray(opened(animate([frame, frame], form, 10)).convert("RGB"), np.float64)
-        assert np.sqrt(np.mean((shown - frame) ** 2)) < 12
-
-
-def test_a_gif_never_asks_for_a_delay_that_browsers_slow_down() -> None:
-    assert opened(animate(pictures(2, 4, 4, 1), "gif", fps=1000)).info["duration"] == 20
-
-
-@pytest.mark.parametrize("form", ["webp", "gif"])
-def test_frames_are_drawn_one_at_a_time(form: Literal["webp", "gif"]) -> None:
-    alive: list[int] = []
-
-    class Frame(np.ndarray[Any, Any]):
-        def __del__(self) -> None:
-            alive.pop()
-
-    most = 0
-
-    def frames() -> Iterator[Pixels]:
-        nonlocal most
-        for image in pictures(12, 8, 8, 3):
-            frame = np.array(image).view(Frame)
-            alive.append(1)
-            most = max(most, len(alive))
-            yield frame
-            del frame
-
-    animate(frames(), form, 10)
-    assert most <= 4
-
-
-def test_animations_without_frames_or_of_changing_size_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least one frame"):
-        animate([], "gif", 10)
-    with pytest.raises(ValueError, match="frame 1 is 5x4 px, the first is 4x4 px"):
-        animate([np.zeros((4, 4, 1), np.uint8), np.zeros((4, 5, 1), np.uint8)], "webp", 10)
 
 
 def tick(kimg: float, **changes: float | None) -> dict[str, float | None]:
