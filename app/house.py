@@ -11,6 +11,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from app.metrics import Metrics
+from app.painting.asks import Asks
+from app.painting.cache import AnswerCache
+from app.painting.flights import Flights
 from app.security import Keys
 from app.settings import AppSettings
 from app.wakeups import Wakeups
@@ -43,6 +46,9 @@ class House:
         self.wakeups = Wakeups(settings.redis_url)
         self.keys = Keys(required=settings.keys_required)
         self.metrics = Metrics()
+        self.answers = AnswerCache(settings.answer_cache_bytes)
+        self.flights = Flights()
+        self.asks = Asks()
         self.stopping = False
         """The service is about to end: event streams close."""
         self.streams = 0
@@ -109,6 +115,8 @@ class House:
             threads=self.settings.engine_threads,
             calibration_dir=self.settings.calibration_dir,
             budget_bytes=self.settings.loaded_bytes,
+            max_wait_seconds=self.settings.max_wait_seconds,
+            max_flight_bytes=self.settings.max_flight_bytes,
         )
 
     async def _watch_database(self) -> None:

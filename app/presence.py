@@ -6,31 +6,54 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from fastapi import Request
+from starlette.types import Receive
 
 from app.problems import Problem
 
 T = TypeVar("T")
 
+GRACE_SECONDS = 0.05
+"""So long nobody looks whether the client is still there: most answers are ready by then, and looking has its price."""
 
-async def while_present(request: Request, work: Coroutine[Any, Any, T]) -> T:
+
+class ClientLeft(Problem):
+    """The client hung up: nobody receives this; it ends the request, and counts as what it was."""
+
+    def __init__(self) -> None:
+        super().__init__(499, "Client Closed Request", "the client left before the answer was ready")
+
+
+async def while_present(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """Do `work`, and cancel it when the client hangs up.
 
     Raises:
-        Problem: 499, which nobody receives; it ends the request, and counts as what it was.
+        ClientLeft: it did.
     """
     task = asyncio.create_task(work)
-    leaving = asyncio.create_task(_left(request))
     try:
-        await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise Problem(499, "Client Closed Request", "the client left before the answer was ready")
-        return task.result()
+        return await present(receive, task)
     finally:
         task.cancel()
-        leaving.cancel()
 
 
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
+async def present(receive: Receive, work: asyncio.Future[T]) -> T:
+    """Wait for what goes on whether this client stays or not.
+
+    Raises:
+        ClientLeft: it hung up.
+    """
+    await asyncio.wait((work,), timeout=GRACE_SECONDS)
+    if not work.done():
+        leaving = asyncio.create_task(_left(receive))
+        try:
+            await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+    if not work.done():
+        raise ClientLeft
+    return work.result()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass

@@ -171,18 +171,28 @@ def caller_of(request: Request) -> Caller | None:
 _bearer = HTTPBearer(auto_error=False, description="A key made with `atelier keys add`", scheme_name="key")
 
 
-class _ScopeCheck:
+class ScopeCheck:
+    """A dependency that lets nobody pass whose key has not got the scope."""
+
     def __init__(self, scope: KeyScope) -> None:
         self.scope = scope
 
     # Asynchronous, as dependencies should be: FastAPI calls the others in a thread, which costs more than they do.
     async def __call__(self, request: Request, _: Annotated[object, Depends(_bearer)]) -> None:
-        caller = caller_of(request)
+        self.check(request.scope)
+
+    def check(self, scope: Scope) -> None:
+        """Do so for a request that `Authentication` has seen.
+
+        Raises:
+            Problem: 403.
+        """
+        caller: Caller | None = scope["state"]["caller"]
         if caller is None or self.scope not in caller.scopes:
             raise Problem(403, phrase(403), f'this needs a key with the scope "{self.scope}", yours has not got it')
 
 
 def Requires(scope: KeyScope) -> Dependency:  # noqa: N802  # reads as a declaration, like Depends
     """Declare what a key must allow: `APIRouter(dependencies=[Requires("sample")])`."""
-    dependency: Dependency = Depends(_ScopeCheck(scope))
+    dependency: Dependency = Depends(ScopeCheck(scope))
     return dependency

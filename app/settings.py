@@ -40,6 +40,10 @@ class AppSettings(HouseSettings):
     )
     max_streams: Annotated[int, Field(ge=1, description="event streams open at once")] = 100
     loaded_bytes: Annotated[int, Field(ge=1, description="memory for loaded versions")] = 1 << 30
+    max_wait_seconds: Annotated[float, Field(gt=0, description="work that may wait ahead of a request")] = 10.0
+    max_flight_bytes: Annotated[int, Field(ge=1, description="memory for pictures being made and sent")] = 1 << 30
+    answer_cache_bytes: Annotated[int, Field(ge=0, description="memory for encoded answers; 0 keeps none")] = 64 << 20
+    stall_seconds: Annotated[float, Field(gt=0, description="patience with a client that takes nothing")] = 60.0
 
     @field_validator("allowed_hosts", "origins", mode="before")
     @classmethod

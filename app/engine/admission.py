@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -32,76 +32,157 @@ class Overloaded(Exception):
         self.retry_after = retry_after
 
 
+class Lease:
+    """Bytes that something in flight takes."""
+
+    def __init__(self, admission: Admission, size: int) -> None:
+        self._admission = admission
+        self._size = size
+        self._since = time.monotonic()
+        admission.bytes += size
+
+    def lower(self, size: int) -> None:
+        """Give back all but `size` bytes."""
+        self._admission.bytes -= max(0, self._size - size)
+        self._size = min(self._size, size)
+
+    def end(self) -> None:
+        """Give everything back; idempotent."""
+        if self._size:
+            self._admission.ended(time.monotonic() - self._since)
+        self.lower(0)
+
+
 class Admission:
     """The bound. For one event loop; not thread-safe.
 
     Args:
         ahead: predicts the seconds until something asked for now has its turn.
         max_seconds: refuse while more than this is ahead.
-        max_bytes: refuse what would bring the pictures in flight above this, unless nothing else is in flight.
+        max_bytes: refuse what would bring the bytes in flight above this, unless nothing else is in flight.
     """
 
     def __init__(self, ahead: Callable[[], float], *, max_seconds: float, max_bytes: int) -> None:
         self._ahead = ahead
         self._max_seconds = max_seconds
         self._max_bytes = max_bytes
+        self._stay = 1.0
         self.bytes = 0
-        """Bytes of pictures in flight."""
+        """Bytes in flight: pictures, what they are encoded from, and answers until they are sent."""
 
-    @contextmanager
-    def admit(self, size: int) -> Iterator[None]:
-        """Hold a place for a request whose pictures take `size` bytes.
+    def lease(self, size: int, *, waits: bool = True) -> Lease:
+        """Let something in that takes `size` bytes.
+
+        Args:
+            waits: it will stand in the queue; what is painted already does not.
 
         Raises:
-            Overloaded: there is none; nothing is held then.
+            Overloaded: there is no place.
         """
-        seconds = self._ahead()
+        seconds = self._ahead() if waits else 0.0
         if seconds > self._max_seconds:
             # By then half of what is allowed to wait is left.
             raise Overloaded(f"{seconds:.1f} s of work wait", math.ceil(seconds - self._max_seconds / 2))
         if self.bytes and self.bytes + size > self._max_bytes:
-            raise Overloaded("pictures in flight fill the memory set aside for them", max(1, math.ceil(seconds)))
-        self.bytes += size
+            raise Overloaded("pictures in flight fill the memory set aside for them", self._until_free(size))
+        return Lease(self, size)
+
+    @contextmanager
+    def admit(self, size: int) -> Iterator[None]:
+        """Hold a place for something that takes `size` bytes and has to wait for its turn.
+
+        Raises:
+            Overloaded: there is none; nothing is held then.
+        """
+        lease = self.lease(size)
         try:
             yield
         finally:
-            self.bytes -= size
+            lease.end()
+
+    def ended(self, seconds: float) -> None:
+        """Learn how long a place was held."""
+        self._stay += SMOOTHING * (seconds - self._stay)
+
+    def _until_free(self, size: int) -> int:
+        """Predict when `size` bytes are free: all that is in flight has gone after a mean stay."""
+        missing = self.bytes + size - self._max_bytes
+        return max(1, math.ceil(self._stay * min(1.0, missing / self.bytes)))
+
+
+class _Job:
+    """Some work on its way through a thread. Dropped, it lets go of whatever the work holds."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._work: Callable[[], Any] | None = work
+
+    def run(self) -> tuple[Any, float]:
+        """Do it, and time it."""
+        work, self._work = self._work, None
+        assert work is not None, "it was dropped, which its future forbids to run"
+        started = time.perf_counter()
+        result = work()
+        return result, time.perf_counter() - started
+
+    def drop(self) -> None:
+        """Never do it."""
+        self._work = None
 
 
 class Workers:
-    """A few threads for what neither the device nor the event loop should wait for: drawing latents and encoding."""
+    """A few threads for what neither the device nor the event loop should wait for: drawing latents and encoding.
+
+    For one event loop; not thread-safe.
+    """
 
     def __init__(self, count: int) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="sampling")
         self._count = count
-        self._lock = threading.Lock()
-        self._waiting = 0
-        self._seconds = 0.0
+        self._rates: dict[str, float] = {}
+        """Seconds per unit of size, by kind of work."""
+        self._waiting: Counter[str] = Counter()
+        """Units of size handed over and not done, by kind of work."""
 
-    async def run(self, work: Callable[[], T]) -> T:
-        """Run `work` on one of the threads. Cancelled before it began, it never begins."""
-        with self._lock:
-            self._waiting += 1
-        future = self._pool.submit(self._timed, work)
-        future.add_done_callback(lambda _: self._leave())
-        return await asyncio.wrap_future(future)
+    async def run(self, work: Callable[[], T], kind: str = "other", size: int = 1) -> T:
+        """Run `work` on one of the threads. Cancelled before it began, it never begins; later, it is waited for.
+
+        Args:
+            kind: of work: what takes about as long for the same size.
+            size: how much of it this is, such as bytes.
+        """
+        job = _Job(work)
+        self._waiting[kind] += size
+        future = self._pool.submit(job.run)
+        try:
+            result, seconds = await _whole(future)
+        except asyncio.CancelledError:
+            job.drop()
+            raise
+        finally:
+            self._waiting[kind] -= size
+        self._learn(kind, seconds / size)
+        return cast(T, result)
 
     def seconds_ahead(self) -> float:
         """Predict how long something handed over now would wait."""
-        with self._lock:
-            return max(0, self._waiting - self._count + 1) * self._seconds / self._count
+        return sum(size * self._rates.get(kind, 0.0) for kind, size in self._waiting.items()) / self._count
 
     def stop(self) -> None:
         """Drop what has not begun, wait for the rest."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _timed(self, work: Callable[[], T]) -> T:
-        started = time.perf_counter()
-        result = work()
-        with self._lock:
-            self._seconds += SMOOTHING * (time.perf_counter() - started - self._seconds)
-        return result
+    def _learn(self, kind: str, rate: float) -> None:
+        known = self._rates.setdefault(kind, rate)
+        self._rates[kind] = known + SMOOTHING * (rate - known)
 
-    def _leave(self) -> None:
-        with self._lock:
-            self._waiting -= 1
+
+async def _whole(future: Future[T]) -> T:
+    """Wait for a thread's work; when cancelled, still until it is over: what it holds is in memory so long."""
+    waited = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(waited)
+    except asyncio.CancelledError:
+        if not future.cancel():
+            # Nobody is left to tell of an error.
+            await asyncio.gather(waited, return_exceptions=True)
+        raise

@@ -32,8 +32,6 @@ log = logging.getLogger(__name__)
 
 SCAN_SECONDS = 0.5
 WORKERS = 2
-MAX_WAIT_SECONDS = 10.0
-MAX_FLIGHT_BYTES = 1 << 30
 PIECE_BYTES = 4 << 20
 PIECE_IMAGES = 512
 """A large request is painted and handed on in pieces of about this size, in bytes or in images."""
@@ -52,13 +50,23 @@ class Sampler:
         threads: of the CPU, each of which runs passes of its own; without meaning on a GPU.
         calibration_dir: where numerics are kept.
         budget_bytes: memory for loaded versions.
+        max_wait_seconds: refuse what would wait longer than this for its turn.
+        max_flight_bytes: refuse what would bring the pictures in flight above this.
 
     Raises:
         ValueError: there is no such device.
     """
 
     def __init__(
-        self, directory: ModelDirectory, *, device: str, threads: int, calibration_dir: Path, budget_bytes: int
+        self,
+        directory: ModelDirectory,
+        *,
+        device: str,
+        threads: int,
+        calibration_dir: Path,
+        budget_bytes: int,
+        max_wait_seconds: float,
+        max_flight_bytes: int,
     ) -> None:
         self._directory = directory
         only_repeatable_kernels()
@@ -70,8 +78,10 @@ class Sampler:
         self._scanner = ThreadPoolExecutor(1, thread_name_prefix="scanner")
         self._watcher: asyncio.Task[None] | None = None
         self._trouble = "the default model is being loaded"
+        self._drawing_seconds = 0.0
+        """What will be asked of the device as soon as its latents are drawn."""
         self.workers = Workers(WORKERS)
-        self.admission = Admission(self._seconds_ahead, max_seconds=MAX_WAIT_SECONDS, max_bytes=MAX_FLIGHT_BYTES)
+        self.admission = Admission(self._seconds_ahead, max_seconds=max_wait_seconds, max_bytes=max_flight_bytes)
 
     async def start(self) -> None:
         """Begin to load the default model and to watch the directory; returns at once."""
@@ -101,6 +111,10 @@ class Sampler:
     def loaded(self) -> dict[str, int]:
         """List the loaded versions by reference, with the bytes each takes."""
         return self._pool.loaded()
+
+    def has(self, version: Version) -> bool:
+        """Tell whether a version is loaded."""
+        return self._pool.get(version) is not None
 
     def resolve(self, ref: str | None) -> Version:
         """Find the version that serves `ref` now, without waiting for anything.
@@ -180,7 +194,7 @@ class Sampler:
         waiting: deque[asyncio.Future[Pictures]] = deque()
         try:
             for piece in _pieces(len(source), generator.pixels, painter.tile):
-                inputs = await self._draw(source, piece, generator.latent.dim)
+                inputs = await self._drawn(source, piece, generator.latent.dim, painter)
                 waiting.append(asyncio.wrap_future(self._batcher.submit(painter, inputs)))
                 if len(waiting) == AHEAD:
                     yield await waiting.popleft()
@@ -203,13 +217,19 @@ class Sampler:
         return await asyncio.shield(asyncio.wrap_future(self._pool.load(version)))
 
     def _seconds_ahead(self) -> float:
-        return self._batcher.seconds_ahead() + self.workers.seconds_ahead()
+        return self._batcher.seconds_ahead() + self._drawing_seconds + self.workers.seconds_ahead()
 
-    async def _draw(self, source: Source, piece: range, dim: int) -> Inputs:
-        def work() -> Inputs:
+    async def _drawn(self, source: Source, piece: range, dim: int, painter: Painter) -> Inputs:
+        values = len(piece) * dim
+        if values <= INLINE_VALUES:
             return source.inputs(piece.start, piece.stop)
-
-        return work() if len(piece) * dim <= INLINE_VALUES else await self.workers.run(work)
+        # As much as the queue would count for it: one turn.
+        seconds = min(1.0, len(piece) / painter.tile) * painter.seconds
+        self._drawing_seconds += seconds
+        try:
+            return await self.workers.run(lambda: source.inputs(piece.start, piece.stop), "latents", values)
+        finally:
+            self._drawing_seconds -= seconds
 
     async def _watch(self) -> None:
         """Look at the directory again and again, so that what is new is loaded before anybody asks for it."""

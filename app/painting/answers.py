@@ -1,18 +1,18 @@
-"""From an order to an HTTP answer: 304 and HEAD without the device, everything else painted while the client waits."""
+"""What the endpoint of a route that paints ends in, and how such a route is described in the API's schema."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from app.house import House
-from app.negotiation import has_already, preferred
+from app.negotiation import preferred
+from app.painting.asks import Ask
 from app.painting.orders import Order
-from app.presence import while_present
+from app.painting.response import Painted
 from app.problems import Problem, phrase, responses
 from models.versions import Version
 
@@ -55,76 +55,17 @@ def negotiated(request: Request, offers: Mapping[F, str]) -> F:
     return chosen
 
 
-async def answer(request: Request, house: House, model: str | None, order: Callable[[Version], Order]) -> Response:
-    """Answer a request for pictures.
+def answer(request: Request, house: House, model: str | None, order: Callable[[Version], Order]) -> Response:
+    """Answer a request for pictures, and remember what it asks for.
 
     Args:
         model: the reference that the request names.
         order: makes every choice that the request leaves open, or raises a 422 if the version cannot answer it.
+            It must depend on nothing but the request and the settings.
 
-    Raises:
-        Problem: as `order` does.
-        ModelError: there is no such model, or it cannot be loaded.
-        Overloaded: too much waits already.
+    Returns:
+        What is decided when it is sent, errors included.
     """
-    if request.method == "HEAD" or "if-none-match" in request.headers:
-        version = house.sampler.resolve(model)
-        if (reply := _without_body(request, house, order, version)) is not None:
-            return reply
-    return await while_present(request, _painted(request, house, model, order))
-
-
-def _without_body(
-    request: Request, house: House, order: Callable[[Version], Order], version: Version
-) -> Response | None:
-    """Answer what needs neither picture nor device: HEAD, and a client that has the answer already."""
-    if (fingerprint := house.sampler.fingerprint(version)) is None:
-        return None
-    job = order(version)
-    headers = job.headers(job.tag(fingerprint), private=house.settings.keys_required)
-    if has_already(request.headers.getlist("if-none-match"), headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    if request.method != "HEAD":
-        return None
-    reply = Response(media_type=job.container.media_type, headers=headers)
-    del reply.headers["Content-Length"]
-    return reply
-
-
-async def _painted(request: Request, house: House, model: str | None, order: Callable[[Version], Order]) -> Response:
-    version = await house.sampler.hold(model)
-    if (reply := _without_body(request, house, order, version)) is not None:
-        return reply
-    fingerprint = house.sampler.fingerprint(version)
-    assert fingerprint is not None, f"{version.ref} is loaded, so its numerics are decided"
-    job = order(version)
-    headers = job.headers(job.tag(fingerprint), private=house.settings.keys_required)
-    house.metrics.images.labels(version.model).inc(job.subject.count)
-    pieces = await _begun(_admitted(house, job))
-    media_type = job.container.media_type
-    if not job.container.streamed:
-        return Response(b"".join([piece async for piece in pieces]), headers=headers, media_type=media_type)
-    if (length := job.container.length(job)) is not None:
-        headers["Content-Length"] = str(length)
-    return StreamingResponse(pieces, headers=headers, media_type=media_type)
-
-
-async def _admitted(house: House, job: Order) -> AsyncGenerator[bytes]:
-    sampler = house.sampler
-    with sampler.admission.admit(job.container.held(job)):
-        async with aclosing(job.container.pieces(job, sampler)) as pieces:
-            async for piece in pieces:
-                yield piece
-
-
-async def _begun(pieces: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """Wait for the first piece, so that what is refused is refused before the answer begins."""
-    first = await anext(pieces)
-
-    async def all_of_them() -> AsyncGenerator[bytes]:
-        async with aclosing(pieces):
-            yield first
-            async for piece in pieces:
-                yield piece
-
-    return all_of_them()
+    ask = Ask(model, order, private=house.settings.keys_required)
+    house.asks.put(request.scope, ask)
+    return Painted(house, ask)

@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from app.deps import HouseDep
 from app.painting.answers import answer, negotiated, painted
+from app.painting.routing import PaintRoute
 from app.sampling import MEDIA_TYPES, SampleQuery, check, order
 from app.security import Requires
 
-router = APIRouter(tags=["samples"], dependencies=[Requires("sample")])
+router = APIRouter(tags=["samples"], dependencies=[Requires("sample")], route_class=PaintRoute)
 
 
 @router.get(
@@ -25,9 +26,7 @@ async def get_samples(request: Request, query: Annotated[SampleQuery, Query()], 
     """Paint `n` images of a seed. Image `i` of a seed is the same whatever `n` is, and whatever else is painted."""
     image_format = query.format or negotiated(request, MEDIA_TYPES)
     check(query, image_format, house.settings)
-    return await answer(
-        request, house, query.model, lambda version: order(query, image_format, version, house.settings)
-    )
+    return answer(request, house, query.model, lambda version: order(query, image_format, version, house.settings))
 
 
 # HEAD has no place of its own in the schema: it is what HTTP says it is.

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.engine.sampler import MAX_WAIT_SECONDS, Sampler
+from app.engine.sampler import Sampler
 from models.pictures import grid
 from tests.fixtures.models import TINY_MLP, expected_images, write_version
 from tests.fixtures.service import Service, serving
@@ -240,7 +240,8 @@ def test_who_has_the_answer_already_gets_304_without_a_forward_pass(service: Ser
         assert (answer.status_code, answer.content) == (304, b"")
         assert answer.headers["ETag"] == tag
         assert answer.headers["X-Atelier-Seed"] == "1"
-    assert service.client.get(url, headers={"If-None-Match": '"other"'}).status_code == 503
+    other = service.client.get(f"{url}&psi=0.9", headers={"If-None-Match": tag})
+    assert other.status_code == 503
 
 
 def test_another_answer_has_another_tag(service: Service) -> None:
@@ -287,7 +288,7 @@ def test_a_client_that_leaves_takes_its_images_with_it(service: Service) -> None
 
 def test_overload_is_503_and_says_when_to_return(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     sampler = sampler_of(service)
-    monkeypatch.setattr(sampler.admission, "_ahead", lambda: MAX_WAIT_SECONDS + 20)
+    monkeypatch.setattr(sampler.admission, "_ahead", lambda: service.settings.max_wait_seconds + 20)
     for image_format in ("png", "npy", "zip"):
         answer = service.client.get(f"/samples?format={image_format}")
         assert answer.status_code == 503

@@ -38,6 +38,8 @@ async def sampling(
         threads=2,
         calibration_dir=folder / "calibration",
         budget_bytes=budget,
+        max_wait_seconds=10,
+        max_flight_bytes=1 << 30,
     )
     if start:
         await sampler.start()

@@ -1,0 +1,125 @@
+"""The answer to a request for pictures: at once where it can be, else painted, for all who wait for the same together."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.house import House
+from app.negotiation import has_already
+from app.painting.asks import Ask, Prepared
+from app.painting.sending import CHUNK, Outgoing, Stalled, send_empty, send_small
+from app.presence import ClientLeft, present, while_present
+
+log = logging.getLogger(__name__)
+
+WHOLE_BYTES = 1 << 20
+"""Images of fewer bytes leave whole, whatever they are wrapped in: so they can be shared and kept."""
+
+
+class Painted(Response):
+    """An answer that is made when it is sent, as Starlette's `FileResponse` is: nothing is held before or after.
+
+    Raises, when called and before anything is sent:
+        Problem: the version cannot answer this.
+        ModelError: there is no such model, or it cannot be loaded.
+        Overloaded: too much waits already.
+    """
+
+    def __init__(self, house: House, ask: Ask) -> None:
+        super().__init__()
+        self._house = house
+        self._ask = ask
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        sampler = self._house.sampler
+        version = sampler.resolve(self._ask.model)
+        # Before a version's first load its numerics are not decided, and its answers have no tag.
+        if (fingerprint := sampler.fingerprint(version)) is not None:
+            prepared = self._ask.prepared(version, fingerprint)
+            if await self._at_once(prepared, scope, send):
+                return
+        if fingerprint is None or not (sampler.has(version) or prepared.tag in self._house.answers):
+            version = await while_present(receive, sampler.hold(self._ask.model))
+            fingerprint = sampler.fingerprint(version)
+            assert fingerprint is not None, f"{version.ref} is loaded, so its numerics are decided"
+            prepared = self._ask.prepared(version, fingerprint)
+            if await self._at_once(prepared, scope, send):
+                return
+        await self._made(prepared, receive, send)
+
+    async def _at_once(self, prepared: Prepared, scope: Scope, send: Send) -> bool:
+        """Send what takes no waiting: 304, HEAD, a small answer that is in the cache. Tells whether it did."""
+        if_none_match = [value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"]
+        if if_none_match and has_already(if_none_match, prepared.tag):
+            await send_empty(send, 304, prepared.headers)
+            return True
+        if scope["method"] == "HEAD":
+            await send_empty(send, 200, prepared.typed)
+            return True
+        body = self._house.answers.get(prepared.tag)
+        if body is None or len(body) > CHUNK:
+            return False
+        self._count(prepared)
+        await send_small(send, prepared.typed, body)
+        return True
+
+    async def _made(self, prepared: Prepared, receive: Receive, send: Send) -> None:
+        job = prepared.order
+        streamed = job.container.streamed and job.subject.count * job.generator.pixels > WHOLE_BYTES
+        out = Outgoing(send, prepared.typed, self._house.settings.stall_seconds)
+        self._count(prepared)
+        try:
+            if streamed:
+                await while_present(receive, self._stream(prepared, out))
+            else:
+                await self._share(prepared, receive, out)
+        except (ClientLeft, Stalled):
+            if not out.started:
+                raise
+            log.info("a client that asked %s for images left, or took nothing any more", job.version.ref)
+
+    async def _stream(self, prepared: Prepared, out: Outgoing) -> None:
+        """Send while it is painted."""
+        job = prepared.order
+        sampler = self._house.sampler
+        with sampler.admission.admit(job.container.held(job)):
+            async with aclosing(job.container.pieces(job, sampler)) as pieces:
+                # What is refused is refused before the answer begins.
+                first = await anext(pieces)
+                await out.start(job.container.length(job))
+                await out.write(first)
+                async for piece in pieces:
+                    await out.write(piece)
+                await out.end()
+
+    async def _share(self, prepared: Prepared, receive: Receive, out: Outgoing) -> None:
+        """Send what is painted once for all who wait for it, or is in the cache."""
+        job = prepared.order
+        admission = self._house.sampler.admission
+        known = self._house.answers.get(prepared.tag)
+        size = job.container.held(job) if known is None else len(known)
+        with self._house.flights.joined(
+            prepared.tag,
+            lambda: admission.lease(size, waits=known is None),
+            lambda: self._body(prepared, known),
+        ) as painting:
+            await out.whole(await present(receive, painting))
+
+    async def _body(self, prepared: Prepared, known: bytes | None) -> bytes:
+        if known is not None:
+            return known
+        job = prepared.order
+        async with aclosing(job.container.pieces(job, self._house.sampler)) as pieces:
+            body = b"".join([piece async for piece in pieces])
+        if job.seeded:
+            self._house.answers.put(prepared.tag, body)
+        return body
+
+    def _count(self, prepared: Prepared) -> None:
+        job = prepared.order
+        self._house.metrics.images.labels(job.version.model).inc(job.subject.count)
