@@ -1,0 +1,150 @@
+"""Sources of pictures that mean something as a whole: between seeds, across classes, over truncations, round a loop.
+
+Every image of a seed in them has the very inputs that it has by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.engine.inputs import Inputs, Labels, Latents, Seeded
+from models.config import GeneratorConfig
+from models.interpolation import Doubles, between
+from models.latents import latents
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A grid between seeds, row by row.
+
+    Args:
+        seeds: two: each row leads from its image of the first seed to its image of the second, the first row from image
+            0 to image 0. Four: image 0 of each is a corner: top left, top right, bottom left, bottom right.
+        rows: at least one; two between four seeds.
+        columns: at least two.
+        label: the class of every image, for a conditional generator; None: that of the nearest seed's image.
+    """
+
+    generator: GeneratorConfig
+    seeds: tuple[int, ...]
+    rows: int
+    columns: int
+    psi: float = 1.0
+    label: int | None = None
+
+    def __len__(self) -> int:
+        return self.rows * self.columns
+
+    def inputs(self, start: int, stop: int) -> Inputs:
+        """Interpolate across, and between four seeds then down."""
+        row, column = np.divmod(np.arange(start, stop), self.columns)
+        latent = self.generator.latent
+        corners = len(self.seeds) == 4
+        image = np.zeros_like(row) if corners else row
+        across = column / (self.columns - 1)
+        ends = [latents(latent, seed, image) for seed in self.seeds]
+        z = between(latent, ends[0], ends[1], across)
+        nearest = (across > 0.5).astype(np.int64)
+        if corners:
+            down = row / (self.rows - 1)
+            z = between(latent, z, between(latent, ends[2], ends[3], across), down)
+            nearest += 2 * (down > 0.5)
+        labels = _labels(self.generator, self.seeds, image, self.label)
+        return Inputs(_truncated(z, self.psi), None if labels is None else labels[nearest, np.arange(stop - start)])
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The frames of a walk from image 0 of each seed to that of the next, and from the last back to the first.
+
+    The frame after the last would be the first one again. Each leg takes as long as any other.
+
+    Args:
+        seeds: at least two.
+        frames: at least as many.
+        label: the class of every image, for a conditional generator; None: that of the nearest seed's image.
+    """
+
+    generator: GeneratorConfig
+    seeds: tuple[int, ...]
+    frames: int
+    psi: float = 1.0
+    label: int | None = None
+
+    def __len__(self) -> int:
+        return self.frames
+
+    def inputs(self, start: int, stop: int) -> Inputs:
+        """Interpolate along the legs that these frames are on."""
+        count = len(self.seeds)
+        # In whole numbers, so that a frame at a seed is exactly there.
+        leg, rest = np.divmod(np.arange(start, stop) * count, self.frames)
+        t: Doubles = rest / self.frames
+        first = np.zeros(1, np.int64)
+        latent = self.generator.latent
+        stops = np.concatenate([latents(latent, seed, first) for seed in self.seeds])
+        z = between(latent, stops[leg], stops[(leg + 1) % count], t)
+        labels = _labels(self.generator, self.seeds, first, self.label)
+        return Inputs(_truncated(z, self.psi), None if labels is None else labels[(leg + (t > 0.5)) % count, 0])
+
+
+@dataclass(frozen=True, slots=True)
+class PerClass:
+    """A grid with a row per class of a conditional generator and a column per image of a seed."""
+
+    generator: GeneratorConfig
+    seed: int
+    columns: int
+    psi: float = 1.0
+
+    def __len__(self) -> int:
+        return self.generator.classes * self.columns
+
+    def inputs(self, start: int, stop: int) -> Inputs:
+        """Give each row the same latents."""
+        label, index = np.divmod(np.arange(start, stop), self.columns)
+        return Inputs(_truncated(latents(self.generator.latent, self.seed, index), self.psi), label)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A grid with a row per image of a seed and a column per truncation.
+
+    Args:
+        psis: at least one.
+        label: the class of every image, for a conditional generator; None: each row's is drawn from the seed.
+    """
+
+    generator: GeneratorConfig
+    seed: int
+    rows: int
+    psis: tuple[float, ...]
+    label: int | None = None
+
+    def __len__(self) -> int:
+        return self.rows * len(self.psis)
+
+    def inputs(self, start: int, stop: int) -> Inputs:
+        """Shrink each row's latent by each column's factor."""
+        index, column = np.divmod(np.arange(start, stop), len(self.psis))
+        psi = np.array(self.psis, np.float32)[column]
+        labels = _labels(self.generator, (self.seed,), index, self.label)
+        z = latents(self.generator.latent, self.seed, index) * psi[:, None]
+        return Inputs(z, None if labels is None else labels[0])
+
+
+def _truncated(z: Latents | Doubles, psi: float) -> Latents:
+    """Round, then shrink as `Seeded` does."""
+    return z.astype(np.float32) * np.float32(psi)
+
+
+def _labels(generator: GeneratorConfig, seeds: tuple[int, ...], images: Indices, label: int | None) -> Labels | None:
+    """Give the classes of some images of each seed, int64 `[seeds, images]`; None where there are none."""
+    drawn = [Seeded(generator, seed, range(1), label=label).labels(images) for seed in seeds]
+    told = [labels for labels in drawn if labels is not None]
+    return np.stack(told) if told else None
