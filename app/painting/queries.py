@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from app.painting.each import EACH_TYPES
+from app.painting.grids import GRID_TYPES
+from models.config import Seed
+
+ImageFormat = Literal["png", "webp", "jpeg", "npy", "zip"]
+IMAGE_TYPES: dict[ImageFormat, str] = GRID_TYPES | EACH_TYPES
+"""Media types of images, as one grid or each by itself; the first is what whoever accepts anything gets."""
 
 ModelRef = Annotated[str | None, Field(description="NAME, NAME@VERSION or NAME@ALIAS; without it the default model")]
 ClassRef = Annotated[str | None, Field(alias="class", description="label or class name, for conditional models")]
@@ -19,6 +27,8 @@ Psi = Annotated[
     ),
 ]
 PerRow = Annotated[int | None, Field(ge=1, description="images per row; without it floor(sqrt(n))")]
+Format = Annotated[ImageFormat | None, Field(description="without it PNG, or what Accept admits instead")]
+DrawnSeed = Annotated[Seed | None, Field(description="without it one is drawn, and told in X-Atelier-Seed")]
 Scale = Annotated[int, Field(ge=1, le=16, description="enlargement of a grid, nearest neighbour")]
 
 
