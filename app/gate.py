@@ -9,9 +9,10 @@ Headers that restrict what a browser does with our answers are added here too. K
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.problems import Problem, phrase
@@ -33,6 +34,7 @@ BROWSER_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in BROWSER_HEADERS.items()]
 
 
 class Gate:
@@ -41,6 +43,8 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: AppSettings) -> None:
         self.app = app
         self.settings = settings
+        # Nearly all requests name the same few hosts.
+        self._known_host = lru_cache(maxsize=64)(self._is_known_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
@@ -63,7 +67,7 @@ class Gate:
             return f"a page of another site asked for this (Sec-Fetch-Site: {site}); open it from this service's page"
         return None
 
-    def _known_host(self, host: str) -> bool:
+    def _is_known_host(self, host: str) -> bool:
         name = _name(host)
         if name is None:
             return False
@@ -113,9 +117,9 @@ class BrowserHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in BROWSER_HEADERS.items():
-                    headers.setdefault(name, value)
+                given = message.get("headers", ())
+                names = {name for name, _ in given}
+                message["headers"] = [*given, *(header for header in _RAW_HEADERS if header[0] not in names)]
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

@@ -26,11 +26,23 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        # Looking labels up takes longer than counting.
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.images = Counter("atelier_images", "Images served", ["model"], registry=self.registry)
         self.streams = Gauge("atelier_event_streams", "Event streams open", registry=self.registry)
         self.loaded = Gauge("atelier_loaded_versions", "Versions ready to serve", registry=self.registry)
         self.runs = Gauge("atelier_runs", "Runs", ["state"], registry=self.registry)
         self.up = Gauge("atelier_up", "1: the service answers", ["service"], registry=self.registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answer; methods and routes are few, whatever clients send."""
+        key = (method, route, status)
+        if (counts := self._answers.get(key)) is None:
+            counts = self.requests.labels(method, route, str(status)), self.seconds.labels(method, route)
+            self._answers[key] = counts
+        requests, durations = counts
+        requests.inc()
+        durations.observe(seconds)
 
     def render(self) -> bytes:
         """Give every figure in Prometheus' text format."""
@@ -61,10 +73,8 @@ class Measure:
             await self.app(scope, receive, noting_status)
         finally:
             metrics: Metrics = scope["app"].state.house.metrics
-            route = _template(scope)
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            metrics.requests.labels(method, route, str(status)).inc()
-            metrics.seconds.labels(method, route).observe(time.perf_counter() - started)
+            metrics.answered(method, _template(scope), status, time.perf_counter() - started)
 
 
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"))

@@ -75,6 +75,8 @@ class ModelDirectory:
         self._starter = starter
         self._lock = threading.RLock()
         self._models: dict[str, ModelInfo] | None = None
+        self._newest: tuple[dict[str, ModelInfo], str] | None = None
+        """The model published last, and what was seen when it was."""
         self._changed: set[str] = set()
         self._complaints: dict[str, str] = {}
 
@@ -122,8 +124,11 @@ class ModelDirectory:
         """
         if self._default_model is not None:
             return self.resolve(self._default_model)
-        dated = [(at, info.name) for info in self.models() if not info.read_only and (at := info.published_at())]
-        return self.resolve(max(dated)[1] if dated else STARTER)
+        seen = self._seen()
+        if self._newest is None or self._newest[0] is not seen:
+            dated = [(at, info.name) for info in seen.values() if not info.read_only and (at := info.published_at())]
+            self._newest = (seen, max(dated)[1] if dated else STARTER)
+        return self.resolve(self._newest[1])
 
     def resolve(self, ref: str | None) -> Version:
         """Find the whole version that a reference means.

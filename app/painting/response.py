@@ -1,4 +1,4 @@
-"""The answer to a request for pictures: at once where it can be, else painted, for all who wait for the same together."""
+"""The answer to a request for pictures: at once where it can be, else painted once for all who ask for the same."""
 
 from __future__ import annotations
 
