@@ -6,7 +6,7 @@ Networks are built from these by `models.networks`; presets are TOML files read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal, Self
 
@@ -30,7 +30,7 @@ Channels = Literal[1, 3]
 Width = Annotated[int, Field(ge=1, le=8192)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Loss = Literal["non_saturating", "minimax", "least_squares"]
+Loss = Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 # A dcgan generator grows a base square by doubling: 28 = 7 x 2^2, 32 = 4 x 2^3, 64 = 4 x 2^4, 128 = 8 x 2^4.
@@ -86,11 +86,12 @@ class DcganGenerator(Frozen):
 
 
 class DcganDiscriminator(Frozen):
-    """One halving convolution per width, LeakyReLU, then a linear layer to one logit."""
+    """One halving convolution per width, normalised but for the first, LeakyReLU, then a linear layer to one logit."""
 
     family: Literal["dcgan"] = "dcgan"
     widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (64, 128, 256, 512)
     slope: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    norm: Literal["batch", "none"] = "batch"
 
 
 GeneratorNetwork = Annotated[MlpGenerator | DcganGenerator, Field(discriminator="family")]
@@ -170,12 +171,14 @@ class DiscriminatorConfig(_ImageConfig):
             case MlpDiscriminator(hidden=hidden):
                 sizes = (self.pixels, *hidden, 1)
                 return self.classes * hidden[-1] + sum((a + 1) * b for a, b in pairwise(sizes))
-            case DcganDiscriminator(widths=widths):
+            case DcganDiscriminator(widths=widths, norm=norm):
                 inputs = (self.channels, *widths[:-1])
                 convolutions = sum(16 * a * b for a, b in zip(inputs, widths, strict=True))
                 linear = DCGAN_BASE[self.size] ** 2 * widths[-1] + 1
                 embedding = self.classes * widths[-1]
-                return embedding + convolutions + widths[0] + 2 * sum(widths[1:]) + linear
+                # Normalisation has a gain and a shift for each channel, a convolution without it a bias.
+                others = (2 if norm == "batch" else 1) * sum(widths[1:])
+                return embedding + convolutions + widths[0] + others + linear
 
 
 class _Side(Frozen):
@@ -194,6 +197,18 @@ class DiscriminatorTraining(_Side):
     """The discriminator's network, its Adam settings and its updates (each on a fresh batch) per round."""
 
     network: DiscriminatorNetwork
+
+
+class Penalty(Frozen):
+    """What steep gradients with respect to images cost the discriminator, on top of its loss.
+
+    `gradient` is weight x mean (|gradient| - 1)^2 between real and generated images, as in WGAN-GP (arXiv 1704.00028).
+    `every` step but each k-th goes without, and the k-th counts k times.
+    """
+
+    kind: Literal["none", "gradient"] = "none"
+    weight: Annotated[float, Field(gt=0, le=1_000_000)] = 10.0
+    every: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 def _misfits(side: str, build: Callable[[], Frozen]) -> list[tuple[str, str]]:
@@ -226,6 +241,7 @@ class TrainingConfig(Frozen):
     generator: GeneratorTraining
     discriminator: DiscriminatorTraining
     loss: Loss = "non_saturating"
+    penalty: Penalty = Penalty()
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
     ema_half_life_kimg: Annotated[float, Field(ge=0, description="0: the average is the last weights")] = 10.0
     precision: Precision = "auto"
@@ -246,10 +262,22 @@ class TrainingConfig(Frozen):
         if generator != discriminator:
             message = f"the generator is {generator} and the discriminator {discriminator}: give both the same family"
             raise Misfit([("discriminator.network.family", message)])
-        problems = _misfits("generator", self.generator_config)
-        if problems := problems + _misfits("discriminator", self.discriminator_config):
+        problems = [
+            *self._penalty_misfits(),
+            *_misfits("generator", self.generator_config),
+            *_misfits("discriminator", self.discriminator_config),
+        ]
+        if problems:
             raise Misfit(problems)
         return self
+
+    def _penalty_misfits(self) -> Iterator[tuple[str, str]]:
+        if self.loss == "wasserstein" and self.penalty.kind != "gradient":
+            yield "penalty.kind", "the Wasserstein loss has no bound without a penalty: set gradient"
+        network = self.discriminator.network
+        if self.penalty.kind != "none" and isinstance(network, DcganDiscriminator) and network.norm == "batch":
+            message = "a penalty needs each image judged by itself, and batch normalisation mixes them: set none"
+            yield "discriminator.network.norm", message
 
     def generator_config(self) -> GeneratorConfig:
         """Give the generator's own configuration, as a manifest carries it."""

@@ -34,18 +34,17 @@ def _normalised(channels: int) -> tuple[nn.Module, nn.Module]:
 
 
 def discriminator(config: DiscriminatorConfig, network: DcganDiscriminator) -> nn.Module:
-    """Build halving convolutions with LeakyReLU, batch normalisation in all but the first, then one logit."""
+    """Build halving convolutions with LeakyReLU, normalised in all but the first, then one logit."""
     first, base = network.widths[0], DCGAN_BASE[config.size]
     layers: list[nn.Module] = [
         nn.Conv2d(config.channels, first, 4, stride=2, padding=1),
         nn.LeakyReLU(network.slope, inplace=True),
     ]
     for inputs, outputs in pairwise(network.widths):
-        layers += [
-            nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.LeakyReLU(network.slope, inplace=True),
-        ]
+        normalised = network.norm == "batch"
+        layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not normalised))
+        layers += [nn.BatchNorm2d(outputs)] if normalised else []
+        layers.append(nn.LeakyReLU(network.slope, inplace=True))
     last = network.widths[-1]
     head = (nn.Flatten(), nn.Linear(last * base * base, 1), nn.Flatten(0))
     if config.classes:

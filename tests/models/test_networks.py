@@ -137,3 +137,9 @@ def test_only_the_classes_that_were_shown_get_a_gradient(preset: str) -> None:
         gradients = network.get_parameter("embedding.weight").grad
         assert gradients is not None
         assert gradients.any(1).nonzero().flatten().tolist() == [2, 5]
+
+
+def test_a_critic_has_biases_where_there_is_no_normalisation() -> None:
+    critic = build(config_of("wgan-gp")).discriminator
+    assert "BatchNorm2d" not in layers_of(critic)
+    assert [layer.bias is not None for layer in critic.modules() if isinstance(layer, nn.Conv2d)] == [True, True]

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.catalogue import classes
-from models.config import MlpGenerator, TrainingConfig
+from models.config import MlpGenerator, Penalty, TrainingConfig
 from models.presets import ConfigError, TrainRequest, load, resolve
 
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}
 VARIANTS = {"minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28", "dcgan-32", "dcgan-64", "starter"}
+LOSSES = {"hinge", "wgan-gp"}
 CONDITIONAL = {"mlp-conditional", "dcgan-28-conditional"}
 
 
@@ -33,7 +34,7 @@ def errors_of(preset: str = "mlp-mnist", overrides: dict[str, Any] | None = None
 
 
 def test_every_preset_is_there_in_alphabetical_order_and_makes_a_configuration() -> None:
-    assert set(load()) == PUBLISHED | VARIANTS | CONDITIONAL
+    assert set(load()) == PUBLISHED | VARIANTS | LOSSES | CONDITIONAL
     assert list(load()) == sorted(load())
     for name, preset in load().items():
         config = resolved(name)
@@ -79,7 +80,7 @@ def test_dcgan_128_is_as_published() -> None:
     config = resolved("dcgan-128")
     assert config.generator.network.model_dump() == {"family": "dcgan", "widths": (512, 256, 128, 64)}
     assert config.discriminator.network.model_dump() == {
-        "family": "dcgan", "widths": (64, 128, 256, 512), "slope": 0.2,
+        "family": "dcgan", "widths": (64, 128, 256, 512), "slope": 0.2, "norm": "batch",
     }  # fmt: skip
     assert (config.size, config.channels, config.batch_size, config.epochs) == (128, 3, 64, 250)
     assert (config.generator.steps, config.discriminator.steps) == (2, 1)
@@ -201,7 +202,7 @@ def test_a_run_on_several_devices_is_refused_when_it_is_asked_for() -> None:
 
 
 def test_every_wrong_override_is_told_at_once() -> None:
-    errors = errors_of(overrides={"batch_size": 0, "generator.betas": [0.5, 2], "loss": "hinge", "latent.dim": None})
+    errors = errors_of(overrides={"batch_size": 0, "generator.betas": [0.5, 2], "loss": "hinges", "latent.dim": None})
     assert set(errors) == {
         ("overrides", "batch_size"),
         ("overrides", "generator.betas", 1),
@@ -302,3 +303,21 @@ def test_a_conditional_training_without_labels_is_refused(tmp_path: Path) -> Non
 
 def test_classes_come_from_the_data_set_alone() -> None:
     assert "is no setting" in errors_of("mlp-conditional", {"classes": ["cat"]})[("overrides", "classes")]
+
+
+def test_wgan_gp_is_as_published() -> None:
+    config = resolved("wgan-gp")
+    assert (config.loss, config.penalty) == ("wasserstein", Penalty(kind="gradient", weight=10, every=1))
+    assert (config.discriminator.steps, config.generator.steps) == (5, 1)
+    for side in (config.generator, config.discriminator):
+        assert (side.lr, side.betas) == (1e-4, (0, 0.9))
+
+
+def test_a_critic_needs_a_penalty_and_no_batch_normalisation() -> None:
+    assert errors_of("wgan-gp", {"penalty.kind": "none", "discriminator.network.norm": "batch"}) == {
+        ("overrides", "penalty.kind"): "the Wasserstein loss has no bound without a penalty: set gradient"
+    }
+    message = errors_of("wgan-gp", {"discriminator.network.norm": "batch"})[("overrides", "discriminator.network.norm")]
+    assert message == "a penalty needs each image judged by itself, and batch normalisation mixes them: set none"
+    assert set(errors_of("dcgan-28", {"penalty.kind": "gradient"})) == {("overrides", "discriminator.network.norm")}
+    assert resolved("mlp-mnist", {"penalty.kind": "gradient"}).penalty.weight == 10

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import relu, softplus
 
 from models.config import Loss
 
@@ -26,14 +26,15 @@ class Objective:
         fake: what the discriminator minimises on generated images, added to `real`.
         generator: what the generator minimises on its own images.
         has_probabilities: whether the sigmoid of a logit is the discriminator's probability of "real".
-        balanced: the values of `real + fake` and of `generator` where neither network can tell more.
+        balanced: the values of `real + fake` and of `generator` where neither network can tell more; None for a
+            critic, whose outputs have no zero.
     """
 
     real: Callable[[Tensor], Tensor]
     fake: Callable[[Tensor], Tensor]
     generator: Callable[[Tensor], Tensor]
     has_probabilities: bool
-    balanced: tuple[float, float]
+    balanced: tuple[float, float] | None
 
 
 def cross_entropy_real(logits: Tensor) -> Tensor:
@@ -60,6 +61,26 @@ def _half_square_from(target: float) -> Callable[[Tensor], Tensor]:
     return loss
 
 
+def _hinge_real(outputs: Tensor) -> Tensor:
+    """Give max(0, 1 - D(x)) (Lim and Ye 2017, arXiv 1705.02894)."""
+    return relu(1.0 - outputs).mean()
+
+
+def _hinge_fake(outputs: Tensor) -> Tensor:
+    """Give max(0, 1 + D(G(z)))."""
+    return relu(1.0 + outputs).mean()
+
+
+def _raised(outputs: Tensor) -> Tensor:
+    """Give -D: what is minimised by raising it."""
+    return -outputs.mean()
+
+
+def _lowered(outputs: Tensor) -> Tensor:
+    """Give D."""
+    return outputs.mean()
+
+
 _LN2 = math.log(2)
 
 OBJECTIVES: Final[dict[Loss, Objective]] = {
@@ -76,4 +97,8 @@ OBJECTIVES: Final[dict[Loss, Objective]] = {
         has_probabilities=False,
         balanced=(0.25, 0.125),
     ),
+    # Both at outputs of 0; the generator's loss can be any number.
+    "hinge": Objective(_hinge_real, _hinge_fake, _raised, has_probabilities=False, balanced=(2.0, 0.0)),
+    # arXiv 1704.00028, eq. 3, without its penalty: `real + fake` is minus the critic's estimate of the distance.
+    "wasserstein": Objective(_raised, _lowered, _raised, has_probabilities=False, balanced=None),
 }

@@ -70,6 +70,10 @@ class Noise:
             return torch.rand(shape, generator=self.generator, device=self._device) * 2 - 1
         return torch.randn(shape, generator=self.generator, device=self._device)
 
+    def shares(self, count: int) -> Tensor:
+        """Give float32 `[count]`, uniform in [0, 1)."""
+        return torch.rand(count, generator=self.generator, device=self._device)
+
     def labels(self, count: int) -> Tensor | None:
         """Give int64 `[count]`; None, and nothing drawn, where networks are not conditional."""
         if self._labels is None:

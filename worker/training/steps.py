@@ -12,9 +12,9 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from models.config import TrainingConfig
+from models.config import Penalty, TrainingConfig
 from models.networks import uses_batch_norm
-from worker.training import ema
+from worker.training import ema, penalties
 from worker.training.losses import OBJECTIVES, Objective
 from worker.training.state import TrainingState
 
@@ -26,6 +26,7 @@ class Recipe:
     """What a round needs to know besides the state."""
 
     objective: Objective
+    penalty: Penalty
     batch: int
     discriminator_steps: int
     generator_steps: int
@@ -40,6 +41,7 @@ class Recipe:
         """Take the recipe out of a configuration."""
         return cls(
             objective=OBJECTIVES[config.loss],
+            penalty=config.penalty,
             batch=config.batch_size,
             discriminator_steps=config.discriminator.steps,
             generator_steps=config.generator.steps,
@@ -54,6 +56,10 @@ class Recipe:
     def images(self) -> int:
         """Count the real images of one round."""
         return self.batch * self.discriminator_steps
+
+    def is_penalised(self, step: int) -> bool:
+        """Tell whether the discriminator's `step`-th step of the run, from 0, takes a penalty."""
+        return self.penalty.kind != "none" and step % self.penalty.every == 0
 
     def average_keep(self, images: int) -> float:
         """Give the share of the old average that stays at an update in the round that ends at `images`.
@@ -74,8 +80,9 @@ class Recipe:
 
 def play_round(state: TrainingState, recipe: Recipe) -> None:
     """Update the discriminator and the generator as often as the recipe says; count the images."""
-    for _ in range(recipe.discriminator_steps):
-        update_discriminator(state, recipe)
+    first = state.images // recipe.batch
+    for step in range(first, first + recipe.discriminator_steps):
+        update_discriminator(state, recipe, step)
     state.images += recipe.images()
     state.discriminator.requires_grad_(False)
     for _ in range(recipe.generator_steps):
@@ -84,8 +91,8 @@ def play_round(state: TrainingState, recipe: Recipe) -> None:
     state.discriminator.requires_grad_(True)
 
 
-def update_discriminator(state: TrainingState, recipe: Recipe) -> None:
-    """Take one step of the discriminator on a fresh batch of real images and as many generated ones.
+def update_discriminator(state: TrainingState, recipe: Recipe, step: int) -> None:
+    """Take the discriminator's `step`-th step on a fresh batch of real images and as many generated ones.
 
     Where networks are conditional, the generated images are of the real ones' classes.
     """
@@ -95,7 +102,12 @@ def update_discriminator(state: TrainingState, recipe: Recipe) -> None:
     with recipe.autocast():
         real_logits, fake_logits = _logits(state, recipe, real, fake, told)
     loss_real, loss_fake = recipe.objective.real(real_logits), recipe.objective.fake(fake_logits)
-    (loss_real + loss_fake).backward()  # type: ignore[no-untyped-call]
+    loss = loss_real + loss_fake
+    if recipe.is_penalised(step):
+        penalty = recipe.penalty.weight * _gradient_penalty(state, real, fake, told)
+        state.sums.add_penalty(penalty.detach())
+        loss = loss + recipe.penalty.every * penalty
+    loss.backward()  # type: ignore[no-untyped-call]
     state.discriminator_optimizer.step()
     state.discriminator_optimizer.zero_grad()
     with torch.no_grad():
@@ -129,6 +141,14 @@ def _real(state: TrainingState, recipe: Recipe) -> tuple[Tensor, tuple[Tensor, .
     batch = state.batches.next()
     told = (batch.labels,) if recipe.conditional and batch.labels is not None else ()
     return to_float(batch.images), told
+
+
+def _gradient_penalty(state: TrainingState, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]) -> Tensor:
+    def critic(images: Tensor) -> Tensor:
+        outputs: Tensor = state.discriminator(images, *told)
+        return outputs
+
+    return penalties.interpolated(critic, real, fake.float(), state.noise.shares(len(real)))
 
 
 def _logits(

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from models.artefacts import now
 
-_D, _G = 4, 2  # values per step of the discriminator, of the generator
+# Where in the sums lie the values of the discriminator's steps, of the generator's, of the penalty's.
+_D, _G, _P = slice(4), slice(4, 6), slice(6, 7)
 _SPEED_TICKS = 10
 
 
@@ -23,6 +24,7 @@ class Means:
 
     `d_real` is D(x) and `d_fake` D(G(z)) as the discriminator's steps saw them, before its update; `d_fake_after` is
     D(G(z)) after that, as the generator's steps saw it. They are probabilities; None where the loss has none.
+    `penalty` is what was added to the discriminator's loss, weighted; None where there is no penalty.
     """
 
     loss_d_real: float
@@ -31,10 +33,11 @@ class Means:
     d_real: float | None
     d_fake: float | None
     d_fake_after: float | None
+    penalty: float | None
 
     @property
     def loss_d(self) -> float:
-        """What the discriminator minimises."""
+        """What the discriminator minimises, the penalty apart."""
         return self.loss_d_real + self.loss_d_fake
 
 
@@ -42,26 +45,33 @@ class Sums:
     """Sums of what each step saw since the last tick, kept on the device: reading them is the only synchronisation."""
 
     def __init__(self, device: torch.device) -> None:
-        self.tensor = torch.zeros(_D + _G, dtype=torch.float64, device=device)
+        self.tensor = torch.zeros(_P.stop, dtype=torch.float64, device=device)
         self._discriminator_steps = 0
         self._generator_steps = 0
+        self._penalties = 0
 
     def add_discriminator(self, values: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
         """Add one step's loss on real images, loss on generated ones, D(x) and D(G(z)), each a scalar."""
-        self.tensor[:_D] += torch.stack(values)
+        self.tensor[_D] += torch.stack(values)
         self._discriminator_steps += 1
 
     def add_generator(self, values: tuple[Tensor, Tensor]) -> None:
         """Add one step's loss and D(G(z)), each a scalar."""
-        self.tensor[_D:] += torch.stack(values)
+        self.tensor[_G] += torch.stack(values)
         self._generator_steps += 1
+
+    def add_penalty(self, value: Tensor) -> None:
+        """Add one step's penalty, a scalar."""
+        self.tensor[_P] += value
+        self._penalties += 1
 
     def take(self, *, has_probabilities: bool) -> Means:
         """Give the means and start again from zero; D(x) and D(G(z)) only where they are probabilities."""
-        loss_real, loss_fake, d_real, d_fake = (self.tensor[:_D] / max(1, self._discriminator_steps)).tolist()
-        loss_g, d_fake_after = (self.tensor[_D:] / max(1, self._generator_steps)).tolist()
+        loss_real, loss_fake, d_real, d_fake = (self.tensor[_D] / max(1, self._discriminator_steps)).tolist()
+        loss_g, d_fake_after = (self.tensor[_G] / max(1, self._generator_steps)).tolist()
+        penalty = self.tensor[_P].item() / self._penalties if self._penalties else None
         self.tensor.zero_()
-        self._discriminator_steps = self._generator_steps = 0
+        self._discriminator_steps = self._generator_steps = self._penalties = 0
         return Means(
             loss_d_real=loss_real,
             loss_d_fake=loss_fake,
@@ -69,16 +79,22 @@ class Sums:
             d_real=d_real if has_probabilities else None,
             d_fake=d_fake if has_probabilities else None,
             d_fake_after=d_fake_after if has_probabilities else None,
+            penalty=penalty,
         )
 
     def counts(self) -> dict[str, int]:
         """Give the numbers of steps behind the sums."""
-        return {"discriminator": self._discriminator_steps, "generator": self._generator_steps}
+        return {
+            "discriminator": self._discriminator_steps,
+            "generator": self._generator_steps,
+            "penalty": self._penalties,
+        }
 
     def restore(self, sums: Tensor, counts: Mapping[str, int]) -> None:
         """Go on from kept sums and their numbers of steps."""
         self.tensor.copy_(sums)
         self._discriminator_steps, self._generator_steps = counts["discriminator"], counts["generator"]
+        self._penalties = counts["penalty"]
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,15 @@ def judge(loss: Loss, means: Means) -> Health:
     """Say which network is ahead.
 
     At balance D(x) = D(G(z)) = 0.5: the summed cross-entropy of the discriminator is 2 ln 2 = 1.386 and the generator's
-    non-saturating loss ln 2 = 0.693 (arXiv 1406.2661, section 4.1); least squares on 0 and 1 gives 0.25 and 0.125.
+    non-saturating loss ln 2 = 0.693 (arXiv 1406.2661, section 4.1); least squares on 0 and 1 gives 0.25 and 0.125. A
+    critic's loss has no such value: it says how far apart real and generated images are, on a scale of its own.
     """
-    if not all(math.isfinite(value) for value in (means.loss_d, means.loss_g)):
+    if not all(math.isfinite(value) for value in (means.loss_d, means.loss_g, means.penalty or 0.0)):
         return Health("failed", ("a loss is no longer a finite number",))
     if means.d_real is not None and means.d_fake is not None:
         return _by_probabilities(means.d_real, means.d_fake)
-    return _by_loss(means.loss_d, OBJECTIVES[loss].balanced[0])
+    balanced = OBJECTIVES[loss].balanced
+    return _by_distance(-means.loss_d) if balanced is None else _by_loss(means.loss_d, balanced[0])
 
 
 def _by_probabilities(d_real: float, d_fake: float) -> Health:
@@ -51,6 +53,15 @@ def _by_probabilities(d_real: float, d_fake: float) -> Health:
         )
     if d_fake > d_real and d_fake - d_real > _UNSURE:
         return Health("generator_ahead", (f"{told}: the discriminator prefers generated images to real ones",))
+    return Health("healthy")
+
+
+def _by_distance(distance: float) -> Health:
+    if distance < 0:
+        return Health(
+            "generator_ahead",
+            (f"the critic's distance from generated to real images is {distance:.3f}: it prefers the generated ones",),
+        )
     return Health("healthy")
 
 

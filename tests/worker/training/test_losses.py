@@ -34,6 +34,25 @@ def test_least_squares_pulls_outputs_to_one_and_zero() -> None:
     assert not objective.has_probabilities
 
 
+def test_hinge_asks_for_a_margin_of_one_and_no_more() -> None:
+    objective = OBJECTIVES["hinge"]
+    outputs = LOGITS.clone().requires_grad_()
+    torch.testing.assert_close(objective.real(outputs), torch.tensor((4 + 1.5 + 1 + 0 + 0) / 5))
+    torch.testing.assert_close(objective.fake(outputs), torch.tensor((0 + 0.5 + 1 + 2 + 5) / 5))
+    torch.testing.assert_close(objective.generator(outputs), -LOGITS.mean())
+    (pushed,) = torch.autograd.grad(objective.fake(outputs), outputs)
+    assert pushed.tolist() == pytest.approx([0, 0.2, 0.2, 0.2, 0.2])
+    assert not objective.has_probabilities
+
+
+def test_a_critic_minimises_minus_the_distance_of_the_means() -> None:
+    objective = OBJECTIVES["wasserstein"]
+    loss = objective.real(LOGITS + 3) + objective.fake(LOGITS)
+    torch.testing.assert_close(loss, torch.tensor(-3.0))
+    torch.testing.assert_close(objective.generator(LOGITS), -LOGITS.mean())
+    assert (objective.has_probabilities, objective.balanced) == (False, None)
+
+
 @pytest.mark.parametrize("logit", [-200.0, 200.0])
 def test_a_saturated_discriminator_still_learns_from_its_mistakes(logit: float) -> None:
     logits = torch.full((4,), logit, requires_grad=True)
@@ -52,13 +71,16 @@ def test_the_minimax_generator_gets_no_gradient_where_the_trick_gets_a_full_one(
     torch.testing.assert_close(full.sum(), torch.tensor(-1.0))
 
 
-@pytest.mark.parametrize(("loss", "output"), [("non_saturating", 0.0), ("minimax", 0.0), ("least_squares", 0.5)])
+@pytest.mark.parametrize(
+    ("loss", "output"), [("non_saturating", 0.0), ("minimax", 0.0), ("least_squares", 0.5), ("hinge", 0.0)]
+)
 def test_balanced_losses_are_those_of_a_discriminator_that_cannot_tell(loss: Loss, output: float) -> None:
     objective = OBJECTIVES[loss]
     outputs = torch.full((4,), output)
+    assert objective.balanced is not None
     discriminator, generator = objective.balanced
     assert math.isclose(float(objective.real(outputs) + objective.fake(outputs)), discriminator, rel_tol=1e-6)
-    assert math.isclose(float(objective.generator(outputs)), generator, rel_tol=1e-6)
+    assert math.isclose(float(objective.generator(outputs)), generator, rel_tol=1e-6, abs_tol=1e-9)
 
 
 def test_logits_give_the_losses_of_torchs_own_function() -> None:

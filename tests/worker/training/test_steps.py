@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.config import TrainingConfig
+from models.config import Penalty, TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
@@ -42,7 +42,7 @@ def test_pixels_span_minus_one_to_one() -> None:
 def test_each_network_moves_in_its_own_step_only(digits: Prepared) -> None:
     state, recipe = start(tiny(), digits)
     generator, discriminator = weights(state.generator), weights(state.discriminator)
-    update_discriminator(state, recipe)
+    update_discriminator(state, recipe, 0)
     assert equal(generator, state.generator)
     assert not equal(discriminator, state.discriminator)
     discriminator = weights(state.discriminator)
@@ -66,14 +66,14 @@ def test_the_discriminator_collects_no_gradients_in_the_generators_step(digits: 
 def test_real_and_generated_images_share_a_batch_where_there_is_no_batch_norm(digits: Prepared) -> None:
     state, recipe = start(tiny(), digits)
     shapes = calls(state.discriminator)
-    update_discriminator(state, recipe)
+    update_discriminator(state, recipe, 0)
     assert shapes == [(64, 1, 28, 28)]
 
 
 def test_real_and_generated_images_are_apart_where_there_is_batch_norm(digits: Prepared) -> None:
     state, recipe = start(tiny("dcgan-28"), digits)
     shapes = calls(state.discriminator)
-    update_discriminator(state, recipe)
+    update_discriminator(state, recipe, 0)
     assert shapes == [(16, 1, 28, 28), (16, 1, 28, 28)]
 
 
@@ -166,6 +166,8 @@ def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
         "minimax-uniform",
         "minimax-k3",
         "least-squares",
+        "hinge",
+        "wgan-gp",
         "dcgan-28",
         "mlp-conditional",
         "dcgan-28-conditional",
@@ -212,3 +214,42 @@ def test_networks_that_are_not_conditional_are_told_no_labels_and_draw_none(digi
     before = state.noise.generator.get_state()
     assert state.noise.labels(8) is None
     assert torch.equal(state.noise.generator.get_state(), before)
+
+
+def played(config: TrainingConfig, digits: Prepared, rounds: int = 1) -> list[Tensor]:
+    """Give the discriminator's weights after some rounds."""
+    state, recipe = start(config, digits)
+    for _ in range(rounds):
+        play_round(state, recipe)
+    return weights(state.discriminator)
+
+
+def test_a_penalty_taken_every_third_step_counts_three_times(digits: Prepared) -> None:
+    config = tiny("wgan-gp", discriminator__steps=1)
+    lazy, heavy = (
+        config.model_copy(update={"penalty": Penalty(kind="gradient", weight=weight, every=every)})
+        for weight, every in ((2, 3), (6, 1))
+    )
+    assert all(torch.equal(a, b) for a, b in zip(played(lazy, digits), played(heavy, digits), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(played(lazy, digits, 2), played(heavy, digits, 2), strict=True))
+
+
+def test_penalised_steps_are_counted_over_the_whole_run(digits: Prepared) -> None:
+    state, recipe = start(tiny("wgan-gp", penalty__every=4), digits)
+    seen = []
+    for _ in range(3):
+        play_round(state, recipe)
+        seen.append(state.sums.counts()["penalty"])
+    assert seen == [2, 3, 4]  # of steps 0 to 4, 5 to 9, 10 to 14
+
+
+def test_the_penalty_is_told_apart_from_the_loss(digits: Prepared) -> None:
+    state, recipe = start(tiny("wgan-gp"), digits)
+    play_round(state, recipe)
+    means = state.sums.take(has_probabilities=False)
+    assert means.penalty is not None
+    assert means.penalty == pytest.approx(10, rel=0.1)  # at first the critic is nearly flat: 10 x (0 - 1)^2
+    assert means.loss_d == means.loss_d_real + means.loss_d_fake
+    plain, recipe = start(tiny("hinge"), digits)
+    play_round(plain, recipe)
+    assert plain.sums.take(has_probabilities=False).penalty is None

@@ -21,7 +21,7 @@ def test_means_are_over_each_networks_own_steps() -> None:
     means = sums.take(has_probabilities=True)
     assert (means.loss_d_real, means.loss_d_fake, means.loss_d, means.loss_g) == (2.0, 3.0, 5.0, 5.0)
     assert (means.d_real, means.d_fake, means.d_fake_after) == pytest.approx((0.6, 0.3, 0.4))
-    assert sums.counts() == {"discriminator": 0, "generator": 0}
+    assert sums.counts() == {"discriminator": 0, "generator": 0, "penalty": 0}
     assert not sums.tensor.any()
 
 
@@ -39,7 +39,9 @@ def test_the_warm_up_counts_for_no_estimate() -> None:
 
 
 def test_a_tick_says_where_the_run_is() -> None:
-    means = Means(loss_d_real=0.6, loss_d_fake=0.5, loss_g=0.9, d_real=0.61, d_fake=0.33, d_fake_after=0.3)
+    means = Means(
+        loss_d_real=0.6, loss_d_fake=0.5, loss_g=0.9, d_real=0.61, d_fake=0.33, d_fake_after=0.3, penalty=None
+    )
     tick = make_tick(means, Pace(21_000.04, None), images=512_000, total=6_000_000, count=60_000)
     assert json.loads(json.dumps(tick)) == tick
     assert tick.pop("time").endswith("Z")
@@ -56,6 +58,15 @@ def test_a_tick_says_where_the_run_is() -> None:
         "d_real": 0.61,
         "d_fake": 0.33,
         "d_fake_after": 0.3,
+        "penalty": None,
         "images_per_second": 21_000.0,
         "eta_seconds": None,
     }
+
+
+def test_a_penalty_is_the_mean_over_the_steps_that_took_one() -> None:
+    sums = Sums(torch.device("cpu"))
+    for value in (2.0, 4.0):
+        sums.add_penalty(torch.tensor(value))
+    assert sums.take(has_probabilities=False).penalty == 3.0
+    assert sums.take(has_probabilities=False).penalty is None

@@ -7,9 +7,16 @@ from worker.training.verdict import judge
 
 
 def means(
-    real: float = 0.69, fake: float = 0.69, g: float = 0.69, d_real: float | None = 0.5, d_fake: float | None = 0.5
+    real: float = 0.69,
+    fake: float = 0.69,
+    g: float = 0.69,
+    d_real: float | None = 0.5,
+    d_fake: float | None = 0.5,
+    penalty: float | None = None,
 ) -> Means:
-    return Means(loss_d_real=real, loss_d_fake=fake, loss_g=g, d_real=d_real, d_fake=d_fake, d_fake_after=d_fake)
+    return Means(
+        loss_d_real=real, loss_d_fake=fake, loss_g=g, d_real=d_real, d_fake=d_fake, d_fake_after=d_fake, penalty=penalty
+    )
 
 
 def test_balance_is_healthy() -> None:
@@ -31,9 +38,23 @@ def test_a_discriminator_that_prefers_generated_images_is_behind() -> None:
 def test_a_loss_that_is_no_number_fails() -> None:
     assert judge("non_saturating", means(g=math.nan)).verdict == "failed"
     assert judge("least_squares", means(real=math.inf, d_real=None, d_fake=None)).verdict == "failed"
+    assert judge("wasserstein", means(d_real=None, d_fake=None, penalty=math.nan)).verdict == "failed"
 
 
 def test_least_squares_is_judged_by_its_own_balance() -> None:
     assert judge("least_squares", means(0.125, 0.125, 0.125, None, None)).verdict == "healthy"
     assert judge("least_squares", means(0.01, 0.01, 0.5, None, None)).verdict == "discriminator_ahead"
     assert judge("least_squares", means(0.3, 0.3, 0.1, None, None)).verdict == "generator_ahead"
+
+
+def test_hinge_is_judged_by_its_margins() -> None:
+    assert judge("hinge", means(1.0, 1.0, 0.0, None, None)).verdict == "healthy"
+    assert judge("hinge", means(0.1, 0.1, 1.0, None, None)).verdict == "discriminator_ahead"
+    assert judge("hinge", means(1.6, 1.6, -0.5, None, None)).verdict == "generator_ahead"
+
+
+def test_a_critics_distance_has_no_balance_only_a_sign() -> None:
+    assert judge("wasserstein", means(-50.0, 20.0, -20.0, None, None, 3.0)).verdict == "healthy"
+    health = judge("wasserstein", means(1.0, 0.5, -0.5, None, None, 3.0))
+    assert health.verdict == "generator_ahead"
+    assert "distance from generated to real images is -1.500" in health.reasons[0]

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from models.config import TrainingConfig
-from models.presets import TrainRequest, resolve
+from models.presets import TrainRequest, load, resolve
 
 MLP: dict[str, Any] = {"generator.network.hidden": [24], "discriminator.network.hidden": [24], "batch_size": 32}
 DCGAN: dict[str, Any] = {"generator.network.widths": [8, 4], "discriminator.network.widths": [4, 8], "batch_size": 16}
+FAMILIES = {"mlp": MLP, "dcgan": DCGAN}
 QUICK: dict[str, Any] = {"tick_kimg": 2, "snapshots": 4, "checkpoint_minutes": 0.005}
 
 
 def tiny(preset: str = "mlp-mnist", kimg: float = 8, **overrides: Any) -> TrainingConfig:
     """Give a preset's training with tiny networks; `__` in a name stands for a dot."""
-    network = DCGAN if preset.startswith("dcgan") else MLP
+    network = FAMILIES[load()[preset].training["generator"]["network"]["family"]]
     named = {name.replace("__", "."): value for name, value in overrides.items()}
     request = TrainRequest(
         preset=preset, dataset="mnist-mini", model="tiny", kimg=kimg, overrides={**network, **QUICK, **named}
