@@ -141,18 +141,13 @@ def _names(house: House) -> list[str]:
     return [*BUILTIN, *(row.name for row in house.records.list_datasets())]
 
 
-def is_uploaded(name: str) -> bool:
-    """Tell whether a data set's name, if it means any, means an uploaded one."""
-    return name not in BUILTIN and not name.startswith(FOLDER)
-
-
 def classes(house: House, name: str) -> tuple[str, ...]:
     """Name a data set's classes, label by label; none where it has no labels, or is no prepared upload.
 
     Raises:
         DatasetProblem: it is unknown, or its folder cannot be used.
     """
-    if not is_uploaded(name):
+    if not catalogue.is_uploaded(name):
         return catalogue.classes(name, house.settings.images_dir)
     row = house.records.get_dataset(name)
     return tuple(row.report.get("classes", ())) if row is not None else ()
@@ -165,7 +160,7 @@ def check(house: House, config: TrainingConfig) -> None:
         DatasetProblem: the data set is unknown, not ready, or of another size or number of channels.
     """
     name = config.dataset
-    if not is_uploaded(name):
+    if not catalogue.is_uploaded(name):
         catalogue.check(name, house.settings.images_dir)
         return
     row = house.records.get_dataset(name)

@@ -30,7 +30,7 @@ class Estimate(BaseModel):
 
 def estimate(house: House, config: TrainingConfig) -> Estimate:
     """Estimate a training; reads rows and files, so call it from a thread."""
-    count = image_count(config.dataset, {})
+    count = image_count(house, config.dataset, {})
     images = total_images(config, count)
     speed = _last_speed(house, config.preset)
     generator, discriminator = (

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from app.house import House
 from app.problems import Problem, phrase
 from models import artefacts
-from models.catalogue import BUILTIN
+from models.catalogue import BUILTIN, is_uploaded
 from models.config import TrainingConfig
 from models.records import Run, State, Wanted
 
@@ -101,7 +101,7 @@ def view(house: House, run: Run) -> RunView:
         queue_position=house.records.queue_position(run),
         token=run.token,
         failures=run.failures,
-        progress=_progress(run, tick),
+        progress=_progress(house, run, tick),
         latest=Latest(**{name: tick.get(name) for name in _LATEST}),
         health=Health(**health.data) if health else Health(verdict=None),
         scores=score.data if score else {},
@@ -121,11 +121,14 @@ def published(house: House, run: Run) -> list[str]:
     return [f"{row.model}@{row.version}" for row in rows if (root / row.model / str(row.version)).is_dir()]
 
 
-def image_count(dataset: str, resolved: dict[str, Any]) -> int | None:
+def image_count(house: House, dataset: str, resolved: dict[str, Any]) -> int | None:
     """Count a data set's images, where that is known without decoding them."""
     count = resolved.get("dataset_images")
     if isinstance(count, int):
         return count
+    if is_uploaded(dataset):
+        row = house.records.get_dataset(dataset)
+        return row.report.get("count") if row is not None else None
     return BUILTIN[dataset].count if dataset in BUILTIN else None
 
 
@@ -136,9 +139,9 @@ def total_images(config: TrainingConfig, count: int | None) -> int | None:
     return config.total_images(count or 0)
 
 
-def _progress(run: Run, tick: dict[str, Any]) -> Progress:
+def _progress(house: House, run: Run, tick: dict[str, Any]) -> Progress:
     config = TrainingConfig.model_validate(run.config)
-    total = total_images(config, image_count(run.dataset, run.resolved))
+    total = total_images(config, image_count(house, run.dataset, run.resolved))
     # The row knows a target that was set after the tick: a resumption may have made the run longer.
     images = tick.get("images", 0)
     return Progress(

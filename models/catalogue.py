@@ -104,6 +104,11 @@ BUILTIN: Final = _known(
 )
 
 
+def is_uploaded(dataset: str) -> bool:
+    """Tell whether a data set's name, if it means any, means an uploaded one."""
+    return dataset not in BUILTIN and not dataset.startswith(FOLDER)
+
+
 def check(dataset: str, images_dir: Path) -> None:
     """Refuse a data set that no run could use.
 

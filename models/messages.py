@@ -8,7 +8,7 @@ from __future__ import annotations
 from urllib.parse import urlencode, urlsplit
 
 CHANNEL = "atelier:events"
-"""Published hints: `{"run": ID}` or `{"model": NAME}`, something about it is new."""
+"""Published hints: `{"run": ID}`, `{"dataset": NAME}` or `{"model": NAME}`, something about it is new."""
 
 TRAIN = "train"
 """The queue of workers that train."""

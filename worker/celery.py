@@ -23,7 +23,11 @@ app.conf.update(
     task_create_missing_queues=False,
     task_queues={messages.TRAIN: {}, messages.CHORES: {}},
     task_default_queue=messages.TRAIN,
-    task_routes={messages.LOOK: {"queue": messages.TRAIN}, messages.PREPARE: {"queue": messages.CHORES}},
+    task_routes={
+        messages.LOOK: {"queue": messages.TRAIN},
+        messages.PREPARE: {"queue": messages.CHORES},
+        messages.PREPARE_UPLOADS: {"queue": messages.CHORES},
+    },
     worker_prefetch_multiplier=1,
     # The worker starts without Redis and waits for it as long as it takes: its lookout needs none.
     broker_connection_retry_on_startup=True,
@@ -51,7 +55,7 @@ class FloorStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no
     def start(self, worker: Any) -> None:
         """Start to look for runs."""
         queues = sorted(worker.app.amqp.queues.consume_from)
-        floor().start(",".join(queues), trains=messages.TRAIN in queues)
+        floor().start(",".join(queues), trains=messages.TRAIN in queues, prepares=messages.CHORES in queues)
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
         """Hand over."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from models.records import Records, RecordsUnavailable, Run
+from worker.chores import Chores
 from worker.devices import device_count
 from worker.hints import Hints
 from worker.reaper import Reaper
@@ -42,22 +43,27 @@ class Floor:
         self._stopping = threading.Event()
         self._closed = threading.Event()
         self._working = threading.Lock()
+        self._doing_chores = threading.Lock()
         self._opening = threading.Lock()
         self._opened = False
         self._supervisor = Supervisor(self._records, settings, self._hints, self._stopping, command)
+        self._chores = Chores(self._records, settings, self._hints, self._stopping)
         self._reaper = Reaper(self._records, self._hints, settings.runs_dir, settings.lost_after_seconds)
         self._threads: list[threading.Thread] = []
 
-    def start(self, queue: str, *, trains: bool) -> None:
+    def start(self, queue: str, *, trains: bool, prepares: bool) -> None:
         """Start the threads.
 
         Args:
             queue: the names of the queues this worker serves, for the list of workers.
             trains: whether to look for runs; a worker that only does chores must not.
+            prepares: whether to look for uploaded data sets; a worker that only trains must not.
         """
         self._every(self._settings.look_seconds, "housekeeping", lambda: self._keep_house(queue))
         if trains:
             self._every(self._settings.look_seconds, "lookout", self.work)
+        if prepares:
+            self._every(self._settings.look_seconds, "chores", self.do_chores)
         threading.Thread(target=self._close, name="closer", daemon=True).start()
 
     def ask_to_stop(self) -> None:
@@ -81,6 +87,16 @@ class Floor:
         with self._working:
             while (run := self._claim()) is not None:
                 self._supervisor.supervise(run)
+
+    def do_chores(self) -> None:
+        """Claim uploaded data sets and prepare them until none waits or this worker has to go.
+
+        Raises:
+            RecordsUnavailable: the database did not answer; nothing is lost, the next look claims.
+        """
+        self._open()
+        with self._doing_chores:
+            self._chores.work(self.worker)
 
     def _open(self) -> None:
         """Bring the database to this version's tables, once it answers."""
@@ -127,7 +143,9 @@ class Floor:
         deadline = time.monotonic() + self._settings.grace_seconds + RELEASE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        if not self._working.acquire(timeout=max(0.0, deadline - time.monotonic())):
+        if not all(
+            lock.acquire(timeout=max(0.0, deadline - time.monotonic())) for lock in (self._working, self._doing_chores)
+        ):
             logger.error("the work did not end in time: leaving it to another worker's reaper")
             os._exit(1)
         try:

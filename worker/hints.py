@@ -30,8 +30,15 @@ class Hints:
 
     def run(self, identity: str) -> None:
         """Say that run `identity` has a new state or new events."""
+        self._publish({"run": identity})
+
+    def dataset(self, name: str) -> None:
+        """Say that data set `name` has a new state or has come further."""
+        self._publish({"dataset": name})
+
+    def _publish(self, hint: dict[str, str]) -> None:
         try:
-            self._redis.publish(messages.CHANNEL, json.dumps({"run": identity}))
+            self._redis.publish(messages.CHANNEL, json.dumps(hint))
         except redis.RedisError as error:
             if not self._away:
                 logger.warning("Redis is away, pages will be slower to notice what is new: %s", error)

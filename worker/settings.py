@@ -26,6 +26,11 @@ class WorkerSettings(HouseSettings):
     grace_seconds: Seconds = 45
     """For a training to write its checkpoint after being asked to stop; then it is killed."""
 
+    stall_seconds: Seconds = 600
+    """A preparation of a data set that looked at no file for so long is killed."""
+    max_image_pixels: Annotated[int, Field(ge=1, le=1_000_000_000)] = 50_000_000
+    """Of an image in an uploaded data set; larger ones are left out."""
+
     @model_validator(mode="after")
     def _patience(self) -> Self:
         if self.lost_after_seconds < 3 * self.beat_seconds:

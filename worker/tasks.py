@@ -39,3 +39,12 @@ def prepare(dataset: str, size: int, channels: int) -> None:
         )
     except data.DataProblem as problem:
         logger.warning("data set %s cannot be prepared: %s", dataset, problem)
+
+
+@app.task(name=messages.PREPARE_UPLOADS)  # type: ignore[untyped-decorator]
+def prepare_uploads() -> None:
+    """Claim uploaded data sets and prepare them until none waits."""
+    try:
+        floor().do_chores()
+    except RecordsUnavailable as error:
+        logger.warning("the look that a message asked for waits for the database: %s", error)

@@ -110,7 +110,7 @@ def create(
     except IdempotencyConflict as conflict:
         raise invalid([{"loc": ("header", "Idempotency-Key"), "msg": str(conflict)}]) from conflict
     if created:
-        if not datasets.is_uploaded(config.dataset):
+        if not catalogue.is_uploaded(config.dataset):
             house.wakeups.prepare(config.dataset, config.size, config.channels)
         house.runs_changed()
     response.headers["Location"] = f"/train/{run.id}"

@@ -78,6 +78,7 @@ class Report(Frozen):
     classes: Annotated[dict[str, int], Field(description="images of each class")]
     findings: Annotated[dict[FindingKind, int], Field(description="findings of each kind")]
     proposal: Proposal
+    options: Options
     sha256: dict[str, str]
 
 
@@ -157,6 +158,10 @@ class UploadFolder:
             return str(json.loads((self.path / "failure.json").read_bytes()))
         except FileNotFoundError:
             return None
+
+    def clear_failure(self) -> None:
+        """Forget why an earlier attempt could not go on."""
+        (self.path / "failure.json").unlink(missing_ok=True)
 
     def set_failure(self, reason: str) -> None:
         """Tell why the images cannot be prepared."""

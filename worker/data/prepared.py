@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from models.config import Frozen
 
-_IMAGES = "images.u8"
+IMAGES = "images.u8"
 _LABELS = "labels.npy"
 _MANIFEST = "manifest.json"
 
@@ -97,9 +97,9 @@ def read(path: Path) -> Prepared | None:
         return None
     shape = (manifest.count, manifest.channels, manifest.size, manifest.size)
     try:
-        if (path / _IMAGES).stat().st_size != np.prod(shape, dtype=np.int64):
+        if (path / IMAGES).stat().st_size != np.prod(shape, dtype=np.int64):
             return None
-        images = np.memmap(path / _IMAGES, np.uint8, mode="c", shape=shape)
+        images = np.memmap(path / IMAGES, np.uint8, mode="c", shape=shape)
         labels = np.load(path / _LABELS, allow_pickle=False) if manifest.classes else None
     except (FileNotFoundError, ValueError, EOFError):
         return None
@@ -118,7 +118,7 @@ class Writer:
         self._shape = (channels, size, size)
         self._labels: list[int] = []
         self._hash = hashlib.sha256()
-        self._file = (folder / _IMAGES).open("wb")
+        self._file = (folder / IMAGES).open("wb")
         self.count = 0
 
     def __enter__(self) -> Self:
@@ -143,27 +143,65 @@ class Writer:
     def finish(self, classes: Sequence[str], skipped: Sequence[Skipped]) -> None:
         """Write labels and manifest and bring everything to the disk; classes without an image are dropped."""
         _sync(self._file)
-        hashes = {_IMAGES: self._hash.hexdigest()}
-        used: list[int] = sorted(set(self._labels))
-        if used:
-            labels = np.searchsorted(used, self._labels).astype(np.int64)
-            with (self._folder / _LABELS).open("wb") as file:
-                np.save(file, labels, allow_pickle=False)
-                _sync(file)
-            hashes[_LABELS] = hashlib.sha256((self._folder / _LABELS).read_bytes()).hexdigest()
         channels, size, _ = self._shape
-        manifest = Manifest(
-            dataset=self._dataset,
-            size=size,
-            channels=channels,
-            count=self.count,
-            classes=tuple(classes[label] for label in used),
-            skipped=tuple(skipped),
-            sha256=hashes,
+        _seal(
+            self._folder,
+            self._labels,
+            Manifest(
+                dataset=self._dataset,
+                size=size,
+                channels=channels,
+                count=self.count,
+                classes=tuple(classes),
+                skipped=tuple(skipped),
+                sha256={IMAGES: self._hash.hexdigest()},
+            ),
         )
-        with (self._folder / _MANIFEST).open("w", encoding="utf-8") as file:
-            file.write(manifest.model_dump_json(indent=1))
+
+
+def seal(
+    folder: Path, dataset: str, size: int, channels: int, labels: Sequence[int], classes: Sequence[str]
+) -> Manifest:
+    """Make a prepared set of a folder whose `images.u8` was written and synced by somebody else.
+
+    Args:
+        folder: where it lies.
+        dataset: the set's name.
+        size: pixels on each side of every image.
+        channels: 1 or 3.
+        labels: of every image, or none; classes without an image are dropped.
+        classes: names that labels point into.
+    """
+    with (folder / IMAGES).open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        count = file.tell() // (channels * size * size)
+    manifest = Manifest(
+        dataset=dataset,
+        size=size,
+        channels=channels,
+        count=count,
+        classes=tuple(classes),
+        skipped=(),
+        sha256={IMAGES: digest},
+    )
+    return _seal(folder, labels, manifest)
+
+
+def _seal(folder: Path, labels: Sequence[int], manifest: Manifest) -> Manifest:
+    """Write the labels and, last, the manifest; its classes are cut down to those that have an image."""
+    used: list[int] = sorted(set(labels))
+    hashes = dict(manifest.sha256)
+    if used:
+        with (folder / _LABELS).open("wb") as file:
+            np.save(file, np.searchsorted(used, labels).astype(np.int64), allow_pickle=False)
             _sync(file)
+        hashes[_LABELS] = hashlib.sha256((folder / _LABELS).read_bytes()).hexdigest()
+    classes = tuple(manifest.classes[label] for label in used)
+    sealed = manifest.model_copy(update={"classes": classes, "sha256": hashes})
+    with (folder / _MANIFEST).open("w", encoding="utf-8") as file:
+        file.write(sealed.model_dump_json(indent=1))
+        _sync(file)
+    return sealed
 
 
 def _sync(file: IO[Any]) -> None:

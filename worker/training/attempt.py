@@ -16,12 +16,14 @@ from pydantic import ValidationError
 from torchinfo import summary
 
 from models.artefacts import Attempt
+from models.catalogue import is_uploaded
 from models.config import TrainingConfig
 from models.networks import build
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
 from worker.data.ingest import prepare
 from worker.data.loader import Loader
 from worker.data.prepared import DataProblem, Prepared
+from worker.data.uploaded import open_uploaded
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
@@ -86,10 +88,11 @@ class Training:
             ) from error
 
     def _prepare(self, config: TrainingConfig) -> Prepared:
+        shape = config.dataset, config.size, config.channels
+        if is_uploaded(config.dataset):
+            return open_uploaded(*shape, records=self._records, uploads_dir=self._house.uploads_dir)
         prepared = prepare(
-            config.dataset,
-            config.size,
-            config.channels,
+            *shape,
             datasets_dir=self._house.datasets_dir,
             images_dir=self._house.images_dir,
             prepared_dir=self._house.prepared_dir,
@@ -177,13 +180,13 @@ def configure_torch(resolved: Resolved) -> None:
 
 
 def describe(config: TrainingConfig) -> str:
-    """Give a layer-by-layer summary of both networks, from copies without weights."""
-    with torch.device("meta"):
-        pair = build(config)
-        z, image = torch.empty(1, config.latent.dim), torch.empty(1, config.channels, config.size, config.size)
-        told = [torch.empty(1, dtype=torch.int64)] if config.conditional else []
-    generator = summary(pair.generator, input_data=[z, *told], device="meta", verbose=0)
-    discriminator = summary(pair.discriminator, input_data=[image, *told], device="meta", verbose=0)
+    """Give a layer-by-layer summary of both networks, from copies that have been run once."""
+    # Not on the meta device: running a layer there imports torch's compiler, which takes seconds.
+    pair = build(config)
+    z, image = torch.zeros(1, config.latent.dim), torch.zeros(1, config.channels, config.size, config.size)
+    told = [torch.zeros(1, dtype=torch.int64)] if config.conditional else []
+    generator = summary(pair.generator, input_data=[z, *told], device="cpu", verbose=0)
+    discriminator = summary(pair.discriminator, input_data=[image, *told], device="cpu", verbose=0)
     return f"generator\n{generator}\n\ndiscriminator\n{discriminator}"
 
 

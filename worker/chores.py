@@ -1,0 +1,151 @@
+"""Prepares uploaded data sets: claims one after the other, watches the process that works on it, writes how it ended.
+
+The work is `worker.data.imports`'s. A row is held as a run's is: each beat carries the progress, and asks whether the
+data set is still this worker's.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from models.datasets.uploads import Options, Report, UploadFolder, sweep
+from models.records import Dataset, Records, RecordsUnavailable
+from worker.child import Child
+from worker.exitcodes import ExitCode
+from worker.hints import Hints
+from worker.prepare import Job
+from worker.settings import WorkerSettings
+from worker.supervisor import describe_death
+
+logger = logging.getLogger(__name__)
+
+PREPARER = (sys.executable, "-m", "worker.prepare")
+
+
+class Chores:
+    """Prepares data sets, one after the other."""
+
+    def __init__(
+        self,
+        records: Records,
+        settings: WorkerSettings,
+        hints: Hints,
+        stopping: threading.Event,
+        command: Sequence[str] = PREPARER,
+    ) -> None:
+        """Prepare; `stopping` asks for a handover, `command` is what the job is appended to."""
+        self._records = records
+        self._settings = settings
+        self._hints = hints
+        self._stopping = stopping
+        self._command = command
+
+    def work(self, worker: str) -> None:
+        """Claim data sets and prepare them until none waits or this worker has to go.
+
+        Raises:
+            RecordsUnavailable: the database did not answer; nothing is lost, the next look claims.
+        """
+        while not self._stopping.is_set() and (dataset := self._records.claim_dataset(worker)) is not None:
+            self._prepare(dataset)
+        sweep(self._settings.uploads_dir, lambda: {dataset.id for dataset in self._records.list_datasets()})
+
+    def _prepare(self, dataset: Dataset) -> None:
+        folder = UploadFolder(self._settings.uploads_dir / dataset.id)
+        job = Job(id=dataset.id, name=dataset.name, options=Options.model_validate(dataset.options))
+        try:
+            folder.clear_failure()
+            child = Child([*self._command, job.model_dump_json()], folder.log)
+        except OSError as error:
+            self._end(dataset, folder, f"the worker could not start the preparation: {error}")
+            return
+        logger.info("data set %s, token %d: preparing in process %d", dataset.name, dataset.token, child.pid)
+        try:
+            death = self._watch(child, dataset, folder)
+        finally:
+            child.kill()
+        self._end(dataset, folder, death if death is not None else _death(child.poll(), folder))
+
+    def _watch(self, child: Child, dataset: Dataset, folder: UploadFolder) -> str | None:
+        """Wait for the child's end; give why it has to be killed, if it has."""
+        deadline: float | None = None
+        seen, moved, next_beat = (0, 0), time.monotonic(), 0.0
+        while child.poll() is None:
+            now = time.monotonic()
+            if (progress := folder.progress()) != seen:
+                seen, moved = progress, now
+            if now - moved > self._settings.stall_seconds:
+                return f"it looked at no file for {self._settings.stall_seconds:g} s, after {seen[0]:,} of {seen[1]:,}"
+            held = True
+            if now >= next_beat:
+                held, next_beat = self._beat(dataset, progress), now + self._settings.poll_seconds
+            if deadline is None and (self._stopping.is_set() or not held):
+                child.ask_to_stop()
+                deadline = now + self._settings.grace_seconds
+            if deadline is not None and now > deadline:
+                break
+            time.sleep(self._settings.poll_seconds / 8)
+        return None
+
+    def _beat(self, dataset: Dataset, progress: tuple[int, int]) -> bool:
+        """Beat, and tell whether the data set is still held; while the database is away, it is."""
+        try:
+            held = self._records.beat_dataset(dataset.id, dataset.token, *progress)
+        except RecordsUnavailable as error:
+            logger.warning("data set %s goes on without the database, which is away: %s", dataset.name, error)
+            return True
+        self._hints.dataset(dataset.name)
+        return held
+
+    def _end(self, dataset: Dataset, folder: UploadFolder, death: str | None) -> None:
+        """Write the ending into the row, however long the database is away, unless this worker has to go."""
+        while True:
+            try:
+                ended = self._release(dataset, folder, death)
+                break
+            except RecordsUnavailable as error:
+                logger.warning("data set %s has ended, the database is away: %s", dataset.name, error)
+            if self._stopping.wait(self._settings.poll_seconds):
+                return
+        if ended is None:
+            logger.warning("data set %s, token %d: another holds it, or it was deleted", dataset.name, dataset.token)
+            return
+        logger.info("data set %s, token %d: %s", ended.name, ended.token, ended.state)
+        if ended.state == "failed":
+            _discard(folder)
+        self._hints.dataset(ended.name)
+
+    def _release(self, dataset: Dataset, folder: UploadFolder, death: str | None) -> Dataset | None:
+        held = dataset.id, dataset.token
+        if death is not None:
+            return self._records.release_dataset(*held, death=death)
+        if (reason := folder.failure()) is not None:
+            return self._records.fail_dataset(*held, reason)
+        if (report := _report_of(folder, dataset)) is not None:
+            return self._records.finish_dataset(*held, report.model_dump(mode="json"))
+        return self._records.release_dataset(*held)
+
+
+def _report_of(folder: UploadFolder, dataset: Dataset) -> Report | None:
+    report = folder.report()
+    return report if report is not None and report.options == Options.model_validate(dataset.options) else None
+
+
+def _death(code: int | None, folder: UploadFolder) -> str | None:
+    """Say how a child died; None for one that ended as it should."""
+    if code in (ExitCode.COMPLETED, ExitCode.REFUSED, ExitCode.STOPPED):
+        return None
+    return describe_death(code, folder.log)
+
+
+def _discard(folder: UploadFolder) -> None:
+    """Give back the room of a data set that cannot be prepared; its row says why."""
+    with suppress(FileNotFoundError):
+        folder.archive.unlink()
+    shutil.rmtree(folder.work, ignore_errors=True)

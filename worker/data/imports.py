@@ -1,0 +1,378 @@
+"""Prepares an uploaded archive: decodes it image by image, in the order of names, into a set to train on.
+
+Nothing is unfolded to the disk. What is done is written down as it goes, so that a later attempt goes on where one
+ended; the same images give the same bytes, whatever their order and dates in the archive. `worker.chores` decides when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import threading
+import time
+import zipfile
+import zlib
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from models.catalogue import class_folders
+from models.config import Channels, Frozen, Size
+from models.datasets.archives import Archive, ArchiveProblem, Contents, Limits, Member, opened
+from models.datasets.uploads import Crop, Finding, Options, Proposal, Report, UploadFolder
+from models.files import locked, sync_folder, write_file
+from models.settings import available_cores
+from worker.data.decode import Shape, Unusable, examine, shape_of
+from worker.data.doctor import Record, diagnose, propose
+from worker.data.likeness import difference_hash
+from worker.data.prepared import IMAGES, DataProblem, Manifest, seal
+
+_VERSION: Final = 1  # raise it when the same archive would give other pixels
+_PLAN: Final = "plan.json"
+_JOURNAL: Final = "journal.jsonl"
+_AHEAD: Final = 32  # images read ahead of the writer
+_AHEAD_BYTES: Final = 64 << 20
+_KEPT_EVERY: Final = 256  # images between two points from which a later attempt can go on
+_PROGRESS_SECONDS: Final = 0.2
+_SHEET: Final = 64  # images on the contact sheet
+_SHEET_SIDE: Final = 1024  # px that it should have at least
+_TOLD: Final = 5
+_GREY_TOLERANCE: Final = 8  # levels between the colours of a pixel that JPEG may leave in a grey image
+
+
+class Stopped(Exception):
+    """A stop was asked for; what was done is kept."""
+
+
+class Plan(Frozen):
+    """What the images are made into."""
+
+    version: int = _VERSION
+    options: Options
+    size: Size
+    channels: Channels
+    crop: Crop
+    proposal: Proposal
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one prepared image."""
+        return self.channels * self.size * self.size
+
+
+class Preparation:
+    """The preparation of one upload."""
+
+    def __init__(
+        self,
+        folder: UploadFolder,
+        name: str,
+        options: Options,
+        limits: Limits,
+        max_pixels: int,
+        stop_wanted: Callable[[], bool],
+    ) -> None:
+        """Prepare to prepare.
+
+        Args:
+            folder: where the archive lies and the prepared set will.
+            name: the data set's.
+            options: what its owner asked for.
+            limits: those that the archive passed when it came.
+            max_pixels: of an image; larger ones are left out.
+            stop_wanted: asked after every image.
+        """
+        self._folder = folder
+        self._name = name
+        self._options = options
+        self._limits = limits
+        self._max_pixels = max_pixels
+        self._stop_wanted = stop_wanted
+        self._budget = _Budget(max_pixels)
+        self._told = 0.0
+
+    def run(self) -> Report:
+        """Prepare, or go on with it, or find that it was done; one process at a time.
+
+        Raises:
+            DataProblem: the archive holds nothing that can be used, or there is no room.
+            Stopped: a stop was asked for.
+        """
+        with locked(self._folder.lock):
+            report = self._folder.report()
+            if report is not None and report.options == self._options:
+                return report
+            try:
+                with opened(self._folder.archive, self._limits) as (archive, contents):
+                    self._work(archive, contents)
+            except ArchiveProblem as problem:
+                raise DataProblem(str(problem)) from problem
+            done = self._folder.report()
+        assert done is not None
+        return done
+
+    def _work(self, archive: Archive, contents: Contents) -> None:
+        plan = self._plan(archive, contents.images)
+        classes, labels = _labels(contents.images)
+        journal = _Journal(self._folder.work, plan)
+        missing = (len(contents.images) - len(journal.records)) * plan.image_bytes
+        if missing > (free := shutil.disk_usage(self._folder.path).free):
+            raise DataProblem(f"the images need {missing / 1e6:,.0f} MB more, {free / 1e6:,.0f} MB are free: make room")
+        start = len(journal.records)
+        with journal:
+            looks = self._look_at(archive, contents.images[start:], labels[start:], plan)
+            for record, pixels in looks:
+                journal.add(record, pixels)
+                self._tell_progress(len(journal.records), len(contents.images))
+                self._check_stop()
+        _finish(self._folder, self._name, plan, journal.records, classes, contents)
+
+    def _tell_progress(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._told > _PROGRESS_SECONDS or done == total:
+            self._folder.set_progress(done, total)
+            self._told = now
+
+    def _check_stop(self) -> None:
+        if self._stop_wanted():
+            raise Stopped
+
+    def _plan(self, archive: Archive, images: Sequence[Member]) -> Plan:
+        """Decide by the headers of all images what they are made into, or read what was decided."""
+        path = self._folder.work / _PLAN
+        with suppress(FileNotFoundError, NotADirectoryError, ValidationError):
+            plan = Plan.model_validate_json(path.read_bytes())
+            if plan.options == self._options and plan.version == _VERSION:
+                return plan
+        shutil.rmtree(self._folder.work, ignore_errors=True)
+        shutil.rmtree(self._folder.prepared, ignore_errors=True)
+        shapes = list(self._shapes(archive, images))
+        proposal = propose(shapes)
+        plan = Plan(
+            options=self._options,
+            size=self._options.size or proposal.size,
+            channels=1 if shapes and all(shape.grey for shape in shapes) else 3,
+            crop=self._options.crop or proposal.crop,
+            proposal=proposal,
+        )
+        self._folder.work.mkdir()
+        write_file(path, plan.model_dump_json().encode())
+        return plan
+
+    def _shapes(self, archive: Archive, images: Sequence[Member]) -> Iterator[Shape]:
+        for member in images:
+            self._check_stop()
+            with suppress(Unusable, *_UNREADABLE), archive.open(member) as file:
+                yield shape_of(file, self._max_pixels)
+
+    def _look_at(
+        self, archive: Archive, members: Sequence[Member], labels: Sequence[int | None], plan: Plan
+    ) -> Iterator[_Look]:
+        """Decode on several threads, a bounded number of images ahead; give them in order."""
+        waiting: deque[tuple[int, Future[_Look]]] = deque()
+        with ThreadPoolExecutor(min(4, available_cores())) as pool:
+            held = 0
+            for member, label in zip(members, labels, strict=True):
+                data = _read(archive, member)
+                waiting.append((len(data), pool.submit(self._look, member.name, data, label, plan)))
+                held += len(data)
+                while len(waiting) > _AHEAD or held > _AHEAD_BYTES:
+                    size, look = waiting.popleft()
+                    held -= size
+                    yield look.result()
+            while waiting:
+                yield waiting.popleft()[1].result()
+
+    def _look(self, name: str, data: bytes, label: int | None, plan: Plan) -> _Look:
+        try:
+            shape = shape_of(io.BytesIO(data), self._max_pixels)
+            with self._budget.taken(shape.width * shape.height):
+                seen = examine(io.BytesIO(data), plan.size, plan.channels, plan.crop, self._max_pixels)
+        except Unusable as reason:
+            message = "is empty, or damaged in the archive" if not data else str(reason)
+            return _Look(Record(name, reason.kind, message, None, 0, 0, (), "", None, False), None)
+        spread = np.ptp(seen.pixels, axis=0).max() if plan.channels == 3 else 0
+        record = Record(
+            *(name, None, None, label, seen.width, seen.height, seen.done),
+            digest=hashlib.sha256(data).hexdigest()[:32],
+            likeness=difference_hash(seen.pixels),
+            grey=bool(spread <= _GREY_TOLERANCE),
+        )
+        return _Look(record, seen.pixels)
+
+
+class _Look(NamedTuple):
+    record: Record
+    pixels: NDArray[np.uint8] | None
+
+
+# What the archives' readers raise for a file whose bytes are not what the archive says.
+_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
+
+
+def _read(archive: Archive, member: Member) -> bytes:
+    """Read a file out of the archive; nothing where it is damaged there."""
+    try:
+        with archive.open(member) as file:
+            return file.read()
+    except _UNREADABLE:
+        return b""
+
+
+def _labels(images: Sequence[Member]) -> tuple[list[str], list[int | None]]:
+    paths = [Path(member.name) for member in images]
+    root, classes = class_folders(paths)
+    index = {name: label for label, name in enumerate(classes)}
+    return classes, [index.get(path.relative_to(root).parts[0]) for path in paths]
+
+
+class _Budget:
+    """Pixels that may be decoded at once: one huge image, or several of the usual size."""
+
+    def __init__(self, pixels: int) -> None:
+        self._most = pixels
+        self._left = pixels
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait for room for an image."""
+        pixels = min(pixels, self._most)
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= pixels)
+            self._left -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += pixels
+                self._changed.notify_all()
+
+
+class _Journal:
+    """What was seen, line by line, and the pixels beside it; a context manager that keeps what was added.
+
+    Pixels reach the disk before the lines that tell of them: after any death, the lines that are there hold.
+    """
+
+    def __init__(self, work: Path, plan: Plan) -> None:
+        self._image_bytes = plan.image_bytes
+        self._lines = (work / _JOURNAL).open("a+b")
+        self._images = (work / IMAGES).open("a+b")
+        self.records: list[Record] = []
+        self._unkept: list[Record] = []
+        self._recall()
+
+    def _recall(self) -> None:
+        self._lines.seek(0)
+        there = self._images.seek(0, os.SEEK_END)
+        used = end = 0
+        for line in self._lines:
+            record = _parse(line)
+            if record is None or (used + (record.kind is None)) * self._image_bytes > there:
+                break
+            self.records.append(record)
+            used += record.kind is None
+            end += len(line)
+        self._lines.truncate(end)
+        self._images.truncate(used * self._image_bytes)
+
+    def __enter__(self) -> _Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._keep()
+        self._lines.close()
+        self._images.close()
+
+    def add(self, record: Record, pixels: NDArray[np.uint8] | None) -> None:
+        """Note an image, with its pixels if it is used."""
+        if pixels is not None:
+            self._images.write(pixels.tobytes())
+        self.records.append(record)
+        self._unkept.append(record)
+        if len(self._unkept) >= _KEPT_EVERY:
+            self._keep()
+
+    def _keep(self) -> None:
+        self._images.flush()
+        os.fsync(self._images.fileno())
+        self._lines.write(b"".join(json.dumps(record).encode() + b"\n" for record in self._unkept))
+        self._lines.flush()
+        os.fsync(self._lines.fileno())
+        self._unkept.clear()
+
+
+def _parse(line: bytes) -> Record | None:
+    """Read a line; None for one that was not written whole."""
+    if not line.endswith(b"\n"):
+        return None
+    values = json.loads(line)
+    return Record(*values)._replace(done=tuple(values[6]))
+
+
+def _finish(
+    folder: UploadFolder, name: str, plan: Plan, records: Sequence[Record], classes: Sequence[str], contents: Contents
+) -> None:
+    """Seal the set, write what was found, and let it appear."""
+    used = [record for record in records if record.kind is None]
+    if not used:
+        reasons = "; ".join(f'"{record.name}" {record.reason}' for record in records[:_TOLD])
+        raise DataProblem(f"no image can be used: {reasons}")
+    labels = [record.label for record in used if record.label is not None]
+    manifest = seal(folder.work, name, plan.size, plan.channels, labels, classes)
+    findings = diagnose(records, classes, contents.others, contents.renamed)
+    _draw(folder.work, manifest)
+    _tell(folder.work, plan, manifest, findings, Counter(classes[label] for label in labels))
+    sync_folder(folder.work)
+    folder.work.rename(folder.prepared)
+    sync_folder(folder.path)
+    for leftover in (_JOURNAL, _PLAN):
+        (folder.prepared / leftover).unlink()
+
+
+def _tell(work: Path, plan: Plan, manifest: Manifest, findings: Sequence[Finding], counts: Counter[str]) -> None:
+    lines = "".join(finding.model_dump_json() + "\n" for finding in findings)
+    report = Report(
+        count=manifest.count,
+        left_out=sum(not finding.used for finding in findings),
+        size=plan.size,
+        channels=plan.channels,
+        crop=plan.crop,
+        classes={name: counts[name] for name in manifest.classes},
+        findings=dict(sorted(Counter(finding.kind for finding in findings).items())),
+        proposal=plan.proposal,
+        options=plan.options,
+        sha256=manifest.sha256,
+    )
+    for name, text in (("findings.jsonl", lines), ("report.json", report.model_dump_json(indent=1))):
+        (work / name).unlink(missing_ok=True)
+        write_file(work / name, text.encode())
+
+
+def _draw(work: Path, manifest: Manifest) -> None:
+    """Draw the contact sheet, of images from all over the set, and the mean image."""
+    from models.pictures import encode, grid
+
+    shape = (manifest.count, manifest.channels, manifest.size, manifest.size)
+    images = np.memmap(work / IMAGES, np.uint8, mode="r", shape=shape)
+    chosen = np.linspace(0, manifest.count - 1, min(_SHEET, manifest.count)).round().astype(np.int64)
+    scale = max(1, _SHEET_SIDE // 8 // manifest.size)
+    sheet = grid(np.ascontiguousarray(images[chosen].transpose(0, 2, 3, 1)), nrow=8, scale=scale)
+    total = np.zeros(shape[1:], np.int64)
+    for start in range(0, manifest.count, _KEPT_EVERY):
+        total += images[start : start + _KEPT_EVERY].sum(axis=0, dtype=np.int64)
+    mean = np.rint(total / manifest.count).astype(np.uint8).transpose(1, 2, 0)
+    for name, picture in (("preview.png", sheet), ("mean.png", np.ascontiguousarray(mean))):
+        (work / name).unlink(missing_ok=True)
+        write_file(work / name, encode(picture, "png"))

@@ -1,0 +1,59 @@
+"""One uploaded data set, prepared, as a process: `python -m worker.prepare JSON`, started by `worker.chores`.
+
+A process of its own keeps what hostile images could do to a decoder away from the worker, and gives its memory back.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+
+from pydantic import Field
+
+from models import lifeline
+from models.config import Frozen, Name
+from models.datasets.uploads import Options, UploadFolder
+from worker.exitcodes import ExitCode
+
+
+class Job(Frozen):
+    """What the process is asked to do."""
+
+    id: str = Field(pattern="^[0-9a-z]+$")
+    name: Name
+    options: Options
+
+
+def main(arguments: list[str]) -> ExitCode:
+    """Prepare a data set, until it is done or SIGTERM."""
+    lifeline.die_with_parent()
+    lifeline.watch(sys.stdin.buffer)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
+
+    from worker.data.imports import Preparation, Stopped
+    from worker.data.prepared import DataProblem
+    from worker.settings import settings
+    from worker.training.failure import disk_full
+
+    job = Job.model_validate_json(arguments[0])
+    here = settings()
+    folder = UploadFolder(here.uploads_dir / job.id)
+    try:
+        Preparation(folder, job.name, job.options, here.upload_limits, here.max_image_pixels, stop.is_set).run()
+    except Stopped:
+        return ExitCode.STOPPED
+    except DataProblem as problem:
+        folder.set_failure(str(problem))
+        return ExitCode.REFUSED
+    except OSError as error:
+        if not disk_full(error):
+            raise
+        folder.set_failure(f"disk full: {error}; make room, then upload it again")
+        return ExitCode.REFUSED
+    return ExitCode.COMPLETED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
