@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class Graph:
         self._labels: Tensor | None = None
         if labels is not None:
             self._host_labels, self._labels = _pair(labels, device)
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = _stream(device)
         self._graph = torch.cuda.CUDAGraph()
         with torch.inference_mode(), _tf32(tf32), torch.cuda.stream(self._stream):
             for _ in range(WARM_UP):
@@ -78,6 +79,12 @@ class Graph:
         if self._host_labels is not None and self._labels is not None and inputs.labels is not None:
             _fill(self._host_labels, inputs.labels, self._labels)
         self._graph.replay()
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """Give the one stream that a device's passes run on: cuBLAS keeps a workspace for each that it ever saw."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _pair(values: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:

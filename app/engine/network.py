@@ -44,27 +44,23 @@ PLAIN = Numerics()
 
 def candidates(generator: nn.Module, device: torch.device) -> list[Numerics]:
     """List the numerics that may be worth trying for a network on a device; the plain one is always the first."""
+    # Convolutions in reduced precision want channels last everywhere; without any there is nothing to lay out.
+    layout = any(parameter.ndim == 4 for parameter in generator.parameters())
+    precisions: tuple[Precision, ...] = ("fp32",)
     if device.type == "cuda":
-        # Tensor cores want channels last; without convolutions there is nothing to lay out.
-        layout = _has_convolutions(generator)
-        reduced: tuple[Precision, ...] = ("tf32", "fp16", "bf16")
-        return [PLAIN, *(Numerics(precision=precision, channels_last=layout) for precision in reduced)]
-    layouts = [False, True] if _has_convolutions(generator) else [False]
-    precisions: list[Precision] = ["fp32", "bf16"] if has_onednn() and _has_bf16() else ["fp32"]
-    return [
+        precisions = ("fp32", "tf32", "fp16", "bf16")
+    elif has_onednn() and _has_bf16():
+        precisions = ("fp32", "bf16")
+    tried = [
         Numerics(precision=precision, channels_last=layout, fused=fused)
         for precision in precisions
-        for layout in layouts
-        for fused in ([False, True] if has_onednn() else [False])
+        for fused in ([False, True] if device.type == "cpu" and has_onednn() else [False])
     ]
+    return list(dict.fromkeys([PLAIN, *tried]))
 
 
 def _has_bf16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def _has_convolutions(module: nn.Module) -> bool:
-    return any(parameter.ndim == 4 for parameter in module.parameters())
 
 
 def to_uint8(x: Tensor) -> Tensor:

@@ -140,11 +140,15 @@ class Pool:
         return painter
 
     def _make_room(self, size: int, key: str) -> None:
-        """Evict the least recently used until `size` more bytes fit.
+        """Evict the least recently used until `size` more bytes fit, and give a GPU's memory back to other processes.
 
         Raises:
             DoesNotFit: they would not even then; nothing is evicted.
         """
+        self._evict(size, key)
+        torch.cuda.empty_cache()
+
+    def _evict(self, size: int, key: str) -> None:
         with self._lock:
             pinned = self._loaded.get(self._pinned or "")
             fixed = pinned.bytes if pinned is not None else 0
