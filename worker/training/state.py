@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from models.config import Latent, TrainingConfig
 from models.networks import build
 from worker.data.loader import Batch
+from worker.training.adam import Adam
 from worker.training.telemetry import Sums
 
 
@@ -110,8 +111,8 @@ class TrainingState:
         self.generator: nn.Module = pair.generator.to(device=device, memory_format=layout)  # type: ignore[call-overload]
         self.discriminator: nn.Module = pair.discriminator.to(device=device, memory_format=layout)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.generator_optimizer = _adam(self.generator, config.generator.lr, config.generator.betas)
-        self.discriminator_optimizer = _adam(self.discriminator, config.discriminator.lr, config.discriminator.betas)
+        self.generator_optimizer = Adam(self.generator, config.generator.lr, config.generator.betas)
+        self.discriminator_optimizer = Adam(self.discriminator, config.discriminator.lr, config.discriminator.betas)
         self.noise = Noise(config.latent, drawn.noise, device, batches.labels if config.conditional else None)
         self.batches = batches
         self.images = 0
@@ -136,7 +137,9 @@ class TrainingState:
         for name, module in self._modules():
             module.load_state_dict(_under(tensors, name), strict=True)
         for name, module, optimizer in self._optimizers():
-            _restore_moments(optimizer, module, _under(tensors, name))
+            for key, parameter in module.named_parameters():
+                for moment, kept in optimizer.state[parameter].items():
+                    kept.copy_(tensors[f"{name}.{key}.{moment}"])
         self.sums.restore(tensors["sums"], values["sums"])
         self.batches.position = int(values["position"])
         self.images = int(values["images"])
@@ -151,7 +154,7 @@ class TrainingState:
         yield "discriminator", self.discriminator
         yield "average", self.average
 
-    def _optimizers(self) -> Iterator[tuple[str, nn.Module, torch.optim.Adam]]:
+    def _optimizers(self) -> Iterator[tuple[str, nn.Module, Adam]]:
         yield "generator_optimizer", self.generator, self.generator_optimizer
         yield "discriminator_optimizer", self.discriminator, self.discriminator_optimizer
 
@@ -170,26 +173,6 @@ class TrainingState:
             yield "random.cuda", torch.cuda.get_rng_state(self.device)
 
 
-def _adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
-
-
 def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     prefix = f"{name}."
     return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
-
-
-def _restore_moments(optimizer: torch.optim.Adam, network: nn.Module, moments: Mapping[str, Tensor]) -> None:
-    """Copy moments into tensors laid out like their parameters.
-
-    Fused Adam walks parameter, gradient and moments flat in memory. A contiguous moment beside a channels-last weight,
-    as `Optimizer.load_state_dict` leaves it, is read in the wrong order, without an error.
-    """
-    for key, parameter in network.named_parameters():
-        for moment, value in _under(moments, key).items():
-            like = (
-                torch.empty_like(parameter)
-                if value.shape == parameter.shape
-                else torch.empty((), device=parameter.device)
-            )
-            optimizer.state[parameter][moment] = like.copy_(value)
