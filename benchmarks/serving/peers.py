@@ -1,0 +1,120 @@
+"""What else a user might run, as processes: `python -m benchmarks.serving.peers plain|constant …`.
+
+Written as well as a user would write it who knows FastAPI: the weights that the service serves, latents from a seeded
+generator of torch's, `inference_mode`, and torchvision's `save_image` into memory. `peers_litserve` has the other peer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import uvicorn
+from fastapi import FastAPI, Query
+from starlette.responses import Response
+from torch import Tensor, nn
+from torchvision.utils import save_image
+
+from app.sampling import SampleQuery
+from app.serve import KEEP_ALIVE_SECONDS
+from benchmarks.serving.models import MODELS
+from models.checkpoint import load_generator
+
+COUNT = 25
+
+
+def load(weights: Path, name: str, device: torch.device) -> nn.Module:
+    """Load a generator, eager and in float32."""
+    return load_generator(weights.read_bytes(), MODELS[name]).to(device)
+
+
+def draw(seed: int, name: str) -> Tensor:
+    """Draw a request's latents."""
+    return torch.randn(COUNT, MODELS[name].latent.dim, generator=torch.Generator().manual_seed(seed))
+
+
+def png(images: Tensor) -> bytes:
+    """Encode a grid."""
+    buffer = io.BytesIO()
+    save_image(images, buffer, format="png", nrow=5, normalize=True, value_range=(-1, 1))
+    return buffer.getvalue()
+
+
+def plain(weights: Path, name: str, device: torch.device) -> FastAPI:
+    """A route that paints on request: in FastAPI's thread pool, `/threads`, and on the event loop, `/loop`."""
+    app = FastAPI()
+    generator = load(weights, name, device)
+
+    def paint(seed: int) -> Response:
+        with torch.inference_mode():
+            images = generator(draw(seed, name).to(device)).cpu()
+        return Response(png(images), media_type="image/png")
+
+    @app.get("/threads")
+    def threads(seed: int) -> Response:
+        return paint(seed)
+
+    @app.get("/loop")
+    async def loop(seed: int) -> Response:
+        return paint(seed)
+
+    @app.get("/health")
+    async def health() -> str:
+        return "well"
+
+    return app
+
+
+def constant(body: bytes) -> FastAPI:
+    """A route with the service's query model that always answers with the same bytes."""
+    app = FastAPI()
+
+    @app.get("/samples")
+    async def samples(query: Annotated[SampleQuery, Query()]) -> Response:  # noqa: ARG001
+        return Response(body, media_type="image/png")
+
+    @app.get("/health")
+    async def health() -> str:
+        return "well"
+
+    return app
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """What every peer is told."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--file", type=Path, required=True, help="weights; for `constant` the answer")
+    parser.add_argument("--model", choices=tuple(MODELS))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    return parser
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = arguments(__doc__)
+    parser.add_argument("peer", choices=("plain", "constant"))
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.peer == "plain":
+        app = plain(options.file, options.model, torch.device(options.device))
+    else:
+        app = constant(options.file.read_bytes())
+    # As the service's own server is set up; its event loop and HTTP parser are uvicorn's choice for all of them.
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=options.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+
+
+if __name__ == "__main__":
+    main()
