@@ -16,7 +16,7 @@ run: $(if $(wildcard .venv/.locked-dev-*),$(FOR_DEV),$(FOR_RUN))
 	@exec .venv/bin/atelier up
 
 test: $(FOR_DEV)
-	.venv/bin/pytest -m "not chaos and not compose"
+	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile
 
 chaos: $(FOR_DEV)
 	.venv/bin/pytest -m chaos

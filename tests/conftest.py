@@ -1,5 +1,10 @@
 """Loads the shared fixtures: one module per real service under `tests/fixtures/`."""
 
+import os
+
+# Before torch is imported, here and in what tests start: processes that each take every core slow each other 10 times.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 pytest_plugins = [
     "tests.fixtures.folders",
     "tests.fixtures.models",
