@@ -3,8 +3,8 @@
 What ships, Pillow and torchvision are always compared; OpenCV, imagecodecs and fpng where somebody has installed
 `opencv-python-headless`, `imagecodecs` or `fpng-py`. The digits are painted by the starter; the colour images are
 photos from `--photos FOLDER`, or else computed here. Times are processor time on one thread, medians, the encoders in
-turns; lossless files are decoded and compared. "Hold-up" is how late another thread, such as an event loop, wakes while the
-largest picture is encoded (90th percentile): as late as the encoder takes where it keeps the interpreter locked.
+turns; lossless files are decoded and compared. "Hold-up" is how late another thread, such as an event loop, wakes while
+the largest picture is encoded (90th percentile): as late as the encoder takes where it keeps the interpreter locked.
 """
 
 from __future__ import annotations
