@@ -23,8 +23,8 @@ from app.settings import AppSettings, is_loopback
 LINKABLE = frozenset(("/", "/docs"))
 
 CONTENT_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 BROWSER_HEADERS = {
     "Content-Security-Policy": CONTENT_POLICY,

@@ -16,7 +16,7 @@ from app.body import BodyLimit
 from app.gate import BrowserHeaders, Gate
 from app.house import House
 from app.metrics import Measure
-from app.routes import artefacts, datasets, events, health, models, page, presets, samples, session, train
+from app.routes import artefacts, datasets, events, grids, health, models, page, presets, samples, session, train, walks
 from app.security import Authentication
 from app.settings import AppSettings
 
@@ -42,6 +42,8 @@ TAGS = [
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "X-Atelier-Model", "X-Atelier-Seed"]
 ROUTERS = (
     samples.router,
+    grids.router,
+    walks.router,
     models.router,
     train.router,
     artefacts.router,

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from app.engine.inputs import Seeded
 from app.painting.classes import label_of
-from app.painting.each import Npy, Zip
+from app.painting.each import Npy, Zip, arranged
 from app.painting.grids import Grid, GridFormat
 from app.painting.orders import Container, Order, pinned
 from app.painting.queries import ClassRef, DrawnSeed, Format, ImageFormat, ModelRef, PaintQuery, PerRow, Psi, Scale
@@ -79,16 +79,9 @@ def check(query: SampleQuery, image_format: ImageFormat, settings: AppSettings) 
     Raises:
         Problem: 422.
     """
-    errors = []
+    errors = arranged(image_format, {"nrow": query.nrow is not None, "scale": query.scale != 1})
     if query.n > settings.max_images:
         errors.append({"loc": ("query", "n"), "msg": f"at most {settings.max_images} images at once"})
-    if image_format in ("npy", "zip"):
-        arranged = {"nrow": query.nrow is not None, "scale": query.scale != 1}
-        errors += [
-            {"loc": ("query", name), "msg": f"arranges a grid, and format={image_format} has none: leave it out"}
-            for name, given in arranged.items()
-            if given
-        ]
     if errors:
         raise invalid(errors)
 

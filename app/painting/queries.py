@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.painting.each import EACH_TYPES
 from app.painting.grids import GRID_TYPES
@@ -13,6 +13,16 @@ from models.config import Seed
 ImageFormat = Literal["png", "webp", "jpeg", "npy", "zip"]
 IMAGE_TYPES: dict[ImageFormat, str] = GRID_TYPES | EACH_TYPES
 """Media types of images, as one grid or each by itself; the first is what whoever accepts anything gets."""
+
+
+def _split(value: object) -> object:
+    """FastAPI gives a list of what a name occurs with; each may be several, parted by commas."""
+    return [part for text in value for part in str(text).split(",")] if isinstance(value, list) else value
+
+
+CommaSeparated = BeforeValidator(_split)
+"""For a tuple that is written `name=1,2,3`; say so with `WithJsonSchema`, for FastAPI describes `name=1&name=2`."""
+SEEDS_SCHEMA = {"type": "string", "pattern": r"^\d+(,\d+)+$", "examples": ["1,2,3,4"]}
 
 ModelRef = Annotated[str | None, Field(description="NAME, NAME@VERSION or NAME@ALIAS; without it the default model")]
 ClassRef = Annotated[str | None, Field(alias="class", description="label or class name, for conditional models")]

@@ -7,12 +7,15 @@ their own.
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Literal, Protocol
 
 from models.pictures import gif, webp
 from models.pictures.grids import Pixels
 
 AnimationFormat = Literal["webp", "gif", "mp4"]
+
+_MP4_ENCODER = f"av {version('av')}"
 
 
 class _Encoder(Protocol):
@@ -87,9 +90,7 @@ def animation_encoder(format: AnimationFormat) -> str:  # noqa: A002
         case "gif":
             return gif.ENCODER
         case "mp4":
-            from models.pictures import mp4
-
-            return mp4.ENCODER
+            return _MP4_ENCODER
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -14,9 +14,6 @@ from av.video.stream import VideoStream
 
 from models.pictures.grids import Pixels
 
-_LIBRARIES = ("libavcodec", "libavformat", "libswscale")
-ENCODER = f"av {av.__version__}, {', '.join(f'{name} {av.library_versions[name]}' for name in _LIBRARIES)}"
-
 # H.264 with halved chroma is what every browser plays. VP9 and AV1 files are half as large, but Safari plays them in
 # MP4 on recent devices only; the H.264 encoders under a permissive licence are not in PyAV's wheels.
 _CODEC: Final = "libx264"

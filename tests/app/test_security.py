@@ -72,7 +72,7 @@ def test_every_route_needs_a_key_and_a_scope(keyed: Service, method: str, path: 
 
 
 def _for_samples(path: str) -> bool:
-    return path.startswith(("/samples", "/models", "/metrics"))
+    return path.startswith(("/samples", "/grid", "/walk", "/models", "/metrics"))
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/nowhere"])

@@ -1,0 +1,184 @@
+"""What `/grid` alone knows: which kinds of grid there are, the parameters of each, and what is refused."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from app.engine.sources import Between, PerClass, Sweep
+from app.painting.classes import label_of
+from app.painting.each import Npy, Zip, arranged
+from app.painting.grids import Grid
+from app.painting.orders import Container, Order, pinned
+from app.painting.queries import (
+    SEEDS_SCHEMA,
+    ClassRef,
+    CommaSeparated,
+    DrawnSeed,
+    Format,
+    ImageFormat,
+    ModelRef,
+    PaintQuery,
+    Psi,
+    Scale,
+)
+from app.painting.structured import Structured
+from app.problems import Problem, invalid
+from models.config import MAX_SEED, GeneratorConfig, Seed
+from models.versions import Version
+
+if TYPE_CHECKING:
+    from app.settings import AppSettings
+
+Kind = Literal["interpolate", "classes", "truncation"]
+Side = Annotated[int | None, Field(ge=1, le=1_000_000)]
+
+ROWS = 4
+COLUMNS = 8
+PSIS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+
+_OF_ALL = {"kind", "model", "psi", "scale", "format"}
+_OF: dict[Kind, set[str]] = {
+    "interpolate": {"seeds", "rows", "cols", "class_"},
+    "classes": {"seed", "cols"},
+    "truncation": {"seed", "rows", "class_"},
+}
+
+
+class GridQuery(PaintQuery):
+    """What to lay out."""
+
+    kind: Annotated[
+        Kind,
+        Field(
+            description="interpolate: between the images of 2 or 4 seeds · classes: a row per class, a column per "
+            "image of the seed · truncation: a row per image of the seed, a column per psi"
+        ),
+    ]
+    model: ModelRef = None
+    seeds: Annotated[
+        tuple[Seed, ...],
+        CommaSeparated,
+        Field(
+            description="interpolate: two seeds, row i leads from image i of the one to image i of the other; or four, "
+            "whose images 0 are the corners: top left, top right, bottom left, bottom right"
+        ),
+        WithJsonSchema(SEEDS_SCHEMA),
+    ] = ()
+    seed: DrawnSeed = None
+    rows: Annotated[
+        Side, Field(description=f"interpolate (1 for two seeds, {COLUMNS} for four), truncation ({ROWS})")
+    ] = None
+    cols: Annotated[Side, Field(description=f"interpolate, classes ({COLUMNS})")] = None
+    class_: ClassRef = None
+    psi: Annotated[
+        tuple[Psi, ...],
+        CommaSeparated,
+        Field(
+            min_length=1,
+            description="truncation, 0 to 2: of all images (1), or of kind=truncation's columns, parted by commas "
+            f"({','.join(f'{psi:g}' for psi in PSIS)})",
+        ),
+        WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+(,[0-9.]+)*$", "examples": ["0.7", "0,0.5,1"]}),
+    ] = (1.0,)
+    scale: Scale = 1
+    format: Format = None
+
+
+def check(query: GridQuery, image_format: ImageFormat) -> None:
+    """Refuse what no model could answer.
+
+    Raises:
+        Problem: 422.
+    """
+    own = _OF[query.kind] | _OF_ALL
+    errors: list[dict[str, object]] = [
+        _wrong(name, f"means nothing for kind={query.kind}: leave it out")
+        for name in GridQuery.model_fields
+        if name in query.model_fields_set - own
+    ]
+    errors += arranged(image_format, {"scale": query.scale != 1})
+    if query.kind != "truncation" and len(query.psi) > 1:
+        errors.append(_wrong("psi", "only kind=truncation takes several: give one"))
+    if query.kind == "interpolate":
+        errors += _between(query)
+    if errors:
+        raise invalid(errors)
+
+
+def _between(query: GridQuery) -> list[dict[str, object]]:
+    if len(query.seeds) not in (2, 4):
+        return [_wrong("seeds", f"kind=interpolate leads between 2 or 4 seeds, not {len(query.seeds)}")]
+    errors = []
+    if query.cols == 1:
+        errors.append(_wrong("cols", "from one seed to another takes at least 2"))
+    if query.rows == 1 and len(query.seeds) == 4:
+        errors.append(_wrong("rows", "between four seeds takes at least 2"))
+    return errors
+
+
+def order(query: GridQuery, image_format: ImageFormat, version: Version, settings: AppSettings) -> Order:
+    """Make every choice that the request leaves open, a seed included.
+
+    Raises:
+        Problem: 422, the version cannot answer this.
+    """
+    assert version.manifest is not None
+    generator = version.manifest.generator
+    subject = _subject(query, version)
+    if subject.count > settings.max_images:
+        rows = subject.count // subject.columns
+        raise _too_large(query, f"{rows} rows of {subject.columns} images are more than {settings.max_images} at once")
+    return Order(
+        version=version,
+        pinned=pinned(query.model),
+        seeded=bool(query.seeds) or query.seed is not None,
+        subject=subject,
+        container=_container(query, image_format, subject, generator, settings.max_pixels),
+    )
+
+
+def _subject(query: GridQuery, version: Version) -> Structured:
+    assert version.manifest is not None
+    generator = version.manifest.generator
+    label = label_of(version, query.class_)
+    drawn = secrets.randbelow(MAX_SEED + 1) if query.seed is None else query.seed
+    columns = query.cols or COLUMNS
+    (psi, *_) = query.psi
+    choices: dict[str, object] = {"kind": query.kind, "psi": psi, "class": label}
+    match query.kind:
+        case "interpolate":
+            rows = query.rows or (1 if len(query.seeds) == 2 else COLUMNS)
+            return Structured(Between(generator, query.seeds, rows, columns, psi, label), query.seeds, columns, choices)
+        case "classes":
+            if not generator.classes:
+                raise invalid([_wrong("kind", f"{version.ref} is not conditional: it has no classes to show")])
+            return Structured(PerClass(generator, drawn, columns, psi), (drawn,), columns, choices)
+        case "truncation":
+            psis = query.psi if "psi" in query.model_fields_set else PSIS
+            sweep = Sweep(generator, drawn, query.rows or ROWS, psis, label)
+            return Structured(sweep, (drawn,), len(psis), choices | {"psi": psis})
+
+
+def _container(
+    query: GridQuery, image_format: ImageFormat, subject: Structured, generator: GeneratorConfig, max_pixels: int
+) -> Container:
+    if image_format == "npy":
+        return Npy()
+    if image_format == "zip":
+        return Zip(subject)
+    grid = Grid(image_format, subject.columns, query.scale)
+    if trouble := grid.too_large(subject.count, generator.size, max_pixels):
+        raise _too_large(query, trouble)
+    return grid
+
+
+def _too_large(query: GridQuery, trouble: str) -> Problem:
+    sides = [name for name in ("rows", "cols") if name in _OF[query.kind]]
+    return invalid([_wrong(sides[-1], f"{trouble}: lower {' or '.join([*sides, 'scale'])}")])
+
+
+def _wrong(name: str, message: str) -> dict[str, object]:
+    return {"loc": ("query", GridQuery.model_fields[name].alias or name), "msg": message}
