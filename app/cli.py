@@ -32,6 +32,8 @@ atelier = typer.Typer(
 )
 keys = typer.Typer(help="API keys, straight in the database: they can be made before the service starts.")
 atelier.add_typer(keys, name="keys", no_args_is_help=True)
+datasets = typer.Typer(help="Sets of images to train on: built in, or uploaded.")
+atelier.add_typer(datasets, name="datasets", no_args_is_help=True)
 
 Url = Annotated[str, typer.Option(help="Address of the service.", show_default="where `atelier up` serves")]
 Key = Annotated[str, typer.Option(help="API key, where the service asks for one.", show_default=False)]
@@ -52,7 +54,7 @@ def up() -> None:
 @atelier.command()
 def train(
     preset: Annotated[str, typer.Option(help="What to train, and how: a name from GET /presets.")],
-    dataset: Annotated[str | None, typer.Option(help="mnist, fashion-mnist, mnist-mini or folder:PATH.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="A name from `atelier datasets list`, or folder:PATH.")] = None,
     model: Annotated[str | None, typer.Option(help="Name to publish under.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Length, in passes over the data set.")] = None,
     kimg: Annotated[float | None, typer.Option(help="Length, in thousands of images.")] = None,
@@ -154,6 +156,70 @@ def sample(
     with _client(url, key) as client:
         headers = client.download("/samples", output, **query)
     typer.echo(f"{output}: {n} images of {headers['X-Atelier-Model']}, seed {headers['X-Atelier-Seed']}")
+
+
+@datasets.command("add")
+def add_dataset(
+    path: Annotated[Path, typer.Argument(help="A folder of images, or a zip, tar or tar.gz of one.", exists=True)],
+    name: Annotated[str | None, typer.Option(help="Its name.", show_default="by the path")] = None,
+    size: Annotated[int | None, typer.Option(help="Pixels on each side.", show_default="as proposed")] = None,
+    crop: Annotated[str | None, typer.Option(help="centre or whole.", show_default="as proposed")] = None,
+    wait: Annotated[bool, typer.Option(help="Watch until it is prepared, and tell what was found.")] = True,
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Upload a data set.
+
+    A folder of folders has a class in each; hidden files and links are left out.
+    """
+    from app import datasets_pack
+
+    chosen = name or datasets_pack.name_of(path)
+    with _client(url, key) as client:
+        try:
+            with typer.progressbar(length=datasets_pack.size_of(path), label=f"sending {chosen}") as bar:
+                pieces = datasets_pack.pieces_of(path, bar.update)
+                client.upload("/datasets", {"name": chosen, "size": size, "crop": crop}, pieces)
+        except OSError as problem:
+            raise SystemExit(f"atelier: {path} cannot be sent: {problem}") from None
+        if wait:
+            _await_dataset(client, chosen)
+
+
+def _await_dataset(client: Client, name: str) -> None:
+    from app.datasets_pack import report, wait_until_prepared
+
+    try:
+        view = wait_until_prepared(client, name)
+    except KeyboardInterrupt:
+        typer.echo(f"\nthe preparation of {name} goes on; see: atelier datasets list")
+        raise typer.Exit(INTERRUPTED) from None
+    if view["state"] == "failed":
+        raise SystemExit(f"atelier: {name} could not be prepared: {view['error']}")
+    typer.echo(report(view))
+
+
+@datasets.command("list")
+def list_datasets(url: Url = "", key: Key = "") -> None:
+    """List data sets, built in and uploaded."""
+    with _client(url, key) as client:
+        _print_columns(("DATASET", "STATE", "IMAGES", "CLASSES", "SIZE"), map(_dataset_row, client.items("/datasets")))
+
+
+def _dataset_row(view: dict[str, Any]) -> tuple[str, ...]:
+    progress = view["progress"]
+    state = f"{view['state']} {progress['fraction']:.0%}" if progress else view["state"]
+    shape = f"{view['size']} px, {'grey' if view['channels'] == 1 else 'colour'}" if view["size"] else ""
+    count = "" if view["count"] is None else f"{view['count']:,}"
+    return (view["name"], state, count, str(len(view["classes"]) or ""), shape)
+
+
+@datasets.command("delete")
+def delete_dataset(name: Annotated[str, typer.Argument(help="Its name.")], url: Url = "", key: Key = "") -> None:
+    """Delete an uploaded data set; refused while a run that has not ended uses it."""
+    with _client(url, key) as client:
+        client.delete(f"/datasets/{name}")
+    typer.echo(f"{name} is deleted")
 
 
 @keys.command("add")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -73,6 +74,16 @@ class Client:
         """Ask for something to be done; give the answer."""
         return self._json("POST", path, json=body)
 
+    def delete(self, path: str) -> None:
+        """Ask for something to be deleted."""
+        self._send("DELETE", path)
+
+    def upload(self, path: str, fields: Mapping[str, object], file: Iterable[bytes]) -> dict[str, Any]:
+        """Send a file as it is read, with fields before it, as multipart/form-data; give the answer."""
+        boundary = secrets.token_hex(16)
+        kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+        return self._json("POST", path, headers=kind, content=_form(boundary, _given(dict(fields)), file))
+
     def items(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
         """Read a list to its end, page by page."""
         cursor: str | None = None
@@ -124,12 +135,16 @@ class Client:
             _refuse_problem(answer)
             yield from _messages(answer.iter_lines())
 
-    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+    def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
             raise self._unanswered(error) from None
         _refuse_problem(answer)
+        return answer
+
+    def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        answer = self._send(method, path, **request)
         try:
             value = answer.json()
         except ValueError:
@@ -144,6 +159,15 @@ class Client:
                 f"nothing answers at {self.url}: start the service with `atelier up`, or name it with --url"
             )
         return ClientError(f"{self.url} did not answer as it should: {error or type(error).__name__}")
+
+
+def _form(boundary: str, fields: Mapping[str, object], file: Iterable[bytes]) -> Iterator[bytes]:
+    """Write multipart/form-data (RFC 7578) piece by piece."""
+    for name, value in fields.items():
+        yield f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+    yield f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="images"\r\n\r\n'.encode()
+    yield from file
+    yield f"\r\n--{boundary}--\r\n".encode()
 
 
 def _given(query: dict[str, object]) -> dict[str, Any]:

@@ -4,67 +4,25 @@ from __future__ import annotations
 
 import gzip
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-import uvicorn
 
-from app.main import create_app
-from app.settings import AppSettings
-from models.records import Records
 from tests.fixtures.hostile import RED, REFUSED, entry, picture, tarred, zipped
+from tests.fixtures.uploads import Reception
 from tests.fixtures.waiting import until
-
-LIMITS = {"max_upload_files": 200, "max_unpacked_bytes": 64 << 20, "max_upload_bytes": 4 << 20}
-
-
-class House:
-    """A real server whose house is not started: uploads need the database and the disk, nothing else."""
-
-    def __init__(self, data_dir: Path, **settings: Any) -> None:
-        self.settings = AppSettings(data_dir=data_dir, **(LIMITS | settings))
-        self.app = create_app(self.settings)
-        self.records: Records = self.app.state.house.records
-        self.records.migrate()
-        self.server = uvicorn.Server(uvicorn.Config(self.app, port=0, lifespan="off", log_level="critical"))
-        self.thread = threading.Thread(target=self.server.run)
-        self.thread.start()
-        until(lambda: self.server.started, "the server to start", seconds=20)
-        self.port = self.server.servers[0].sockets[0].getsockname()[1]
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
-
-    def close(self) -> None:
-        self.http.close()
-        self.server.should_exit = True
-        self.thread.join()
-        self.records.close()
-
-    def post(self, data: bytes, **fields: str) -> httpx.Response:
-        return self.http.post("/datasets", data={"name": "cats"} | fields, files={"file": ("x", data)})
-
-    def left(self) -> list[str]:
-        """Name what lies among the uploads, but for the lock."""
-        folder = self.settings.uploads_dir
-        return sorted(path.name for path in folder.iterdir() if path.name != ".lock") if folder.exists() else []
-
-    def clear(self) -> None:
-        for row in self.records.list_datasets():
-            assert self.http.delete(f"/datasets/{row.name}").status_code == 204
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("data"))
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
+    house = Reception(tmp_path_factory.mktemp("data"))
     yield house
     house.close()
 
 
 @pytest.fixture
-def house(running: House) -> Iterator[House]:
+def house(running: Reception) -> Iterator[Reception]:
     yield running
     running.clear()
 
@@ -74,7 +32,7 @@ def test_corpus_is_large() -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_hostile_archive_is_refused_and_leaves_nothing(name: str, house: House) -> None:
+def test_hostile_archive_is_refused_and_leaves_nothing(name: str, house: Reception) -> None:
     answer = house.post(REFUSED[name]())
     assert answer.status_code == 422, answer.text
     assert [error["loc"] for error in answer.json()["errors"]] == [["body", "file"]]
@@ -87,7 +45,7 @@ def test_hostile_archive_is_refused_and_leaves_nothing(name: str, house: House) 
     [zipped({"cat/a.png": RED}), tarred("cat/a.png"), gzip.compress(tarred("cat/a.png")), entry("é/a.png")],
     ids=["zip", "tar", "tar.gz", "accents"],
 )
-def test_an_archive_of_images_is_kept_and_waits_to_be_prepared(archive: bytes, house: House) -> None:
+def test_an_archive_of_images_is_kept_and_waits_to_be_prepared(archive: bytes, house: Reception) -> None:
     answer = house.post(archive, size="64", crop="whole")
     assert answer.status_code == 202, answer.text
     assert answer.headers["Location"] == "/datasets/cats"
@@ -98,19 +56,19 @@ def test_an_archive_of_images_is_kept_and_waits_to_be_prepared(archive: bytes, h
     assert (house.settings.uploads_dir / folder / "archive").stat().st_size == told["bytes"]
 
 
-def test_a_tar_gz_of_two_members_is_unzipped_as_it_comes(house: House) -> None:
+def test_a_tar_gz_of_two_members_is_unzipped_as_it_comes(house: Reception) -> None:
     whole = tarred(*(f"{n}.png" for n in range(20)))
     assert house.post(gzip.compress(whole[:3000]) + gzip.compress(whole[3000:])).status_code == 202
     assert (house.settings.uploads_dir / house.left()[0] / "archive").read_bytes() == whole
 
 
-def test_the_uploads_are_listed_among_the_built_in_sets(house: House) -> None:
+def test_the_uploads_are_listed_among_the_built_in_sets(house: Reception) -> None:
     house.post(zipped({"a.png": RED}))
     names = [item["name"] for item in house.http.get("/datasets").json()["items"]]
     assert names == ["cats", "fashion-mnist", "mnist", "mnist-mini"]
 
 
-def test_a_name_is_given_once(house: House) -> None:
+def test_a_name_is_given_once(house: Reception) -> None:
     assert house.post(zipped({"a.png": RED})).status_code == 202
     answer = house.post(zipped({"a.png": RED}))
     assert (answer.status_code, len(house.left())) == (409, 1)
@@ -131,7 +89,7 @@ def test_a_name_is_given_once(house: House) -> None:
     ],
     ids=str,
 )
-def test_a_bad_field_is_refused_and_nothing_stays(fields: dict[str, str], where: str, house: House) -> None:
+def test_a_bad_field_is_refused_and_nothing_stays(fields: dict[str, str], where: str, house: Reception) -> None:
     answer = house.post(zipped({"a.png": RED}), **fields)
     assert answer.status_code == 422, answer.text
     assert [error["loc"] for error in answer.json()["errors"]] == [["body", where]]
@@ -157,13 +115,13 @@ def test_a_bad_field_is_refused_and_nothing_stays(fields: dict[str, str], where:
         (b'--b\r\nContent-Disposition: form-data; name="file"\r\n\r\nPK', "multipart/form-data; boundary=b", 422),
     ],
 )
-def test_a_malformed_body_is_refused(content: bytes, kind: str, status: int, house: House) -> None:
+def test_a_malformed_body_is_refused(content: bytes, kind: str, status: int, house: Reception) -> None:
     answer = house.http.post("/datasets", content=content, headers={"Content-Type": kind})
     assert answer.status_code == status, answer.text
     assert house.left() == []
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(house: House) -> None:
+def test_an_upload_that_breaks_off_leaves_nothing(house: Reception) -> None:
     head = (
         f"POST /datasets HTTP/1.1\r\nHost: 127.0.0.1:{house.port}\r\nContent-Length: 1000000\r\n"
         "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
@@ -175,7 +133,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(house: House) -> None:
     until(lambda: not house.left(), "the upload to be given up", seconds=20)
 
 
-def test_too_large_an_upload_is_refused_whether_it_says_its_length_or_not(house: House) -> None:
+def test_too_large_an_upload_is_refused_whether_it_says_its_length_or_not(house: Reception) -> None:
     data = bytes(5 << 20)
     assert house.post(data).status_code == 413
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -186,7 +144,7 @@ def test_too_large_an_upload_is_refused_whether_it_says_its_length_or_not(house:
 
 @pytest.mark.parametrize("settings", [{"uploads_quota_bytes": 100}, {"spare_bytes": 1 << 60}], ids=["quota", "disk"])
 def test_without_room_an_upload_is_refused_with_507(settings: dict[str, int], tmp_path: Path) -> None:
-    house = House(tmp_path, **settings)
+    house = Reception(tmp_path, **settings)
     try:
         answer = house.post(zipped({"a.png": picture("BMP")}))
         assert (answer.status_code, house.left()) == (507, [])
@@ -195,7 +153,7 @@ def test_without_room_an_upload_is_refused_with_507(settings: dict[str, int], tm
         house.close()
 
 
-def test_a_deleted_data_set_is_gone(house: House) -> None:
+def test_a_deleted_data_set_is_gone(house: Reception) -> None:
     house.post(zipped({"a.png": RED}))
     assert house.http.delete("/datasets/cats").status_code == 204
     assert house.left() == []
@@ -203,13 +161,13 @@ def test_a_deleted_data_set_is_gone(house: House) -> None:
     assert house.http.delete("/datasets/cats").status_code == 404
 
 
-def test_a_built_in_set_cannot_be_deleted(house: House) -> None:
+def test_a_built_in_set_cannot_be_deleted(house: Reception) -> None:
     assert house.http.delete("/datasets/mnist").status_code == 409
 
 
 @pytest.mark.parametrize("path", ["preview.png", "mean.png"])
 @pytest.mark.parametrize("name", ["cats", "mnist", "dogs"])
-def test_there_is_no_picture_before_a_set_is_prepared(path: str, name: str, house: House) -> None:
+def test_there_is_no_picture_before_a_set_is_prepared(path: str, name: str, house: Reception) -> None:
     house.post(zipped({"a.png": RED}))
     answer = house.http.get(f"/datasets/{name}/{path}")
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")

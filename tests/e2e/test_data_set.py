@@ -1,0 +1,155 @@
+"""The life of a data set over HTTP and on the command line: sent, prepared, looked at, trained on, deleted."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from app.cli import atelier
+from models import presets
+from tests.fixtures.hostile import BAD_IMAGES, picture, zipped
+from tests.fixtures.uploads import Reception
+from worker.chores import Chores
+from worker.hints import Hints
+from worker.settings import WorkerSettings
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
+    """A house whose data sets a worker prepares."""
+    folder = tmp_path_factory.mktemp("house")
+    stopping = threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATELIER_DATA_DIR", str(folder))
+        reception = Reception(folder)
+        patch.setenv("ATELIER_PORT", str(reception.port))
+        settings = WorkerSettings(data_dir=folder, poll_seconds=0.1)
+        chores = Chores(reception.records, settings, Hints("redis://127.0.0.1:1/0"), stopping)
+
+        def work() -> None:
+            while not stopping.wait(0.1):
+                chores.work("w")
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        yield reception
+        stopping.set()
+        worker.join()
+        reception.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder of photographs in two classes, some of them bad."""
+    root = tmp_path_factory.mktemp("pictures") / "My Pets"
+    for kind in ("cat", "dog"):
+        (root / kind).mkdir(parents=True)
+        for n in range(4):
+            pixels = np.random.default_rng([n, ord(kind[0])]).integers(0, 256, (70, 90, 3), np.uint8)
+            Image.fromarray(pixels).save(root / kind / f"{n}.jpg")
+    for name in ("cut.jpg", "pixel-bomb.png"):
+        (root / "cat" / name).write_bytes(BAD_IMAGES[name][1]())
+    (root / "notes.txt").write_text("not sent")
+    return root
+
+
+def test_folder_added_on_the_command_line_is_prepared_and_told_about(house: Reception, folder: Path) -> None:
+    result = runner.invoke(atelier, ["datasets", "add", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert "my-pets: 8 images, 2 classes, colour, 64 px, crop centre" in result.output
+    assert '"cat/cut.jpg" cannot be read: image file is truncated' in result.output
+    assert "train on it: atelier train --preset dcgan-64 --dataset my-pets" in result.output
+    listed = runner.invoke(atelier, ["datasets", "list"]).output
+    assert [line.split()[:4] for line in listed.splitlines() if "my-pets" in line] == [["my-pets", "ready", "8", "2"]]
+
+
+@pytest.fixture(scope="module")
+def pets(house: Reception, folder: Path) -> str:
+    """Give the name of a data set that is ready."""
+    result = runner.invoke(atelier, ["datasets", "add", str(folder), "--name", "pets", "--crop", "whole"])
+    assert result.exit_code == 0, result.output
+    return "pets"
+
+
+def test_ready_set_tells_counts_and_findings(house: Reception, pets: str) -> None:
+    view = house.http.get(f"/datasets/{pets}").json()
+    assert (view["state"], view["count"], view["size"], view["channels"]) == ("ready", 8, 64, 3)
+    assert (view["classes"], view["class_counts"]) == (["cat", "dog"], {"cat": 4, "dog": 4})
+    assert (view["crop"], view["proposal"]["crop"], view["options"]["crop"]) == ("whole", "centre", "whole")
+    assert view["proposal"]["train"] == {"preset": "dcgan-64", "dataset": "pets", "model": "pets"}
+    assert view["left_out"] == 2
+    assert [(item["file"], item["kind"]) for item in view["findings"]] == [
+        ("cat/cut.jpg", "truncated"),
+        ("cat/pixel-bomb.png", "too_large"),
+    ]
+
+
+def test_findings_come_in_pages(house: Reception, pets: str) -> None:
+    first = house.http.get(f"/datasets/{pets}/findings", params={"limit": 1}).json()
+    second = house.http.get(f"/datasets/{pets}/findings", params={"limit": 1, "cursor": first["next"]}).json()
+    assert [item["file"] for page in (first, second) for item in page["items"]] == ["cat/cut.jpg", "cat/pixel-bomb.png"]
+    assert second["next"] is None
+
+
+@pytest.mark.parametrize("name", ["preview.png", "mean.png"])
+def test_pictures_of_a_ready_set_are_served(name: str, house: Reception, pets: str) -> None:
+    answer = house.http.get(f"/datasets/{pets}/{name}")
+    assert answer.headers["content-type"] == "image/png"
+    Image.open(io.BytesIO(answer.content)).load()
+
+
+def refusal(house: Reception, **request: object) -> str:
+    answer = house.http.post("/train", params={"dry_run": "true"}, json=request)
+    assert answer.status_code == 422, answer.text
+    (error,) = answer.json()["errors"]
+    assert error["loc"] == ["body", "dataset"]
+    return str(error["msg"])
+
+
+def test_run_of_another_size_is_refused_when_it_is_asked_for(house: Reception, pets: str) -> None:
+    told = refusal(house, preset="mlp-mnist", dataset=pets)
+    assert told.startswith('"pets" was prepared at 64 px and the preset "mlp-mnist" trains at 28 px')
+    assert "such as dcgan-64" in told
+
+
+def test_run_on_grey_where_there_are_colours_is_refused(house: Reception, pets: str) -> None:
+    told = refusal(house, preset="dcgan-64", dataset=pets, overrides={"channels": 1})
+    assert 'add "overrides": {"channels": 3}' in told
+
+
+def test_run_on_no_such_set_is_refused_and_the_known_ones_named(house: Reception, pets: str) -> None:
+    assert "mnist-mini, my-pets, pets, and folder:PATH" in refusal(house, preset="dcgan-64", dataset="petz")
+
+
+def test_run_that_fits_is_estimated_by_the_sets_own_count(house: Reception, pets: str) -> None:
+    request = {"preset": "dcgan-64", "dataset": pets, "epochs": 80}
+    answer = house.http.post("/train", params={"dry_run": "true"}, json=request)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["estimate"]["images"] == 640
+
+
+def test_set_stays_while_a_run_that_has_not_ended_uses_it(house: Reception, pets: str) -> None:
+    config = presets.resolve(presets.TrainRequest(preset="dcgan-64", dataset=pets))
+    run, _ = house.records.create_run(config, {}, None)
+    assert house.http.delete(f"/datasets/{pets}").status_code == 409
+    house.records.cancel(run.id)
+    result = runner.invoke(atelier, ["datasets", "delete", pets])
+    assert (result.exit_code, result.output) == (0, "pets is deleted\n")
+    assert house.http.get(f"/datasets/{pets}").status_code == 404
+
+
+def test_set_that_cannot_be_prepared_says_why(house: Reception, tmp_path: Path) -> None:
+    (tmp_path / "bad.zip").write_bytes(zipped({"a.png": b"no image", "b.png": picture(size=(2, 2))}))
+    result = runner.invoke(atelier, ["datasets", "add", str(tmp_path / "bad.zip")])
+    assert result.exit_code == 1
+    assert 'atelier: bad could not be prepared: no image can be used: "a.png" holds no picture' in result.output
+    assert "could not be prepared" in refusal(house, preset="dcgan-64", dataset="bad")

@@ -1,0 +1,185 @@
+"""Uploaded data sets in the hands of a worker: prepared by real processes, handed over, given up, deleted meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.datasets.uploads import UploadFolder, new_folder
+from models.records import Dataset, Records, new_id
+from tests.fixtures.hostile import picture, zipped
+from tests.fixtures.waiting import gone, until
+from worker.chores import PREPARER, Chores
+from worker.data.prepared import DataProblem
+from worker.data.uploaded import open_uploaded
+from worker.hints import Hints
+from worker.settings import WorkerSettings
+
+ARCHIVE = zipped({f"{kind}/{n}.png": picture(color=(n, 9, 9)) for kind in ("cat", "dog") for n in range(3)})
+SLOW = "import sys, time, pathlib; pathlib.Path(sys.argv[1]).write_text(str(__import__('os').getpid())); time.sleep(99)"
+DYING = "import os; os.abort()"
+
+
+class House:
+    """A database, uploads, and workers that do chores on threads of the test."""
+
+    def __init__(self, folder: Path, records: Records) -> None:
+        self.folder = folder
+        self.records = records
+        self.pid = folder / "pid"
+
+    @property
+    def uploads(self) -> Path:
+        return self.settings().uploads_dir
+
+    def settings(self, **changes: Any) -> WorkerSettings:
+        quick = {"look_seconds": 0.1, "poll_seconds": 0.1, "beat_seconds": 0.1, "grace_seconds": 20}
+        return WorkerSettings(data_dir=self.folder, **(quick | changes))
+
+    def upload(self, archive: bytes = ARCHIVE, name: str = "pets", **options: Any) -> Dataset:
+        with new_folder(self.uploads, new_id()) as folder:
+            folder.archive.write_bytes(archive)
+            return self.records.create_dataset(folder.path.name, name, options, len(archive))
+
+    def chores(self, command: Sequence[str] = PREPARER, **changes: Any) -> tuple[Chores, threading.Event]:
+        stopping = threading.Event()
+        hints = Hints("redis://127.0.0.1:1/0")
+        return Chores(self.records, self.settings(**changes), hints, stopping, command), stopping
+
+    @contextmanager
+    def working(self, code: str) -> Iterator[threading.Event]:
+        """Let a worker do chores whose preparations run `code`; stopped at the end."""
+        chores, stopping = self.chores((sys.executable, "-c", code, str(self.pid)))
+        thread = threading.Thread(target=chores.work, args=("w",))
+        thread.start()
+        try:
+            until(lambda: self.pid.exists() and self.pid.read_text(), "the preparation to begin", seconds=30)
+            yield stopping
+        finally:
+            stopping.set()
+            thread.join()
+
+    def row(self, name: str = "pets") -> Dataset:
+        row = self.records.get_dataset(name)
+        assert row is not None
+        return row
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("ATELIER_MAX_IMAGE_PIXELS", "10000")
+    with closing(Records(f"sqlite:///{tmp_path / 'atelier.db'}")) as records:
+        records.migrate()
+        yield House(tmp_path, records)
+
+
+def test_every_waiting_upload_is_prepared(house: House) -> None:
+    made = house.upload(size=32)
+    house.upload(name="more", size=28)
+    house.chores()[0].work("w")
+    rows = house.records.list_datasets()
+    assert [(row.name, row.state, row.report["size"]) for row in rows] == [("more", "ready", 28), ("pets", "ready", 32)]
+    assert (rows[1].done, rows[1].total, rows[1].report["classes"]) == (6, 6, {"cat": 3, "dog": 3})
+    prepared = open_uploaded("pets", 32, 3, records=house.records, uploads_dir=house.uploads)
+    assert prepared.path == UploadFolder(house.uploads / made.id).prepared
+    assert prepared.labels is not None
+
+
+def test_uploaded_set_of_another_size_is_a_problem(house: House) -> None:
+    house.upload(size=32)
+    with pytest.raises(DataProblem, match="is preparing"):
+        open_uploaded("pets", 32, 3, records=house.records, uploads_dir=house.uploads)
+    house.chores()[0].work("w")
+    with pytest.raises(DataProblem, match="has 3x32x32 images, the run needs 1x28x28"):
+        open_uploaded("pets", 28, 1, records=house.records, uploads_dir=house.uploads)
+    with pytest.raises(DataProblem, match='no data set "cats"'):
+        open_uploaded("cats", 28, 1, records=house.records, uploads_dir=house.uploads)
+
+
+def test_what_cannot_be_prepared_fails_with_the_reason_and_gives_its_room_back(house: House) -> None:
+    made = house.upload(zipped({"a.png": b"no image", "big.png": picture(size=(200, 200))}))
+    house.chores()[0].work("w")
+    row = house.row()
+    assert row.state == "failed"
+    assert row.error is not None
+    assert '"a.png" holds no picture of a known format' in row.error
+    assert "at most 10,000 pixels" in row.error
+    folder = UploadFolder(house.uploads / made.id)
+    assert not folder.archive.exists()
+    assert not folder.work.exists()
+
+
+def test_third_death_ends_it_with_the_log(house: House) -> None:
+    house.upload()
+    house.chores((sys.executable, "-c", "print('last words', flush=True);" + DYING))[0].work("w")
+    row = house.row()
+    assert (row.state, row.token) == ("failed", 3)
+    assert row.error is not None
+    assert "SIGABRT" in row.error
+    assert "last words" in row.error
+
+
+def test_preparation_that_stands_still_is_killed(house: House) -> None:
+    house.upload()
+    house.chores((sys.executable, "-c", SLOW, str(house.pid)), stall_seconds=0.3)[0].work("w")
+    assert gone(int(house.pid.read_text()))
+    assert "looked at no file for 0.3 s" in str(house.row().error)
+
+
+def test_stopped_worker_hands_its_data_set_over(house: House) -> None:
+    house.upload()
+    code = "import signal; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75));"
+    with house.working("import sys;" + code + SLOW) as stopping:
+        assert house.row().worker == "w"
+        stopping.set()
+        until(lambda: house.row().worker is None, "the handover", seconds=30)
+    assert (house.row().state, house.row().failures) == ("preparing", 0)
+    house.chores()[0].work("w")
+    assert (house.row().state, house.row().token) == ("ready", 2)
+
+
+def test_deleted_data_set_is_dropped_and_its_files_go(house: House) -> None:
+    made = house.upload()
+    with house.working(SLOW):
+        house.records.delete_dataset("pets")
+        until(lambda: gone(int(house.pid.read_text())), "the preparation to be ended", seconds=30)
+    until(lambda: not (house.uploads / made.id).exists(), "the files to go", seconds=30)
+
+
+def test_upload_that_broke_off_is_swept_and_one_under_way_is_not(house: House) -> None:
+    (house.uploads / "dead").mkdir(parents=True)
+    (house.uploads / "dead" / "archive").write_bytes(b"half")
+    with new_folder(house.uploads, "alive"):
+        house.chores()[0].work("w")
+        assert sorted(path.name for path in house.uploads.iterdir() if path.is_dir()) == ["alive"]
+
+
+def test_killed_preparation_is_gone_on_with(house: House) -> None:
+    many = {f"{n}.png": picture(color=(n % 250, n // 250, 9)) for n in range(1500)}
+    made = house.upload(zipped(many), size=32)
+    folder = UploadFolder(house.uploads / made.id)
+    chores, _ = house.chores()
+    thread = threading.Thread(target=chores.work, args=("w",))
+    thread.start()
+    until(lambda: folder.progress()[0] > 300, "the preparation to be under way", seconds=60)
+    child = next(int(path.name) for path in Path("/proc").glob("[0-9]*") if _works_for(path, made.id))
+    os.kill(child, signal.SIGKILL)
+    thread.join()
+    row = house.row()
+    assert (row.state, row.token, row.report["count"]) == ("ready", 2, 1500)
+
+
+def _works_for(process: Path, dataset_id: str) -> bool:
+    try:
+        return dataset_id.encode() in (process / "cmdline").read_bytes()
+    except OSError:
+        return False
