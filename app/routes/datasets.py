@@ -25,7 +25,9 @@ from models.datasets.uploads import Crop, Finding, Options, UploadFolder, new_fo
 from models.files import sync_folder
 from models.records import Dataset, DatasetExists, DatasetInUse, UnknownDatasetRow, new_id
 
-router = APIRouter(prefix="/datasets", tags=["datasets"], dependencies=[Requires("train")])
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+USE = [Requires("train"), Depends(no_query)]
 
 _FORM: dict[str, Any] = {
     "type": "object",
@@ -44,7 +46,7 @@ _FORM: dict[str, Any] = {
 }
 _PNG: dict[str, Any] = {
     "response_class": FileResponse,
-    "dependencies": [Depends(no_query)],
+    "dependencies": USE,
     "responses": {200: {"content": {"image/png": {}}}, **responses(404, 503)},
 }
 
@@ -62,7 +64,7 @@ class FindingsQuery(Frozen):
     cursor: Annotated[str | None, Field(pattern=r"^[0-9]{1,9}$", description="`next` of the page before")] = None
 
 
-@router.get("", summary="List the data sets", responses=responses(422, 503))
+@router.get("", summary="List the data sets", dependencies=[Requires("train")], responses=responses(422, 503))
 def list_datasets(house: HouseDep, paging: PagingQuery) -> Page[DatasetView]:
     """List the data sets in the order of their names."""
     views = {name: datasets.describe_builtin(house, dataset) for name, dataset in BUILTIN.items()}
@@ -75,7 +77,7 @@ def list_datasets(house: HouseDep, paging: PagingQuery) -> Page[DatasetView]:
     status_code=202,
     response_model=DatasetView,
     summary="Upload a data set",
-    dependencies=[Depends(no_query)],
+    dependencies=USE,
     responses={
         202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "/datasets/NAME"}}},
         **responses(409, 413, 415, 422, 503, 507),
@@ -133,7 +135,7 @@ def _insert(house: House, folder: UploadFolder, told: dict[str, str], size: int)
         raise Problem(409, phrase(409), str(error)) from error
 
 
-@router.get("/{name}", summary="Show one data set", dependencies=[Depends(no_query)], responses=responses(404, 503))
+@router.get("/{name}", summary="Show one data set", dependencies=USE, responses=responses(404, 503))
 def get_dataset(house: HouseDep, name: str) -> DatasetDetail:
     """Describe one data set, with what was found in it."""
     if name in BUILTIN:
@@ -143,7 +145,12 @@ def get_dataset(house: HouseDep, name: str) -> DatasetDetail:
     return DatasetDetail(**datasets.describe_upload(row).model_dump(), findings=findings)
 
 
-@router.get("/{name}/findings", summary="What was found in a data set", responses=responses(404, 503))
+@router.get(
+    "/{name}/findings",
+    summary="What was found in a data set",
+    dependencies=[Requires("train")],
+    responses=responses(404, 503),
+)
 def get_findings(house: HouseDep, name: str, query: Annotated[FindingsQuery, Query()]) -> Page[Finding]:
     """List the findings: those about the whole set first, then by file."""
     if name in BUILTIN:
@@ -182,7 +189,7 @@ def _picture(house: House, name: str, which: Literal["preview", "mean"]) -> File
     "/{name}",
     status_code=204,
     summary="Delete a data set",
-    dependencies=[Depends(no_query)],
+    dependencies=[Requires("admin"), Depends(no_query)],
     responses=responses(404, 409, 503),
 )
 def delete_dataset(house: HouseDep, name: str) -> None:
