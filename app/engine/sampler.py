@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from app.engine.batcher import Batcher, Pictures
 from app.engine.calibration import Calibrations
 from app.engine.devices import choose_devices, lanes, only_repeatable_kernels
 from app.engine.inputs import Inputs, Source
+from app.engine.pieces import AHEAD, pieces
 from app.engine.pool import Pool
 from app.engine.tile import Painter
 from models.directory import ModelDirectory
@@ -32,11 +33,6 @@ log = logging.getLogger(__name__)
 
 SCAN_SECONDS = 0.5
 WORKERS = 2
-PIECE_BYTES = 4 << 20
-PIECE_IMAGES = 512
-"""A large request is painted and handed on in pieces of about this size, in bytes or in images."""
-AHEAD = 2
-"""Pieces of one request that wait or are painted at once: the device goes on while one is being handed on."""
 INLINE_VALUES = 1 << 13
 """Up to so many latent values are drawn on the event loop: a thread would take longer to wake than they take."""
 
@@ -193,7 +189,7 @@ class Sampler:
         painter = await self._painter(version)
         waiting: deque[asyncio.Future[Pictures]] = deque()
         try:
-            for piece in _pieces(len(source), generator.pixels, painter.tile):
+            for piece in pieces(len(source), generator.pixels, painter.tile):
                 inputs = await self._drawn(source, piece, generator.latent.dim, painter)
                 waiting.append(asyncio.wrap_future(self._batcher.submit(painter, inputs)))
                 if len(waiting) == AHEAD:
@@ -206,8 +202,8 @@ class Sampler:
 
     async def sample(self, version: Version, source: Source) -> Pictures:
         """Paint a source's images at once: uint8 `[n, H, W, C]`. Arguments and errors as in `images`."""
-        async with contextlib.aclosing(self.images(version, source)) as pieces:
-            parts = [part async for part in pieces]
+        async with contextlib.aclosing(self.images(version, source)) as painted:
+            parts = [part async for part in painted]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     async def _painter(self, version: Version) -> Painter:
@@ -269,10 +265,3 @@ class Sampler:
 def _fixed(ref: str | None) -> bool:
     """Whether `ref` names one version for ever: `NAME@3`, not `NAME`, `NAME@best` or the default model."""
     return ref is not None and parse_number(ref.partition("@")[2]) is not None
-
-
-def _pieces(count: int, pixels: int, tile: int) -> Iterator[range]:
-    """Cut a request for `count` images into whole tiles' worths of about the size of a piece."""
-    size = max(1, min(PIECE_BYTES // pixels, PIECE_IMAGES) // tile) * tile
-    for start in range(0, count, size):
-        yield range(start, min(start + size, count))

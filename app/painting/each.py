@@ -6,8 +6,10 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from app.engine.pieces import streaming_bytes
 from app.painting.orders import Order, Subject
 from app.streams import ZipStream, npy_header
 from models import pictures
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 EachFormat = Literal["npy", "zip"]
 
 EACH_TYPES: dict[EachFormat, str] = {"npy": "application/x-npy", "zip": "application/zip"}
-STREAM_BYTES = 12 << 20
-"""What a streamed answer holds in memory: two pieces in the engine, one on its way out."""
 
 
 class Listed(Subject, Protocol):
@@ -44,7 +44,7 @@ class Npy:
 
     def held(self, order: Order) -> int:
         """Count what is in memory at once."""
-        return _streaming_bytes(order)
+        return streaming_bytes(order.subject.count, order.generator.pixels)
 
     def length(self, order: Order) -> int:
         """Give the answer's bytes."""
@@ -79,7 +79,7 @@ class Zip:
 
     def held(self, order: Order) -> int:
         """Count what is in memory at once."""
-        return _streaming_bytes(order)
+        return streaming_bytes(order.subject.count, order.generator.pixels)
 
     def length(self, order: Order) -> None:
         """Give no length: the encoder decides it."""
@@ -90,7 +90,8 @@ class Zip:
         start = 0
         async with aclosing(sampler.images(order.version, order.source())) as painted:
             async for images in painted:
-                yield await sampler.workers.run(lambda: _zipped(stream, order, images, start))  # noqa: B023  # awaited here
+                work = partial(_zipped, stream, order, images, start)
+                yield await sampler.workers.run(work, "zip", images.nbytes)
                 start += len(images)
         yield await sampler.workers.run(lambda: self._end(stream, order))
 
@@ -118,7 +119,3 @@ def _zipped(stream: ZipStream, order: Order, images: Pictures, start: int) -> by
 
 def _name(index: int) -> str:
     return f"{index:04d}.png"
-
-
-def _streaming_bytes(order: Order) -> int:
-    return min(order.subject.count * order.generator.pixels, STREAM_BYTES)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GridFormat = Literal["png", "webp", "jpeg"]
 
 GRID_TYPES: dict[GridFormat, str] = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
-INLINE_BYTES = 1 << 15
+INLINE_BYTES: dict[GridFormat, int] = {"png": 1 << 16, "webp": 1 << 12, "jpeg": 1 << 14}
 """Pictures up to this size (0.3 ms) are encoded on the event loop: a thread would take longer to wake than that."""
 
 
@@ -45,8 +45,12 @@ class Grid:
         return (pictures.ENCODER, self.format, self.columns, self.scale)
 
     def held(self, order: Order) -> int:
-        """Count the images, the picture before and after it is enlarged, the encoder's copy and its output."""
-        return order.subject.count * order.generator.pixels + 4 * self._bytes(order)
+        """Count the images, the picture, and what its encoder takes at most, as measured on noise."""
+        height, width = self._size(order)
+        size = height * width * order.generator.channels
+        # Pillow's WebP encoder takes 28 bytes a pixel, in colour always; the others a copy and their output.
+        encoder = 30 * height * width if self.format == "webp" else 5 * size // 2
+        return order.subject.count * order.generator.pixels + size + encoder
 
     def length(self, order: Order) -> None:
         """Give no length: the encoder decides it."""
@@ -54,10 +58,12 @@ class Grid:
     async def pieces(self, order: Order, sampler: Sampler) -> AsyncGenerator[bytes]:
         """Paint everything, then encode it."""
         images = await sampler.sample(order.version, order.source())
-        if self._bytes(order) <= INLINE_BYTES:
+        height, width = self._size(order)
+        size = height * width * order.generator.channels
+        if size <= INLINE_BYTES[self.format]:
             yield self._encoded(order, images)
         else:
-            yield await sampler.workers.run(lambda: self._encoded(order, images))
+            yield await sampler.workers.run(lambda: self._encoded(order, images), self.format, size)
 
     def too_large(self, n: int, size: int, max_pixels: int) -> str | None:
         """Say why a picture of `n` images of `size` x `size` is too large; None if it is not."""
@@ -70,9 +76,8 @@ class Grid:
             f"(at most {max_pixels:,} pixels, {side_limit:,} on a side)"
         )
 
-    def _bytes(self, order: Order) -> int:
-        height, width = pictures.grid_size(order.subject.count, order.generator.size, self.columns, self.scale)
-        return height * width * order.generator.channels
+    def _size(self, order: Order) -> tuple[int, int]:
+        return pictures.grid_size(order.subject.count, order.generator.size, self.columns, self.scale)
 
     def _encoded(self, order: Order, images: Pictures) -> bytes:
         return pictures.encode(pictures.grid(images, self.columns, self.scale), self.format, order.text(0))

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from app.engine.admission import Admission, Overloaded, Workers
 from app.engine.batcher import Pictures
 from app.engine.inputs import Seeded
-from app.engine.sampler import PIECE_IMAGES, Sampler, _pieces
+from app.engine.pieces import PIECE_IMAGES
+from app.engine.sampler import Sampler
 from models.directory import ModelDirectory
 from models.errors import BrokenVersion, UnknownModel
 from models.manifest import WEIGHTS
@@ -168,13 +169,6 @@ def test_a_cancelled_task_drops_its_images(tmp_path: Path, model_root: Path) -> 
             await soon(lambda: sampler._batcher.seconds_ahead() == 0, "the rest to be dropped")
 
     asyncio.run(main())
-
-
-@pytest.mark.parametrize(("pixels", "tile", "n"), [(784, 64, 4096), (49152, 4, 4096), (784, 4, 3), (3 << 21, 8, 20)])
-def test_pieces_are_whole_tiles_and_cover_everything(pixels: int, tile: int, n: int) -> None:
-    pieces = list(_pieces(n, pixels, tile))
-    assert [i for piece in pieces for i in piece] == list(range(n))
-    assert all(len(piece) % tile == 0 for piece in pieces[:-1])
 
 
 def test_a_new_version_serves_once_it_is_loaded_and_nobody_fails_or_waits(tmp_path: Path, model_root: Path) -> None:
