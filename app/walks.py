@@ -41,7 +41,7 @@ class WalkQuery(PaintQuery):
     frames: Annotated[int, Field(ge=2, description="at least one per seed; at most 4096 unless set otherwise")] = 120
     fps: Annotated[
         float, Field(ge=1, le=60, description="frames per second; GIF rounds to hundredths of a second, 50 at most")
-    ] = 30
+    ] = 30.0
     model: ModelRef = None
     class_: ClassRef = None
     psi: Psi = 1.0

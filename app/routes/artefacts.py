@@ -57,7 +57,7 @@ class TimelapseQuery(Frozen):
     """How the film is made."""
 
     format: AnimationFormat = "webp"
-    fps: Annotated[float, Field(ge=0.1, le=60, description="pictures per second")] = 10
+    fps: Annotated[float, Field(ge=0.1, le=60, description="pictures per second")] = 10.0
 
 
 class LogQuery(Frozen):

@@ -130,6 +130,16 @@ def test_who_has_the_grid_already_gets_304_and_another_grid_has_another_tag(shar
         assert shared_service.client.head(url).headers["ETag"] == answer.headers["ETag"]
 
 
+def test_the_same_choices_have_the_same_tag_however_they_are_written(shared_service: Service) -> None:
+    written = [
+        ["kind=truncation&seed=1", "kind=truncation&seed=1&rows=4&psi=0,.25,0.5,0.75,1,1.25,1.5&scale=1&format=png"],
+        ["kind=interpolate&seeds=1,2", "kind=interpolate&seeds=1,2&rows=1&cols=8&psi=1.0&model=digits@1"],
+    ]
+    for first, second in written:
+        tags = [shared_service.client.head(f"/grid?{query}").headers["ETag"] for query in (first, second)]
+        assert tags[0] == tags[1]
+
+
 def test_under_load_grids_and_walks_have_the_bytes_that_they_have_alone(tmp_path: Path, model_root: Path) -> None:
     urls = [
         "/grid?kind=interpolate&seeds=1,2,3,4&rows=3&cols=40&format=npy",

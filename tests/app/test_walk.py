@@ -89,6 +89,11 @@ def test_the_same_walk_has_the_same_bytes_and_tag_after_a_restart(tmp_path: Path
         assert first.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
+def test_the_same_choices_have_the_same_tag_however_they_are_written(shared_service: Service) -> None:
+    urls = ["/walk?seeds=1,2", "/walk?seeds=1&seeds=2", "/walk?seeds=01,2&frames=120&fps=30&psi=1&scale=10&format=webp"]
+    assert len({shared_service.client.head(url).headers["ETag"] for url in urls}) == 1
+
+
 def test_another_walk_has_another_tag(shared_service: Service) -> None:
     others = ("", "&frames=60", "&fps=20", "&psi=0.5", "&scale=2", "&format=gif", "&format=mp4", "&model=petals")
     urls = ["/walk?seeds=1,2,3" + other for other in others] + ["/walk?seeds=1,3,2"]
