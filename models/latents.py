@@ -23,12 +23,12 @@ _CLASS_BLOCK = 2**31
 _CHUNK = 256
 
 
-def latents(latent: Latent, seed: int, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Draw the latents of some images of a seed.
+def latents(latent: Latent, seed: int | NDArray[np.uint64], indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Draw the latents of some images, of one seed or each of its own.
 
     Args:
         latent: their length and prior.
-        seed: 0 to 2^63-1.
+        seed: 0 to 2^63-1; or `[n]` of them.
         indices: `[n]`, each 0 to 2^63-1.
 
     Returns:
@@ -39,21 +39,24 @@ def latents(latent: Latent, seed: int, indices: NDArray[np.int64]) -> NDArray[np
     transform = _box_muller if latent.prior == "normal" else _uniform
     for start in range(0, len(indices), _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        result[chunk] = transform(words(seed, indices[chunk], blocks))[:, : latent.dim]
+        drawn = words(seed if isinstance(seed, int) else seed[chunk], indices[chunk], blocks)
+        result[chunk] = transform(drawn)[:, : latent.dim]
     return result
 
 
-def classes(seed: int, indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Draw a class label in 0 to `count` - 1 for each index: int64 `[n]`."""
+def classes(seed: int | NDArray[np.uint64], indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Draw a class label in 0 to `count` - 1 for each index, of one seed or each of its own: int64 `[n]`."""
     first = words(seed, indices, np.array([_CLASS_BLOCK], np.uint64))[0][:, 0]
     return (first % np.uint64(count)).astype(np.int64)
 
 
-def words(seed: int, indices: NDArray[np.int64], blocks: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], ...]:
+def words(
+    seed: int | NDArray[np.uint64], indices: NDArray[np.int64], blocks: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], ...]:
     """Compute Philox4x32-10 with key = seed and counter = (block, 0, index low, index high).
 
     Args:
-        seed: 0 to 2^63-1.
+        seed: 0 to 2^63-1; or `[n]` of them.
         indices: `[n]`, each 0 to 2^63-1.
         blocks: `[b]`, each 0 to 2^32-1.
 
@@ -63,7 +66,8 @@ def words(seed: int, indices: NDArray[np.int64], blocks: NDArray[np.uint64]) -> 
     index = indices.astype(np.uint64)[:, None]
     # 32-bit words in 64-bit ones, so that a product keeps its high half. The first rounds broadcast and cost nothing.
     a, b, c, d = blocks[None, :], np.zeros((1, 1), np.uint64), index & _LOW, index >> _HALF
-    key_a, key_b = seed & 0xFFFFFFFF, seed >> 32
+    key = seed if isinstance(seed, int) else seed[:, None]
+    key_a, key_b = key & 0xFFFFFFFF, key >> 32
     for _ in range(_ROUNDS):
         product_a, product_c = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
         a, b = (product_c >> _HALF) ^ b ^ np.uint64(key_a), product_c & _LOW

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.inputs import Inputs, Labels, Latents, Seeded
+from app.engine.inputs import Inputs, Labels, Latents
 from models.config import GeneratorConfig
 from models.interpolation import Doubles, between
-from models.latents import latents
+from models.latents import classes, latents
 
 Indices = NDArray[np.int64]
 
@@ -44,15 +44,20 @@ class Between:
         """Interpolate across, and between four seeds then down."""
         row, column = np.divmod(np.arange(start, stop), self.columns)
         latent = self.generator.latent
-        corners = len(self.seeds) == 4
-        image = np.zeros_like(row) if corners else row
         across = column / (self.columns - 1)
-        ends = [latents(latent, seed, image) for seed in self.seeds]
-        z = between(latent, ends[0], ends[1], across)
         nearest = (across > 0.5).astype(np.int64)
-        if corners:
+        if len(self.seeds) == 2:
+            image = row
+            first, second = (latents(latent, seed, image) for seed in self.seeds)
+            z = between(latent, first, second, across)
+        else:
+            image = np.zeros_like(row)
+            corners = np.repeat(_firsts(self.generator, self.seeds)[:, None], len(row), axis=1)
+            top_left, top_right, bottom_left, bottom_right = corners
+            top = between(latent, top_left, top_right, across)
+            bottom = between(latent, bottom_left, bottom_right, across)
             down = row / (self.rows - 1)
-            z = between(latent, z, between(latent, ends[2], ends[3], across), down)
+            z = between(latent, top, bottom, down)
             nearest += 2 * (down > 0.5)
         labels = _labels(self.generator, self.seeds, image, self.label)
         return Inputs(_truncated(z, self.psi), None if labels is None else labels[nearest, np.arange(stop - start)])
@@ -85,11 +90,9 @@ class Loop:
         # In whole numbers, so that a frame at a seed is exactly there.
         leg, rest = np.divmod(np.arange(start, stop) * count, self.frames)
         t: Doubles = rest / self.frames
-        first = np.zeros(1, np.int64)
-        latent = self.generator.latent
-        stops = np.concatenate([latents(latent, seed, first) for seed in self.seeds])
-        z = between(latent, stops[leg], stops[(leg + 1) % count], t)
-        labels = _labels(self.generator, self.seeds, first, self.label)
+        stops = _firsts(self.generator, self.seeds)
+        z = between(self.generator.latent, stops[leg], stops[(leg + 1) % count], t)
+        labels = _labels(self.generator, self.seeds, np.zeros(1, np.int64), self.label)
         return Inputs(_truncated(z, self.psi), None if labels is None else labels[(leg + (t > 0.5)) % count, 0])
 
 
@@ -138,6 +141,11 @@ class Sweep:
         return Inputs(z, None if labels is None else labels[0])
 
 
+def _firsts(generator: GeneratorConfig, seeds: tuple[int, ...]) -> Latents:
+    """Draw image 0 of each seed: float32 `[seeds, dim]`."""
+    return latents(generator.latent, np.array(seeds, np.uint64), np.zeros(len(seeds), np.int64))
+
+
 def _truncated(z: Latents | Doubles, psi: float) -> Latents:
     """Round, then shrink as `Seeded` does."""
     return z.astype(np.float32) * np.float32(psi)
@@ -145,6 +153,10 @@ def _truncated(z: Latents | Doubles, psi: float) -> Latents:
 
 def _labels(generator: GeneratorConfig, seeds: tuple[int, ...], images: Indices, label: int | None) -> Labels | None:
     """Give the classes of some images of each seed, int64 `[seeds, images]`; None where there are none."""
-    drawn = [Seeded(generator, seed, range(1), label=label).labels(images) for seed in seeds]
-    told = [labels for labels in drawn if labels is not None]
-    return np.stack(told) if told else None
+    if not generator.classes:
+        return None
+    shape = len(seeds), len(images)
+    if label is not None:
+        return np.full(shape, label)
+    keys, indices = np.repeat(np.array(seeds, np.uint64), len(images)), np.tile(images, len(seeds))
+    return classes(keys, indices, generator.classes).reshape(shape)

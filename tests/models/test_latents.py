@@ -60,6 +60,14 @@ def test_an_image_has_the_same_latent_whatever_else_is_drawn() -> None:
         assert np.array_equal(latents(NORMAL, 5, at(index))[0], together[index])
 
 
+def test_images_of_many_seeds_are_those_that_each_seed_draws() -> None:
+    seeds = np.array([0, 7, 2**63 - 1] * 100, np.uint64)
+    together = latents(NORMAL, seeds, np.arange(300, dtype=np.int64))
+    for place in (0, 1, 2, 255, 256, 299):
+        assert np.array_equal(latents(NORMAL, int(seeds[place]), at(place))[0], together[place])
+        assert classes(int(seeds[place]), at(place), 10)[0] == classes(seeds, np.arange(300), 10)[place]
+
+
 @pytest.mark.parametrize("dim", [1, 2, 3, 5, 64])
 def test_a_shorter_latent_is_the_beginning_of_a_longer_one(dim: int) -> None:
     assert np.array_equal(latents(Latent(dim=dim), 1, at(0, 9)), latents(NORMAL, 1, at(0, 9))[:, :dim])
