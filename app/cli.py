@@ -214,6 +214,22 @@ def _dataset_row(view: dict[str, Any]) -> tuple[str, ...]:
     return (view["name"], state, count, str(len(view["classes"]) or ""), shape)
 
 
+@datasets.command("copy")
+def copy_dataset(
+    name: Annotated[str, typer.Argument(help="An uploaded data set.")],
+    new: Annotated[str, typer.Argument(help="The name of the copy.")],
+    size: Annotated[int | None, typer.Option(help="Pixels on each side.", show_default="as proposed")] = None,
+    crop: Annotated[str | None, typer.Option(help="centre or whole.", show_default="as proposed")] = None,
+    url: Url = "",
+    key: Key = "",
+) -> None:
+    """Prepare the images of an uploaded data set in another way, as another one."""
+    request = {"name": new, "size": size, "crop": crop}
+    with _client(url, key) as client:
+        client.post(f"/datasets/{name}/copy", {field: value for field, value in request.items() if value is not None})
+        _await_dataset(client, new)
+
+
 @datasets.command("delete")
 def delete_dataset(name: Annotated[str, typer.Argument(help="Its name.")], url: Url = "", key: Key = "") -> None:
     """Delete an uploaded data set; refused while a run that has not ended uses it."""

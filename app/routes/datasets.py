@@ -100,7 +100,7 @@ async def create(request: Request, house: HouseDep, response: Response) -> Datas
             with Incoming(folder.archive, settings) as incoming:
                 told = await receive(request, incoming, lambda fields: _check_early(house, fields))
             await run_in_threadpool(inspect, folder.archive, settings.upload_limits)
-            row = await run_in_threadpool(_insert, house, folder, told, incoming.size)
+            row = await run_in_threadpool(_insert, house, folder, _fields(told), incoming.size)
     except ArchiveProblem as problem:
         raise invalid([{"loc": ("body", "file"), "msg": str(problem)}]) from problem
     house.wakeups.look_at_uploads()
@@ -120,19 +120,53 @@ def _fields(told: dict[str, str]) -> UploadFields:
         fields = UploadFields.model_validate({**told, "size": int(size)} if size.isdecimal() else told)
     except ValidationError as error:
         raise invalid([{"loc": ("body", *item["loc"]), "msg": item["msg"]} for item in error.errors()]) from error
-    if fields.name in BUILTIN:
-        raise invalid([{"loc": ("body", "name"), "msg": f'"{fields.name}" is built in: choose another name'}])
+    _check_name(fields)
     return fields
 
 
-def _insert(house: House, folder: UploadFolder, told: dict[str, str], size: int) -> Dataset:
-    fields = _fields(told)
+def _check_name(fields: UploadFields) -> None:
+    if fields.name in BUILTIN:
+        raise invalid([{"loc": ("body", "name"), "msg": f'"{fields.name}" is built in: choose another name'}])
+
+
+def _insert(house: House, folder: UploadFolder, fields: UploadFields, size: int) -> Dataset:
     sync_folder(folder.path)
     sync_folder(folder.path.parent)
     try:
         return house.records.create_dataset(folder.path.name, fields.name, fields.model_dump(exclude={"name"}), size)
     except DatasetExists as error:
         raise Problem(409, phrase(409), str(error)) from error
+
+
+@router.post(
+    "/{name}/copy",
+    status_code=202,
+    summary="Prepare an upload in another way",
+    dependencies=USE,
+    responses={
+        202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "/datasets/NAME"}}},
+        **responses(404, 409, 503, 507),
+    },
+)
+def copy(house: HouseDep, name: str, fields: UploadFields, response: Response) -> DatasetView:
+    """Make another data set of the images of an uploaded one, with a size or crop other than proposed.
+
+    Data sets never change: delete the first when the second suits better. Nothing is sent again, and the images as they
+    came are kept once for both.
+    """
+    _check_name(fields)
+    check_room(house.settings, 0)
+    source = datasets.folder_of(house, datasets.find_upload(house, name))
+    with new_folder(house.settings.uploads_dir, new_id()) as folder:
+        try:
+            folder.archive.hardlink_to(source.archive)
+        except FileNotFoundError:
+            told = f'the images of "{name}" are not kept, for they could not be prepared: upload them again'
+            raise Problem(409, phrase(409), told) from None
+        row = _insert(house, folder, fields, folder.archive.stat().st_size)
+    house.wakeups.look_at_uploads()
+    response.headers["Location"] = f"/datasets/{row.name}"
+    return datasets.describe_upload(row)
 
 
 @router.get("/{name}", summary="Show one data set", dependencies=USE, responses=responses(404, 503))

@@ -219,12 +219,11 @@ def _set_aside(folder: Path) -> Path:
 
 
 def used_bytes(folder: Path) -> int:
-    """Count what the files below a folder take; those that go while it counts are left out."""
-    return sum(_sizes(folder))
-
-
-def _sizes(folder: Path) -> Iterator[int]:
+    """Count what the files below a folder take, one of several names once; those that go meanwhile are left out."""
+    sizes: dict[int, int] = {}
     for root, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):
-                yield os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118  # of many files, fast
+                status = os.lstat(os.path.join(root, name))  # noqa: PTH118  # of many files, fast
+                sizes[status.st_ino] = status.st_size
+    return sum(sizes.values())

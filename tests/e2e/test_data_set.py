@@ -137,6 +137,16 @@ def test_run_that_fits_is_estimated_by_the_sets_own_count(house: Reception, pets
     assert answer.json()["estimate"]["images"] == 640
 
 
+def test_images_are_prepared_again_in_another_way(house: Reception, pets: str) -> None:
+    result = runner.invoke(atelier, ["datasets", "copy", pets, "small", "--size", "28"])
+    assert result.exit_code == 0, result.output
+    assert "small: 8 images, 2 classes, colour, 28 px, crop centre" in result.output
+    assert house.http.get(f"/datasets/{pets}").json()["size"] == 64
+    assert house.http.post(f"/datasets/{pets}/copy", json={"name": "small"}).status_code == 409
+    assert house.http.post(f"/datasets/{pets}/copy", json={"name": "mnist"}).status_code == 422
+    assert house.http.post("/datasets/nothing/copy", json={"name": "other"}).status_code == 404
+
+
 def test_set_stays_while_a_run_that_has_not_ended_uses_it(house: Reception, pets: str) -> None:
     config = presets.resolve(presets.TrainRequest(preset="dcgan-64", dataset=pets))
     run, _ = house.records.create_run(config, {}, None)
@@ -152,4 +162,5 @@ def test_set_that_cannot_be_prepared_says_why(house: Reception, tmp_path: Path) 
     result = runner.invoke(atelier, ["datasets", "add", str(tmp_path / "bad.zip")])
     assert result.exit_code == 1
     assert 'atelier: bad could not be prepared: no image can be used: "a.png" holds no picture' in result.output
+    assert house.http.post("/datasets/bad/copy", json={"name": "worse"}).status_code == 409
     assert "could not be prepared" in refusal(house, preset="dcgan-64", dataset="bad")

@@ -364,15 +364,25 @@ def _draw(work: Path, manifest: Manifest) -> None:
     """Draw the contact sheet, of images from all over the set, and the mean image."""
     from models.pictures import encode, grid
 
-    shape = (manifest.count, manifest.channels, manifest.size, manifest.size)
-    images = np.memmap(work / IMAGES, np.uint8, mode="r", shape=shape)
     chosen = np.linspace(0, manifest.count - 1, min(_SHEET, manifest.count)).round().astype(np.int64)
+    sheet: list[NDArray[np.uint8]] = []
+    total = np.zeros((manifest.channels, manifest.size, manifest.size), np.int64)
+    start = 0
+    for images in _pixels(work / IMAGES, manifest):
+        total += images.sum(axis=0, dtype=np.int64)
+        sheet += [images[index - start] for index in chosen if start <= index < start + len(images)]
+        start += len(images)
+    mean = np.rint(total / manifest.count).astype(np.uint8)
     scale = max(1, _SHEET_SIDE // 8 // manifest.size)
-    sheet = grid(np.ascontiguousarray(images[chosen].transpose(0, 2, 3, 1)), nrow=8, scale=scale)
-    total = np.zeros(shape[1:], np.int64)
-    for start in range(0, manifest.count, _KEPT_EVERY):
-        total += images[start : start + _KEPT_EVERY].sum(axis=0, dtype=np.int64)
-    mean = np.rint(total / manifest.count).astype(np.uint8).transpose(1, 2, 0)
-    for name, picture in (("preview.png", sheet), ("mean.png", np.ascontiguousarray(mean))):
+    laid_out = grid(np.stack(sheet).transpose(0, 2, 3, 1), nrow=8, scale=scale)
+    for name, picture in (("preview.png", laid_out), ("mean.png", mean.transpose(1, 2, 0))):
         (work / name).unlink(missing_ok=True)
-        write_file(work / name, encode(picture, "png"))
+        write_file(work / name, encode(np.ascontiguousarray(picture), "png"))
+
+
+def _pixels(path: Path, manifest: Manifest) -> Iterator[NDArray[np.uint8]]:
+    """Read all images in pieces, uint8 `[n, C, H, W]`; mapped, the whole file would count as this process's memory."""
+    shape = (-1, manifest.channels, manifest.size, manifest.size)
+    with path.open("rb") as file:
+        while data := file.read(_KEPT_EVERY * manifest.channels * manifest.size**2):
+            yield np.frombuffer(data, np.uint8).reshape(shape)

@@ -1,0 +1,117 @@
+"""Archives judged, and what random damage does to them: never anything but a problem told in words."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models.datasets.archives import ArchiveProblem, Gunzip, Limits, inspect, opened
+from models.datasets.uploads import new_folder, sweep, used_bytes
+from tests.fixtures.hostile import RED, entry, tarred, zipped
+from worker.data.imports import _read
+
+LIMITS = Limits(files=100, unpacked_bytes=1 << 20, file_bytes=1 << 16, ratio=200)
+WHOLE = {
+    "zip": zipped({"cat/a.png": RED, "dog/b.png": RED, "notes.txt": b"hello"}),
+    "tar": tarred("cat/a.png", "dog/" + "long" * 40 + "/b.png"),
+}
+
+
+def put(folder: Path, data: bytes) -> Path:
+    path = folder / "archive"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_images_are_listed_by_name_and_read(kind: str, tmp_path: Path) -> None:
+    with opened(put(tmp_path, WHOLE[kind]), LIMITS) as (archive, contents):
+        assert [member.name[:5] for member in contents.images] == ["cat/a", "dog/l" if kind == "tar" else "dog/b"]
+        assert [_read(archive, member) for member in contents.images] == [RED, RED]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("./a//b.png", "a/b.png"), ("a\\b.png", "a/b.png"), ("e\u0301.png", "é.png"), ("日本.png", "日本.png")],
+)
+def test_harmless_names_are_made_plain(name: str, path: str, tmp_path: Path) -> None:
+    assert [member.name for member in inspect(put(tmp_path, entry(name)), LIMITS).images] == [path]
+
+
+def test_limits_hold(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveProblem, match="more than 100 files"):
+        inspect(put(tmp_path, zipped({f"{n}.png": b"" for n in range(101)})), LIMITS)
+    with pytest.raises(ArchiveProblem, match=r"more than 1,048,576 bytes"):
+        inspect(put(tmp_path, zipped({f"{n}.txt": bytes(1 << 16) for n in range(17)})), LIMITS)
+    with pytest.raises(ArchiveProblem, match="an image may have at most 65,536"):
+        inspect(put(tmp_path, zipped({"a.png": bytes((1 << 16) + 1)})), LIMITS)
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 1 << 14), st.integers(0, 255)), max_size=8),
+    cut=st.integers(0, 1 << 14),
+)
+def test_damage_is_told_or_harmless(kind: str, changes: list[tuple[int, int]], cut: int, tmp_path: Path) -> None:
+    data = bytearray(WHOLE[kind])
+    for place, value in changes:
+        data[place % len(data)] = value
+    if cut < len(data):
+        del data[len(data) - cut % 64 :]
+    try:
+        with opened(put(tmp_path, bytes(data)), LIMITS) as (archive, contents):
+            for member in contents.images:
+                assert len(_read(archive, member)) <= LIMITS.file_bytes
+    except ArchiveProblem:
+        return
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.binary(max_size=600), level=st.integers(0, 9), pieces=st.lists(st.integers(1, 40), min_size=1))
+def test_gzip_in_any_pieces_unfolds_to_what_it_was(data: bytes, level: int, pieces: list[int]) -> None:
+    packed = gzip.compress(data, level) + gzip.compress(data, level)
+    gunzip, out = Gunzip(LIMITS), bytearray()
+    while packed:
+        size = pieces[len(packed) % len(pieces)]
+        out += b"".join(gunzip.feed(packed[:size]))
+        packed = packed[size:]
+    gunzip.finish()
+    assert out == data * 2
+
+
+def test_gzip_of_megabytes_comes_in_pieces() -> None:
+    gunzip = Gunzip(Limits(files=1, unpacked_bytes=1 << 24, file_bytes=1, ratio=2000))
+    pieces = list(gunzip.feed(gzip.compress(bytes(5_000_000))))
+    gunzip.finish()
+    assert (sum(map(len, pieces)), max(map(len, pieces))) == (5_000_000, 1 << 20)
+
+
+def test_folder_of_an_upload_that_fails_is_gone(tmp_path: Path) -> None:
+    def fail() -> None:
+        with new_folder(tmp_path, "a") as folder:
+            folder.archive.write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert used_bytes(tmp_path) == 0
+
+
+def test_sweep_takes_what_no_row_names(tmp_path: Path) -> None:
+    for name in ("known", "gone"):
+        with new_folder(tmp_path, name):
+            pass
+    (tmp_path / ".gone-before").mkdir()
+    sweep(tmp_path, lambda: {"known"})
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["known"]
+
+
+def test_archive_that_two_sets_share_is_counted_once(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(1000))
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    assert used_bytes(tmp_path) == 1000
