@@ -117,6 +117,7 @@ class House:
             budget_bytes=self.settings.loaded_bytes,
             max_wait_seconds=self.settings.max_wait_seconds,
             max_flight_bytes=self.settings.max_flight_bytes,
+            watch=self.metrics.of,
         )
 
     async def _watch_database(self) -> None:

@@ -11,8 +11,39 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
+class ModelFigures:
+    """One model's figures; the engine's `Watch`. Looking labels up takes longer than counting, so it is done once."""
+
+    def __init__(self, metrics: Metrics, model: str) -> None:
+        self.images = metrics.images.labels(model)
+        self.refused = metrics.refused.labels(model)
+        self.kept, self.shared, self.made, self.known = (
+            metrics.answers.labels(model, how) for how in ("kept", "shared", "made", "known")
+        )
+        self._queue_seconds = metrics.queue_seconds.labels(model)
+        self._tile_images = metrics.tile_images.labels(model)
+        self._tile_places = metrics.tile_places.labels(model)
+        self._device_seconds = metrics.device_seconds.labels(model)
+        self._encode_seconds = metrics.encode_seconds
+        self._model = model
+
+    def queued(self, seconds: float) -> None:
+        """Count a wait for the device."""
+        self._queue_seconds.observe(seconds)
+
+    def painted(self, images: int, places: int, seconds: float) -> None:
+        """Count a tile."""
+        self._tile_images.inc(images)
+        self._tile_places.inc(places)
+        self._device_seconds.inc(seconds)
+
+    def encoded(self, kind: str, seconds: float) -> None:
+        """Count an encoder's work."""
+        self._encode_seconds.labels(self._model, kind).inc(seconds)
+
+
 class Metrics:
-    """What is counted while requests come and go; `refresh` sets the gauges just before they are read."""
+    """What is counted while requests come and go; the gauges are set just before they are read."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -29,6 +60,34 @@ class Metrics:
         # Looking labels up takes longer than counting.
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.images = Counter("atelier_images", "Images served", ["model"], registry=self.registry)
+        self.answers = Counter(
+            "atelier_answers",
+            "Answers with pictures: made, shared with a request in flight, kept from before, known to the client (304)",
+            ["model", "how"],
+            registry=self.registry,
+        )
+        self.refused = Counter("atelier_refused", "Requests refused for overload", ["model"], registry=self.registry)
+        self.queue_seconds = Histogram(
+            "atelier_queue_seconds",
+            "From a request's latents to its first place on the device",
+            ["model"],
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self.tile_images = Counter("atelier_tile_images", "Images painted", ["model"], registry=self.registry)
+        self.tile_places = Counter(
+            "atelier_tile_places", "Places in the tiles they were painted in", ["model"], registry=self.registry
+        )
+        self.device_seconds = Counter(
+            "atelier_device_seconds", "Time that painting took on a device's thread", ["model"], registry=self.registry
+        )
+        self.encode_seconds = Counter(
+            "atelier_encode_seconds", "Time that encoders took", ["model", "kind"], registry=self.registry
+        )
+        self.wait = Gauge("atelier_wait_seconds", "Predicted wait of a request made now", registry=self.registry)
+        self.flight = Gauge("atelier_flight_bytes", "Pictures being made and sent", registry=self.registry)
+        self.cache = Gauge("atelier_answer_cache_bytes", "Answers kept", registry=self.registry)
+        self._models: dict[str, ModelFigures] = {}
         self.streams = Gauge("atelier_event_streams", "Event streams open", registry=self.registry)
         self.loaded = Gauge("atelier_loaded_versions", "Versions ready to serve", registry=self.registry)
         self.runs = Gauge("atelier_runs", "Runs", ["state"], registry=self.registry)
@@ -43,6 +102,12 @@ class Metrics:
         requests, durations = counts
         requests.inc()
         durations.observe(seconds)
+
+    def of(self, model: str) -> ModelFigures:
+        """Give the figures of a model that exists: names that clients make up would grow this without end."""
+        if (figures := self._models.get(model)) is None:
+            figures = self._models.setdefault(model, ModelFigures(self, model))
+        return figures
 
     def render(self) -> bytes:
         """Give every figure in Prometheus' text format."""

@@ -63,7 +63,7 @@ class Admission:
     """
 
     def __init__(self, ahead: Callable[[], float], *, max_seconds: float, max_bytes: int) -> None:
-        self._ahead = ahead
+        self.seconds_ahead = ahead
         self._max_seconds = max_seconds
         self._max_bytes = max_bytes
         self._stay = 1.0
@@ -79,7 +79,7 @@ class Admission:
         Raises:
             Overloaded: there is no place.
         """
-        seconds = self._ahead() if waits else 0.0
+        seconds = self.seconds_ahead() if waits else 0.0
         if seconds > self._max_seconds:
             # By then half of what is allowed to wait is left.
             raise Overloaded(f"{seconds:.1f} s of work wait", math.ceil(seconds - self._max_seconds / 2))

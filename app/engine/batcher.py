@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.inputs import Inputs
+from app.engine.watch import UNWATCHED, Watch
 
 Pictures = NDArray[np.uint8]
 T = TypeVar("T")
@@ -36,6 +37,9 @@ class Painting(Protocol):
     def tile(self) -> int:
         """Images in a full tile."""
 
+    def places(self, count: int) -> int:
+        """Say how many places the tile has in which `count` images, at most `tile`, are painted."""
+
     def paint(self, inputs: Inputs, lane: int) -> Pictures:
         """Paint up to `tile` images on a lane, as uint8 `[k, H, W, C]`; called by that lane's thread alone."""
 
@@ -54,9 +58,11 @@ class Lane(Protocol):
 class Ticket:
     """Some images that somebody waits for. Cancelling `future` drops what is not painted yet."""
 
-    def __init__(self, painter: Painting, inputs: Inputs) -> None:
+    def __init__(self, painter: Painting, inputs: Inputs, watch: Watch = UNWATCHED) -> None:
         self.painter = painter
         self.inputs = inputs
+        self.watch = watch
+        self.since = time.perf_counter()
         self.future: Future[Pictures] = Future()
         self.dealt = 0
         """Images that were given a place in a tile."""
@@ -186,13 +192,16 @@ class Batcher:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, painter: Painting, inputs: Inputs) -> Future[Pictures]:
+    def submit(self, painter: Painting, inputs: Inputs, watch: Watch = UNWATCHED) -> Future[Pictures]:
         """Ask for the images of `inputs`, at least one. Cancel the future to drop them.
+
+        Args:
+            watch: is told how they fare; the same for all images of a painter.
 
         Raises:
             Stopped: the batcher was stopped.
         """
-        ticket = Ticket(painter, inputs)
+        ticket = Ticket(painter, inputs, watch)
         with self._wake:
             if self._stopping:
                 raise Stopped("the sampling engine has stopped")
@@ -283,15 +292,21 @@ class _Chore(NamedTuple):
 def _paint(deal: Deal, lane: int) -> None:
     inputs = Inputs.joined([share.inputs for share in deal.shares])
     started = time.perf_counter()
+    for ticket, start, _ in deal.shares:
+        if start == 0:
+            ticket.watch.queued(started - ticket.since)
     try:
         pictures = deal.painter.paint(inputs, lane)
     except BaseException as error:  # noqa: BLE001  # handed to whoever waits for it
         for share in deal.shares:
             share.ticket.fail(error)
         return
+    seconds = time.perf_counter() - started
     if len(inputs) == deal.painter.tile:
-        deal.painter.seconds += SMOOTHING * (time.perf_counter() - started - deal.painter.seconds)
+        deal.painter.seconds += SMOOTHING * (seconds - deal.painter.seconds)
     place = 0
     for ticket, start, part in deal.shares:
         ticket.deliver(start, pictures[place : place + len(part)])
         place += len(part)
+    # After the delivery, so that nobody waits for it.
+    deal.shares[0].ticket.watch.painted(len(inputs), deal.painter.places(len(inputs)), seconds)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,12 +26,15 @@ from app.engine.inputs import Inputs, Source
 from app.engine.pieces import AHEAD, pieces
 from app.engine.pool import Pool
 from app.engine.tile import Painter
+from app.engine.watch import UNWATCHED, Watch
 from models.directory import ModelDirectory
 from models.errors import ModelError, UnknownModel, VersionNotReady
 from models.manifest import WEIGHTS
 from models.versions import Version, parse_number
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 SCAN_SECONDS = 0.5
 WORKERS = 2
@@ -48,6 +53,7 @@ class Sampler:
         budget_bytes: memory for loaded versions.
         max_wait_seconds: refuse what would wait longer than this for its turn.
         max_flight_bytes: refuse what would bring the pictures in flight above this.
+        watch: gives who is told how a model, by name, fares.
 
     Raises:
         ValueError: there is no such device.
@@ -63,8 +69,10 @@ class Sampler:
         budget_bytes: int,
         max_wait_seconds: float,
         max_flight_bytes: int,
+        watch: Callable[[str], Watch] = lambda _: UNWATCHED,
     ) -> None:
         self._directory = directory
+        self._watch = watch
         only_repeatable_kernels()
         painting = lanes(choose_devices(device), threads)
         self._calibrations = Calibrations(calibration_dir, painting)
@@ -81,7 +89,7 @@ class Sampler:
 
     async def start(self) -> None:
         """Begin to load the default model and to watch the directory; returns at once."""
-        self._watcher = asyncio.create_task(self._watch(), name="model directory")
+        self._watcher = asyncio.create_task(self._look(), name="model directory")
 
     async def stop(self) -> None:
         """Fail what still waits and end every thread."""
@@ -187,11 +195,12 @@ class Sampler:
         assert version.manifest is not None
         generator = version.manifest.generator
         painter = await self._painter(version)
+        watch = self._watch(version.model)
         waiting: deque[asyncio.Future[Pictures]] = deque()
         try:
             for piece in pieces(len(source), generator.pixels, painter.tile):
                 inputs = await self._drawn(source, piece, generator.latent.dim, painter)
-                waiting.append(asyncio.wrap_future(self._batcher.submit(painter, inputs)))
+                waiting.append(asyncio.wrap_future(self._batcher.submit(painter, inputs, watch)))
                 if len(waiting) == AHEAD:
                     yield await waiting.popleft()
             while waiting:
@@ -205,6 +214,24 @@ class Sampler:
         async with contextlib.aclosing(self.images(version, source)) as painted:
             parts = [part async for part in painted]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    async def encode(
+        self, version: Version, work: Callable[[], T], kind: str, size: int, *, at_once: bool = False
+    ) -> T:
+        """Encode pictures of a version on one of the threads.
+
+        Args:
+            kind: of encoder; size: in bytes of what is encoded: by both the waits of others are predicted.
+            at_once: here and now instead; for what takes less time than a thread takes to wake.
+        """
+
+        def timed() -> tuple[T, float]:
+            started = time.perf_counter()
+            return work(), time.perf_counter() - started
+
+        result, seconds = timed() if at_once else await self.workers.run(timed, kind, size)
+        self._watch(version.model).encoded(kind, seconds)
+        return result
 
     async def _painter(self, version: Version) -> Painter:
         # Shielded: a client that leaves must not stop a load that others wait for.
@@ -227,7 +254,7 @@ class Sampler:
         finally:
             self._drawing_seconds -= seconds
 
-    async def _watch(self) -> None:
+    async def _look(self) -> None:
         """Look at the directory again and again, so that what is new is loaded before anybody asks for it."""
         while True:
             await self._scan()

@@ -38,11 +38,14 @@ class Painter:
         """Memory that the networks take together."""
         return sum(network.bytes for network in {id(network): network for network in self.networks}.values())
 
+    def places(self, count: int) -> int:
+        """Give the smallest admitted tile that holds `count` images."""
+        return min(size for size in self.sizes if size >= count)
+
     def paint(self, inputs: Inputs, lane: int) -> Pictures:
         """Paint up to a tile of images in the smallest admitted tile that holds them.
 
         Returns:
             uint8 `[k, H, W, C]`.
         """
-        size = min(size for size in self.sizes if size >= len(inputs))
-        return self.networks[lane].pictures(inputs, size)
+        return self.networks[lane].pictures(inputs, self.places(len(inputs)))

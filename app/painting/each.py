@@ -91,9 +91,9 @@ class Zip:
         async with aclosing(sampler.images(order.version, order.source())) as painted:
             async for images in painted:
                 work = partial(_zipped, stream, order, images, start)
-                yield await sampler.workers.run(work, "zip", images.nbytes)
+                yield await sampler.encode(order.version, work, "zip", images.nbytes)
                 start += len(images)
-        yield await sampler.workers.run(lambda: self._end(stream, order))
+        yield await sampler.encode(order.version, partial(self._end, stream, order), "list", order.subject.count)
 
     def _end(self, stream: ZipStream, order: Order) -> bytes:
         common, each = self.images.listing(order.manifest)

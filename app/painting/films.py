@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.painting.orders import Order
@@ -59,15 +60,16 @@ class Film:
 
     async def pieces(self, order: Order, sampler: Sampler) -> AsyncGenerator[bytes]:
         """Paint images and encode each as soon as it is there."""
-        run = sampler.workers.run
-        animation = await run(lambda: Animation(self.format, self.fps, order.subject.count))
+        run = partial(sampler.encode, order.version)
+        animation = await run(partial(Animation, self.format, self.fps, order.subject.count), f"{self.format} begin", 1)
         step = max(1, STEP_PIXELS // self.pixels(1, order.generator.size))
         async with aclosing(sampler.images(order.version, order.source())) as painted:
             async for images in painted:
                 for start in range(0, len(images), step):
-                    if data := await run(lambda: self._encoded(animation, images[start : start + step])):  # noqa: B023  # awaited here
+                    work = partial(self._encoded, animation, part := images[start : start + step])
+                    if data := await run(work, self.format, part.nbytes * self.scale**2):
                         yield data
-        yield await run(animation.end)
+        yield await run(animation.end, f"{self.format} end", order.subject.count)
 
     def pixels(self, frames: int, size: int) -> int:
         """Count the pixels of all frames together, for images of `size` x `size`."""

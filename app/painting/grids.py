@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from app.painting.orders import Order
@@ -60,10 +61,9 @@ class Grid:
         images = await sampler.sample(order.version, order.source())
         height, width = self._size(order)
         size = height * width * order.generator.channels
-        if size <= INLINE_BYTES[self.format]:
-            yield self._encoded(order, images)
-        else:
-            yield await sampler.workers.run(lambda: self._encoded(order, images), self.format, size)
+        at_once = size <= INLINE_BYTES[self.format]
+        work = partial(self._encoded, order, images)
+        yield await sampler.encode(order.version, work, self.format, size, at_once=at_once)
 
     def too_large(self, n: int, size: int, max_pixels: int) -> str | None:
         """Say why a picture of `n` images of `size` x `size` is too large; None if it is not."""

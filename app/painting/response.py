@@ -8,7 +8,9 @@ from contextlib import aclosing
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.engine.admission import Overloaded
 from app.house import House
+from app.metrics import ModelFigures
 from app.negotiation import has_already
 from app.painting.asks import Ask, Prepared
 from app.painting.sending import CHUNK, Outgoing, Stalled, send_empty, send_small
@@ -56,6 +58,7 @@ class Painted(Response):
         """Send what takes no waiting: 304, HEAD, a small answer that is in the cache. Tells whether it did."""
         if_none_match = [value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"]
         if if_none_match and has_already(if_none_match, prepared.tag):
+            self._figures(prepared).known.inc()
             await send_empty(send, 304, prepared.headers)
             return True
         if scope["method"] == "HEAD":
@@ -64,7 +67,8 @@ class Painted(Response):
         body = self._house.answers.get(prepared.tag)
         if body is None or len(body) > CHUNK:
             return False
-        self._count(prepared)
+        self._figures(prepared).kept.inc()
+        self._figures(prepared).images.inc(prepared.order.subject.count)
         await send_small(send, prepared.typed, body)
         return True
 
@@ -72,12 +76,15 @@ class Painted(Response):
         job = prepared.order
         streamed = job.container.streamed and job.subject.count * job.generator.pixels > WHOLE_BYTES
         out = Outgoing(send, prepared.typed, self._house.settings.stall_seconds)
-        self._count(prepared)
         try:
             if streamed:
                 await while_present(receive, self._stream(prepared, out))
             else:
                 await self._share(prepared, receive, out)
+            self._figures(prepared).images.inc(job.subject.count)
+        except Overloaded:
+            self._figures(prepared).refused.inc()
+            raise
         except (ClientLeft, Stalled):
             if not out.started:
                 raise
@@ -88,6 +95,7 @@ class Painted(Response):
         job = prepared.order
         sampler = self._house.sampler
         with sampler.admission.admit(job.container.held(job)):
+            self._figures(prepared).made.inc()
             async with aclosing(job.container.pieces(job, sampler)) as pieces:
                 # What is refused is refused before the answer begins.
                 first = await anext(pieces)
@@ -100,14 +108,17 @@ class Painted(Response):
     async def _share(self, prepared: Prepared, receive: Receive, out: Outgoing) -> None:
         """Send what is painted once for all who wait for it, or is in the cache."""
         job = prepared.order
-        admission = self._house.sampler.admission
+        admission, flights = self._house.sampler.admission, self._house.flights
         known = self._house.answers.get(prepared.tag)
         size = job.container.held(job) if known is None else len(known)
-        with self._house.flights.joined(
+        figures = self._figures(prepared)
+        how = figures.kept if known is not None else figures.shared if prepared.tag in flights else figures.made
+        with flights.joined(
             prepared.tag,
             lambda: admission.lease(size, waits=known is None),
             lambda: self._body(prepared, known),
         ) as painting:
+            how.inc()
             await out.whole(await present(receive, painting))
 
     async def _body(self, prepared: Prepared, known: bytes | None) -> bytes:
@@ -120,6 +131,5 @@ class Painted(Response):
             self._house.answers.put(prepared.tag, body)
         return body
 
-    def _count(self, prepared: Prepared) -> None:
-        job = prepared.order
-        self._house.metrics.images.labels(job.version.model).inc(job.subject.count)
+    def _figures(self, prepared: Prepared) -> ModelFigures:
+        return self._house.metrics.of(prepared.order.version.model)

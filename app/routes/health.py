@@ -71,8 +71,11 @@ def _records(house: House) -> dict[str, str]:
     responses={200: {"content": {"text/plain": {}}}},
 )
 def metrics(house: HouseDep) -> Response:
-    """Count requests, images, runs, streams and loaded versions."""
+    """Count requests, images, runs, streams and loaded versions; per model what became of its requests, and times."""
     figures = house.metrics
+    figures.wait.set(house.sampler.admission.seconds_ahead())
+    figures.flight.set(house.sampler.admission.bytes)
+    figures.cache.set(house.answers.bytes)
     figures.streams.set(house.streams)
     figures.loaded.set(len(house.sampler.loaded()))
     figures.up.labels("redis").set(house.wakeups.state == "up")
