@@ -52,7 +52,7 @@ def make_loop(
         config=config,
         count=prepared.count,
         state=state,
-        recipe=Recipe.of(config, state, precision),
+        recipe=Recipe.of(config, state, precision, config.total_images(prepared.count)),
         schedule=Schedule.of(config, prepared.count),
         painter=Painter(config.generator_config(), config.seed, CPU),
         reporter=Reporter(attempt),

@@ -6,11 +6,50 @@ Networks are built from these by `models.networks`; presets are TOML files read 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
+
+from models.families import (
+    DcganDiscriminator,
+    DcganGenerator,
+    MlpDiscriminator,
+    MlpGenerator,
+    R3ganDiscriminator,
+    R3ganGenerator,
+)
+from models.frozen import Frozen, Misfit
+
+__all__ = [
+    "EMBEDDED",
+    "MAX_CLASSES",
+    "MAX_PARAMETERS",
+    "MAX_SEED",
+    "NAME",
+    "Channels",
+    "DcganDiscriminator",
+    "DcganGenerator",
+    "DiscriminatorConfig",
+    "DiscriminatorTraining",
+    "Frozen",
+    "GeneratorConfig",
+    "GeneratorTraining",
+    "Label",
+    "Latent",
+    "Loss",
+    "Misfit",
+    "MlpDiscriminator",
+    "MlpGenerator",
+    "Name",
+    "Penalty",
+    "Precision",
+    "R3ganDiscriminator",
+    "R3ganGenerator",
+    "Seed",
+    "Size",
+    "TrainingConfig",
+]
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 MAX_SEED = 2**63 - 1
@@ -27,32 +66,10 @@ Classes = Annotated[
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Literal[28, 32, 64, 128]
 Channels = Literal[1, 3]
-Width = Annotated[int, Field(ge=1, le=8192)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Loss = Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein"]
+Loss = Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic"]
 Precision = Literal["auto", "fp32", "bf16"]
-
-# A dcgan generator grows a base square by doubling: 28 = 7 x 2^2, 32 = 4 x 2^3, 64 = 4 x 2^4, 128 = 8 x 2^4.
-DCGAN_BASE: dict[int, int] = {28: 7, 32: 4, 64: 4, 128: 8}
-
-
-class Frozen(BaseModel):
-    """A value: no field changes, no unknown field, infinity or NaN is accepted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Misfit(ValueError):
-    """Settings that are each allowed but do not fit together.
-
-    Args:
-        problems: what is wrong and what to do, each with the dotted path of the setting to change.
-    """
-
-    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{path}: {message}" for path, message in problems))
-        self.problems = tuple(problems)
 
 
 class Latent(Frozen):
@@ -62,49 +79,14 @@ class Latent(Frozen):
     prior: Literal["normal", "uniform"] = "normal"
 
 
-class MlpGenerator(Frozen):
-    """Fully connected layers with ReLU, then tanh: latent - hidden... - pixels."""
-
-    family: Literal["mlp"] = "mlp"
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (256, 512, 1024)
-
-
-class MlpDiscriminator(Frozen):
-    """Fully connected layers with (leaky) ReLU and dropout: pixels - hidden... - one logit."""
-
-    family: Literal["mlp"] = "mlp"
-    hidden: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (1024, 512, 256)
-    slope: Annotated[float, Field(ge=0, lt=1, description="negative slope; 0 is ReLU")] = 0.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-
-
-class DcganGenerator(Frozen):
-    """A linear layer to `widths[0]` channels at the base size, then one doubling transposed convolution per width."""
-
-    family: Literal["dcgan"] = "dcgan"
-    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (512, 256, 128, 64)
-
-
-class DcganDiscriminator(Frozen):
-    """One halving convolution per width, normalised but for the first, LeakyReLU, then a linear layer to one logit."""
-
-    family: Literal["dcgan"] = "dcgan"
-    widths: Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)] = (64, 128, 256, 512)
-    slope: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    norm: Literal["batch", "none"] = "batch"
-
-
-GeneratorNetwork = Annotated[MlpGenerator | DcganGenerator, Field(discriminator="family")]
-DiscriminatorNetwork = Annotated[MlpDiscriminator | DcganDiscriminator, Field(discriminator="family")]
+GeneratorNetwork = Annotated[MlpGenerator | DcganGenerator | R3ganGenerator, Field(discriminator="family")]
+DiscriminatorNetwork = Annotated[
+    MlpDiscriminator | DcganDiscriminator | R3ganDiscriminator, Field(discriminator="family")
+]
 
 
 def _check_fit(size: int, network: GeneratorNetwork | DiscriminatorNetwork, parameters: Callable[[], int]) -> None:
-    if isinstance(network, DcganGenerator | DcganDiscriminator):
-        base = DCGAN_BASE[size]
-        steps = (size // base).bit_length() - 1
-        if len(network.widths) != steps:
-            message = f"{base} to {size} px takes {steps} steps: give {steps} widths, not {len(network.widths)}"
-            raise Misfit([("network.widths", message)])
+    network.check(size)
     if (count := parameters()) > MAX_PARAMETERS:
         raise Misfit([("network", f"{count:,} parameters are too many: at most {MAX_PARAMETERS:,}, make it narrower")])
 
@@ -141,17 +123,7 @@ class GeneratorConfig(_ImageConfig):
 
     def parameters(self) -> int:
         """Count the weights, by arithmetic."""
-        embedding = self.classes * EMBEDDED
-        match self.network:
-            case MlpGenerator(hidden=hidden):
-                sizes = (self.inputs, *hidden, self.pixels)
-                return embedding + sum((a + 1) * b for a, b in pairwise(sizes))
-            case DcganGenerator(widths=widths):
-                base = DCGAN_BASE[self.size] ** 2 * widths[0]
-                linear = (self.inputs + 1) * base + 2 * widths[0]
-                outputs = (*widths[1:], self.channels)
-                convolutions = sum(16 * a * b for a, b in zip(widths, outputs, strict=True))
-                return embedding + linear + convolutions + 2 * sum(widths[1:]) + self.channels
+        return self.classes * EMBEDDED + self.network.parameters(self.size, self.channels, self.inputs)
 
 
 class DiscriminatorConfig(_ImageConfig):
@@ -167,23 +139,14 @@ class DiscriminatorConfig(_ImageConfig):
 
     def parameters(self) -> int:
         """Count the weights, by arithmetic."""
-        match self.network:
-            case MlpDiscriminator(hidden=hidden):
-                sizes = (self.pixels, *hidden, 1)
-                return self.classes * hidden[-1] + sum((a + 1) * b for a, b in pairwise(sizes))
-            case DcganDiscriminator(widths=widths, norm=norm):
-                inputs = (self.channels, *widths[:-1])
-                convolutions = sum(16 * a * b for a, b in zip(inputs, widths, strict=True))
-                linear = DCGAN_BASE[self.size] ** 2 * widths[-1] + 1
-                embedding = self.classes * widths[-1]
-                # Normalisation has a gain and a shift for each channel, a convolution without it a bias.
-                others = (2 if norm == "batch" else 1) * sum(widths[1:])
-                return embedding + convolutions + widths[0] + others + linear
+        return self.network.parameters(self.size, self.channels, self.classes)
 
 
 class _Side(Frozen):
     lr: Rate = 2e-4
+    lr_end: Annotated[Rate | None, Field(description="reached by a cosine over the run")] = None
     betas: tuple[Beta, Beta] = (0.9, 0.999)
+    beta2_end: Annotated[Beta | None, Field(description="of the second beta, reached by a cosine over the run")] = None
     steps: Annotated[int, Field(ge=1, le=16, description="updates per round")] = 1
 
 
@@ -202,12 +165,16 @@ class DiscriminatorTraining(_Side):
 class Penalty(Frozen):
     """What steep gradients with respect to images cost the discriminator, on top of its loss.
 
-    `gradient` is weight x mean (|gradient| - 1)^2 between real and generated images, as in WGAN-GP (arXiv 1704.00028).
-    `every` step but each k-th goes without, and the k-th counts k times.
+    `gradient` is weight x mean (|gradient| - 1)^2 between real and generated images, as in WGAN-GP (arXiv 1704.00028);
+    `r1_r2` is weight / 2 x mean |gradient|^2 at real and at generated images, where the weight is known as gamma (arXiv
+    2501.05441). Of `every` k steps one takes it, k times as heavy.
     """
 
-    kind: Literal["none", "gradient"] = "none"
+    kind: Literal["none", "gradient", "r1_r2"] = "none"
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = 10.0
+    weight_end: Annotated[float | None, Field(gt=0, le=1_000_000, description="reached by a cosine over the run")] = (
+        None
+    )
     every: Annotated[int, Field(ge=1, le=64)] = 1
 
 
@@ -244,6 +211,10 @@ class TrainingConfig(Frozen):
     penalty: Penalty = Penalty()
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
     ema_half_life_kimg: Annotated[float, Field(ge=0, description="0: the average is the last weights")] = 10.0
+    ema_half_life_share: Annotated[
+        float | None,
+        Field(gt=0, le=1, description="of the run's length, reached by a cosine from 0; replaces ema_half_life_kimg"),
+    ] = None
     precision: Precision = "auto"
     devices: Annotated[int, Field(ge=1, le=16)] = 1
 

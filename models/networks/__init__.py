@@ -13,9 +13,11 @@ from models.config import (
     GeneratorConfig,
     MlpDiscriminator,
     MlpGenerator,
+    R3ganDiscriminator,
+    R3ganGenerator,
     TrainingConfig,
 )
-from models.networks import dcgan, mlp
+from models.networks import dcgan, mlp, r3gan
 
 __all__ = ["Pair", "build", "build_discriminator", "build_generator", "uses_batch_norm"]
 
@@ -28,7 +30,7 @@ class Pair(NamedTuple):
 
 
 def build_generator(config: GeneratorConfig) -> nn.Module:
-    """Build a generator: float32 latents `[N, dim]` to images `[N, C, H, W]` in [-1, 1].
+    """Build a generator: float32 latents `[N, dim]` to images `[N, C, H, W]` in [-1, 1], or thereabouts for r3gan.
 
     A conditional one takes int64 labels `[N]` as its second argument.
     """
@@ -37,6 +39,8 @@ def build_generator(config: GeneratorConfig) -> nn.Module:
             return mlp.generator(config, network)
         case DcganGenerator() as network:
             return dcgan.generator(config, network)
+        case R3ganGenerator() as network:
+            return r3gan.Generator(config, network)
 
 
 def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
@@ -49,6 +53,8 @@ def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
             return mlp.discriminator(config, network)
         case DcganDiscriminator() as network:
             return dcgan.discriminator(config, network)
+        case R3ganDiscriminator() as network:
+            return r3gan.Discriminator(config, network)
 
 
 def build(config: TrainingConfig) -> Pair:

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from models.config import DCGAN_BASE, DcganDiscriminator, DcganGenerator, DiscriminatorConfig, GeneratorConfig
+from models.config import DiscriminatorConfig, GeneratorConfig
+from models.families import DCGAN_BASE, DcganDiscriminator, DcganGenerator
 from models.networks.conditional import Embedded, Projected
 from models.networks.tanh import Tanh
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -143,3 +146,18 @@ def test_a_critic_has_biases_where_there_is_no_normalisation() -> None:
     critic = build(config_of("wgan-gp")).discriminator
     assert "BatchNorm2d" not in layers_of(critic)
     assert [layer.bias is not None for layer in critic.modules() if isinstance(layer, nn.Conv2d)] == [True, True]
+
+
+def test_building_without_memory_imports_no_compiler() -> None:
+    """It takes seconds, at every load of a version."""
+    code = """
+import sys, torch
+from models.networks import build
+from models.presets import TrainRequest, load, resolve
+with torch.device("meta"):
+    for preset in load():
+        for conditional in (False, True):
+            build(resolve(TrainRequest(preset=preset, dataset="mnist", overrides={"conditional": conditional})))
+print("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -19,6 +19,7 @@ from models.presets import ConfigError, TrainRequest, load, resolve
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}
 VARIANTS = {"minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28", "dcgan-32", "dcgan-64", "starter"}
 LOSSES = {"hinge", "wgan-gp"}
+R3GAN = {"r3gan-32", "r3gan-64"}
 CONDITIONAL = {"mlp-conditional", "dcgan-28-conditional"}
 
 
@@ -34,7 +35,7 @@ def errors_of(preset: str = "mlp-mnist", overrides: dict[str, Any] | None = None
 
 
 def test_every_preset_is_there_in_alphabetical_order_and_makes_a_configuration() -> None:
-    assert set(load()) == PUBLISHED | VARIANTS | LOSSES | CONDITIONAL
+    assert set(load()) == PUBLISHED | VARIANTS | LOSSES | R3GAN | CONDITIONAL
     assert list(load()) == sorted(load())
     for name, preset in load().items():
         config = resolved(name)
@@ -156,7 +157,7 @@ def test_families_that_differ_are_refused() -> None:
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
     errors = errors_of(overrides={"generator.network.family": "style"})
-    assert errors == {("overrides", "generator.network.family"): "no such family: there are 'mlp', 'dcgan'"}
+    assert errors == {("overrides", "generator.network.family"): "no such family: there are 'mlp', 'dcgan', 'r3gan'"}
 
 
 @pytest.mark.parametrize(
@@ -321,3 +322,14 @@ def test_a_critic_needs_a_penalty_and_no_batch_normalisation() -> None:
     assert message == "a penalty needs each image judged by itself, and batch normalisation mixes them: set none"
     assert set(errors_of("dcgan-28", {"penalty.kind": "gradient"})) == {("overrides", "discriminator.network.norm")}
     assert resolved("mlp-mnist", {"penalty.kind": "gradient"}).penalty.weight == 10
+
+
+@pytest.mark.parametrize(("preset", "gamma", "kimg"), [("r3gan-32", 0.5, 5000), ("r3gan-64", 2, 3000)])
+def test_r3gan_is_as_published_but_smaller(preset: str, gamma: float, kimg: int) -> None:
+    config = resolved(preset)
+    assert (config.loss, config.latent.dim, config.kimg, config.batch_size) == ("relativistic", 64, kimg, 128)
+    assert config.penalty == Penalty(kind="r1_r2", weight=gamma, weight_end=gamma / 10, every=1)
+    for side in (config.generator, config.discriminator):
+        assert (side.lr, side.lr_end, side.betas, side.beta2_end, side.steps) == (2e-4, 5e-5, (0, 0.9), 0.99, 1)
+    assert config.ema_half_life_share == 0.03
+    assert config.generator.network.model_dump()["widths"] == config.discriminator.network.model_dump()["widths"][::-1]

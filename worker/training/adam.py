@@ -18,16 +18,16 @@ class Adam:
 
     Args:
         network: whose parameters to move, on the device where they stay.
-        lr: the learning rate.
-        betas: decay of the first and the second moment.
+        lr: the learning rate; it may be set between steps.
+        betas: decay of the first and the second moment; they may be set between steps.
 
     Attributes:
         state: `step`, `exp_avg` and `exp_avg_sq` of each parameter.
     """
 
     def __init__(self, network: nn.Module, lr: float, betas: tuple[float, float]) -> None:
-        self._lr = lr
-        self._betas = betas
+        self.lr = lr
+        self.betas = betas
         self.state: dict[nn.Parameter, dict[str, Tensor]] = {
             parameter: {
                 "step": torch.zeros((), device=parameter.device),
@@ -50,9 +50,9 @@ class Adam:
             [state["step"] for _, _, state in moved],
             fused=True,
             amsgrad=False,
-            beta1=self._betas[0],
-            beta2=self._betas[1],
-            lr=self._lr,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            lr=self.lr,
             weight_decay=0,
             eps=_EPSILON,
             maximize=False,

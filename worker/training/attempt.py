@@ -144,7 +144,7 @@ class Training:
             config=config,
             count=prepared.count,
             state=state,
-            recipe=Recipe.of(config, state, resolved.precision),
+            recipe=Recipe.of(config, state, resolved.precision, resolved.annealed_images),
             schedule=Schedule.of(config, prepared.count),
             painter=Painter(generator, config.seed, state.device),
             reporter=self._reporter,

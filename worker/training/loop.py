@@ -94,7 +94,8 @@ class Loop:
 
     def _tick(self, pacemaker: Pacemaker) -> None:
         images, total = self.state.images, self.schedule.total
-        means = self.state.sums.take(has_probabilities=self.recipe.objective.has_probabilities)
+        objective = self.recipe.objective
+        means = self.state.sums.take(has_probabilities=objective.has_probabilities, has_halves=not objective.paired)
         health = judge(self.config.loss, means)
         if health.verdict == "failed":
             raise Diverged(f"the run has diverged at {images / 1000:g} kimg: {health.reasons[0]}")

@@ -28,6 +28,8 @@ class Objective:
         has_probabilities: whether the sigmoid of a logit is the discriminator's probability of "real".
         balanced: the values of `real + fake` and of `generator` where neither network can tell more; None for a
             critic, whose outputs have no zero.
+        paired: real and generated images are judged against each other, pair by pair: `real` and `generator` are given
+            how much higher the logits of their own images are, and `fake` adds nothing.
     """
 
     real: Callable[[Tensor], Tensor]
@@ -35,6 +37,7 @@ class Objective:
     generator: Callable[[Tensor], Tensor]
     has_probabilities: bool
     balanced: tuple[float, float] | None
+    paired: bool = False
 
 
 def cross_entropy_real(logits: Tensor) -> Tensor:
@@ -81,6 +84,11 @@ def _lowered(outputs: Tensor) -> Tensor:
     return outputs.mean()
 
 
+def _nothing(outputs: Tensor) -> Tensor:
+    """Give 0."""
+    return outputs.new_zeros(())
+
+
 _LN2 = math.log(2)
 
 OBJECTIVES: Final[dict[Loss, Objective]] = {
@@ -101,4 +109,13 @@ OBJECTIVES: Final[dict[Loss, Objective]] = {
     "hinge": Objective(_hinge_real, _hinge_fake, _raised, has_probabilities=False, balanced=(2.0, 0.0)),
     # arXiv 1704.00028, eq. 3, without its penalty: `real + fake` is minus the critic's estimate of the distance.
     "wasserstein": Objective(_raised, _lowered, _raised, has_probabilities=False, balanced=None),
+    # arXiv 2501.05441, eq. 2, with f(t) = -log(1 + e^-t).
+    "relativistic": Objective(
+        cross_entropy_real,
+        _nothing,
+        cross_entropy_real,
+        has_probabilities=False,
+        balanced=(_LN2, _LN2),
+        paired=True,
+    ),
 }

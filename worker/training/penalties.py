@@ -29,6 +29,19 @@ def interpolated(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor,
     return (slopes - 1.0).square().mean()
 
 
+def zero_centred(outputs: Tensor, images: Tensor) -> Tensor:
+    """Give (mean |gradient|^2 at real images + the same at generated ones) / 2: R1 + R2 (arXiv 2501.05441, eq. 3, 4).
+
+    Args:
+        outputs: `[2 N]`, each of its own image only.
+        images: float32 `[2 N, C, H, W]` that need gradients, as many real as generated ones.
+
+    Returns:
+        A scalar that can be differentiated with respect to the discriminator's weights.
+    """
+    return _gradients(outputs, images).square().sum(1).mean()
+
+
 def _gradients(outputs: Tensor, images: Tensor) -> Tensor:
     """Give each output's gradient with respect to its own image, `[N, C H W]`."""
     (gradients,) = torch.autograd.grad(outputs.sum(), images, create_graph=True)

@@ -21,7 +21,10 @@ _EXACTNESS = ("device", "device_name", "precision", "threads", "torch", "data")
 
 
 class Resolved(Frozen):
-    """The decisions, as the run's row and its checkpoints carry them."""
+    """The decisions, as the run's row and its checkpoints carry them.
+
+    Schedules run over `annealed_images`, the first length of the run: a longer target does not stretch them.
+    """
 
     device: str
     device_name: str
@@ -29,6 +32,7 @@ class Resolved(Frozen):
     threads: int
     batch_size: int
     total_images: int
+    annealed_images: int
     dataset_images: int
     data: str
     torch: str
@@ -45,6 +49,7 @@ def resolve(
     if config.devices > 1:
         raise TrainingFailed(f"the run asks for {config.devices} devices: this version trains on one, set devices to 1")
     device = _device(settings.device, str(earlier.get("device", "")))
+    total = config.total_images(prepared.count)
     precision: Precision = earlier.get("precision") or choose_precision(config, device)
     return Resolved(
         device=str(device),
@@ -52,7 +57,8 @@ def resolve(
         precision=precision,
         threads=int(earlier.get("threads") or settings.threads or training_threads()),
         batch_size=config.batch_size,
-        total_images=config.total_images(prepared.count),
+        total_images=total,
+        annealed_images=int(earlier.get("annealed_images") or earlier.get("total_images") or total),
         dataset_images=prepared.count,
         data=prepared.manifest.sha256["images.u8"],
         torch=torch.__version__,

@@ -1,7 +1,8 @@
-"""Where in a run things happen, counted in images: without state, so that a resumed run agrees with itself."""
+"""Where in a run things happen or change, in images: without state, so that a resumed run agrees with itself."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,16 @@ def crossed(before: int, after: int, every: float) -> bool:
     # A position such as 3 * (total * 0.1) may miss its whole number of images by a rounding error.
     slack = 1e-9
     return int(after / every + slack) > int(before / every + slack)
+
+
+def annealed(start: float, end: float | None, progress: float) -> float:
+    """Give what goes from `start` to `end` by half a cosine while `progress` goes from 0 to 1, and then stays there.
+
+    Without an end it stays at `start`.
+    """
+    if end is None:
+        return start
+    return end + (start - end) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class TrainingState:
         drawn = seeds(config.seed)
         torch.manual_seed(drawn.weights)
         pair = build(config)
-        layout = torch.channels_last if config.generator.network.family == "dcgan" else torch.contiguous_format
+        layout = torch.contiguous_format if config.generator.network.family == "mlp" else torch.channels_last
         self.device = device
         self.generator: nn.Module = pair.generator.to(device=device, memory_format=layout)  # type: ignore[call-overload]
         self.discriminator: nn.Module = pair.discriminator.to(device=device, memory_format=layout)  # type: ignore[call-overload]

@@ -12,10 +12,11 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from models.config import Penalty, TrainingConfig
+from models.config import DiscriminatorTraining, GeneratorTraining, Penalty, TrainingConfig
 from models.networks import uses_batch_norm
 from worker.training import ema, penalties
 from worker.training.losses import OBJECTIVES, Objective
+from worker.training.schedule import annealed
 from worker.training.state import TrainingState
 
 Precision = Literal["fp32", "bf16"]
@@ -23,29 +24,33 @@ Precision = Literal["fp32", "bf16"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a round needs to know besides the state."""
+    """What a round needs to know besides the state; `length` is the images in which schedules reach their ends."""
 
     objective: Objective
+    generator: GeneratorTraining
+    discriminator: DiscriminatorTraining
     penalty: Penalty
     batch: int
-    discriminator_steps: int
-    generator_steps: int
+    length: int
     average_half_life: float
+    average_share: float | None
     joined: bool
     conditional: bool
     device_type: str
     precision: Precision
 
     @classmethod
-    def of(cls, config: TrainingConfig, state: TrainingState, precision: Precision) -> Self:
+    def of(cls, config: TrainingConfig, state: TrainingState, precision: Precision, length: int) -> Self:
         """Take the recipe out of a configuration."""
         return cls(
             objective=OBJECTIVES[config.loss],
+            generator=config.generator,
+            discriminator=config.discriminator,
             penalty=config.penalty,
             batch=config.batch_size,
-            discriminator_steps=config.discriminator.steps,
-            generator_steps=config.generator.steps,
+            length=length,
             average_half_life=config.ema_half_life_kimg * 1000,
+            average_share=config.ema_half_life_share,
             # Batch norm has to see real and generated images apart (arXiv 1511.06434): joined, they share statistics.
             joined=not uses_batch_norm(state.discriminator),
             conditional=config.conditional,
@@ -55,7 +60,11 @@ class Recipe:
 
     def images(self) -> int:
         """Count the real images of one round."""
-        return self.batch * self.discriminator_steps
+        return self.batch * self.discriminator.steps
+
+    def penalty_weight(self, images: int) -> float:
+        """Give the penalty's weight in the round that begins at `images`."""
+        return annealed(self.penalty.weight, self.penalty.weight_end, images / self.length)
 
     def is_penalised(self, step: int) -> bool:
         """Tell whether the discriminator's `step`-th step of the run, from 0, takes a penalty."""
@@ -67,7 +76,11 @@ class Recipe:
         A generator updated several times per round shares the round's images among its updates, so that the average
         forgets at the same rate per image whatever the ratio of steps.
         """
-        return ema.decay(self.images() / self.generator_steps, ema.half_life(self.average_half_life, images))
+        if self.average_share is None:
+            half_life = ema.half_life(self.average_half_life, images)
+        else:
+            half_life = annealed(0.0, self.average_share * self.length, images / self.length)
+        return ema.decay(self.images() / self.generator.steps, half_life)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Enter the forward passes' precision.
@@ -80,15 +93,24 @@ class Recipe:
 
 def play_round(state: TrainingState, recipe: Recipe) -> None:
     """Update the discriminator and the generator as often as the recipe says; count the images."""
+    _anneal(state, recipe)
     first = state.images // recipe.batch
-    for step in range(first, first + recipe.discriminator_steps):
+    for step in range(first, first + recipe.discriminator.steps):
         update_discriminator(state, recipe, step)
     state.images += recipe.images()
     state.discriminator.requires_grad_(False)
-    for _ in range(recipe.generator_steps):
+    for _ in range(recipe.generator.steps):
         update_generator(state, recipe)
         ema.update(state.average, state.generator, recipe.average_keep(state.images))
     state.discriminator.requires_grad_(True)
+
+
+def _anneal(state: TrainingState, recipe: Recipe) -> None:
+    progress = state.images / recipe.length
+    sides = ((state.generator_optimizer, recipe.generator), (state.discriminator_optimizer, recipe.discriminator))
+    for optimizer, side in sides:
+        optimizer.lr = annealed(side.lr, side.lr_end, progress)
+        optimizer.betas = (side.betas[0], annealed(side.betas[1], side.beta2_end, progress))
 
 
 def update_discriminator(state: TrainingState, recipe: Recipe, step: int) -> None:
@@ -99,12 +121,12 @@ def update_discriminator(state: TrainingState, recipe: Recipe, step: int) -> Non
     real, told = _real(state, recipe)
     with torch.no_grad(), recipe.autocast():
         fake = state.generator(state.noise.draw(recipe.batch), *told)
-    with recipe.autocast():
-        real_logits, fake_logits = _logits(state, recipe, real, fake, told)
-    loss_real, loss_fake = recipe.objective.real(real_logits), recipe.objective.fake(fake_logits)
+    real_logits, fake_logits, penalty = _judged(state, recipe, real, fake, told, penalised=recipe.is_penalised(step))
+    loss_real = recipe.objective.real(real_logits - fake_logits if recipe.objective.paired else real_logits)
+    loss_fake = recipe.objective.fake(fake_logits)
     loss = loss_real + loss_fake
-    if recipe.is_penalised(step):
-        penalty = recipe.penalty.weight * _gradient_penalty(state, real, fake, told)
+    if penalty is not None:
+        penalty = recipe.penalty_weight(state.images) * penalty
         state.sums.add_penalty(penalty.detach())
         loss = loss + recipe.penalty.every * penalty
     loss.backward()  # type: ignore[no-untyped-call]
@@ -117,13 +139,20 @@ def update_discriminator(state: TrainingState, recipe: Recipe, step: int) -> Non
 
 
 def update_generator(state: TrainingState, recipe: Recipe) -> None:
-    """Take one step of the generator, on fresh latents, through a discriminator that collects no gradients."""
-    z, labels = state.noise.draw(recipe.batch), state.noise.labels(recipe.batch)
-    told = () if labels is None else (labels,)
+    """Take one step of the generator, on fresh latents, through a discriminator that collects no gradients.
+
+    Where images are judged in pairs, the real ones are fresh too, and generated ones are of their classes.
+    """
+    real, told = _real(state, recipe) if recipe.objective.paired else (None, _drawn_labels(state, recipe))
     with recipe.autocast():
-        logits = state.discriminator(state.generator(z, *told), *told)
+        logits = state.discriminator(state.generator(state.noise.draw(recipe.batch), *told), *told)
     logits = logits.float()
-    loss = recipe.objective.generator(logits)
+    if real is None:
+        loss = recipe.objective.generator(logits)
+    else:
+        with torch.no_grad(), recipe.autocast():
+            real_logits = state.discriminator(real, *told)
+        loss = recipe.objective.generator(logits - real_logits.float())
     loss.backward()  # type: ignore[no-untyped-call]
     state.generator_optimizer.step()
     state.generator_optimizer.zero_grad()
@@ -143,12 +172,32 @@ def _real(state: TrainingState, recipe: Recipe) -> tuple[Tensor, tuple[Tensor, .
     return to_float(batch.images), told
 
 
-def _gradient_penalty(state: TrainingState, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]) -> Tensor:
+def _drawn_labels(state: TrainingState, recipe: Recipe) -> tuple[Tensor, ...]:
+    labels = state.noise.labels(recipe.batch)
+    return () if labels is None else (labels,)
+
+
+def _judged(
+    state: TrainingState, recipe: Recipe, real: Tensor, fake: Tensor, told: tuple[Tensor, ...], *, penalised: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Give the logits of real and of generated images, and the penalty without its weight if this step takes one.
+
+    What a penalty is taken of is computed in fp32.
+    """
+    if penalised and recipe.penalty.kind == "r1_r2":
+        images = torch.cat((real, fake.float())).requires_grad_()
+        logits = state.discriminator(images, *[torch.cat((labels, labels)) for labels in told])
+        return logits[: len(real)], logits[len(real) :], penalties.zero_centred(logits, images)
+    with recipe.autocast():
+        real_logits, fake_logits = _logits(state, recipe, real, fake, told)
+    if not penalised:
+        return real_logits, fake_logits, None
+
     def critic(images: Tensor) -> Tensor:
         outputs: Tensor = state.discriminator(images, *told)
         return outputs
 
-    return penalties.interpolated(critic, real, fake.float(), state.noise.shares(len(real)))
+    return real_logits, fake_logits, penalties.interpolated(critic, real, fake.float(), state.noise.shares(len(real)))
 
 
 def _logits(

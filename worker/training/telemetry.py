@@ -24,21 +24,18 @@ class Means:
 
     `d_real` is D(x) and `d_fake` D(G(z)) as the discriminator's steps saw them, before its update; `d_fake_after` is
     D(G(z)) after that, as the generator's steps saw it. They are probabilities; None where the loss has none.
-    `penalty` is what was added to the discriminator's loss, weighted; None where there is no penalty.
+    `loss_d`, what the discriminator minimises, has its halves on real and on generated images only where the loss has.
+    `penalty` is what was added to it, weighted; None where there is no penalty.
     """
 
-    loss_d_real: float
-    loss_d_fake: float
+    loss_d: float
+    loss_d_real: float | None
+    loss_d_fake: float | None
     loss_g: float
     d_real: float | None
     d_fake: float | None
     d_fake_after: float | None
     penalty: float | None
-
-    @property
-    def loss_d(self) -> float:
-        """What the discriminator minimises, the penalty apart."""
-        return self.loss_d_real + self.loss_d_fake
 
 
 class Sums:
@@ -51,7 +48,10 @@ class Sums:
         self._penalties = 0
 
     def add_discriminator(self, values: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
-        """Add one step's loss on real images, loss on generated ones, D(x) and D(G(z)), each a scalar."""
+        """Add one step's loss on real images, loss on generated ones, D(x) and D(G(z)), each a scalar.
+
+        A loss without halves is added as that on real images.
+        """
         self.tensor[_D] += torch.stack(values)
         self._discriminator_steps += 1
 
@@ -65,7 +65,7 @@ class Sums:
         self.tensor[_P] += value
         self._penalties += 1
 
-    def take(self, *, has_probabilities: bool) -> Means:
+    def take(self, *, has_probabilities: bool, has_halves: bool = True) -> Means:
         """Give the means and start again from zero; D(x) and D(G(z)) only where they are probabilities."""
         loss_real, loss_fake, d_real, d_fake = (self.tensor[_D] / max(1, self._discriminator_steps)).tolist()
         loss_g, d_fake_after = (self.tensor[_G] / max(1, self._generator_steps)).tolist()
@@ -73,8 +73,9 @@ class Sums:
         self.tensor.zero_()
         self._discriminator_steps = self._generator_steps = self._penalties = 0
         return Means(
-            loss_d_real=loss_real,
-            loss_d_fake=loss_fake,
+            loss_d=loss_real + loss_fake,
+            loss_d_real=loss_real if has_halves else None,
+            loss_d_fake=loss_fake if has_halves else None,
             loss_g=loss_g,
             d_real=d_real if has_probabilities else None,
             d_fake=d_fake if has_probabilities else None,
@@ -144,7 +145,6 @@ def make_tick(means: Means, pace: Pace, *, images: int, total: int, count: int) 
         "total_kimg": total / 1000,
         "epoch": images / count,
         "fraction": images / total,
-        "loss_d": means.loss_d,
         **asdict(means),
         "images_per_second": round(pace.images_per_second, 1),
         "eta_seconds": None if pace.eta_seconds is None else round(pace.eta_seconds, 1),

@@ -47,7 +47,7 @@ class Attempts:
             config=config,
             count=self._digits.count,
             state=state,
-            recipe=Recipe.of(config, state, "fp32"),
+            recipe=Recipe.of(config, state, "fp32", config.total_images(self._digits.count)),
             schedule=Schedule.of(config, self._digits.count),
             painter=Painter(config.generator_config(), config.seed, CPU),
             reporter=Reporter(attempt),
@@ -153,3 +153,15 @@ def test_least_squares_reports_no_probabilities(run: Attempts) -> None:
     tick = read_ticks(run.run_dir)[-1]
     assert (tick["d_real"], tick["d_fake"], tick["d_fake_after"]) == (None, None, None)
     assert tick["loss_d"] == pytest.approx(tick["loss_d_real"] + tick["loss_d_fake"])
+
+
+def test_r3gan_trains_reports_and_goes_on_exactly(run: Attempts, tmp_path: Path, digits: Prepared) -> None:
+    config = tiny("r3gan-32", kimg=0.24, tick_kimg=0.12, snapshots=1)
+    calm = Attempts(tmp_path / "calm", digits)
+    assert calm.start(config).run()
+    assert not run.start(config, after(11)).run()
+    assert run.start(config).run()
+    assert run.weights == calm.weights
+    tick = read_ticks(run.run_dir)[-1]
+    assert (tick["loss_d_real"], tick["d_real"]) == (None, None)
+    assert tick["loss_d"] > 0 < tick["penalty"]

@@ -72,7 +72,8 @@ def test_the_minimax_generator_gets_no_gradient_where_the_trick_gets_a_full_one(
 
 
 @pytest.mark.parametrize(
-    ("loss", "output"), [("non_saturating", 0.0), ("minimax", 0.0), ("least_squares", 0.5), ("hinge", 0.0)]
+    ("loss", "output"),
+    [("non_saturating", 0.0), ("minimax", 0.0), ("least_squares", 0.5), ("hinge", 0.0), ("relativistic", 0.0)],
 )
 def test_balanced_losses_are_those_of_a_discriminator_that_cannot_tell(loss: Loss, output: float) -> None:
     objective = OBJECTIVES[loss]
@@ -87,3 +88,13 @@ def test_logits_give_the_losses_of_torchs_own_function() -> None:
     expected = binary_cross_entropy_with_logits(LOGITS, ONES) + binary_cross_entropy_with_logits(LOGITS, ZEROS)
     objective = OBJECTIVES["minimax"]
     torch.testing.assert_close(objective.real(LOGITS) + objective.fake(LOGITS), expected)
+
+
+def test_relativistic_losses_compare_pairs_from_either_side() -> None:
+    objective = OBJECTIVES["relativistic"]
+    real, fake = LOGITS, LOGITS.flip(0) + 0.5
+    expected = -(real - fake).sigmoid().log().mean()
+    torch.testing.assert_close(objective.real(real - fake) + objective.fake(fake), expected)
+    torch.testing.assert_close(objective.generator(fake - real), -(fake - real).sigmoid().log().mean())
+    assert objective.paired
+    assert not any(other.paired for other in OBJECTIVES.values() if other is not objective)

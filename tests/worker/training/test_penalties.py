@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from worker.training.penalties import interpolated
+from worker.training.penalties import interpolated, zero_centred
 
 REAL, FAKE = torch.randn(4, 1, 3, 3), torch.randn(4, 1, 3, 3)
 SHARES = torch.tensor([0.0, 0.25, 0.5, 1.0])
@@ -51,3 +51,19 @@ def test_a_flat_critic_has_a_finite_gradient() -> None:
     interpolated(lambda images: images.flatten(1) @ weight, REAL, FAKE, SHARES).backward()
     assert weight.grad is not None
     assert weight.grad.isfinite().all()
+
+
+def test_r1_and_r2_are_half_the_mean_squares_of_the_slopes() -> None:
+    """|x|^2 / 2 has the gradient x."""
+    images = torch.cat((REAL, FAKE)).requires_grad_()
+    outputs = 0.5 * images.square().flatten(1).sum(1)
+    expected = 0.5 * (REAL.square().flatten(1).sum(1).mean() + FAKE.square().flatten(1).sum(1).mean())
+    torch.testing.assert_close(zero_centred(outputs, images), expected)
+
+
+def test_r1_and_r2_pull_the_weights_of_a_linear_discriminator_to_zero() -> None:
+    weight = torch.randn(9, requires_grad=True)
+    images = torch.cat((REAL, FAKE)).requires_grad_()
+    zero_centred(images.flatten(1) @ weight, images).backward()
+    assert weight.grad is not None
+    torch.testing.assert_close(weight.grad, 2 * weight.detach())

@@ -62,3 +62,11 @@ def test_only_what_exactness_depends_on_is_a_difference(digits: Prepared) -> Non
     assert differences(now.model_dump(), now) == []
     changed = {**now.model_dump(), "threads": 1, "torch": "1.0", "total_images": 1}
     assert differences(changed, now) == ["threads was 1 and is 2", f"torch was 1.0 and is {torch.__version__}"]
+
+
+def test_a_longer_target_leaves_schedules_at_the_first_length(digits: Prepared) -> None:
+    first = resolve(tiny(kimg=8), house(), digits, {}).model_dump()
+    longer = resolve(tiny(kimg=16), house(), digits, first)
+    assert (first["annealed_images"], longer.total_images, longer.annealed_images) == (8000, 16000, 8000)
+    again = resolve(tiny(kimg=24), house(), digits, longer.model_dump())
+    assert (again.total_images, again.annealed_images) == (24000, 8000)

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.worker.training.tiny import tiny
-from worker.training.schedule import Schedule, crossed, thin
+from worker.training.schedule import Schedule, annealed, crossed, thin
 
 
 def test_a_position_is_crossed_when_a_multiple_lies_behind_it() -> None:
@@ -46,3 +47,9 @@ def test_thinning_keeps_both_ends_and_an_even_spread() -> None:
     assert (kept[0], kept[-1]) == (0, 1000)
     gaps = [after - before for before, after in pairwise(kept)]
     assert max(gaps) <= 8 * min(gaps)
+
+
+def test_half_a_cosine_leads_from_start_to_end_and_no_further() -> None:
+    assert [annealed(2.0, 1.0, progress) for progress in (0.0, 0.5, 1.0, 7.0)] == pytest.approx([2.0, 1.5, 1.0, 1.0])
+    assert annealed(0.0, 1.0, 1 / 3) == pytest.approx(0.25)
+    assert annealed(3.0, None, 0.7) == 3.0

@@ -19,7 +19,7 @@ def fresh(config: TrainingConfig, digits: Prepared) -> TrainingState:
 
 
 def play(state: TrainingState, config: TrainingConfig, rounds: int, precision: Precision = "fp32") -> TrainingState:
-    recipe = Recipe.of(config, state, precision)
+    recipe = Recipe.of(config, state, precision, config.total_images(6000))
     for _ in range(rounds):
         play_round(state, recipe)
     return state
@@ -35,7 +35,9 @@ def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("preset", ["mlp-mnist", "dcgan-28", "mlp-conditional", "dcgan-28-conditional", "wgan-gp"])
+@pytest.mark.parametrize(
+    "preset", ["mlp-mnist", "dcgan-28", "mlp-conditional", "dcgan-28-conditional", "wgan-gp", "r3gan-32"]
+)
 def test_a_restored_state_goes_on_to_the_same_bytes(preset: str, precision: Precision, digits: Prepared) -> None:
     config = tiny(preset)
     state = play(fresh(config, digits), config, 6, precision)
@@ -100,3 +102,18 @@ def test_the_state_of_another_network_is_refused(digits: Prepared) -> None:
     kept = fresh(tiny(), digits).capture()
     with pytest.raises(RuntimeError, match="size mismatch"):
         fresh(tiny(generator__network__hidden=[16]), digits).restore(kept.tensors, kept.values)
+
+
+def test_schedules_go_on_where_they_were(digits: Prepared) -> None:
+    config = tiny("r3gan-32", kimg=0.2)
+    state = play(fresh(config, digits), config, 6)
+    kept = state.capture()
+    play(state, config, 1)
+    restored = fresh(config, digits)
+    restored.restore(kept.tensors, kept.values)
+    play(restored, config, 1)
+    optimizers = (state.discriminator_optimizer, restored.discriminator_optimizer)
+    rates = {optimizer.lr for optimizer in optimizers}
+    assert len(rates) == 1
+    assert 5e-5 < rates.pop() < 2e-4
+    assert_same(everything(restored), everything(state))

@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 def start(config: TrainingConfig, digits: Prepared, precision: Precision = "fp32") -> tuple[TrainingState, Recipe]:
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
-    return state, Recipe.of(config, state, precision)
+    return state, Recipe.of(config, state, precision, config.total_images(digits.count))
 
 
 def weights(network: nn.Module) -> list[Tensor]:
@@ -176,7 +176,7 @@ def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
 def test_every_recipe_learns_something_at_once(preset: str, digits: Prepared) -> None:
     state, recipe = start(tiny(preset), digits)
     losses: list[float] = []
-    for rounds in (2, 60):
+    for rounds in (2, 60 // recipe.discriminator.steps):
         for _ in range(rounds):
             play_round(state, recipe)
         losses.append(state.sums.take(has_probabilities=False).loss_d)
@@ -253,3 +253,70 @@ def test_the_penalty_is_told_apart_from_the_loss(digits: Prepared) -> None:
     plain, recipe = start(tiny("hinge"), digits)
     play_round(plain, recipe)
     assert plain.sums.take(has_probabilities=False).penalty is None
+
+
+def test_a_relativistic_generator_is_judged_against_fresh_images_of_the_same_classes(digits: Prepared) -> None:
+    state, recipe = start(tiny("r3gan-32", conditional=True), digits)
+    batches = Loader(digits, recipe.batch, 0, CPU)
+    first, second = (batches.next().labels for _ in range(2))
+    assert first is not None
+    assert second is not None
+    made, judged = labels_seen(state.generator), labels_seen(state.discriminator)
+    play_round(state, recipe)
+    assert (state.images, state.batches.position) == (8, 16)
+    assert made == [first.tolist(), second.tolist()]
+    assert judged == [first.tolist() * 2, second.tolist(), second.tolist()]
+
+
+def test_a_loss_over_pairs_has_no_halves(digits: Prepared) -> None:
+    state, recipe = start(tiny("r3gan-32"), digits)
+    play_round(state, recipe)
+    means = state.sums.take(has_probabilities=False, has_halves=False)
+    assert (means.loss_d_real, means.loss_d_fake, means.d_real) == (None, None, None)
+    assert means.loss_d > 0
+    assert means.penalty is not None
+
+
+def test_a_penalised_step_runs_in_full_precision_and_the_others_do_not(digits: Prepared) -> None:
+    state, recipe = start(tiny("r3gan-32", penalty__every=2), digits, "bf16")
+    seen: list[torch.dtype] = []
+    state.discriminator.get_submodule("higher").register_forward_hook(
+        lambda _module, _inputs, output: seen.append(output.dtype)
+    )
+    for step in (0, 1):
+        update_discriminator(state, recipe, step)
+    assert seen == [torch.float32, torch.bfloat16]
+
+
+def test_a_lazy_r1_and_r2_counts_as_often_as_it_was_left_out(digits: Prepared) -> None:
+    config = tiny("r3gan-32")
+    lazy, heavy = (
+        config.model_copy(update={"penalty": Penalty(kind="r1_r2", weight=weight, every=every)})
+        for weight, every in ((0.5, 8), (4, 1))
+    )
+    assert all(torch.equal(a, b) for a, b in zip(played(lazy, digits), played(heavy, digits), strict=True))
+
+
+def test_rates_penalty_and_average_follow_their_cosines(digits: Prepared) -> None:
+    state, recipe = start(tiny("r3gan-32", kimg=16), digits)
+    found = []
+    for images in (0, 8000, 16000, 32000):
+        state.images = images
+        play_round(state, recipe)
+        optimizer = state.generator_optimizer
+        keep = recipe.average_keep(images)
+        found.append((optimizer.lr, optimizer.betas[1], recipe.penalty_weight(images), keep))
+    half, full = 0.5 * 0.03 * 16000, 0.03 * 16000
+    assert found == [
+        pytest.approx((2e-4, 0.9, 0.5, 0)),
+        pytest.approx((1.25e-4, 0.945, 0.275, 0.5 ** (8 / half))),
+        pytest.approx((5e-5, 0.99, 0.05, 0.5 ** (8 / full))),
+        pytest.approx((5e-5, 0.99, 0.05, 0.5 ** (8 / full))),
+    ]
+
+
+def test_what_is_not_annealed_stays_as_it_is(digits: Prepared) -> None:
+    state, recipe = start(tiny(kimg=1), digits)
+    for _ in range(2):
+        play_round(state, recipe)
+        assert (state.generator_optimizer.lr, state.generator_optimizer.betas) == (2e-4, (0.9, 0.999))

@@ -40,7 +40,14 @@ def test_the_warm_up_counts_for_no_estimate() -> None:
 
 def test_a_tick_says_where_the_run_is() -> None:
     means = Means(
-        loss_d_real=0.6, loss_d_fake=0.5, loss_g=0.9, d_real=0.61, d_fake=0.33, d_fake_after=0.3, penalty=None
+        loss_d=1.1,
+        loss_d_real=0.6,
+        loss_d_fake=0.5,
+        loss_g=0.9,
+        d_real=0.61,
+        d_fake=0.33,
+        d_fake_after=0.3,
+        penalty=None,
     )
     tick = make_tick(means, Pace(21_000.04, None), images=512_000, total=6_000_000, count=60_000)
     assert json.loads(json.dumps(tick)) == tick

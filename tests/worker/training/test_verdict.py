@@ -15,7 +15,14 @@ def means(
     penalty: float | None = None,
 ) -> Means:
     return Means(
-        loss_d_real=real, loss_d_fake=fake, loss_g=g, d_real=d_real, d_fake=d_fake, d_fake_after=d_fake, penalty=penalty
+        loss_d=real + fake,
+        loss_d_real=real,
+        loss_d_fake=fake,
+        loss_g=g,
+        d_real=d_real,
+        d_fake=d_fake,
+        d_fake_after=d_fake,
+        penalty=penalty,
     )
 
 
@@ -58,3 +65,9 @@ def test_a_critics_distance_has_no_balance_only_a_sign() -> None:
     health = judge("wasserstein", means(1.0, 0.5, -0.5, None, None, 3.0))
     assert health.verdict == "generator_ahead"
     assert "distance from generated to real images is -1.500" in health.reasons[0]
+
+
+def test_pairs_are_judged_by_the_loss_of_a_guess() -> None:
+    assert judge("relativistic", means(0.69, 0.0, 0.69, None, None, 0.1)).verdict == "healthy"
+    assert judge("relativistic", means(0.1, 0.0, 3.0, None, None, 0.1)).verdict == "discriminator_ahead"
+    assert judge("relativistic", means(1.2, 0.0, 0.3, None, None, 0.1)).verdict == "generator_ahead"

@@ -9,7 +9,15 @@ from models.presets import TrainRequest, load, resolve
 
 MLP: dict[str, Any] = {"generator.network.hidden": [24], "discriminator.network.hidden": [24], "batch_size": 32}
 DCGAN: dict[str, Any] = {"generator.network.widths": [8, 4], "discriminator.network.widths": [4, 8], "batch_size": 16}
-FAMILIES = {"mlp": MLP, "dcgan": DCGAN}
+R3GAN: dict[str, Any] = {
+    "size": 28,
+    "channels": 1,
+    "latent.dim": 8,
+    "generator.network.widths": [8, 8, 8],
+    "discriminator.network.widths": [8, 8, 8],
+    "batch_size": 8,
+}
+FAMILIES = {"mlp": MLP, "dcgan": DCGAN, "r3gan": R3GAN}
 QUICK: dict[str, Any] = {"tick_kimg": 2, "snapshots": 4, "checkpoint_minutes": 0.005}
 
 

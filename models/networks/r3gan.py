@@ -1,0 +1,165 @@
+"""Residual networks without normalisation layers, after Huang et al. 2024 (R3GAN, arXiv 2501.05441).
+
+The square of lowest resolution is computed in fp32 also under autocast.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
+
+from models.config import EMBEDDED, DiscriminatorConfig, GeneratorConfig
+from models.families import GROUP, R3GAN_BASE, R3ganDiscriminator, R3ganGenerator
+from models.networks.conditional import embedding
+
+_SLOPE = 0.2
+# What keeps the variance through a leaky ReLU.
+_GAIN = math.sqrt(2 / (1 + _SLOPE**2))
+
+
+class Generator(nn.Module):
+    """A learned square whose channels are scaled by latent and class, then stages of blocks; no tanh at the end."""
+
+    def __init__(self, config: GeneratorConfig, network: R3ganGenerator) -> None:
+        super().__init__()
+        first, base, total = network.widths[0], R3GAN_BASE[config.size], network.total_blocks()
+        # As a linear layer of a one-hot label: N(0, 1 / classes).
+        self.embedding = embedding(config.classes, EMBEDDED, config.classes**-0.5) if config.classes else None
+        self.square = nn.Parameter(_normal(torch.empty(first, base, base), 1.0))
+        self.scale = _linear(config.inputs, first)
+        self.lowest = _blocks(first, network.blocks, total)
+        layers: list[nn.Module] = []
+        for before, width in pairwise(network.widths):
+            layers += [_convolution(before, width)] if before != width else []
+            layers += [Up(), _blocks(width, network.blocks, total)]
+        self.higher = nn.Sequential(*layers, _convolution(network.widths[-1], config.channels))
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Turn latents `[N, dim]`, and int64 labels `[N]` if conditional, into images, mostly in [-1, 1]."""
+        with torch.autocast(z.device.type, enabled=False):
+            if self.embedding is not None:
+                z = torch.cat((z, self.embedding(labels)), 1)
+            x = self.lowest(self.square * self.scale(z)[:, :, None, None])
+        images: Tensor = self.higher(x)
+        return images
+
+
+class Discriminator(nn.Module):
+    """Stages of blocks down to the base square, a depthwise convolution over it, then one logit.
+
+    A conditional one compares its last features with those of the class: <h, e(y)>.
+    """
+
+    def __init__(self, config: DiscriminatorConfig, network: R3ganDiscriminator) -> None:
+        super().__init__()
+        last, base, total = network.widths[-1], R3GAN_BASE[config.size], network.total_blocks()
+        layers: list[nn.Module] = [_convolution(config.channels, network.widths[0])]
+        for width, after in pairwise(network.widths):
+            layers += [_blocks(width, network.blocks, total), Down()]
+            layers += [_convolution(width, after)] if width != after else []
+        self.higher = nn.Sequential(*layers)
+        self.lowest = _blocks(last, network.blocks, total)
+        self.square = _convolution(last, last, kernel=base, groups=last)
+        self.head = _linear(last, last if config.classes else 1)
+        # As a linear layer of a one-hot label with gain 1 / sqrt(width).
+        deviation = (last * config.classes) ** -0.5 if config.classes else 0.0
+        self.embedding = embedding(config.classes, last, deviation) if config.classes else None
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Give a logit for each image, and its int64 label if conditional: `[N]`."""
+        x = self.higher(images)
+        with torch.autocast(x.device.type, enabled=False):
+            h = self.head(self.square(self.lowest(x.to(self.head.weight.dtype))).flatten(1))
+            logits: Tensor = h if self.embedding is None else h * self.embedding(labels)
+            return logits.sum(1)
+
+
+class Block(nn.Module):
+    """x + 1x1, grouped 3x3 at twice the width, 1x1; a bias and a leaky ReLU before each but the first.
+
+    Args:
+        total: residual blocks in the whole network, by which each begins smaller (Zhang et al. 2019, arXiv 1901.09321).
+    """
+
+    def __init__(self, width: int, total: int) -> None:
+        super().__init__()
+        inner, gain = 2 * width, _GAIN * total**-0.25
+        self.widen = _convolution(width, inner, gain)
+        self.first_bias = nn.Parameter(torch.zeros(inner, 1, 1))
+        self.mix = _convolution(inner, inner, gain, kernel=3, padding=1, groups=inner // GROUP)
+        self.second_bias = nn.Parameter(torch.zeros(inner, 1, 1))
+        self.narrow = _convolution(inner, width, 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give `[N, width, H, W]` of the same shape."""
+        inner = leaky_relu(self.widen(x) + self.first_bias, _SLOPE)
+        inner = leaky_relu(self.mix(inner) + self.second_bias, _SLOPE)
+        result: Tensor = x + self.narrow(inner)
+        return result
+
+
+class _Resampling(nn.Module):
+    """A depthwise pass of the separable kernel [1, 3, 3, 1] over each channel.
+
+    The kernel is kept with the weights: a network that is built without memory gets it from their file.
+    """
+
+    def __init__(self, divisor: int) -> None:
+        super().__init__()
+        # Without tensors' arithmetic, which imports torch's compiler on the meta device.
+        taps = (1.0, 3.0, 3.0, 1.0)
+        self.register_buffer("kernel", torch.tensor([[[[a * b / divisor for b in taps] for a in taps]]]))
+
+    def _kernel(self, x: Tensor) -> Tensor:
+        kernel: Tensor = self.get_buffer("kernel").to(x.dtype).expand(x.shape[1], 1, 4, 4)
+        return kernel
+
+
+class Up(_Resampling):
+    """Double height and width."""
+
+    def __init__(self) -> None:
+        super().__init__(16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn `[N, C, H, W]` into `[N, C, 2 H, 2 W]`."""
+        return conv_transpose2d(x, self._kernel(x), stride=2, padding=1, groups=x.shape[1])
+
+
+class Down(_Resampling):
+    """Halve height and width."""
+
+    def __init__(self) -> None:
+        super().__init__(64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn `[N, C, H, W]` into `[N, C, H / 2, W / 2]`."""
+        return conv2d(x, self._kernel(x), stride=2, padding=1, groups=x.shape[1])
+
+
+def _blocks(width: int, count: int, total: int) -> nn.Sequential:
+    return nn.Sequential(*[Block(width, total) for _ in range(count)])
+
+
+def _convolution(
+    inputs: int, outputs: int, gain: float = 1.0, *, kernel: int = 1, padding: int = 0, groups: int = 1
+) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=padding, groups=groups, bias=False)
+    _normal(layer.weight, gain * (inputs // groups * kernel**2) ** -0.5)
+    return layer
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs, bias=False)
+    _normal(layer.weight, inputs**-0.5)
+    return layer
+
+
+@torch.no_grad()
+def _normal(weight: Tensor, deviation: float) -> Tensor:
+    """Fill with N(0, deviation^2); on the meta device there is nothing to fill."""
+    return weight if weight.is_meta else weight.normal_(0.0, deviation)
