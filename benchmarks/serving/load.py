@@ -25,8 +25,8 @@ FIRST_SEEDS = 10**12
 PER_CLIENT = 2
 """However short a measurement is, each client gets this many answers in it, on average."""
 DRAIN_SECONDS = 120.0
-_MODEL = re.compile(rb"\r\nx-atelier-model: *([^\r]+)")
-_RETRY = re.compile(rb"\r\nretry-after: *(\d+)")
+_MODEL = re.compile(rb"\r\nx-atelier-model: *([^\r]+)", re.IGNORECASE)
+_RETRY = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
