@@ -1,4 +1,4 @@
-"""Server-sent events: what happens to runs and models, read from files and rows, as it happens.
+"""Server-sent events: what happens to runs, data sets and models, read from files and rows, as it happens.
 
 Redis only says when to look; without it everything is looked at once a second. Nothing is remembered here between two
 connections: an event's id is its place in the run's files.
@@ -16,7 +16,7 @@ from typing import Any
 from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 
-from app import runs
+from app import datasets, runs
 from app.house import House
 from models.artefacts import Event, EventId, EventTail
 from models.directory import ModelInfo
@@ -95,12 +95,13 @@ async def follow_run(follower: RunFollower) -> Frames:
 
 
 class HouseFollower:
-    """Looks at every run that is not finished, and at the models."""
+    """Looks at every run that is not finished, at the data sets and at the models."""
 
     def __init__(self, house: House) -> None:
         self.house = house
         self._runs: dict[str, RunFollower] = {}
         self._models = _faces(house.directory.models())
+        self._datasets: dict[str, dict[str, Any]] | None = None
 
     def look(self) -> list[bytes]:
         """Give what is new about any of them."""
@@ -108,6 +109,8 @@ class HouseFollower:
             self._find_runs()
         frames = [part for follower in self._runs.values() for part in follower.look()]
         self._runs = {run_id: follower for run_id, follower in self._runs.items() if not follower.ended}
+        with suppress(RecordsUnavailable):
+            frames += self._look_at_datasets()
         return frames + self._look_at_models()
 
     def _find_runs(self) -> None:
@@ -117,6 +120,21 @@ class HouseFollower:
                 if run.id not in self._runs and len(self._runs) < MAX_RUNS:
                     self._runs[run.id] = follower = RunFollower(self.house, run)
                     follower.tail.skip()
+
+    def _look_at_datasets(self) -> list[bytes]:
+        """Tell of uploaded data sets that are being prepared, then of any that changes."""
+        rows = {row.name: row for row in self.house.records.list_datasets()}
+        faces = {name: datasets.describe_upload(row).model_dump(mode="json") for name, row in rows.items()}
+        before = self._datasets
+        if before is None:
+            before = {name: face for name, face in faces.items() if face["state"] != "preparing"}
+        self._datasets = faces
+        gone = {"state": "deleted"}
+        return [
+            _frame("dataset", {"dataset": name, **faces.get(name, gone)})
+            for name in sorted(before.keys() | faces.keys())
+            if before.get(name) != faces.get(name)
+        ]
 
     def _look_at_models(self) -> list[bytes]:
         before, self._models = self._models, _faces(self.house.directory.models())

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool
-from fastapi.responses import FileResponse
 from pydantic import Field, ValidationError
 from starlette.concurrency import run_in_threadpool
 
@@ -45,7 +44,7 @@ _FORM: dict[str, Any] = {
     },
 }
 _PNG: dict[str, Any] = {
-    "response_class": FileResponse,
+    "response_class": Response,
     "dependencies": USE,
     "responses": {200: {"content": {"image/png": {}}}, **responses(404, 503)},
 }
@@ -104,13 +103,17 @@ async def create(request: Request, house: HouseDep, response: Response) -> Datas
     except ArchiveProblem as problem:
         raise invalid([{"loc": ("body", "file"), "msg": str(problem)}]) from problem
     house.wakeups.look_at_uploads()
+    house.wakeups.announce()
     response.headers["Location"] = f"/datasets/{row.name}"
     return datasets.describe_upload(row)
 
 
 def _check_early(house: House, told: dict[str, str]) -> None:
     """Refuse, before gigabytes are sent, what can be refused by the fields that came before the file."""
-    if "name" in told and house.records.get_dataset(name := _fields(told).name):
+    if "name" not in told:
+        return
+    row = house.records.get_dataset(name := _fields(told).name)
+    if row is not None and row.state != "failed":
         raise Problem(409, phrase(409), f'there is a data set "{name}" already: choose another name, or delete it')
 
 
@@ -197,18 +200,18 @@ def get_findings(house: HouseDep, name: str, query: Annotated[FindingsQuery, Que
 
 
 @router.get("/{name}/preview.png", summary="A data set's contact sheet", **_PNG)
-def get_preview(house: HouseDep, name: str) -> FileResponse:
+def get_preview(house: HouseDep, name: str) -> Response:
     """Show images from all over an uploaded data set, as they were prepared."""
     return _picture(house, name, "preview")
 
 
 @router.get("/{name}/mean.png", summary="A data set's mean image", **_PNG)
-def get_mean(house: HouseDep, name: str) -> FileResponse:
+def get_mean(house: HouseDep, name: str) -> Response:
     """Show the mean of all images of an uploaded data set."""
     return _picture(house, name, "mean")
 
 
-def _picture(house: House, name: str, which: Literal["preview", "mean"]) -> FileResponse:
+def _picture(house: House, name: str, which: Literal["preview", "mean"]) -> Response:
     if name in BUILTIN:
         raise Problem(404, phrase(404), f'the data set "{name}" is built in: only uploaded ones have pictures')
     row = datasets.find_upload(house, name)
@@ -216,7 +219,11 @@ def _picture(house: House, name: str, which: Literal["preview", "mean"]) -> File
         raise Problem(404, phrase(404), f'the data set "{name}" is {row.state}: there is no picture of it')
     folder = datasets.folder_of(house, row)
     path = folder.preview if which == "preview" else folder.mean
-    return FileResponse(path, media_type="image/png", headers={"Cache-Control": "no-cache"})
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise Problem(404, phrase(404), f'the data set "{name}" is being deleted') from None
+    return Response(data, media_type="image/png", headers={"Cache-Control": "no-cache"})
 
 
 @router.delete(

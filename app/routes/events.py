@@ -60,10 +60,11 @@ async def run_events(run_id: str, house: HouseDep, last_event_id: LastEventId = 
     responses={**_STREAM, **responses(503)},
 )
 async def all_events(house: HouseDep) -> Response:
-    """Send the `state` of every run that is not finished, then what happens to any run, and `model` when one changes.
+    """Send the `state` of every run that is not finished, then what happens to any run, `dataset` or `model`.
 
-    Each event's data carries `run` or `model`. `Last-Event-ID` means nothing here: who comes back gets the present
-    state again, and reads `GET /train` for runs that ended meanwhile or `GET /train/ID/ticks` for what was missed.
+    Each event's data carries `run`, `dataset` or `model`. `Last-Event-ID` means nothing here: who comes back gets the
+    present state again, and reads `GET /train` for runs that ended meanwhile or `GET /train/ID/ticks` for what was
+    missed.
     """
     return EventStream(_counted(house, follow_house(HouseFollower(house))))
 

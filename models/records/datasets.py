@@ -49,6 +49,8 @@ class Datasets(Database):
     def create_dataset(self, dataset_id: str, name: str, options: dict[str, Any], size: int) -> Dataset:
         """Note a data set whose archive, of `size` bytes, is on the disk; it waits to be prepared.
 
+        It takes the place of one of that name that could not be prepared.
+
         Raises:
             DatasetExists: there is one of that name.
         """
@@ -68,6 +70,7 @@ class Datasets(Database):
         }
         try:
             with self._writing() as connection:
+                connection.execute(delete(DatasetRow).where(DatasetRow.name == name, DatasetRow.state == "failed"))
                 row = connection.execute(insert(DatasetRow).values(values).returning(*COLUMNS)).mappings().one()
                 return _to_dataset(row)
         except IntegrityError as error:

@@ -13,6 +13,7 @@ import redis
 
 from models import messages
 from models.artefacts import EventWriter
+from tests.fixtures.hostile import RED, zipped
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.runs import Floor, write_tick
 from tests.fixtures.service import serving
@@ -127,6 +128,17 @@ def test_new_version_is_told_to_all(tmp_path: Path, model_root: Path) -> None:
         told = next(messages_)
         assert (told["event"], told["data"]["model"]) == ("model", "digits")
         assert told["data"]["aliases"] == {"latest": 1, "mine": 1}
+
+
+def test_upload_and_deletion_of_a_data_set_are_told_to_all(floor: Floor) -> None:
+    with listening(floor.http, "/events") as messages_:
+        data = {"data": {"name": "cats"}, "files": {"file": ("cats.zip", zipped({"a.png": RED}))}}
+        httpx.post(f"{floor.service.url}/datasets", **data).raise_for_status()
+        told = next(message for message in messages_ if message["event"] == "dataset")["data"]
+        assert (told["dataset"], told["state"], told["progress"]["done"]) == ("cats", "preparing", 0)
+        httpx.delete(f"{floor.service.url}/datasets/cats").raise_for_status()
+        told = next(message for message in messages_ if message["event"] == "dataset")["data"]
+        assert told == {"dataset": "cats", "state": "deleted"}
 
 
 def test_too_many_streams_are_503(tmp_path: Path) -> None:

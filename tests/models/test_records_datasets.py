@@ -95,6 +95,14 @@ def test_a_data_set_that_cannot_be_prepared_says_why(records: Records) -> None:
     assert (failed.state, failed.error) == ("failed", "no� image")
 
 
+def test_a_new_upload_takes_the_name_of_one_that_failed(records: Records) -> None:
+    create(records)
+    held = claim(records)
+    records.fail_dataset(held.id, held.token, "no image")
+    again = create(records)
+    assert records.list_datasets() == [again]
+
+
 def test_the_third_death_in_a_row_ends_the_preparation(records: Records) -> None:
     create(records)
     states = []
