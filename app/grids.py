@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
 
+from app.engine.inputs import Source
 from app.engine.sources import Between, PerClass, Sweep
 from app.painting.classes import label_of
 from app.painting.each import Npy, Zip, arranged
@@ -59,14 +60,14 @@ class GridQuery(PaintQuery):
     ]
     model: ModelRef = None
     seeds: Annotated[
-        tuple[Seed, ...],
+        tuple[Seed, ...] | None,
         CommaSeparated,
         Field(
             description="interpolate: two seeds, row i leads from image i of the one to image i of the other; or four, "
             "whose images 0 are the corners: top left, top right, bottom left, bottom right"
         ),
         WithJsonSchema(SEEDS_SCHEMA),
-    ] = ()
+    ] = None
     seed: DrawnSeed = None
     rows: Annotated[
         Side, Field(description=f"interpolate (1 for two seeds, {COLUMNS} for four), truncation ({ROWS})")
@@ -74,15 +75,14 @@ class GridQuery(PaintQuery):
     cols: Annotated[Side, Field(description=f"interpolate, classes ({COLUMNS})")] = None
     class_: ClassRef = None
     psi: Annotated[
-        tuple[Psi, ...],
+        tuple[Psi, ...] | None,
         CommaSeparated,
         Field(
-            min_length=1,
             description="truncation, 0 to 2: of all images (1), or of kind=truncation's columns, parted by commas "
             f"({','.join(f'{psi:g}' for psi in PSIS)})",
         ),
         WithJsonSchema({"type": "string", "pattern": r"^[0-9.]+(,[0-9.]+)*$", "examples": ["0.7", "0,0.5,1"]}),
-    ] = (1.0,)
+    ] = None
     scale: Scale = 1
     format: Format = None
 
@@ -100,7 +100,7 @@ def check(query: GridQuery, image_format: ImageFormat) -> None:
         if name in query.model_fields_set - own
     ]
     errors += arranged(image_format, {"scale": query.scale != 1})
-    if query.kind != "truncation" and len(query.psi) > 1:
+    if query.kind != "truncation" and len(query.psi or ()) > 1:
         errors.append(_wrong("psi", "only kind=truncation takes several: give one"))
     if query.kind == "interpolate":
         errors += _between(query)
@@ -109,12 +109,13 @@ def check(query: GridQuery, image_format: ImageFormat) -> None:
 
 
 def _between(query: GridQuery) -> list[dict[str, object]]:
-    if len(query.seeds) not in (2, 4):
-        return [_wrong("seeds", f"kind=interpolate leads between 2 or 4 seeds, not {len(query.seeds)}")]
+    count = len(query.seeds or ())
+    if count not in (2, 4):
+        return [_wrong("seeds", f"kind=interpolate leads between 2 or 4 seeds, not {count}")]
     errors = []
     if query.cols == 1:
         errors.append(_wrong("cols", "from one seed to another takes at least 2"))
-    if query.rows == 1 and len(query.seeds) == 4:
+    if query.rows == 1 and count == 4:
         errors.append(_wrong("rows", "between four seeds takes at least 2"))
     return errors
 
@@ -134,7 +135,7 @@ def order(query: GridQuery, image_format: ImageFormat, version: Version, setting
     return Order(
         version=version,
         pinned=pinned(query.model),
-        seeded=bool(query.seeds) or query.seed is not None,
+        seeded=query.seeds is not None or query.seed is not None,
         subject=subject,
         container=_container(query, image_format, subject, generator, settings.max_pixels),
     )
@@ -144,22 +145,23 @@ def _subject(query: GridQuery, version: Version) -> Structured:
     assert version.manifest is not None
     generator = version.manifest.generator
     label = label_of(version, query.class_)
-    drawn = secrets.randbelow(MAX_SEED + 1) if query.seed is None else query.seed
+    seeds = query.seeds or ((secrets.randbelow(MAX_SEED + 1) if query.seed is None else query.seed),)
     columns = query.cols or COLUMNS
-    (psi, *_) = query.psi
-    choices: dict[str, object] = {"kind": query.kind, "psi": psi, "class": label}
+    psis = query.psi or (PSIS if query.kind == "truncation" else (1.0,))
+    source: Source
     match query.kind:
         case "interpolate":
-            rows = query.rows or (1 if len(query.seeds) == 2 else COLUMNS)
-            return Structured(Between(generator, query.seeds, rows, columns, psi, label), query.seeds, columns, choices)
+            rows = query.rows or (1 if len(seeds) == 2 else COLUMNS)
+            source = Between(generator, seeds, rows, columns, psis[0], label)
         case "classes":
             if not generator.classes:
                 raise invalid([_wrong("kind", f"{version.ref} is not conditional: it has no classes to show")])
-            return Structured(PerClass(generator, drawn, columns, psi), (drawn,), columns, choices)
+            source = PerClass(generator, seeds[0], columns, psis[0])
         case "truncation":
-            psis = query.psi if "psi" in query.model_fields_set else PSIS
-            sweep = Sweep(generator, drawn, query.rows or ROWS, psis, label)
-            return Structured(sweep, (drawn,), len(psis), choices | {"psi": psis})
+            columns = len(psis)
+            source = Sweep(generator, seeds[0], query.rows or ROWS, psis, label)
+    choices = {"kind": query.kind, "psi": psis if len(psis) > 1 else psis[0], "class": label}
+    return Structured(source, seeds, columns, choices)
 
 
 def _container(
