@@ -27,6 +27,8 @@ __all__ = [
     "MAX_PARAMETERS",
     "MAX_SEED",
     "NAME",
+    "Augmentation",
+    "Change",
     "Channels",
     "DcganDiscriminator",
     "DcganGenerator",
@@ -55,6 +57,7 @@ NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 MAX_SEED = 2**63 - 1
 MAX_PARAMETERS = 100_000_000
 MAX_CLASSES = 100_000
+MAX_ADAPTED = 0.85
 EMBEDDED = 64
 """Values that a conditional generator learns for each class and takes beside the latent."""
 
@@ -69,6 +72,7 @@ Channels = Literal[1, 3]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Loss = Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic"]
+Change = Literal["color", "translation", "cutout"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 
@@ -178,6 +182,18 @@ class Penalty(Frozen):
     every: Annotated[int, Field(ge=1, le=64)] = 1
 
 
+class Augmentation(Frozen):
+    """Random changes to real and generated images alike before the discriminator sees them (arXiv 2006.10738).
+
+    Each hits an image with probability `p`: always, from 0 up to it by a cosine over the run, or as far up to it as the
+    discriminator's confidence on real images asks for (ADA, arXiv 2006.06676).
+    """
+
+    policy: Annotated[tuple[Change, ...], Field(max_length=3)] = ()
+    p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    control: Literal["constant", "cosine", "adaptive"] = "constant"
+
+
 def _misfits(side: str, build: Callable[[], Frozen]) -> list[tuple[str, str]]:
     try:
         build()
@@ -209,6 +225,7 @@ class TrainingConfig(Frozen):
     discriminator: DiscriminatorTraining
     loss: Loss = "non_saturating"
     penalty: Penalty = Penalty()
+    augment: Augmentation = Augmentation()
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
     ema_half_life_kimg: Annotated[float, Field(ge=0, description="0: the average is the last weights")] = 10.0
     ema_half_life_share: Annotated[
@@ -235,6 +252,7 @@ class TrainingConfig(Frozen):
             raise Misfit([("discriminator.network.family", message)])
         problems = [
             *self._penalty_misfits(),
+            *self._augment_misfits(),
             *_misfits("generator", self.generator_config),
             *_misfits("discriminator", self.discriminator_config),
         ]
@@ -249,6 +267,18 @@ class TrainingConfig(Frozen):
         if self.penalty.kind != "none" and isinstance(network, DcganDiscriminator) and network.norm == "batch":
             message = "a penalty needs each image judged by itself, and batch normalisation mixes them: set none"
             yield "discriminator.network.norm", message
+
+    def _augment_misfits(self) -> Iterator[tuple[str, str]]:
+        augment = self.augment
+        if augment.control != "constant" and not augment.policy:
+            yield "augment.policy", f"there is nothing to be {augment.control}: name the changes, such as color"
+        if augment.control != "adaptive":
+            return
+        if augment.p > MAX_ADAPTED:
+            yield "augment.p", f"changes that hit nearly always leak into generated images: at most {MAX_ADAPTED}"
+        if self.loss not in ("non_saturating", "minimax", "hinge"):
+            message = f"the sign of a {self.loss} output does not tell real from generated: set constant or cosine"
+            yield "augment.control", message
 
     def generator_config(self) -> GeneratorConfig:
         """Give the generator's own configuration, as a manifest carries it."""

@@ -19,7 +19,8 @@ from models.presets import ConfigError, TrainRequest, load, resolve
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}
 VARIANTS = {"minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28", "dcgan-32", "dcgan-64", "starter"}
 LOSSES = {"hinge", "wgan-gp"}
-R3GAN = {"r3gan-32", "r3gan-64"}
+MODERN = {"r3gan-32", "r3gan-64", "small-data-64"}
+ALL_CHANGES = {"color", "translation", "cutout"}
 CONDITIONAL = {"mlp-conditional", "dcgan-28-conditional"}
 
 
@@ -35,7 +36,7 @@ def errors_of(preset: str = "mlp-mnist", overrides: dict[str, Any] | None = None
 
 
 def test_every_preset_is_there_in_alphabetical_order_and_makes_a_configuration() -> None:
-    assert set(load()) == PUBLISHED | VARIANTS | LOSSES | R3GAN | CONDITIONAL
+    assert set(load()) == PUBLISHED | VARIANTS | LOSSES | MODERN | CONDITIONAL
     assert list(load()) == sorted(load())
     for name, preset in load().items():
         config = resolved(name)
@@ -333,3 +334,22 @@ def test_r3gan_is_as_published_but_smaller(preset: str, gamma: float, kimg: int)
         assert (side.lr, side.lr_end, side.betas, side.beta2_end, side.steps) == (2e-4, 5e-5, (0, 0.9), 0.99, 1)
     assert config.ema_half_life_share == 0.03
     assert config.generator.network.model_dump()["widths"] == config.discriminator.network.model_dump()["widths"][::-1]
+
+
+def test_small_data_is_augmented_by_all_means() -> None:
+    augmentation = resolved("small-data-64").augment
+    assert (set(augmentation.policy), augmentation.p, augmentation.control) == (ALL_CHANGES, 1, "constant")
+    for preset in ("r3gan-32", "r3gan-64"):
+        assert (resolved(preset).augment.p, resolved(preset).augment.control) == (0.3, "cosine")
+    assert resolved("dcgan-64").augment.policy == ()
+
+
+def test_adapted_augmentation_is_bounded_and_needs_an_output_whose_sign_tells() -> None:
+    adaptive = {"augment.control": "adaptive"}
+    assert set(errors_of("small-data-64", adaptive)) == {("overrides", "augment.p")}
+    bounded = {**adaptive, "augment.p": 0.85}
+    assert resolved("small-data-64", bounded).augment.control == "adaptive"
+    message = errors_of("r3gan-32", adaptive)[("overrides", "augment.control")]
+    assert message == "the sign of a relativistic output does not tell real from generated: set constant or cosine"
+    assert set(errors_of("dcgan-64", bounded)) == {("overrides", "augment.policy")}
+    assert set(errors_of("dcgan-64", {"augment.policy": ["colour"]})) == {("overrides", "augment.policy", 0)}

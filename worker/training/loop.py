@@ -100,7 +100,8 @@ class Loop:
         if health.verdict == "failed":
             raise Diverged(f"the run has diverged at {images / 1000:g} kimg: {health.reasons[0]}")
         pace = pacemaker.measure(images, total)
-        self.reporter.tick(make_tick(means, pace, images=images, total=total, count=self.count))
+        augment_p = float(self.recipe.augment_p(self.state)) if self.recipe.augment.policy else None
+        self.reporter.tick(make_tick(means, pace, images=images, total=total, count=self.count, augment_p=augment_p))
         self.reporter.health(health)
 
     def _snapshot(self) -> None:

@@ -18,6 +18,7 @@ from models.config import Latent, TrainingConfig
 from models.networks import build
 from worker.data.loader import Batch
 from worker.training.adam import Adam
+from worker.training.augment import Confidence
 from worker.training.telemetry import Sums
 
 
@@ -100,7 +101,7 @@ def seeds(seed: int) -> Seeds:
 
 
 class TrainingState:
-    """Two networks, the average, two optimisers, the data's position, every random state, and the counters."""
+    """Two networks, the average, two optimisers, the data's position, augmentation, random states, and counters."""
 
     def __init__(self, config: TrainingConfig, batches: Batches, device: torch.device) -> None:
         drawn = seeds(config.seed)
@@ -117,6 +118,7 @@ class TrainingState:
         self.batches = batches
         self.images = 0
         self.sums = Sums(device)
+        self.confidence = Confidence(device)
 
     def capture(self) -> Capture:
         """Copy everything: `state_dict` only aliases tensors that the next step changes."""
@@ -125,7 +127,12 @@ class TrainingState:
             name: tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
             for name, tensor in self._tensors()
         }
-        values = {"images": self.images, "sums": self.sums.counts(), "position": self.batches.position}
+        values = {
+            "images": self.images,
+            "sums": self.sums.counts(),
+            "confidence": self.confidence.counts(),
+            "position": self.batches.position,
+        }
         return Capture(self.images, tensors, values)
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
@@ -141,6 +148,7 @@ class TrainingState:
                 for moment, kept in optimizer.state[parameter].items():
                     kept.copy_(tensors[f"{name}.{key}.{moment}"])
         self.sums.restore(tensors["sums"], values["sums"])
+        self.confidence.restore(tensors["confidence"], values["confidence"])
         self.batches.position = int(values["position"])
         self.images = int(values["images"])
         # Last, because nothing above may draw from it.
@@ -167,6 +175,7 @@ class TrainingState:
                 for moment, tensor in optimizer.state[parameter].items():
                     yield f"{name}.{key}.{moment}", tensor
         yield "sums", self.sums.tensor
+        yield "confidence", self.confidence.tensor
         yield "random.noise", self.noise.generator.get_state()
         yield "random.torch", torch.get_rng_state()
         if self.device.type == "cuda":

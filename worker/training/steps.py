@@ -12,9 +12,10 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from models.config import DiscriminatorTraining, GeneratorTraining, Penalty, TrainingConfig
+from models.config import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, TrainingConfig
 from models.networks import uses_batch_norm
 from worker.training import ema, penalties
+from worker.training.augment import augment
 from worker.training.losses import OBJECTIVES, Objective
 from worker.training.schedule import annealed
 from worker.training.state import TrainingState
@@ -30,6 +31,7 @@ class Recipe:
     generator: GeneratorTraining
     discriminator: DiscriminatorTraining
     penalty: Penalty
+    augment: Augmentation
     batch: int
     length: int
     average_half_life: float
@@ -47,6 +49,7 @@ class Recipe:
             generator=config.generator,
             discriminator=config.discriminator,
             penalty=config.penalty,
+            augment=config.augment,
             batch=config.batch_size,
             length=length,
             average_half_life=config.ema_half_life_kimg * 1000,
@@ -65,6 +68,14 @@ class Recipe:
     def penalty_weight(self, images: int) -> float:
         """Give the penalty's weight in the round that begins at `images`."""
         return annealed(self.penalty.weight, self.penalty.weight_end, images / self.length)
+
+    def augment_p(self, state: TrainingState) -> float | Tensor:
+        """Give the probability with which changes hit an image now; a scalar on the device where it is adapted."""
+        if self.augment.control == "adaptive":
+            return state.confidence.p
+        if self.augment.control == "cosine":
+            return annealed(0.0, self.augment.p, state.images / self.length)
+        return self.augment.p
 
     def is_penalised(self, step: int) -> bool:
         """Tell whether the discriminator's `step`-th step of the run, from 0, takes a penalty."""
@@ -132,6 +143,8 @@ def update_discriminator(state: TrainingState, recipe: Recipe, step: int) -> Non
     loss.backward()  # type: ignore[no-untyped-call]
     state.discriminator_optimizer.step()
     state.discriminator_optimizer.zero_grad()
+    if recipe.augment.control == "adaptive":
+        state.confidence.see(real_logits, recipe.augment.p)
     with torch.no_grad():
         state.sums.add_discriminator(
             (loss_real.detach(), loss_fake.detach(), real_logits.sigmoid().mean(), fake_logits.sigmoid().mean())
@@ -145,13 +158,14 @@ def update_generator(state: TrainingState, recipe: Recipe) -> None:
     """
     real, told = _real(state, recipe) if recipe.objective.paired else (None, _drawn_labels(state, recipe))
     with recipe.autocast():
-        logits = state.discriminator(state.generator(state.noise.draw(recipe.batch), *told), *told)
+        fake = state.generator(state.noise.draw(recipe.batch), *told)
+        logits = state.discriminator(_shown(state, recipe, fake), *told)
     logits = logits.float()
     if real is None:
         loss = recipe.objective.generator(logits)
     else:
         with torch.no_grad(), recipe.autocast():
-            real_logits = state.discriminator(real, *told)
+            real_logits = state.discriminator(_shown(state, recipe, real), *told)
         loss = recipe.objective.generator(logits - real_logits.float())
     loss.backward()  # type: ignore[no-untyped-call]
     state.generator_optimizer.step()
@@ -172,6 +186,13 @@ def _real(state: TrainingState, recipe: Recipe) -> tuple[Tensor, tuple[Tensor, .
     return to_float(batch.images), told
 
 
+def _shown(state: TrainingState, recipe: Recipe, images: Tensor) -> Tensor:
+    """Give images as the discriminator sees them."""
+    if not recipe.augment.policy:
+        return images
+    return augment(images, recipe.augment.policy, recipe.augment_p(state), state.noise.generator)
+
+
 def _drawn_labels(state: TrainingState, recipe: Recipe) -> tuple[Tensor, ...]:
     labels = state.noise.labels(recipe.batch)
     return () if labels is None else (labels,)
@@ -186,7 +207,8 @@ def _judged(
     """
     if penalised and recipe.penalty.kind == "r1_r2":
         images = torch.cat((real, fake.float())).requires_grad_()
-        logits = state.discriminator(images, *[torch.cat((labels, labels)) for labels in told])
+        shown = _shown(state, recipe, images)
+        logits = state.discriminator(shown, *[torch.cat((labels, labels)) for labels in told])
         return logits[: len(real)], logits[len(real) :], penalties.zero_centred(logits, images)
     with recipe.autocast():
         real_logits, fake_logits = _logits(state, recipe, real, fake, told)
@@ -194,7 +216,7 @@ def _judged(
         return real_logits, fake_logits, None
 
     def critic(images: Tensor) -> Tensor:
-        outputs: Tensor = state.discriminator(images, *told)
+        outputs: Tensor = state.discriminator(_shown(state, recipe, images), *told)
         return outputs
 
     return real_logits, fake_logits, penalties.interpolated(critic, real, fake.float(), state.noise.shares(len(real)))
@@ -205,6 +227,7 @@ def _logits(
 ) -> tuple[Tensor, Tensor]:
     if recipe.joined:
         twice = [torch.cat((labels, labels)) for labels in told]
-        both = state.discriminator(torch.cat((real.to(fake.dtype), fake)), *twice).float()
+        both = state.discriminator(_shown(state, recipe, torch.cat((real.to(fake.dtype), fake))), *twice).float()
         return both[: len(real)], both[len(real) :]
-    return state.discriminator(real, *told).float(), state.discriminator(fake, *told).float()
+    shown = [_shown(state, recipe, images) for images in (real, fake)]
+    return state.discriminator(shown[0], *told).float(), state.discriminator(shown[1], *told).float()

@@ -129,7 +129,9 @@ def _speed(start: tuple[float, int], end: tuple[float, int]) -> float:
     return (end[1] - start[1]) / seconds if seconds > 0 else 0.0
 
 
-def make_tick(means: Means, pace: Pace, *, images: int, total: int, count: int) -> dict[str, Any]:
+def make_tick(
+    means: Means, pace: Pace, *, images: int, total: int, count: int, augment_p: float | None
+) -> dict[str, Any]:
     """Lay out one tick as clients read it.
 
     Args:
@@ -138,6 +140,7 @@ def make_tick(means: Means, pace: Pace, *, images: int, total: int, count: int) 
         images: real images shown so far.
         total: the run's length in images.
         count: images in the data set, which make an epoch.
+        augment_p: probability of each random change to an image; None where there is none.
     """
     return {
         "images": images,
@@ -146,6 +149,7 @@ def make_tick(means: Means, pace: Pace, *, images: int, total: int, count: int) 
         "epoch": images / count,
         "fraction": images / total,
         **asdict(means),
+        "augment_p": augment_p,
         "images_per_second": round(pace.images_per_second, 1),
         "eta_seconds": None if pace.eta_seconds is None else round(pace.eta_seconds, 1),
         "time": now(),

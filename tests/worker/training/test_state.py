@@ -117,3 +117,18 @@ def test_schedules_go_on_where_they_were(digits: Prepared) -> None:
     assert len(rates) == 1
     assert 5e-5 < rates.pop() < 2e-4
     assert_same(everything(restored), everything(state))
+
+
+def test_an_adapted_probability_goes_on_where_it_was(digits: Prepared) -> None:
+    changes = {"augment__policy": ["color", "cutout"], "augment__p": 0.8, "augment__control": "adaptive"}
+    config = tiny(**changes)
+    state = fresh(config, digits)
+    state.confidence.tensor[0] = 0.3
+    kept = play(state, config, 6).capture()
+    expected = everything(play(state, config, 6))
+    restored = fresh(config, digits)
+    restored.restore(kept.tensors, kept.values)
+    assert restored.confidence.counts() == {"batches": 2}
+    found = everything(play(restored, config, 6))
+    assert found["confidence"][0] != 0
+    assert_same(found, expected)

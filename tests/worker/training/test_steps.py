@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,8 @@ from models.config import Penalty, TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
+from worker.training import steps
+from worker.training.augment import augment
 from worker.training.state import Noise, TrainingState
 from worker.training.steps import Precision, Recipe, play_round, to_float, update_discriminator, update_generator
 
@@ -320,3 +324,55 @@ def test_what_is_not_annealed_stays_as_it_is(digits: Prepared) -> None:
     for _ in range(2):
         play_round(state, recipe)
         assert (state.generator_optimizer.lr, state.generator_optimizer.betas) == (2e-4, (0.9, 0.999))
+
+
+ALL = ["color", "translation", "cutout"]
+
+
+@pytest.mark.parametrize("preset", ["dcgan-28", "mlp-mnist", "wgan-gp", "r3gan-32"])
+def test_every_image_is_changed_before_it_is_judged(
+    preset: str, digits: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, recipe = start(tiny(preset, augment__policy=ALL), digits)
+    changed: list[Tensor] = []
+
+    def spy(*arguments: Any) -> Tensor:
+        changed.append(augment(*arguments))
+        return changed[-1]
+
+    monkeypatch.setattr(steps, "augment", spy)
+    judged: list[Tensor] = []
+    state.discriminator.register_forward_pre_hook(lambda _module, inputs: judged.append(inputs[0]))
+    play_round(state, recipe)
+    assert len(changed) == len(judged)
+    assert {id(images) for images in changed} == {id(images) for images in judged}
+
+
+def test_the_generator_learns_through_the_changes(digits: Prepared) -> None:
+    state, recipe = start(tiny("dcgan-28", augment__policy=ALL), digits)
+    before = weights(state.generator)
+    update_generator(state, recipe)
+    assert not equal(before, state.generator)
+
+
+def test_the_probability_of_changes_grows_over_the_run_or_stays(digits: Prepared) -> None:
+    state, recipe = start(tiny(kimg=8, augment__policy=ALL, augment__p=0.4, augment__control="cosine"), digits)
+    found = []
+    for images in (0, 4000, 8000):
+        state.images = images
+        found.append(recipe.augment_p(state))
+    assert found == pytest.approx([0, 0.2, 0.4])
+    assert start(tiny(augment__policy=ALL, augment__p=0.4), digits)[1].augment_p(state) == 0.4
+
+
+def test_an_adapted_probability_moves_with_the_steps(digits: Prepared) -> None:
+    adaptive = {"augment__policy": ALL, "augment__p": 0.5, "augment__control": "adaptive"}
+    state, recipe = start(tiny(**adaptive), digits)
+    for _ in range(3):
+        play_round(state, recipe)
+    assert float(recipe.augment_p(state)) == 0
+    assert state.confidence.counts() == {"batches": 3}
+    state.confidence.tensor[1] = 3.0  # as sure as can be so far
+    play_round(state, recipe)
+    assert float(recipe.augment_p(state)) in (0, pytest.approx(4 * 32 / 500_000))
+    assert state.confidence.counts() == {"batches": 0}
