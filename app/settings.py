@@ -34,10 +34,6 @@ class AppSettings(HouseSettings):
     max_pixels: Annotated[int, Field(ge=1, description="pixels per picture, after scale")] = 64_000_000
     max_body_bytes: Annotated[int, Field(ge=1, description="size of a request's body")] = 1 << 20
     max_upload_bytes: Annotated[int, Field(ge=1, description="size of one upload")] = 8 << 30
-    uploads_quota_bytes: Annotated[int, Field(ge=1, description="room for all uploaded data sets together")] = 64 << 30
-    spare_bytes: Annotated[int, Field(ge=0, description="room on the disk that uploads leave to everything else")] = (
-        1 << 30
-    )
     max_streams: Annotated[int, Field(ge=1, description="event streams open at once")] = 100
     loaded_bytes: Annotated[int, Field(ge=1, description="memory for loaded versions")] = 1 << 30
     max_wait_seconds: Annotated[float, Field(gt=0, description="work that may wait ahead of a request")] = 10.0

@@ -27,6 +27,10 @@ class HouseSettings(BaseSettings):
     database_url: str = ""
     redis_url: str = ""
     device: str = "auto"
+    uploads_quota_bytes: Annotated[int, Field(ge=1, description="room for all uploaded data sets together")] = 64 << 30
+    spare_bytes: Annotated[int, Field(ge=0, description="room on the disk that uploads leave to everything else")] = (
+        1 << 30
+    )
     max_upload_files: Annotated[int, Field(ge=1, le=10_000_000, description="files in an archive")] = 100_000
     max_unpacked_bytes: Annotated[int, Field(ge=1, description="what an archive may unfold to")] = 16 << 30
     max_file_bytes: Annotated[int, Field(ge=1, description="one image file in an archive")] = 128 << 20

@@ -5,6 +5,7 @@ A process of its own keeps what hostile images could do to a decoder away from t
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sys
 import threading
@@ -13,8 +14,9 @@ from pydantic import Field
 
 from models import lifeline
 from models.config import Frozen, Name
-from models.datasets.uploads import Options, UploadFolder
+from models.datasets.uploads import Options, UploadFolder, used_bytes
 from worker.exitcodes import ExitCode
+from worker.settings import WorkerSettings, settings
 
 
 class Job(Frozen):
@@ -34,14 +36,21 @@ def main(arguments: list[str]) -> ExitCode:
 
     from worker.data.imports import Preparation, Stopped
     from worker.data.prepared import DataProblem
-    from worker.settings import settings
     from worker.training.failure import disk_full
 
     job = Job.model_validate_json(arguments[0])
     here = settings()
     folder = UploadFolder(here.uploads_dir / job.id)
     try:
-        Preparation(folder, job.name, job.options, here.upload_limits, here.max_image_pixels, stop.is_set).run()
+        Preparation(
+            folder,
+            job.name,
+            job.options,
+            limits=here.upload_limits,
+            max_pixels=here.max_image_pixels,
+            room=lambda: room(here),
+            stop_wanted=stop.is_set,
+        ).run()
     except Stopped:
         return ExitCode.STOPPED
     except DataProblem as problem:
@@ -53,6 +62,12 @@ def main(arguments: list[str]) -> ExitCode:
         folder.set_failure(f"disk full: {error}; make room, then upload it again")
         return ExitCode.REFUSED
     return ExitCode.COMPLETED
+
+
+def room(settings: WorkerSettings) -> int:
+    """Count the bytes that uploads may still take: of their quota, and of the disk."""
+    free = shutil.disk_usage(settings.uploads_dir).free - settings.spare_bytes
+    return min(free, settings.uploads_quota_bytes - used_bytes(settings.uploads_dir))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import os
 import shutil
 import threading
 import time
@@ -27,22 +25,18 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from models.catalogue import class_folders
-from models.config import Channels, Frozen, Size
 from models.datasets.archives import Archive, ArchiveProblem, Contents, Limits, Member, opened
-from models.datasets.uploads import Crop, Finding, Options, Proposal, Report, UploadFolder
+from models.datasets.uploads import Finding, Options, Report, UploadFolder
 from models.files import locked, sync_folder, write_file
 from models.settings import available_cores
 from worker.data.decode import Shape, Unusable, examine, shape_of
 from worker.data.doctor import Record, diagnose, propose
+from worker.data.journal import JOURNAL, KEPT_EVERY, PLAN, VERSION, Journal, Plan
 from worker.data.likeness import difference_hash
 from worker.data.prepared import IMAGES, DataProblem, Manifest, seal
 
-_VERSION: Final = 1  # raise it when the same archive would give other pixels
-_PLAN: Final = "plan.json"
-_JOURNAL: Final = "journal.jsonl"
 _AHEAD: Final = 32  # images read ahead of the writer
 _AHEAD_BYTES: Final = 64 << 20
-_KEPT_EVERY: Final = 256  # images between two points from which a later attempt can go on
 _PROGRESS_SECONDS: Final = 0.2
 _SHEET: Final = 64  # images on the contact sheet
 _SHEET_SIDE: Final = 1024  # px that it should have at least
@@ -52,22 +46,6 @@ _GREY_TOLERANCE: Final = 8  # levels between the colours of a pixel that JPEG ma
 
 class Stopped(Exception):
     """A stop was asked for; what was done is kept."""
-
-
-class Plan(Frozen):
-    """What the images are made into."""
-
-    version: int = _VERSION
-    options: Options
-    size: Size
-    channels: Channels
-    crop: Crop
-    proposal: Proposal
-
-    @property
-    def image_bytes(self) -> int:
-        """Bytes of one prepared image."""
-        return self.channels * self.size * self.size
 
 
 class Preparation:
@@ -80,6 +58,7 @@ class Preparation:
         options: Options,
         limits: Limits,
         max_pixels: int,
+        room: Callable[[], int],
         stop_wanted: Callable[[], bool],
     ) -> None:
         """Prepare to prepare.
@@ -90,6 +69,7 @@ class Preparation:
             options: what its owner asked for.
             limits: those that the archive passed when it came.
             max_pixels: of an image; larger ones are left out.
+            room: tells how many bytes may still be written.
             stop_wanted: asked after every image.
         """
         self._folder = folder
@@ -97,6 +77,7 @@ class Preparation:
         self._options = options
         self._limits = limits
         self._max_pixels = max_pixels
+        self._room = room
         self._stop_wanted = stop_wanted
         self._budget = _Budget(max_pixels)
         self._told = 0.0
@@ -124,18 +105,24 @@ class Preparation:
     def _work(self, archive: Archive, contents: Contents) -> None:
         plan = self._plan(archive, contents.images)
         classes, labels = _labels(contents.images)
-        journal = _Journal(self._folder.work, plan)
-        missing = (len(contents.images) - len(journal.records)) * plan.image_bytes
-        if missing > (free := shutil.disk_usage(self._folder.path).free):
-            raise DataProblem(f"the images need {missing / 1e6:,.0f} MB more, {free / 1e6:,.0f} MB are free: make room")
-        start = len(journal.records)
-        with journal:
+        with Journal(self._folder.work, plan) as journal:
+            start = len(journal.records)
+            self._check_room(plan, len(contents.images) - start)
             looks = self._look_at(archive, contents.images[start:], labels[start:], plan)
             for record, pixels in looks:
                 journal.add(record, pixels)
                 self._tell_progress(len(journal.records), len(contents.images))
                 self._check_stop()
         _finish(self._folder, self._name, plan, journal.records, classes, contents)
+
+    def _check_room(self, plan: Plan, images: int) -> None:
+        missing, room = images * plan.image_bytes, self._room()
+        if missing > room:
+            raise DataProblem(
+                f"at {plan.size} px the images take {missing / 1e6:,.0f} MB more, and there is room for "
+                f"{max(0, room) / 1e6:,.0f} MB: delete another data set, choose a smaller size, or raise "
+                "ATELIER_UPLOADS_QUOTA_BYTES"
+            )
 
     def _tell_progress(self, done: int, total: int) -> None:
         now = time.monotonic()
@@ -149,10 +136,10 @@ class Preparation:
 
     def _plan(self, archive: Archive, images: Sequence[Member]) -> Plan:
         """Decide by the headers of all images what they are made into, or read what was decided."""
-        path = self._folder.work / _PLAN
+        path = self._folder.work / PLAN
         with suppress(FileNotFoundError, NotADirectoryError, ValidationError):
             plan = Plan.model_validate_json(path.read_bytes())
-            if plan.options == self._options and plan.version == _VERSION:
+            if plan.options == self._options and plan.version == VERSION:
                 return plan
         shutil.rmtree(self._folder.work, ignore_errors=True)
         shutil.rmtree(self._folder.prepared, ignore_errors=True)
@@ -259,68 +246,6 @@ class _Budget:
                 self._changed.notify_all()
 
 
-class _Journal:
-    """What was seen, line by line, and the pixels beside it; a context manager that keeps what was added.
-
-    Pixels reach the disk before the lines that tell of them: after any death, the lines that are there hold.
-    """
-
-    def __init__(self, work: Path, plan: Plan) -> None:
-        self._image_bytes = plan.image_bytes
-        self._lines = (work / _JOURNAL).open("a+b")
-        self._images = (work / IMAGES).open("a+b")
-        self.records: list[Record] = []
-        self._unkept: list[Record] = []
-        self._recall()
-
-    def _recall(self) -> None:
-        self._lines.seek(0)
-        there = self._images.seek(0, os.SEEK_END)
-        used = end = 0
-        for line in self._lines:
-            record = _parse(line)
-            if record is None or (used + (record.kind is None)) * self._image_bytes > there:
-                break
-            self.records.append(record)
-            used += record.kind is None
-            end += len(line)
-        self._lines.truncate(end)
-        self._images.truncate(used * self._image_bytes)
-
-    def __enter__(self) -> _Journal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._keep()
-        self._lines.close()
-        self._images.close()
-
-    def add(self, record: Record, pixels: NDArray[np.uint8] | None) -> None:
-        """Note an image, with its pixels if it is used."""
-        if pixels is not None:
-            self._images.write(pixels.tobytes())
-        self.records.append(record)
-        self._unkept.append(record)
-        if len(self._unkept) >= _KEPT_EVERY:
-            self._keep()
-
-    def _keep(self) -> None:
-        self._images.flush()
-        os.fsync(self._images.fileno())
-        self._lines.write(b"".join(json.dumps(record).encode() + b"\n" for record in self._unkept))
-        self._lines.flush()
-        os.fsync(self._lines.fileno())
-        self._unkept.clear()
-
-
-def _parse(line: bytes) -> Record | None:
-    """Read a line; None for one that was not written whole."""
-    if not line.endswith(b"\n"):
-        return None
-    values = json.loads(line)
-    return Record(*values)._replace(done=tuple(values[6]))
-
-
 def _finish(
     folder: UploadFolder, name: str, plan: Plan, records: Sequence[Record], classes: Sequence[str], contents: Contents
 ) -> None:
@@ -337,7 +262,7 @@ def _finish(
     sync_folder(folder.work)
     folder.work.rename(folder.prepared)
     sync_folder(folder.path)
-    for leftover in (_JOURNAL, _PLAN):
+    for leftover in (JOURNAL, PLAN):
         (folder.prepared / leftover).unlink()
 
 
@@ -370,7 +295,7 @@ def _draw(work: Path, manifest: Manifest) -> None:
     start = 0
     for images in _pixels(work / IMAGES, manifest):
         total += images.sum(axis=0, dtype=np.int64)
-        sheet += [images[index - start] for index in chosen if start <= index < start + len(images)]
+        sheet += [images[index - start].copy() for index in chosen if start <= index < start + len(images)]
         start += len(images)
     mean = np.rint(total / manifest.count).astype(np.uint8)
     scale = max(1, _SHEET_SIDE // 8 // manifest.size)
@@ -384,5 +309,5 @@ def _pixels(path: Path, manifest: Manifest) -> Iterator[NDArray[np.uint8]]:
     """Read all images in pieces, uint8 `[n, C, H, W]`; mapped, the whole file would count as this process's memory."""
     shape = (-1, manifest.channels, manifest.size, manifest.size)
     with path.open("rb") as file:
-        while data := file.read(_KEPT_EVERY * manifest.channels * manifest.size**2):
+        while data := file.read(KEPT_EVERY * manifest.channels * manifest.size**2):
             yield np.frombuffer(data, np.uint8).reshape(shape)

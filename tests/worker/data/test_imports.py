@@ -40,7 +40,8 @@ class Upload:
         self.folder.archive.write_bytes(archive)
 
     def prepare(self, stop: Callable[[], bool] = lambda: False, **options: Any) -> Report:
-        return Preparation(self.folder, "cats", Options(**options), LIMITS, MAX_PIXELS, stop).run()
+        room = options.pop("room", 1 << 30)
+        return Preparation(self.folder, "cats", Options(**options), LIMITS, MAX_PIXELS, lambda: room, stop).run()
 
     @property
     def prepared(self) -> Prepared:
@@ -270,3 +271,8 @@ def test_archive_without_one_usable_image_is_a_problem_that_names_them(upload: M
     with pytest.raises(DataProblem, match=r'no image can be used: "a.png" is empty.*"b.png" is 2x2 px'):
         made.prepare()
     assert not made.folder.prepared.exists()
+
+
+def test_archive_that_would_fill_the_room_is_a_problem(upload: Make) -> None:
+    with pytest.raises(DataProblem, match="at 128 px the images take 2 MB more, and there is room for 1 MB"):
+        upload(MANY).prepare(size=128, room=1_000_000)
