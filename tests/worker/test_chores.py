@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 
+from models import messages
 from models.datasets.uploads import UploadFolder, new_folder
 from models.records import Dataset, Records, new_id
 from tests.fixtures.hostile import picture, zipped
+from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
+from tests.fixtures.workers import workers
 from worker.chores import PREPARER, Chores
 from worker.data.prepared import DataProblem
 from worker.data.uploaded import open_uploaded
@@ -183,3 +187,19 @@ def _works_for(process: Path, dataset_id: str) -> bool:
         return dataset_id.encode() in (process / "cmdline").read_bytes()
     except OSError:
         return False
+
+
+def test_message_wakes_a_chores_worker_that_hands_over_when_it_is_told_to_stop(
+    house: House, own_redis: RedisServer
+) -> None:
+    with workers(house.folder, f"sqlite:///{house.folder / 'atelier.db'}", own_redis.url) as started:
+        house.folder = house.folder / "data"
+        # So rarely does this worker look by itself that only the message can have told it.
+        worker = started.start("chores", ATELIER_LOOK_SECONDS="600")
+        worker.wait_until_ready()
+        house.upload(size=32)
+        with Celery("app", broker=messages.broker_url(own_redis.url), set_as_current=False) as app:
+            app.send_task(messages.PREPARE_UPLOADS, queue=messages.CHORES, expires=60, ignore_result=True)
+        until(lambda: house.row().state == "ready", "the data set to be prepared")
+        worker.terminate()
+        assert worker.wait() == 0
