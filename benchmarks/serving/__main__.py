@@ -1,8 +1,8 @@
 """Serving, measured: `python -m benchmarks.serving`, on a quiet machine; the full run takes about an hour on two cores.
 
-    .venv/bin/pip install -e '.[bench]'                          # LitServe, one of the peers
-    .venv/bin/python -m benchmarks.serving                       # everything
-    .venv/bin/python -m benchmarks.serving --device cuda         # on a GPU, with the ratio to raw CUDA-graph replays
+    .uv/bin/uv pip install -p .venv -r pyproject.toml --extra bench   # LitServe, one of the peers
+    .venv/bin/python -m benchmarks.serving                            # everything
+    .venv/bin/python -m benchmarks.serving --device cuda              # on a GPU, beside raw CUDA-graph replays
     .venv/bin/python -m benchmarks.serving --only one-client --models mlp --seconds 2
 
 One run on one machine over loopback: the service, its peers, the load generator and the work alone are processes of
@@ -23,6 +23,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.serving import identity, pressure, speed
@@ -64,14 +65,17 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000, help="of the section identity")
     parser.add_argument("--overload-seconds", type=float, default=60.0)
     options = parser.parse_args()
+    if "peers" in options.only and find_spec("litserve") is None:
+        parser.error("LitServe is not installed: install the extra `bench` as described above, or leave out peers")
     report = Report()
     with tempfile.TemporaryDirectory(prefix="atelier-bench-") as folder:
         bench = Bench(Path(folder), options.device, options.threads, options.models, options.seconds, options.rounds)
         for model in bench.models:
             publish(bench.folder / "models", model, 1)
-        for name in options.only:
-            print(f"\n## {name}\n", flush=True)
-            SECTIONS[name](bench, report, options)
+        for name, section in SECTIONS.items():
+            if name in options.only:
+                print(f"\n## {name}\n", flush=True)
+                section(bench, report, options)
     sys.exit(not report.summary())
 
 
