@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 F = TypeVar("F", bound=str)
@@ -20,13 +21,17 @@ def preferred(accept: Iterable[str], offers: Mapping[F, str]) -> F | None:
         accept: the values of the Accept headers; none at all admit everything.
         offers: media types by what to call them.
     """
-    ranges = _ranges(",".join(accept))
-    if not ranges:
-        return next(iter(offers))
-    weights = {offer: _weight(media_type, ranges) for offer, media_type in offers.items()}
+    weights = dict(zip(offers, _weights(",".join(accept), tuple(offers.values())), strict=True))
     first = next(iter(offers))
     best = first if weights[first] else max(weights, key=lambda offer: weights[offer])
     return best if weights[best] else None
+
+
+# Most clients send one of very few.
+@lru_cache(maxsize=64)
+def _weights(accept: str, media_types: tuple[str, ...]) -> list[float]:
+    ranges = _ranges(accept) or {"*/*": 1.0}
+    return [_weight(media_type, ranges) for media_type in media_types]
 
 
 def _ranges(accept: str) -> dict[str, float]:

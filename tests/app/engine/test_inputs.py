@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
+import pytest
 
 from app.engine.inputs import Inputs, Seeded
+from models.config import Latent
 from models.latents import classes
 from tests.fixtures.models import TINY_MLP
 
@@ -39,3 +43,16 @@ def test_labels_go_along_when_inputs_are_cut_and_joined() -> None:
     assert inputs.labels is not None
     assert joined.labels is not None
     assert np.array_equal(joined.labels, np.roll(inputs.labels, 3))
+
+
+@pytest.mark.parametrize("prior", ["normal", "uniform"])
+def test_truncation_shrinks_latents_towards_0_and_1_changes_no_byte(prior: Literal["normal", "uniform"]) -> None:
+    config = CONDITIONAL.model_copy(update={"latent": Latent(dim=16, prior=prior)})
+    plain = Seeded(config, 7, range(9)).inputs(0, 9)
+    assert plain.labels is not None
+    for psi in (1.0, 0.5, 0.0, 2.0):
+        shrunk = Seeded(config, 7, range(9), psi).inputs(0, 9)
+        assert shrunk.z.dtype == np.float32
+        assert shrunk.z.tobytes() == (plain.z * np.float32(psi)).tobytes()
+        assert shrunk.labels is not None
+        assert np.array_equal(shrunk.labels, plain.labels)
