@@ -177,7 +177,7 @@ def check(house: House, config: TrainingConfig) -> None:
     if report.size != config.size:
         raise DatasetProblem(
             f'"{name}" was prepared at {report.size} px and the preset "{config.preset}" trains at {config.size} px: '
-            f"use another preset{_hint(name, report)}, or upload the images again with size={config.size}"
+            f"use another preset{_hint(name, report)}, or make a copy of it with size={config.size}"
         )
     if report.channels != config.channels:
         kinds = {1: "grey", 3: "colour"}

@@ -88,9 +88,13 @@ def report(view: dict[str, Any]) -> str:
     classes = f", {len(view['classes'])} classes" if view["classes"] else ""
     kind = "grey" if view["channels"] == 1 else "colour"
     lines = [f"{view['name']}: {view['count']:,} images{classes}, {kind}, {view['size']} px, crop {view['crop']}"]
-    lines += [f"  {finding['message']}" for finding in view["findings"][:SHOWN]]
-    if (more := sum(view["finding_counts"].values()) - SHOWN) > 0:
-        lines.append(f"  and {more:,} more findings: GET /datasets/{view['name']}/findings")
+    if counts := view["finding_counts"]:
+        told = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts.items())
+        lines.append(f"found: {told}; see GET /datasets/{view['name']}/findings")
+    left_out = [finding["message"] for finding in view["findings"] if not finding["used"]]
+    lines += [f"  {message}" for message in left_out[:SHOWN]]
+    if (more := view["left_out"] - len(left_out[:SHOWN])) > 0:
+        lines.append(f"  and {more:,} more files were left out")
     if train := view["proposal"]["train"]:
         changes = "".join(f" --set {name}={value}" for name, value in train.get("overrides", {}).items())
         lines.append(f"train on it: atelier train --preset {train['preset']} --dataset {view['name']}{changes}")

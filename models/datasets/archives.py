@@ -44,7 +44,8 @@ def opened(path: Path, limits: Limits) -> Iterator[tuple[Archive, Contents]]:
     except (ArchiveProblem, OSError):
         raise
     except Exception as error:  # readers of hostile headers raise all kinds of exceptions
-        raise ArchiveProblem(f"the archive is damaged: {error or type(error).__name__}") from error
+        told = error or type(error).__name__
+        raise ArchiveProblem(f"the file is no zip, tar or tar.gz, or it is damaged: {told}") from error
     try:
         yield archive, _contents(archive)
     finally:

@@ -36,7 +36,7 @@ def test_help_loads_neither_torch_nor_anything_else_that_is_slow() -> None:
 def test_help_names_every_command() -> None:
     text = runner.invoke(atelier, ["--help"]).output
 
-    for command in ("up", "train", "follow", "runs", "models", "sample", "keys"):
+    for command in ("up", "train", "follow", "runs", "models", "datasets", "sample", "keys"):
         assert re.search(rf"^  {command} ", text, re.MULTILINE)
 
 

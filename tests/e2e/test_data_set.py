@@ -66,6 +66,7 @@ def test_folder_added_on_the_command_line_is_prepared_and_told_about(house: Rece
     result = runner.invoke(atelier, ["datasets", "add", str(folder)])
     assert result.exit_code == 0, result.output
     assert "my-pets: 8 images, 2 classes, colour, 64 px, crop centre" in result.output
+    assert "found: 1 too large, 1 truncated; see GET /datasets/my-pets/findings" in result.output
     assert '"cat/cut.jpg" cannot be read: image file is truncated' in result.output
     assert "train on it: atelier train --preset dcgan-64 --dataset my-pets" in result.output
     listed = runner.invoke(atelier, ["datasets", "list"]).output
