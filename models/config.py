@@ -16,6 +16,8 @@ from models.families import (
     DcganGenerator,
     MlpDiscriminator,
     MlpGenerator,
+    PatchDiscriminator,
+    PatchGenerator,
     R3ganDiscriminator,
     R3ganGenerator,
 )
@@ -44,6 +46,8 @@ __all__ = [
     "MlpDiscriminator",
     "MlpGenerator",
     "Name",
+    "PatchDiscriminator",
+    "PatchGenerator",
     "Penalty",
     "Precision",
     "R3ganDiscriminator",
@@ -83,9 +87,11 @@ class Latent(Frozen):
     prior: Literal["normal", "uniform"] = "normal"
 
 
-GeneratorNetwork = Annotated[MlpGenerator | DcganGenerator | R3ganGenerator, Field(discriminator="family")]
+GeneratorNetwork = Annotated[
+    MlpGenerator | DcganGenerator | PatchGenerator | R3ganGenerator, Field(discriminator="family")
+]
 DiscriminatorNetwork = Annotated[
-    MlpDiscriminator | DcganDiscriminator | R3ganDiscriminator, Field(discriminator="family")
+    MlpDiscriminator | DcganDiscriminator | PatchDiscriminator | R3ganDiscriminator, Field(discriminator="family")
 ]
 
 

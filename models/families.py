@@ -19,6 +19,8 @@ Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
 # A generator grows a base square by doubling: 28 = 7 x 2^2, 32 = 4 x 2^3, 64 = 4 x 2^4, 128 = 8 x 2^4 or 4 x 2^5.
 DCGAN_BASE: dict[int, int] = {28: 7, 32: 4, 64: 4, 128: 8}
 R3GAN_BASE: dict[int, int] = {28: 7, 32: 4, 64: 4, 128: 4}
+PATCH = 4
+"""Pixels on each side of a patch."""
 GROUP = 16
 """Channels of a group in an r3gan block's middle convolution."""
 
@@ -92,6 +94,45 @@ class DcganDiscriminator(Frozen):
         # Normalisation has a gain and a shift for each channel, a convolution without it a bias.
         others = (2 if self.norm == "batch" else 1) * sum(self.widths[1:])
         return classes * self.widths[-1] + convolutions + self.widths[0] + others + linear
+
+
+class PatchGenerator(Frozen):
+    """A linear layer to `widths[0]` channels, 3x3 convolutions between the widths, then one to patches of pixels."""
+
+    family: Literal["patch"] = "patch"
+    widths: Widths = (64, 64)
+
+    def check(self, size: int) -> None:
+        """Accept images of any size: all are whole patches."""
+
+    def parameters(self, size: int, channels: int, inputs: int) -> int:
+        """Count the weights of a network with so many inputs."""
+        linear = (inputs + 1) * self.widths[0] * (size // PATCH) ** 2
+        convolutions = sum(9 * a * b for a, b in pairwise(self.widths)) + 2 * sum(self.widths)
+        return linear + convolutions + (9 * self.widths[-1] + 1) * channels * PATCH**2
+
+
+class PatchDiscriminator(Frozen):
+    """A 3x3 convolution of patches to `widths[0]`, a halving one to each further width, then one logit."""
+
+    family: Literal["patch"] = "patch"
+    widths: Widths = (64, 128)
+
+    def check(self, size: int) -> None:
+        """Accept images of any size: all are whole patches."""
+
+    def square(self, size: int) -> int:
+        """Give the side of what the last convolution makes."""
+        side = size // PATCH
+        for _ in self.widths[1:]:
+            side = (side + 1) // 2
+        return side
+
+    def parameters(self, size: int, channels: int, classes: int) -> int:
+        """Count the weights, with a table of features for each class."""
+        inputs = (channels * PATCH**2, *self.widths[:-1])
+        convolutions = sum((9 * a + 1) * b for a, b in zip(inputs, self.widths, strict=True))
+        return classes * self.widths[-1] + convolutions + self.widths[-1] * self.square(size) ** 2 + 1
 
 
 class _R3gan(Frozen):

@@ -13,11 +13,13 @@ from models.config import (
     GeneratorConfig,
     MlpDiscriminator,
     MlpGenerator,
+    PatchDiscriminator,
+    PatchGenerator,
     R3ganDiscriminator,
     R3ganGenerator,
     TrainingConfig,
 )
-from models.networks import dcgan, mlp, r3gan
+from models.networks import dcgan, mlp, patch, r3gan
 
 __all__ = ["Pair", "build", "build_discriminator", "build_generator", "uses_batch_norm"]
 
@@ -39,6 +41,8 @@ def build_generator(config: GeneratorConfig) -> nn.Module:
             return mlp.generator(config, network)
         case DcganGenerator() as network:
             return dcgan.generator(config, network)
+        case PatchGenerator() as network:
+            return patch.generator(config, network)
         case R3ganGenerator() as network:
             return r3gan.Generator(config, network)
 
@@ -53,6 +57,8 @@ def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
             return mlp.discriminator(config, network)
         case DcganDiscriminator() as network:
             return dcgan.discriminator(config, network)
+        case PatchDiscriminator() as network:
+            return patch.discriminator(config, network)
         case R3ganDiscriminator() as network:
             return r3gan.Discriminator(config, network)
 

@@ -19,7 +19,7 @@ from models.presets import ConfigError, TrainRequest, load, resolve
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}
 VARIANTS = {"minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28", "dcgan-32", "dcgan-64", "starter"}
 LOSSES = {"hinge", "wgan-gp"}
-MODERN = {"r3gan-32", "r3gan-64", "small-data-64"}
+MODERN = {"quick-28", "r3gan-32", "r3gan-64", "small-data-64"}
 ALL_CHANGES = {"color", "translation", "cutout"}
 CONDITIONAL = {"mlp-conditional", "dcgan-28-conditional"}
 
@@ -158,7 +158,9 @@ def test_families_that_differ_are_refused() -> None:
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
     errors = errors_of(overrides={"generator.network.family": "style"})
-    assert errors == {("overrides", "generator.network.family"): "no such family: there are 'mlp', 'dcgan', 'r3gan'"}
+    assert errors == {
+        ("overrides", "generator.network.family"): "no such family: there are 'mlp', 'dcgan', 'patch', 'r3gan'"
+    }
 
 
 @pytest.mark.parametrize(
@@ -353,3 +355,12 @@ def test_adapted_augmentation_is_bounded_and_needs_an_output_whose_sign_tells() 
     assert message == "the sign of a relativistic output does not tell real from generated: set constant or cosine"
     assert set(errors_of("dcgan-64", bounded)) == {("overrides", "augment.policy")}
     assert set(errors_of("dcgan-64", {"augment.policy": ["colour"]})) == {("overrides", "augment.policy", 0)}
+
+
+def test_quick_28_is_the_start_that_was_tried() -> None:
+    config = resolved("quick-28")
+    assert (config.loss, config.batch_size, config.latent.dim) == ("relativistic", 64, 64)
+    assert config.penalty == Penalty(kind="r1_r2", weight=0.2, every=8)
+    for side in (config.generator, config.discriminator):
+        assert (side.network.family, side.lr, side.lr_end, side.betas) == ("patch", 4e-3, 1e-3, (0.5, 0.99))
+    assert config.augment.policy == ()

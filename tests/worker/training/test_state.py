@@ -36,7 +36,7 @@ def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(
-    "preset", ["mlp-mnist", "dcgan-28", "mlp-conditional", "dcgan-28-conditional", "wgan-gp", "r3gan-32"]
+    "preset", ["mlp-mnist", "dcgan-28", "mlp-conditional", "dcgan-28-conditional", "wgan-gp", "quick-28", "r3gan-32"]
 )
 def test_a_restored_state_goes_on_to_the_same_bytes(preset: str, precision: Precision, digits: Prepared) -> None:
     config = tiny(preset)

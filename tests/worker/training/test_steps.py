@@ -172,6 +172,7 @@ def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
         "least-squares",
         "hinge",
         "wgan-gp",
+        "quick-28",
         "dcgan-28",
         "mlp-conditional",
         "dcgan-28-conditional",

@@ -9,6 +9,7 @@ from models.presets import TrainRequest, load, resolve
 
 MLP: dict[str, Any] = {"generator.network.hidden": [24], "discriminator.network.hidden": [24], "batch_size": 32}
 DCGAN: dict[str, Any] = {"generator.network.widths": [8, 4], "discriminator.network.widths": [4, 8], "batch_size": 16}
+PATCH: dict[str, Any] = {"generator.network.widths": [8], "discriminator.network.widths": [8, 8], "batch_size": 16}
 R3GAN: dict[str, Any] = {
     "size": 28,
     "channels": 1,
@@ -17,7 +18,7 @@ R3GAN: dict[str, Any] = {
     "discriminator.network.widths": [8, 8, 8],
     "batch_size": 8,
 }
-FAMILIES = {"mlp": MLP, "dcgan": DCGAN, "r3gan": R3GAN}
+FAMILIES = {"mlp": MLP, "dcgan": DCGAN, "patch": PATCH, "r3gan": R3GAN}
 QUICK: dict[str, Any] = {"tick_kimg": 2, "snapshots": 4, "checkpoint_minutes": 0.005}
 
 
