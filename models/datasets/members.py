@@ -22,6 +22,7 @@ _ARCHIVES: Final = (
 
 _MAX_NAME_BYTES: Final = 1024
 _MAX_DEPTH: Final = 32
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # surrogates are halves of characters
 _RATIO_FLOOR: Final = 16 << 20  # bytes; what unfolds to less does no harm, however tightly it was packed
 # Files that systems leave in folders by themselves, told to nobody.
 _LITTER: Final = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
@@ -76,7 +77,7 @@ def safe_path(name: str) -> PurePosixPath:
     told = printable(name)
     if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
         raise ArchiveProblem(f'"{told[:60]}…" is a name of more than {_MAX_NAME_BYTES:,} bytes: shorten it')
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+    if _CONTROL.search(name):
         raise ArchiveProblem(f'"{told}" holds control characters: rename it')
     name = unicodedata.normalize("NFC", name).replace("\\", "/")
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):

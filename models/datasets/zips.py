@@ -23,7 +23,8 @@ _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCAL_HEADER_BYTES: Final = 30
 _MAX_COMMENT_BYTES: Final = 0xFFFF
-_MAX_ENTRY_BYTES: Final = 4096  # of the directory, per file, on average
+_MAX_ENTRY_BYTES: Final = 512  # of the directory, per file, on average
+_DIRECTORY_FLOOR: Final = 1 << 16  # bytes; no directory is too long below it
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 _UTF8: Final = 0x800
 _UNIX: Final = 3
@@ -116,7 +117,7 @@ def _check_end(file: IO[bytes], limits: Limits) -> int:
         count, length = locator
     if count > limits.files:
         raise ArchiveProblem(f"the archive holds more than {limits.files:,} files: split it")
-    if length > (count + 1) * _MAX_ENTRY_BYTES:
+    if length > _DIRECTORY_FLOOR + count * _MAX_ENTRY_BYTES:
         raise ArchiveProblem("the zip's directory is far too long for its files")
     return count
 

@@ -138,6 +138,12 @@ def test_run_that_fits_is_estimated_by_the_sets_own_count(house: Reception, pets
     assert answer.json()["estimate"]["images"] == 640
 
 
+def test_classes_of_a_conditional_run_are_those_of_the_set(house: Reception, pets: str) -> None:
+    request = {"preset": "dcgan-64", "dataset": pets, "overrides": {"conditional": True}}
+    answer = house.http.post("/train", params={"dry_run": "true"}, json=request)
+    assert answer.json()["config"]["classes"] == ["cat", "dog"]
+
+
 def test_images_are_prepared_again_in_another_way(house: Reception, pets: str) -> None:
     result = runner.invoke(atelier, ["datasets", "copy", pets, "small", "--size", "28"])
     assert result.exit_code == 0, result.output

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
+import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 
 from models.datasets.archives import ArchiveProblem, Gunzip, Limits, inspect, opened
 from models.datasets.uploads import new_folder, sweep, used_bytes
-from tests.fixtures.hostile import RED, entry, tarred, zipped
+from tests.fixtures.hostile import RED, entry, patched, tarred, zipped
 from worker.data.imports import _read
 
 LIMITS = Limits(files=100, unpacked_bytes=1 << 20, file_bytes=1 << 16, ratio=200)
@@ -32,6 +35,27 @@ def test_images_are_listed_by_name_and_read(kind: str, tmp_path: Path) -> None:
     with opened(put(tmp_path, WHOLE[kind]), LIMITS) as (archive, contents):
         assert [member.name[:5] for member in contents.images] == ["cat/a", "dog/l" if kind == "tar" else "dog/b"]
         assert [_read(archive, member) for member in contents.images] == [RED, RED]
+
+
+def test_zip_of_64_bits_is_read(tmp_path: Path) -> None:
+    """Every field that can have 64 bits has: of the file, and of the directory's end."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open("a.png", "w", force_zip64=True) as file:
+        file.write(RED)
+    data = buffer.getvalue()
+    end = data.rindex(b"PK\x05\x06")
+    length, offset = struct.unpack_from("<LL", data, end + 12)
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, length, offset)
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
+    old = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    with opened(put(tmp_path, data[:end] + end64 + locator + old), LIMITS) as (archive, contents):
+        assert [_read(archive, member) for member in contents.images] == [RED]
+
+
+def test_directory_far_too_long_for_its_files_is_not_read(tmp_path: Path) -> None:
+    data = patched(zipped({"a.png": RED}), b"PK\x05\x06", 12, b"\xff\xff\xff\x0f")
+    with pytest.raises(ArchiveProblem, match="directory is far too long"):
+        inspect(put(tmp_path, data), LIMITS)
 
 
 @pytest.mark.parametrize(
