@@ -69,6 +69,8 @@ def loss_chart(ticks: Ticks, title: str) -> bytes:
 
 def _curves(axes: Axes, ticks: Ticks, curves: Sequence[tuple[str, str, str, float]], quantity: str) -> None:
     kimg = _column(ticks, "kimg")
+    # Not every loss has halves: what no tick holds is no curve, and has no place in the legend.
+    curves = [curve for curve in curves if _values(ticks, curve[0]).size] or curves
     for name, label, colour, width in curves:
         values = _column(ticks, name)
         # A line needs two points: a lone one, at the start of a run or between gaps, shows only as a dot.

@@ -128,6 +128,7 @@ TICKS: dict[str, list[dict[str, float | None]]] = {
     "incomplete": [{"kimg": 1.0}],
     "scores": [tick(k, d_real=None, d_fake=None) for k in range(5)],
     "minimax": [tick(k, loss_g=-0.6) for k in range(5)],
+    "pairs": [tick(k, loss_d_real=None, loss_d_fake=None, d_real=None, d_fake=None) for k in range(5)],
 }
 
 
