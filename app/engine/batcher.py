@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -77,9 +78,14 @@ class Ticket:
         """Images that have no place in a tile yet."""
         return len(self.inputs) - self.dealt
 
+    @property
+    def wanted(self) -> int:
+        """Places that this turn still takes."""
+        return min(self.left, self.turn)
+
     def take(self, places: int) -> Share:
         """Deal the next images, at most `places` and no more than this turn allows."""
-        count = min(places, self.left, self.turn)
+        count = min(places, self.wanted)
         share = Share(self, self.dealt, self.inputs.part(self.dealt, self.dealt + count))
         self.dealt += count
         self.turn -= count
@@ -125,11 +131,13 @@ class Queue:
 
     A request of at most one tile is therefore painted when its turn comes, in order of arrival, and a large one gets
     one tile's worth per round, however large it is. Places that a tile has left go to the next tickets in line of
-    the same painter. Not thread-safe.
+    the same painter. However many wait, adding and predicting take the same time. Not thread-safe.
     """
 
     def __init__(self) -> None:
         self._line: deque[Ticket] = deque()
+        self._wanted: dict[Painting, int] = {}
+        """Places that this turn takes of everybody in line, by painter."""
 
     def __len__(self) -> int:
         return len(self._line)
@@ -137,39 +145,54 @@ class Queue:
     def add(self, ticket: Ticket) -> None:
         """Put a ticket at the back."""
         self._line.append(ticket)
+        self._want(ticket, ticket.wanted)
 
     def deal(self) -> Deal | None:
-        """Fill the next tile; None if nobody waits. Tickets whose client left are dropped."""
-        line = deque(ticket for ticket in self._line if not ticket.future.done())
-        self._line = deque()
-        if not line:
-            return None
-        deal = Deal(line[0].painter, [])
-        places = deal.painter.tile
-        while places and line:
-            ticket = line.popleft()
-            if ticket.painter is not deal.painter:
-                self._line.append(ticket)
+        """Fill the next tile; None if nobody waits. Tickets in the way whose client left are dropped."""
+        deal: Deal | None = None
+        places = 1
+        passed: list[Ticket] = []
+        while places and self._line:
+            ticket = self._line.popleft()
+            if deal is not None and ticket.painter is not deal.painter:
+                passed.append(ticket)
                 continue
+            self._want(ticket, -ticket.wanted)
+            if ticket.future.done():
+                continue
+            if deal is None:
+                deal = Deal(ticket.painter, [])
+                places = ticket.painter.tile
             deal.shares.append(share := ticket.take(places))
             places -= len(share.inputs)
-            if ticket.left and ticket.turn:
-                self._line.append(ticket)
-            elif ticket.left:
+            if not ticket.left:
+                continue
+            if ticket.turn:
+                passed.append(ticket)
+            else:
                 # It may come round again in this very tile, if nobody else fills it.
                 ticket.turn = ticket.painter.tile
-                line.append(ticket)
-        self._line += line
+                self._line.append(ticket)
+            self._want(ticket, ticket.wanted)
+        self._line.extendleft(reversed(passed))
         return deal
 
     def seconds(self) -> float:
         """Predict the wait of a newcomer: one turn of everybody in line, however much more they asked for."""
-        return sum(min(t.left, t.turn) / t.painter.tile * t.painter.seconds for t in self._line)
+        return sum(places / painter.tile * painter.seconds for painter, places in self._wanted.items())
 
     def clear(self) -> list[Ticket]:
         """Empty the line and give those who stood in it."""
         tickets, self._line = list(self._line), deque()
+        self._wanted.clear()
         return tickets
+
+    def _want(self, ticket: Ticket, places: int) -> None:
+        painter = ticket.painter
+        self._wanted[painter] = self._wanted.get(painter, 0) + places
+        if not self._wanted[painter]:
+            # A painter that nobody waits for may be evicted.
+            del self._wanted[painter]
 
 
 class Stopped(RuntimeError):
@@ -255,15 +278,21 @@ class Batcher:
     def _next(self, lane: int) -> Callable[[], None] | None:
         with self._wake:
             while not self._stopping:
-                if (chore := self._due(lane)) is not None:
-                    return lambda: chore.run(lane)
-                if (deal := self._queue.deal()) is not None:
-                    self._tiles_since_chore += 1
-                    if len(self._queue):
-                        self._wake.notify()
-                    return lambda: _paint(deal, lane)
+                if (job := self._job(lane)) is not None:
+                    return job
                 self._wake.wait()
             return None
+
+    def _job(self, lane: int) -> Callable[[], None] | None:
+        if (chore := self._due(lane)) is None:
+            if (deal := self._queue.deal()) is not None:
+                self._tiles_since_chore += 1
+                if len(self._queue):
+                    self._wake.notify()
+                return partial(_paint, deal, lane)
+            # All who waited may have left: then nobody is ahead of a chore any more.
+            chore = self._due(lane)
+        return None if chore is None else partial(chore.run, lane)
 
     def _due(self, lane: int) -> _Chore | None:
         """Take the first chore that this lane may run, if nobody waits for a tile or chores have waited long enough."""

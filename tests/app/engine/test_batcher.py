@@ -54,6 +54,21 @@ def values(future: Future[Pictures]) -> list[int]:
     return [int(value) for value in future.result(30).ravel()]
 
 
+def test_the_wait_is_that_of_everybodys_turn_whoever_waits_and_is_dropped() -> None:
+    queue, one, other = Queue(), Echo(tile=8), Echo(tile=2)
+    tickets = [Ticket(one, latents_of(*range(n))) for n in (3, 20, 5)] + [Ticket(other, latents_of(1, 2, 3))]
+    for ticket in tickets:
+        queue.add(ticket)
+    while len(queue):
+        line = [ticket for ticket in queue._line if ticket.left]
+        expected = sum(min(t.left, t.turn) / t.painter.tile * t.painter.seconds for t in line)
+        assert queue.seconds() == pytest.approx(expected)
+        queue.deal()
+        tickets[2].future.cancel()
+    assert queue.seconds() == 0
+    assert not queue._wanted
+
+
 def test_a_tile_is_filled_from_several_requests_in_order() -> None:
     queue, painter = Queue(), Echo()
     for start, count in ((10, 3), (20, 4), (30, 5)):
@@ -152,6 +167,24 @@ def test_a_chore_waits_for_requests_but_not_for_ever() -> None:
     last.result(30)
     chore.join(30)
     assert done == [CHORE_EVERY]
+    batcher.stop()
+
+
+def test_a_chore_is_done_when_all_who_waited_have_left() -> None:
+    batcher, painter = Batcher(LANES), Echo(tile=1)
+    painter.go.clear()
+    batcher.submit(painter, latents_of(0))
+    assert painter.painting.wait(30)
+    leaving = [batcher.submit(painter, latents_of(1, 2)) for _ in range(3)]
+    chore = threading.Thread(target=lambda: batcher.chore(lambda _: None))
+    chore.start()
+    until(lambda: batcher._chores, "the chore to wait")
+    for future in leaving:
+        future.cancel()
+    painter.go.set()
+    chore.join(30)
+    assert not chore.is_alive()
+    assert batcher.seconds_ahead() == 0
     batcher.stop()
 
 
