@@ -6,7 +6,8 @@
     .venv/bin/python -m benchmarks.serving --only one-client --models mlp --seconds 2
 
 One run on one machine over loopback: the service, its peers, the load generator and the work alone are processes of
-their own, take turns, and those whose turn it is not are held still. The sections are
+their own, take turns, and those whose turn it is not are held still. Each may paint on `--threads` threads, and use
+others for HTTP and encoding. The sections are
 
     peers       PNG grids at 1, 16 and 64 clients, beside a FastAPI route with `save_image` and LitServe with batching
     pace        images per second as npy and as PNG, over raw tiles and encoder alone
@@ -61,7 +62,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="each measurement of each round")
     parser.add_argument("--rounds", type=int, default=5, help="turns that those compared take")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="for painting, of all of them")
+    parser.add_argument("--threads", type=int, default=1, help="on which each of them may paint")
     parser.add_argument("--requests", type=int, default=10_000, help="of the section identity")
     parser.add_argument("--overload-seconds", type=float, default=60.0)
     options = parser.parse_args()

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import io
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
+import anyio.to_thread
 import torch
 import uvicorn
 from fastapi import FastAPI, Query
@@ -43,9 +46,19 @@ def png(images: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def plain(weights: Path, name: str, device: torch.device) -> FastAPI:
-    """A route that paints on request: in FastAPI's thread pool, `/threads`, and on the event loop, `/loop`."""
-    app = FastAPI()
+def plain(weights: Path, name: str, device: torch.device, threads: int) -> FastAPI:
+    """A route that paints on request, in two ways that take `threads` threads for painting.
+
+    `/threads` is a plain function, which FastAPI runs in a pool of so many threads, a request on each. `/loop` is a
+    coroutine, which paints one request at a time on so many threads of torch's.
+    """
+
+    @asynccontextmanager
+    async def limited(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = threads
+        yield
+
+    app = FastAPI(lifespan=limited)
     generator = load(weights, name, device)
 
     def paint(seed: int) -> Response:
@@ -54,11 +67,13 @@ def plain(weights: Path, name: str, device: torch.device) -> FastAPI:
         return Response(png(images), media_type="image/png")
 
     @app.get("/threads")
-    def threads(seed: int) -> Response:
+    def in_pool(seed: int) -> Response:
+        torch.set_num_threads(1)
         return paint(seed)
 
     @app.get("/loop")
-    async def loop(seed: int) -> Response:
+    async def on_loop(seed: int) -> Response:
+        torch.set_num_threads(threads)
         return paint(seed)
 
     @app.get("/health")
@@ -99,9 +114,8 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("peer", choices=("plain", "constant"))
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     if options.peer == "plain":
-        app = plain(options.file, options.model, torch.device(options.device))
+        app = plain(options.file, options.model, torch.device(options.device), options.threads)
     else:
         app = constant(options.file.read_bytes())
     # As the service's own server is set up; its event loop and HTTP parser are uvicorn's choice for all of them.

@@ -158,9 +158,7 @@ class Bench(NamedTuple):
         """Run a module of this package that serves a peer, held still until somebody measures it."""
         command = [f"benchmarks.serving.{module}", "--port", "{port}", "--file", str(file)]
         command += ["--device", self.device, "--threads", str(self.threads), *arguments]
-        # Torch's own setting holds for one thread, and FastAPI paints on many.
-        environment = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(self.threads))
-        service = Service(command, environment, self.folder / f"{module}.log", "/health")
+        service = Service(command, {}, self.folder / f"{module}.log", "/health")
         try:
             service.pause()
             yield service
