@@ -147,15 +147,18 @@ def against_itself(bench: Bench, report: Report) -> None:
             least = [min(pace.tiles, pace.encoder) for pace in paces]
             share = median(pace.png / bound for pace, bound in zip(paces, least, strict=True))
             report.at_least(f"{model}, PNG grids over min(raw tiles, encoder)", share, PNG_SHARE)
-            rows.append(
-                (model, *(f"{median(column):,.0f}" if any(column) else "-" for column in zip(*paces, strict=True)))
-            )
-    header = ("model", "CUDA-graph replays", "raw tiles", "encoder, one thread", "npy", "PNG grids of 25")
+            *rates, loop, every = (median(column) for column in zip(*paces, strict=True))
+            cpu = f"{loop:.2f} ms + {every - loop:.2f} ms"
+            rows.append((model, *(f"{rate:,.0f}" if rate else "-" for rate in rates), cpu))
+    header = (
+        "model", "CUDA-graph replays", "raw tiles", "encoder, one thread", "npy", "PNG grids of 25",
+        "CPU per grid: event loop + other threads",
+    )  # fmt: skip
     table("Images per second", header, rows)
 
 
 class Pace(NamedTuple):
-    """Images per second in one round."""
+    """What one round gave: images per second, and what a PNG grid took from the cores."""
 
     replays: float
     """Of CUDA graphs, with nothing copied; 0 on a CPU."""
@@ -163,6 +166,10 @@ class Pace(NamedTuple):
     encoder: float
     npy: float
     png: float
+    loop: float
+    """Milliseconds of the event loop's thread per PNG grid."""
+    all: float
+    """Milliseconds of all threads per PNG grid."""
 
 
 def _pace(bench: Bench, service: Service, reference: Alone, model: str) -> Pace:
@@ -174,9 +181,11 @@ def _pace(bench: Bench, service: Service, reference: Alone, model: str) -> Pace:
     encoder = reference.measure("encode", model, seconds / 2).per_second
     service.resume()
     npy = run(Plan(service.port, STREAM_CLIENTS, f"{path}&format=npy&n={STREAM_IMAGES[model]}", seconds=seconds))
-    png = run(Plan(service.port, JUDGED, f"{path}&n=25", seconds=seconds)).require(200)
     streamed = npy.require(200).bytes_per_second / MODELS[model].pixels
-    return Pace(replays, tiles, encoder, streamed, 25 * png.rate)
+    before = service.cpu_seconds()
+    png = run(Plan(service.port, JUDGED, f"{path}&n=25", seconds=seconds)).require(200)
+    cpu = [(b - a) / len(png.status) * 1e3 for a, b in zip(before, service.cpu_seconds(), strict=True)]
+    return Pace(replays, tiles, encoder, streamed, 25 * png.rate, *cpu)
 
 
 def one_client(bench: Bench, report: Report) -> None:
