@@ -128,6 +128,7 @@ class Chores:
         if (reason := folder.failure()) is not None:
             return self._records.fail_dataset(*held, reason)
         if (report := _report_of(folder, dataset)) is not None:
+            self._records.beat_dataset(*held, *folder.progress())
             return self._records.finish_dataset(*held, report.model_dump(mode="json"))
         return self._records.release_dataset(*held)
 

@@ -20,7 +20,7 @@ from app.security import Requires
 from models.catalogue import BUILTIN
 from models.config import NAME, Frozen, Name, Size
 from models.datasets.archives import ArchiveProblem, inspect
-from models.datasets.uploads import Crop, Finding, Options, UploadFolder, new_folder, sweep
+from models.datasets.uploads import Crop, Finding, Options, UploadFolder, new_folder, remove
 from models.files import sync_folder
 from models.records import Dataset, DatasetExists, DatasetInUse, UnknownDatasetRow, new_id
 
@@ -238,9 +238,9 @@ def delete_dataset(house: HouseDep, name: str) -> None:
     if name in BUILTIN:
         raise Problem(409, phrase(409), f'the data set "{name}" is built in: it cannot be deleted')
     try:
-        house.records.delete_dataset(name)
+        row = house.records.delete_dataset(name)
     except UnknownDatasetRow as error:
         raise Problem(404, phrase(404), str(error)) from error
     except DatasetInUse as error:
         raise Problem(409, phrase(409), str(error)) from error
-    sweep(house.settings.uploads_dir, lambda: {row.id for row in house.records.list_datasets()})
+    remove(house.settings.uploads_dir, row.id)

@@ -187,10 +187,21 @@ def new_folder(uploads_dir: Path, dataset_id: str) -> Iterator[UploadFolder]:
             raise
 
 
-def sweep(uploads_dir: Path, known: Callable[[], Collection[str]]) -> None:
-    """Remove what belongs to no data set: uploads that broke off, and sets that were deleted, but for those at work.
+def remove(uploads_dir: Path, dataset_id: str) -> None:
+    """Remove the folder of a data set whose row is gone; who still works in it finds it gone."""
+    with locked(uploads_dir / _LOCK), suppress(FileNotFoundError):
+        _set_aside(uploads_dir / dataset_id)
+    shutil.rmtree(uploads_dir / (_GONE + dataset_id), ignore_errors=True)  # what is left, the next sweep takes
 
-    `known` gives the ids that have a row; it is asked after the folders were listed, so that none is missed.
+
+def sweep(uploads_dir: Path, known: Callable[[], Collection[str]]) -> None:
+    """Remove uploads that broke off, and what is left of deleted sets.
+
+    A prepared set stays even where no row names it: the database may be another one than yesterday.
+
+    Args:
+        uploads_dir: where the folders are.
+        known: gives the ids that have a row; it is asked after the folders were listed, so that none is missed.
     """
     if not uploads_dir.exists():
         return
@@ -198,12 +209,15 @@ def sweep(uploads_dir: Path, known: Callable[[], Collection[str]]) -> None:
         folders = [path for path in uploads_dir.iterdir() if path.is_dir()]
         ids = known() if folders else ()
         gone = [path for path in folders if path.name.startswith(_GONE)]
-        gone += [_set_aside(path) for path in folders if path not in gone and path.name not in ids and _is_idle(path)]
+        gone += [_set_aside(path) for path in folders if path not in gone and path.name not in ids and _is_left(path)]
     for path in gone:
         shutil.rmtree(path, ignore_errors=True)  # another sweeper may be at it; what is left, the next one takes
 
 
-def _is_idle(folder: Path) -> bool:
+def _is_left(folder: Path) -> bool:
+    """Tell whether nobody works in a folder, and nothing came of it."""
+    if UploadFolder(folder).prepared.exists():
+        return False
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.datasets.archives import ArchiveProblem, Gunzip, Limits, inspect, opened
-from models.datasets.uploads import new_folder, sweep, used_bytes
+from models.datasets.uploads import new_folder, remove, sweep, used_bytes
 from tests.fixtures.hostile import RED, entry, patched, tarred, zipped
 from worker.data.imports import _read
 
@@ -126,13 +126,22 @@ def test_folder_of_an_upload_that_fails_is_gone(tmp_path: Path) -> None:
     assert used_bytes(tmp_path) == 0
 
 
-def test_sweep_takes_what_no_row_names(tmp_path: Path) -> None:
-    for name in ("known", "gone"):
+def test_sweep_takes_what_no_row_names_unless_it_is_prepared(tmp_path: Path) -> None:
+    for name in ("known", "broken", "prepared"):
         with new_folder(tmp_path, name):
             pass
+    (tmp_path / "prepared" / "prepared").mkdir()
     (tmp_path / ".gone-before").mkdir()
     sweep(tmp_path, lambda: {"known"})
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["known"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["known", "prepared"]
+
+
+def test_removing_takes_a_prepared_set_and_may_be_repeated(tmp_path: Path) -> None:
+    with new_folder(tmp_path, "a") as folder:
+        folder.prepared.mkdir()
+    for _ in range(2):
+        remove(tmp_path, "a")
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_archive_that_two_sets_share_is_counted_once(tmp_path: Path) -> None:

@@ -210,7 +210,9 @@ def _convert(image: Image.Image, channels: int) -> Image.Image:
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
     """Scale 0..65535 to 0..255, rounding; Pillow's own conversion clips or cuts."""
-    values = np.asarray(image).astype(np.int32)
+    values = np.array(image, np.int32)
     if values.min() < 0 or values.max() > 65535:
         raise Unusable("has 32-bit pixels of unknown range: save it with 8 or 16 bits")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    values += 128
+    values //= 257
+    return Image.fromarray(values.astype(np.uint8))
