@@ -114,7 +114,9 @@ def _training_for(name: str, report: Report) -> dict[str, Any] | None:
     if not candidates:
         return None
     best = min(candidates, key=lambda preset: (preset.training.get("channels") != report.channels, preset.name))
-    request: dict[str, Any] = {"preset": best.name, "dataset": name, "model": name}
+    request: dict[str, Any] = {"preset": best.name, "dataset": name}
+    if name not in presets.RESERVED_MODELS:
+        request["model"] = name
     if best.training.get("channels") != report.channels:
         request["overrides"] = {"channels": report.channels}
     return request
