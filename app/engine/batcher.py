@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 CHORE_EVERY = 8
 """While requests wait, a chore (a calibration's or a warm-up's tile) gets its turn after this many tiles."""
+TURN = 64
+"""Places that a request may take before it goes to the back of the queue, if a tile has no more. Most requests ask for
+less and are finished in one turn, whatever comes after them: shared out in smaller turns, a full queue would begin
+everything and finish nothing."""
 SMOOTHING = 0.2
 """Weight of the newest tile in the running mean of a painter's seconds per tile."""
 
@@ -67,7 +71,7 @@ class Ticket:
         self.future: Future[Pictures] = Future()
         self.dealt = 0
         """Images that were given a place in a tile."""
-        self.turn = painter.tile
+        self.turn = turn(painter)
         """Places this ticket may still take before it goes to the back of the queue."""
         self._pictures: Pictures = np.empty(0, np.uint8)
         self._missing = len(inputs)
@@ -127,11 +131,11 @@ class Deal(NamedTuple):
 
 
 class Queue:
-    """Tickets in the order of their turns: deficit round robin, a turn being as many places as a full tile has.
+    """Tickets in the order of their turns: deficit round robin, in turns of `TURN` places or a full tile.
 
-    A request of at most one tile is therefore painted when its turn comes, in order of arrival, and a large one gets
-    one tile's worth per round, however large it is. Places that a tile has left go to the next tickets in line of
-    the same painter. However many wait, adding and predicting take the same time. Not thread-safe.
+    A request of at most one turn is therefore painted when its turn comes, in order of arrival, and a large one gets
+    one turn per round, however large it is. Places that a tile has left go to the next tickets in line of the same
+    painter. However many wait, adding and predicting take the same time. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -171,7 +175,7 @@ class Queue:
                 passed.append(ticket)
             else:
                 # It may come round again in this very tile, if nobody else fills it.
-                ticket.turn = ticket.painter.tile
+                ticket.turn = turn(ticket.painter)
                 self._line.append(ticket)
             self._want(ticket, ticket.wanted)
         self._line.extendleft(reversed(passed))
@@ -193,6 +197,11 @@ class Queue:
         if not self._wanted[painter]:
             # A painter that nobody waits for may be evicted.
             del self._wanted[painter]
+
+
+def turn(painter: Painting) -> int:
+    """Give the places that a request may take before it goes to the back of the queue."""
+    return max(TURN, painter.tile)
 
 
 class Stopped(RuntimeError):
@@ -276,20 +285,22 @@ class Batcher:
             del job
 
     def _next(self, lane: int) -> Callable[[], None] | None:
+        since = time.perf_counter()
         with self._wake:
             while not self._stopping:
-                if (job := self._job(lane)) is not None:
+                if (job := self._job(lane, since)) is not None:
                     return job
                 self._wake.wait()
+                since = time.perf_counter()
             return None
 
-    def _job(self, lane: int) -> Callable[[], None] | None:
+    def _job(self, lane: int, since: float) -> Callable[[], None] | None:
         if (chore := self._due(lane)) is None:
             if (deal := self._queue.deal()) is not None:
                 self._tiles_since_chore += 1
                 if len(self._queue):
                     self._wake.notify()
-                return partial(_paint, deal, lane)
+                return partial(_paint, deal, lane, since)
             # All who waited may have left: then nobody is ahead of a chore any more.
             chore = self._due(lane)
         return None if chore is None else partial(chore.run, lane)
@@ -318,7 +329,12 @@ class _Chore(NamedTuple):
             self.future.set_exception(error)
 
 
-def _paint(deal: Deal, lane: int) -> None:
+def _paint(deal: Deal, lane: int, since: float) -> None:
+    """Paint a tile.
+
+    Args:
+        since: when the lane was free for it: what a tile takes of a lane is more than the pass itself.
+    """
     inputs = Inputs.joined([share.inputs for share in deal.shares])
     started = time.perf_counter()
     for ticket, start, _ in deal.shares:
@@ -331,11 +347,11 @@ def _paint(deal: Deal, lane: int) -> None:
             share.ticket.fail(error)
         return
     seconds = time.perf_counter() - started
-    if len(inputs) == deal.painter.tile:
-        deal.painter.seconds += SMOOTHING * (seconds - deal.painter.seconds)
     place = 0
     for ticket, start, part in deal.shares:
         ticket.deliver(start, pictures[place : place + len(part)])
         place += len(part)
+    if len(inputs) == deal.painter.tile:
+        deal.painter.seconds += SMOOTHING * (time.perf_counter() - since - deal.painter.seconds)
     # After the delivery, so that nobody waits for it.
     deal.shares[0].ticket.watch.painted(len(inputs), deal.painter.places(len(inputs)), seconds)

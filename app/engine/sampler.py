@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 
 from app.engine.admission import Admission, Workers
-from app.engine.batcher import Batcher, Pictures
+from app.engine.batcher import Batcher, Pictures, turn
 from app.engine.calibration import Calibrations
 from app.engine.devices import choose_devices, lanes, only_repeatable_kernels
 from app.engine.inputs import Inputs, Source
@@ -247,7 +247,7 @@ class Sampler:
         if values <= INLINE_VALUES:
             return source.inputs(piece.start, piece.stop)
         # As much as the queue would count for it: one turn.
-        seconds = min(1.0, len(piece) / painter.tile) * painter.seconds
+        seconds = min(len(piece), turn(painter)) / painter.tile * painter.seconds
         self._drawing_seconds += seconds
         try:
             return await self.workers.run(lambda: source.inputs(piece.start, piece.stop), "latents", values)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.engine.batcher import CHORE_EVERY, Batcher, Pictures, Queue, Stopped, Ticket
+from app.engine.batcher import CHORE_EVERY, TURN, Batcher, Pictures, Queue, Stopped, Ticket
 from app.engine.devices import lanes
 from app.engine.inputs import Inputs
 from tests.fixtures.waiting import until
@@ -77,10 +77,21 @@ def test_a_tile_is_filled_from_several_requests_in_order() -> None:
 
 
 def test_a_large_request_takes_turns_with_those_that_came_later() -> None:
+    queue, painter = Queue(), Echo(tile=TURN // 2)
+    large = list(range(TURN * 2 + 1))
+    queue.add(Ticket(painter, latents_of(*large)))
+    queue.add(Ticket(painter, latents_of(1001, 1002, 1003)))
+    dealt = deals(queue)
+    assert [value for tile in dealt for value in tile] == [*large[:TURN], 1001, 1002, 1003, *large[TURN:]]
+    assert [len(tile) for tile in dealt] == [TURN // 2] * 4 + [4]
+
+
+def test_a_request_of_one_turn_is_finished_before_those_that_came_later() -> None:
     queue, painter = Queue(), Echo(tile=4)
-    queue.add(Ticket(painter, latents_of(*range(100, 112))))
-    queue.add(Ticket(painter, latents_of(1, 2, 3)))
-    assert deals(queue) == [[100, 101, 102, 103], [1, 2, 3, 104], [105, 106, 107, 108], [109, 110, 111]]
+    for start in (0, 100, 200):
+        queue.add(Ticket(painter, latents_of(*range(start, start + 25))))
+    dealt = [value for tile in deals(queue) for value in tile]
+    assert dealt == [*range(25), *range(100, 125), *range(200, 225)]
 
 
 def test_small_requests_are_served_in_order_of_arrival_however_many_wait() -> None:
@@ -92,9 +103,10 @@ def test_small_requests_are_served_in_order_of_arrival_however_many_wait() -> No
 
 def test_painters_take_turns() -> None:
     queue, one, other = Queue(), Echo(tile=2), Echo(tile=2)
-    queue.add(Ticket(one, latents_of(1, 2, 3, 4)))
-    queue.add(Ticket(other, latents_of(11, 12, 13, 14)))
-    assert deals(queue) == [[1, 2], [11, 12], [3, 4], [13, 14]]
+    queue.add(Ticket(one, latents_of(*range(TURN + 2))))
+    queue.add(Ticket(other, latents_of(*range(1000, 1000 + TURN + 2))))
+    dealt = [value for tile in deals(queue) for value in tile]
+    assert dealt == [*range(TURN), *range(1000, 1000 + TURN), TURN, TURN + 1, 1000 + TURN, 1001 + TURN]
 
 
 def test_the_wait_of_a_newcomer_is_one_turn_of_everybody() -> None:
@@ -102,7 +114,7 @@ def test_the_wait_of_a_newcomer_is_one_turn_of_everybody() -> None:
     assert queue.seconds() == 0
     queue.add(Ticket(painter, latents_of(*range(800))))
     queue.add(Ticket(painter, latents_of(1, 2)))
-    assert queue.seconds() == pytest.approx(0.25 + 0.25 * 2 / 8)
+    assert queue.seconds() == pytest.approx(0.25 * TURN / 8 + 0.25 * 2 / 8)
 
 
 def test_images_come_back_to_their_own_request_in_order() -> None:
