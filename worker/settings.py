@@ -26,7 +26,7 @@ class WorkerSettings(HouseSettings):
     grace_seconds: Seconds = 45
     """For a training to write its checkpoint after being asked to stop; then it is killed."""
 
-    stall_seconds: Seconds = 600
+    prepare_stall_seconds: Seconds = 600
     """A preparation of a data set that looked at no file for so long is killed."""
     max_image_pixels: Annotated[int, Field(ge=1, le=1_000_000_000)] = 50_000_000
     """Of an image in an uploaded data set; larger ones are left out."""

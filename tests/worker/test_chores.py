@@ -156,7 +156,7 @@ def test_third_death_ends_it_with_the_log(house: House) -> None:
 
 def test_preparation_that_stands_still_is_killed(house: House) -> None:
     house.upload()
-    house.chores((sys.executable, "-c", SLOW, str(house.pid)), stall_seconds=0.3)[0].work("w")
+    house.chores((sys.executable, "-c", SLOW, str(house.pid)), prepare_stall_seconds=0.3)[0].work("w")
     assert "looked at no file for 0.3 s" in str(house.row().error)
 
 
