@@ -80,8 +80,8 @@ class Chores:
             now = time.monotonic()
             if (progress := folder.progress()) != seen:
                 seen, moved = progress, now
-            if now - moved > self._settings.prepare_stall_seconds:
-                return f"it looked at no file for {self._settings.prepare_stall_seconds:g} s, after {seen[0]:,} of {seen[1]:,}"
+            if now - moved > (patience := self._settings.prepare_stall_seconds):
+                return f"it looked at no file for {patience:g} s, after {seen[0]:,} of {seen[1]:,}"
             held = True
             if now >= next_beat:
                 held, next_beat = self._beat(dataset, progress), now + self._settings.poll_seconds
