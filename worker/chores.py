@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -45,6 +46,7 @@ class Chores:
         self._hints = hints
         self._stopping = stopping
         self._command = command
+        self._away = False
 
     def work(self, worker: str) -> None:
         """Claim data sets and prepare them until none waits or this worker has to go.
@@ -70,7 +72,9 @@ class Chores:
             death = self._watch(child, dataset, folder)
         finally:
             child.kill()
-        self._end(dataset, folder, death if death is not None else _death(child.poll(), folder))
+        code = child.poll()
+        late = self._stopping.is_set() and code == -signal.SIGKILL  # to hand over: no fault of the images
+        self._end(dataset, folder, death if death is not None or late else _death(code, folder))
 
     def _watch(self, child: Child, dataset: Dataset, folder: UploadFolder) -> str | None:
         """Wait for the child's end; give why it has to be killed, if it has."""
@@ -98,8 +102,11 @@ class Chores:
         try:
             held = self._records.beat_dataset(dataset.id, dataset.token, *progress)
         except RecordsUnavailable as error:
-            logger.warning("data set %s goes on without the database, which is away: %s", dataset.name, error)
+            if not self._away:
+                logger.warning("data set %s goes on without the database, which is away: %s", dataset.name, error)
+            self._away = True
             return True
+        self._away = False
         self._hints.dataset(dataset.name)
         return held
 

@@ -81,9 +81,9 @@ class House:
         return Chores(self.records, self.settings(**changes), hints, stopping, command), stopping
 
     @contextmanager
-    def working(self, code: str) -> Iterator[threading.Event]:
+    def working(self, code: str, **changes: Any) -> Iterator[threading.Event]:
         """Let a worker do chores whose preparations run `code`; stopped at the end."""
-        chores, stopping = self.chores((sys.executable, "-c", code, str(self.pid)))
+        chores, stopping = self.chores((sys.executable, "-c", code, str(self.pid)), **changes)
         thread = threading.Thread(target=chores.work, args=("w",))
         thread.start()
         try:
@@ -170,6 +170,16 @@ def test_stopped_worker_hands_its_data_set_over(house: House) -> None:
     assert (house.row().state, house.row().failures) == ("preparing", 0)
     house.chores()[0].work("w")
     assert (house.row().state, house.row().token) == ("ready", 2)
+
+
+def test_preparation_too_slow_to_hand_over_is_killed_and_that_is_no_failure(house: House) -> None:
+    house.upload()
+    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    with house.working(code + SLOW, grace_seconds=0.2) as stopping:
+        stopping.set()
+        until(lambda: house.row().worker is None, "the handover", seconds=30)
+    assert gone(int(house.pid.read_text()))
+    assert (house.row().state, house.row().failures) == ("preparing", 0)
 
 
 def test_deleted_data_set_is_dropped_and_its_files_go(house: House) -> None:
