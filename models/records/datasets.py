@@ -78,7 +78,8 @@ class Datasets(Database):
 
     def get_dataset(self, name: str) -> Dataset | None:
         """Read a data set; None when there is none of that name."""
-        return self._find(DatasetRow.name == name)
+        # PostgreSQL refuses to look for a NUL, and no name holds one.
+        return self._find(DatasetRow.name == name) if "\0" not in name else None
 
     def find_dataset(self, dataset_id: str) -> Dataset | None:
         """Read a data set by its id; None when there is none."""
@@ -104,10 +105,10 @@ class Datasets(Database):
         """
         using = exists().where(RunRow.dataset == name, RunRow.state.in_(UNFINISHED))
         statement = delete(DatasetRow).where(DatasetRow.name == name, ~using)
-        if (deleted := self._change_dataset(statement)) is not None:
-            return deleted
         if self.get_dataset(name) is None:
             raise UnknownDatasetRow(f'there is no uploaded data set "{name}"')
+        if (deleted := self._change_dataset(statement)) is not None:
+            return deleted
         raise DatasetInUse(f'a run that has not ended uses the data set "{name}": cancel the run first')
 
     # What workers do.

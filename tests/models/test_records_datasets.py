@@ -34,6 +34,13 @@ def test_a_name_is_given_once(records: Records) -> None:
     assert len(records.list_datasets()) == 1
 
 
+@pytest.mark.parametrize("name", ["", "a\0b", "no such", "é" * 500])
+def test_there_is_none_of_an_impossible_name(name: str, records: Records) -> None:
+    assert records.get_dataset(name) is None
+    with pytest.raises(UnknownDatasetRow):
+        records.delete_dataset(name)
+
+
 def test_data_sets_are_listed_by_name(records: Records) -> None:
     create(records, "dogs")
     create(records, "cats")
