@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -41,6 +41,9 @@ class Painting(Protocol):
     @property
     def tile(self) -> int:
         """Images in a full tile."""
+
+    def share(self, waiting: int) -> int:
+        """Say how many of the images that wait, at least one, the next tile takes."""
 
     def places(self, count: int) -> int:
         """Say how many places the tile has in which `count` images, at most `tile`, are painted."""
@@ -140,8 +143,10 @@ class Queue:
 
     def __init__(self) -> None:
         self._line: deque[Ticket] = deque()
-        self._wanted: dict[Painting, int] = {}
+        self._wanted: Counter[Painting] = Counter()
         """Places that this turn takes of everybody in line, by painter."""
+        self._left: Counter[Painting] = Counter()
+        """Images that everybody in line still waits for, by painter."""
 
     def __len__(self) -> int:
         return len(self._line)
@@ -149,7 +154,7 @@ class Queue:
     def add(self, ticket: Ticket) -> None:
         """Put a ticket at the back."""
         self._line.append(ticket)
-        self._want(ticket, ticket.wanted)
+        self._count(ticket, 1)
 
     def deal(self) -> Deal | None:
         """Fill the next tile; None if nobody waits. Tickets in the way whose client left are dropped."""
@@ -161,12 +166,13 @@ class Queue:
             if deal is not None and ticket.painter is not deal.painter:
                 passed.append(ticket)
                 continue
-            self._want(ticket, -ticket.wanted)
+            waiting = self._left[ticket.painter]
+            self._count(ticket, -1)
             if ticket.future.done():
                 continue
             if deal is None:
                 deal = Deal(ticket.painter, [])
-                places = ticket.painter.tile
+                places = ticket.painter.share(waiting)
             deal.shares.append(share := ticket.take(places))
             places -= len(share.inputs)
             if not ticket.left:
@@ -177,7 +183,7 @@ class Queue:
                 # It may come round again in this very tile, if nobody else fills it.
                 ticket.turn = turn(ticket.painter)
                 self._line.append(ticket)
-            self._want(ticket, ticket.wanted)
+            self._count(ticket, 1)
         self._line.extendleft(reversed(passed))
         return deal
 
@@ -189,14 +195,17 @@ class Queue:
         """Empty the line and give those who stood in it."""
         tickets, self._line = list(self._line), deque()
         self._wanted.clear()
+        self._left.clear()
         return tickets
 
-    def _want(self, ticket: Ticket, places: int) -> None:
+    def _count(self, ticket: Ticket, sign: int) -> None:
+        """Add a ticket to the sums, or take it out before it changes."""
         painter = ticket.painter
-        self._wanted[painter] = self._wanted.get(painter, 0) + places
-        if not self._wanted[painter]:
+        self._wanted[painter] += sign * ticket.wanted
+        self._left[painter] += sign * ticket.left
+        if not self._left[painter]:
             # A painter that nobody waits for may be evicted.
-            del self._wanted[painter]
+            del self._wanted[painter], self._left[painter]
 
 
 def turn(painter: Painting) -> int:

@@ -33,12 +33,15 @@ from models.config import Frozen, GeneratorConfig
 log = logging.getLogger(__name__)
 
 # Powers of two, so that small tiles divide the reference.
-CANDIDATES = (4, 8, 16, 32, 64, 128)
-SMALL = (1, 2, 4, 8, 16, 32, 64)
+CANDIDATES = (4, 8, 16, 32, 64, 128, 256)
+SMALL = (1, 2, 4, 8, 16, 32, 64, 128)
 PROBE = 8
 """The size of pass at which numerics are compared."""
 ENOUGH = 0.85
 """The smallest tile is taken that gives this share of the best throughput seen: beyond, latency grows for little."""
+UNFELT = 0.005
+"""Seconds that nobody feels: up to here the largest tile is taken that is no slower. Each pass costs more on a busy
+service than the stopwatch shows, for its thread competes with the event loop for the interpreter."""
 WORTHWHILE = 0.95
 """Numerics other than the plain ones must take at most this share of their time."""
 MAX_SECONDS = 0.1
@@ -288,9 +291,10 @@ def _reversed(inputs: Inputs) -> Inputs:
 
 
 def _preferred(seconds: dict[int, float]) -> Sequence[int]:
-    """Order tile sizes by preference: the smallest that is fast enough and near the best, then those below it."""
+    """Order tile sizes by preference: the one to take if it passes the test, then those below it."""
     sizes = sorted(seconds)
-    quick = [size for size in sizes if seconds[size] <= MAX_SECONDS] or sizes[:1]
-    best = max(size / seconds[size] for size in quick)
-    chosen = next(size for size in quick if size / seconds[size] >= ENOUGH * best)
+    rates = {size: size / seconds[size] for size in sizes if seconds[size] <= MAX_SECONDS or size == sizes[0]}
+    chosen = next(size for size in sorted(rates) if rates[size] >= ENOUGH * max(rates.values()))
+    unfelt = [size for size in rates if seconds[size] <= UNFELT and rates[size] >= rates[chosen]]
+    chosen = max([chosen, *unfelt])
     return [size for size in reversed(sizes) if size <= chosen]

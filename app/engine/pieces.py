@@ -9,7 +9,7 @@ from collections.abc import Iterator
 PIECE_BYTES = 4 << 20
 PIECE_IMAGES = 512
 """A piece is about this large, in bytes or in images, and at least one tile."""
-LARGEST_TILE = 128
+LARGEST_TILE = 256
 AHEAD = 2
 """Pieces of one request that wait or are painted at once: the device goes on while one is being handed on."""
 

@@ -13,6 +13,11 @@ from app.engine.batcher import Pictures
 from app.engine.inputs import Inputs
 from app.engine.network import Network
 
+PADDED = 32
+"""Tiles of up to so many places are filled up with nothing: another pass would cost as much."""
+FULL = 0.75
+"""Larger ones if at least so much of them is in use."""
+
 
 class Painter:
     """A version's network, once per lane, and the tiles it is run in.
@@ -37,6 +42,17 @@ class Painter:
     def bytes(self) -> int:
         """Memory that the networks take together."""
         return sum(network.bytes for network in {id(network): network for network in self.networks}.values())
+
+    def share(self, waiting: int) -> int:
+        """Say how many of the images that wait the next tile takes: all, unless much of a large one would stay empty.
+
+        Those left wait for the next, and fill it with whatever comes meanwhile.
+        """
+        count = min(waiting, self.tile)
+        size = self.places(count)
+        if size <= PADDED or count >= FULL * size:
+            return count
+        return max(smaller for smaller in self.sizes if smaller < size)
 
     def places(self, count: int) -> int:
         """Give the smallest admitted tile that holds `count` images."""

@@ -29,6 +29,9 @@ class Echo:
         self.painting = threading.Event()
         self.tiles: list[list[int]] = []
 
+    def share(self, waiting: int) -> int:
+        return min(waiting, self.tile)
+
     def places(self, count: int) -> int:
         return self.tile
 

@@ -144,7 +144,18 @@ def test_weights_that_give_no_numbers_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_smallest_tile_near_the_best_throughput_is_preferred() -> None:
-    assert list(_preferred({4: 0.004, 8: 0.005, 16: 0.0085, 32: 0.016})) == [16, 8, 4]
+    assert list(_preferred({4: 0.02, 8: 0.025, 16: 0.0425, 32: 0.08})) == [16, 8, 4]
+
+
+def test_among_tiles_that_nobody_waits_for_the_largest_is_preferred_that_is_no_slower() -> None:
+    assert list(_preferred({4: 0.0004, 8: 0.0005, 16: 0.0009, 32: 0.0017, 64: 0.0033, 128: 0.0066})) == [
+        64,
+        32,
+        16,
+        8,
+        4,
+    ]
+    assert list(_preferred({4: 0.0004, 8: 0.0008, 16: 0.0017, 32: 0.0036})) == [8, 4]
 
 
 def test_a_tile_that_takes_too_long_is_not_preferred_however_efficient() -> None:

@@ -41,3 +41,9 @@ def test_the_smallest_tile_that_holds_a_request_is_taken() -> None:
 def test_lanes_on_one_device_share_one_network() -> None:
     network = Network(tiny_generator(TINY_MLP, 3), CPU, Numerics(), 16)
     assert Painter([network, network], (16,), 1.0).bytes == network.bytes
+
+
+def test_a_large_tile_is_not_painted_half_empty() -> None:
+    painter = Painter([Network(tiny_generator(TINY_MLP, 3), CPU, Numerics(), 16)], (1, 16, 32, 64, 128), 1.0)
+    taken = {waiting: painter.share(waiting) for waiting in (1, 9, 25, 40, 48, 70, 100, 128, 500)}
+    assert taken == {1: 1, 9: 9, 25: 25, 40: 32, 48: 48, 70: 64, 100: 100, 128: 128, 500: 128}
