@@ -10,6 +10,7 @@ from app.engine.batcher import Stopped
 from app.problems import Problem, invalid, phrase, retry_later
 from models.errors import (
     AliasConflict,
+    DoesNotFit,
     InvalidName,
     ModelError,
     ReadOnlyModel,
@@ -26,6 +27,8 @@ def problem_of(error: ModelError) -> Problem:
             return Problem(404, phrase(404), str(error))
         case InvalidName():
             return invalid([{"loc": ("path",), "msg": str(error)}])
+        case DoesNotFit(seconds=seconds):
+            return retry_later("No Memory", str(error), seconds)
         case VersionNotReady():
             return Problem(409, "Version Not Ready", str(error))
         case AliasConflict() | VersionInUse() | ReadOnlyModel():

@@ -40,3 +40,16 @@ class VersionNotReady(ModelError):
 
 class BrokenVersion(VersionNotReady):
     """The version's files are not what its manifest says."""
+
+
+class DoesNotFit(VersionNotReady):
+    """The version needs more memory than there is for it now, even with everything else unloaded.
+
+    Args:
+        seconds: when to try again.
+    """
+
+    def __init__(self, version: Version, reason: str, seconds: int) -> None:
+        super().__init__(version)
+        self.args = (f"{version.ref} cannot be loaded now: {reason}",)
+        self.seconds = seconds

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -74,6 +75,8 @@ class Ticket:
         self.future: Future[Pictures] = Future()
         self.dealt = 0
         """Images that were given a place in a tile."""
+        self.number = 0
+        """Its place in the order of turns."""
         self.turn = turn(painter)
         """Places this ticket may still take before it goes to the back of the queue."""
         self._pictures: Pictures = np.empty(0, np.uint8)
@@ -137,55 +140,61 @@ class Queue:
     """Tickets in the order of their turns: deficit round robin, in turns of `TURN` places or a full tile.
 
     A request of at most one turn is therefore painted when its turn comes, in order of arrival, and a large one gets
-    one turn per round, however large it is. Places that a tile has left go to the next tickets in line of the same
-    painter. However many wait, adding and predicting take the same time. Not thread-safe.
+    one turn per round, however large it is. Places that a tile has left go to the next tickets of the same painter.
+    However many wait, everything takes the same time. Not thread-safe.
     """
 
     def __init__(self) -> None:
-        self._line: deque[Ticket] = deque()
+        self._lines: dict[Painting, deque[Ticket]] = {}
+        """By painter, in the order of their turns; none is empty."""
+        self._turns = count()
         self._wanted: Counter[Painting] = Counter()
         """Places that this turn takes of everybody in line, by painter."""
         self._left: Counter[Painting] = Counter()
         """Images that everybody in line still waits for, by painter."""
 
     def __len__(self) -> int:
-        return len(self._line)
+        return sum(map(len, self._lines.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
 
     def add(self, ticket: Ticket) -> None:
         """Put a ticket at the back."""
-        self._line.append(ticket)
+        ticket.number = next(self._turns)
+        self._lines.setdefault(ticket.painter, deque()).append(ticket)
         self._count(ticket, 1)
 
     def deal(self) -> Deal | None:
         """Fill the next tile; None if nobody waits. Tickets in the way whose client left are dropped."""
-        deal: Deal | None = None
-        places = 1
-        passed: list[Ticket] = []
-        while places and self._line:
-            ticket = self._line.popleft()
-            if deal is not None and ticket.painter is not deal.painter:
-                passed.append(ticket)
-                continue
-            waiting = self._left[ticket.painter]
+        while self._lines:
+            # Whose turn it is: that of the ticket that has stood in line for longest, whoever paints it.
+            painter = min(self._lines, key=lambda painter: self._lines[painter][0].number)
+            shares = list(self._shares(painter, self._lines[painter]))
+            if not self._lines[painter]:
+                # A painter that nobody waits for may be evicted.
+                del self._lines[painter], self._wanted[painter], self._left[painter]
+            if shares:
+                return Deal(painter, shares)
+        return None
+
+    def _shares(self, painter: Painting, line: deque[Ticket]) -> Iterator[Share]:
+        """Take a tile's worth from a painter's line."""
+        places = painter.share(self._left[painter])
+        while places and line:
+            ticket = line.popleft()
             self._count(ticket, -1)
             if ticket.future.done():
                 continue
-            if deal is None:
-                deal = Deal(ticket.painter, [])
-                places = ticket.painter.share(waiting)
-            deal.shares.append(share := ticket.take(places))
+            yield (share := ticket.take(places))
             places -= len(share.inputs)
-            if not ticket.left:
-                continue
-            if ticket.turn:
-                passed.append(ticket)
-            else:
+            if ticket.left and ticket.turn:
+                line.appendleft(ticket)
+                self._count(ticket, 1)
+            elif ticket.left:
                 # It may come round again in this very tile, if nobody else fills it.
-                ticket.turn = turn(ticket.painter)
-                self._line.append(ticket)
-            self._count(ticket, 1)
-        self._line.extendleft(reversed(passed))
-        return deal
+                ticket.turn = turn(painter)
+                self.add(ticket)
 
     def seconds(self) -> float:
         """Predict the wait of a newcomer: one turn of everybody in line, however much more they asked for."""
@@ -193,19 +202,16 @@ class Queue:
 
     def clear(self) -> list[Ticket]:
         """Empty the line and give those who stood in it."""
-        tickets, self._line = list(self._line), deque()
+        tickets = [ticket for line in self._lines.values() for ticket in line]
+        self._lines.clear()
         self._wanted.clear()
         self._left.clear()
         return tickets
 
     def _count(self, ticket: Ticket, sign: int) -> None:
         """Add a ticket to the sums, or take it out before it changes."""
-        painter = ticket.painter
-        self._wanted[painter] += sign * ticket.wanted
-        self._left[painter] += sign * ticket.left
-        if not self._left[painter]:
-            # A painter that nobody waits for may be evicted.
-            del self._wanted[painter], self._left[painter]
+        self._wanted[ticket.painter] += sign * ticket.wanted
+        self._left[ticket.painter] += sign * ticket.left
 
 
 def turn(painter: Painting) -> int:
@@ -307,7 +313,7 @@ class Batcher:
         if (chore := self._due(lane)) is None:
             if (deal := self._queue.deal()) is not None:
                 self._tiles_since_chore += 1
-                if len(self._queue):
+                if self._queue:
                     self._wake.notify()
                 return partial(_paint, deal, lane, since)
             # All who waited may have left: then nobody is ahead of a chore any more.
@@ -316,7 +322,7 @@ class Batcher:
 
     def _due(self, lane: int) -> _Chore | None:
         """Take the first chore that this lane may run, if nobody waits for a tile or chores have waited long enough."""
-        if len(self._queue) and self._tiles_since_chore < CHORE_EVERY:
+        if self._queue and self._tiles_since_chore < CHORE_EVERY:
             return None
         for chore in self._chores:
             if chore.lane in (None, lane):

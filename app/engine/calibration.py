@@ -135,7 +135,8 @@ class Calibrations:
     def _known(self, generator: GeneratorConfig, weights: str | None) -> Record | None:
         place = (generator, weights)
         if place not in self._records:
-            self._records[place] = self._read(self._key(generator, weights))
+            # What another thread has decided meanwhile stays.
+            self._records.setdefault(place, self._read(self._key(generator, weights)))
         return self._records[place]
 
     def _keep(self, record: Record) -> Record:
@@ -216,7 +217,12 @@ class _Workshop:
             if not np.array_equal(self._trial.run(each, _reversed(probes), lane)[::-1], images):
                 where = self._lanes[lane].name
                 raise CannotPaint(f"its images depend on their neighbours in a tile of {record.tile} on {where}")
-        small = tuple(s for s in record.small if self._agrees(network, probes, images, s))
+        first_lanes = {id(each): lane for lane, each in reversed(list(enumerate(networks)))}.values()
+        small = tuple(
+            size
+            for size in record.small
+            if all(self._agrees(networks[lane], probes, images, size, lane=lane) for lane in first_lanes)
+        )
         if small != record.small:
             log.warning(
                 "%s: of the small tiles %s only %s hold on these weights", record.key.digest, record.small, small
@@ -275,10 +281,10 @@ class _Workshop:
         log.info("numerics of %s: %s, tile %d, small tiles %s", key.digest, numerics, tile, small)
         return Record(key=key, numerics=numerics, tile=tile, small=small)
 
-    def _agrees(self, network: Network, probes: Inputs, images: Bits, small: int, at: int = 0) -> bool:
+    def _agrees(self, network: Network, probes: Inputs, images: Bits, small: int, at: int = 0, lane: int = 0) -> bool:
         """Whether some of a reference tile's probes have the same floats in a small tile."""
         part = probes.part(at, at + small)
-        return np.array_equal(self._trial.run(network, part), images[at : at + small])
+        return np.array_equal(self._trial.run(network, part, lane), images[at : at + small])
 
 
 def _check_finite(images: Bits) -> None:

@@ -8,9 +8,11 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import torch
 
@@ -20,7 +22,7 @@ from app.engine.tile import Painter
 from models.checkpoint import CheckpointError, load_generator
 from models.config import GeneratorConfig
 from models.directory import ModelDirectory
-from models.errors import BrokenVersion, VersionNotReady
+from models.errors import BrokenVersion, DoesNotFit, VersionNotReady
 from models.manifest import WEIGHTS
 from models.versions import Version
 
@@ -30,8 +32,14 @@ FLOAT_BYTES = 4
 NICENESS = 10
 
 
-class DoesNotFit(Exception):
-    """A version needs more memory than its share allows, even with everything else unloaded."""
+RETRY_SECONDS = 30
+"""A version for which there was no memory is not tried again for so long."""
+SMOOTHING = 0.3
+
+
+class _Refused(NamedTuple):
+    error: DoesNotFit
+    until: float
 
 
 def identity(version: Version) -> str:
@@ -65,7 +73,10 @@ class Pool:
         self._lock = threading.Lock()
         self._loaded: OrderedDict[str, Painter] = OrderedDict()
         self._coming: dict[str, Future[Painter]] = {}
+        self._refused: dict[str, _Refused] = {}
         self._pinned: str | None = None
+        self._seconds = 0.0
+        """What a load takes, in the mean."""
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_step_back)
 
     def get(self, version: Version) -> Painter | None:
@@ -76,12 +87,16 @@ class Pool:
                 self._loaded.move_to_end(key)
             return painter
 
+    def has(self, version: Version) -> bool:
+        """Tell whether a version is loaded; no use."""
+        return identity(version) in self._loaded
+
     def load(self, version: Version) -> Future[Painter]:
-        """Begin to load a version, unless it is loaded or on its way.
+        """Begin to load a version, unless it is loaded, on its way, or was found too large a moment ago.
 
         Returns:
             A future that others may wait for too, so do not cancel it. It ends in `VersionNotReady` where the version
-            cannot be loaded.
+            cannot be loaded, in `DoesNotFit` where there is no memory for it now.
         """
         key = identity(version)
         with self._lock:
@@ -89,18 +104,26 @@ class Pool:
                 done: Future[Painter] = Future()
                 done.set_result(painter)
                 return done
+            if (refused := self._refused.get(key)) is not None and time.monotonic() < refused.until:
+                failed: Future[Painter] = Future()
+                failed.set_exception(refused.error)
+                return failed
             if key not in self._coming:
                 self._coming[key] = self._loader.submit(self._load, key, version)
             return self._coming[key]
+
+    def seconds_ahead(self) -> float:
+        """Predict how long a load that begins now would wait for others."""
+        return len(self._coming) * self._seconds
 
     def pin(self, version: Version) -> None:
         """Keep this version loaded, and let go of the one pinned before."""
         self._pinned = identity(version)
 
     def retain(self, wanted: Callable[[str], bool]) -> None:
-        """Unload the versions whose reference `wanted` rejects, such as deleted ones."""
+        """Unload what `wanted` rejects by its `identity`, such as deleted versions."""
         with self._lock:
-            for key in [key for key in self._loaded if not wanted(key.split()[0])]:
+            for key in [key for key in self._loaded if not wanted(key)]:
                 del self._loaded[key]
 
     def loaded(self) -> dict[str, int]:
@@ -113,16 +136,25 @@ class Pool:
         self._loader.shutdown(cancel_futures=True)
 
     def _load(self, key: str, version: Version) -> Painter:
+        started = time.monotonic()
         try:
             painter = self._build(key, version)
         except (VersionNotReady, Stopped):
             raise
+        except (DoesNotFit, MemoryError, torch.OutOfMemoryError) as error:
+            # No fault of the version's: there may be room later.
+            problem = error if isinstance(error, DoesNotFit) else _does_not_fit(version, "it does not fit into memory")
+            self._refused[key] = _Refused(problem, time.monotonic() + RETRY_SECONDS)
+            log.warning("%s", problem)
+            raise problem from error
         except Exception as error:
             reason = _reason(error)
             raise BrokenVersion(self._directory.mark_broken(version, reason)) from error
         finally:
             with self._lock:
                 del self._coming[key]
+        self._refused.pop(key, None)
+        self._seconds += SMOOTHING * (time.monotonic() - started - self._seconds)
         return painter
 
     def _build(self, key: str, version: Version) -> Painter:
@@ -130,38 +162,41 @@ class Pool:
         config: GeneratorConfig = version.manifest.generator
         weights = version.manifest.files[WEIGHTS].sha256
         known = self._calibrations.known(config, weights)
-        self._make_room(config.parameters() * (FLOAT_BYTES if known is None else known.numerics.bytes), key)
+        self._make_room(config.parameters() * (FLOAT_BYTES if known is None else known.numerics.bytes), version)
         module = load_generator(self._directory.read_weights(version), config)
         painter = self._calibrations.painter(module, config, weights, self._batcher.chore)
-        self._make_room(painter.bytes, key)
+        self._make_room(painter.bytes, version)
         with self._lock:
             self._loaded[key] = painter
         log.info("%s is loaded: %d bytes, tiles %s", version.ref, painter.bytes, painter.sizes)
         return painter
 
-    def _make_room(self, size: int, key: str) -> None:
+    def _make_room(self, size: int, version: Version) -> None:
         """Evict the least recently used until `size` more bytes fit, and give a GPU's memory back to other processes.
 
         Raises:
             DoesNotFit: they would not even then; nothing is evicted.
         """
-        self._evict(size, key)
+        self._evict(size, version)
         torch.cuda.empty_cache()
 
-    def _evict(self, size: int, key: str) -> None:
+    def _evict(self, size: int, version: Version) -> None:
         with self._lock:
             pinned = self._loaded.get(self._pinned or "")
             fixed = pinned.bytes if pinned is not None else 0
-            if fixed + size > self._budget and fixed:
-                raise DoesNotFit(
-                    f"needs {size:,} bytes, of {self._budget:,} for loaded versions the default model takes {fixed:,}"
-                )
+            if fixed + size > self._budget and identity(version) != self._pinned:
+                taken = f", of which the default model takes {fixed:,}" if fixed else ""
+                raise _does_not_fit(version, f"it needs {size:,} bytes, of {self._budget:,} for loaded versions{taken}")
             used = sum(painter.bytes for painter in self._loaded.values())
             for old in [old for old in self._loaded if old != self._pinned]:
                 if used + size <= self._budget:
                     return
                 used -= self._loaded.pop(old).bytes
-                log.info("%s makes room for %s", old.split()[0], key.split()[0])
+                log.info("%s makes room for %s", old.split()[0], version.ref)
+
+
+def _does_not_fit(version: Version, reason: str) -> DoesNotFit:
+    return DoesNotFit(version, reason, RETRY_SECONDS)
 
 
 def _step_back() -> None:
@@ -173,9 +208,7 @@ def _step_back() -> None:
 
 def _reason(error: Exception) -> str:
     """Say in a few words why a version cannot be loaded; what nobody foresaw goes to the log whole."""
-    if isinstance(error, CheckpointError | CannotPaint | DoesNotFit):
+    if isinstance(error, CheckpointError | CannotPaint):
         return f"cannot be loaded: {error}"
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return "cannot be loaded: it does not fit into memory"
     log.error("unforeseen while loading a version", exc_info=error)
     return f"cannot be loaded: {type(error).__name__}: {error}"

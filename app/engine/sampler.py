@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
@@ -18,13 +19,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from app.engine.admission import Admission, Workers
+from app.engine.admission import Admission, Overloaded, Workers
 from app.engine.batcher import Batcher, Pictures, turn
 from app.engine.calibration import Calibrations
 from app.engine.devices import choose_devices, lanes, only_repeatable_kernels
 from app.engine.inputs import Inputs, Source
 from app.engine.pieces import AHEAD, pieces
-from app.engine.pool import Pool
+from app.engine.pool import Pool, identity
 from app.engine.tile import Painter
 from app.engine.watch import UNWATCHED, Watch
 from models.directory import ModelDirectory
@@ -73,6 +74,7 @@ class Sampler:
     ) -> None:
         self._directory = directory
         self._watch = watch
+        self._max_wait_seconds = max_wait_seconds
         only_repeatable_kernels()
         painting = lanes(choose_devices(device), threads)
         self._calibrations = Calibrations(calibration_dir, painting)
@@ -108,7 +110,7 @@ class Sampler:
     def ready(self) -> tuple[bool, str]:
         """Tell whether the default model is loaded and warm; else why not."""
         served = self._served.get(None)
-        if served is not None and self._pool.get(served) is not None:
+        if served is not None and self._pool.has(served):
             return True, f"{served.ref} is loaded"
         return False, self._trouble
 
@@ -118,7 +120,7 @@ class Sampler:
 
     def has(self, version: Version) -> bool:
         """Tell whether a version is loaded."""
-        return self._pool.get(version) is not None
+        return self._pool.has(version)
 
     def resolve(self, ref: str | None) -> Version:
         """Find the version that serves `ref` now, without waiting for anything.
@@ -137,7 +139,7 @@ class Sampler:
             if (former := self._former(ref)) is None:
                 raise
             return former
-        if self._pool.get(wanted) is None and (former := self._former(ref)) is not None:
+        if not self._pool.has(wanted) and (former := self._former(ref)) is not None:
             self._pool.load(wanted)
             return former
         self._served[ref] = wanted
@@ -146,7 +148,7 @@ class Sampler:
     def _former(self, ref: str | None) -> Version | None:
         """Give what `ref` was last served by, while it is loaded and has not been deleted."""
         former = self._served.get(ref)
-        if former is None or self._pool.get(former) is None or not self._exists(former.ref):
+        if former is None or not self._pool.has(former) or not self._exists(identity(former)):
             return None
         return former
 
@@ -237,6 +239,8 @@ class Sampler:
         # Shielded: a client that leaves must not stop a load that others wait for.
         if (painter := self._pool.get(version)) is not None:
             return painter
+        if (seconds := self._pool.seconds_ahead()) > self._max_wait_seconds:
+            raise Overloaded(f"{seconds:.0f} s of loading models wait", math.ceil(seconds))
         return await asyncio.shield(asyncio.wrap_future(self._pool.load(version)))
 
     def _seconds_ahead(self) -> float:
@@ -264,16 +268,19 @@ class Sampler:
 
     async def _scan(self) -> None:
         # A thread of its own: the shared ones may all be waiting for a database that is away.
-        if await asyncio.get_running_loop().run_in_executor(self._scanner, self._directory.scan):
-            self._pool.retain(self._exists)
+        await asyncio.get_running_loop().run_in_executor(self._scanner, self._directory.scan)
+        # Not only where something has changed: what was deleted while it was loading is loaded now.
+        self._pool.retain(self._exists)
 
-    def _exists(self, ref: str) -> bool:
-        """Whether a version was not deleted; one whose files were damaged later is whole in memory."""
+    def _exists(self, loaded: str) -> bool:
+        """Whether a version, by its identity, was neither deleted nor replaced by hand.
+
+        One whose files were damaged later is whole in memory.
+        """
         try:
-            self._directory.resolve(ref)
+            return identity(self._directory.resolve(loaded.split()[0])) == loaded
         except ModelError as error:
             return not isinstance(error, UnknownModel)
-        return True
 
     def _follow(self, ref: str | None) -> None:
         """Load what `ref` means now if something else serves it; the default model is loaded in any case."""

@@ -50,9 +50,8 @@ class Painter:
         """
         count = min(waiting, self.tile)
         size = self.places(count)
-        if size <= PADDED or count >= FULL * size:
-            return count
-        return max(smaller for smaller in self.sizes if smaller < size)
+        smaller = max((each for each in self.sizes if each < size), default=0)
+        return count if size <= PADDED or count >= FULL * size or 2 * smaller < size else smaller
 
     def places(self, count: int) -> int:
         """Give the smallest admitted tile that holds `count` images."""

@@ -63,7 +63,7 @@ def test_the_wait_is_that_of_everybodys_turn_whoever_waits_and_is_dropped() -> N
     for ticket in tickets:
         queue.add(ticket)
     while len(queue):
-        line = [ticket for ticket in queue._line if ticket.left]
+        line = [ticket for line in queue._lines.values() for ticket in line]
         expected = sum(min(t.left, t.turn) / t.painter.tile * t.painter.seconds for t in line)
         assert queue.seconds() == pytest.approx(expected)
         queue.deal()

@@ -21,7 +21,7 @@ from app.engine.tile import Painter
 from models.checkpoint import generator_bytes
 from models.config import MlpGenerator
 from models.directory import ModelDirectory
-from models.errors import BrokenVersion, VersionNotReady
+from models.errors import BrokenVersion, DoesNotFit, VersionNotReady
 from models.manifest import WEIGHTS
 from models.versions import Version
 from tests.fixtures.models import TINY_DCGAN, TINY_MLP, swap_weights, tiny_generator, write_version
@@ -104,9 +104,45 @@ def test_a_version_that_does_not_fit_beside_the_pinned_one_says_so(narrow_room: 
     write_version(narrow_room.root, "digits", 1)
     narrow_room.load("digits@1")
     narrow_room.pool.pin(narrow_room.version("digits@1"))
-    with pytest.raises(BrokenVersion, match="the default model takes"):
+    for _ in range(2):
+        with pytest.raises(DoesNotFit, match=r"larger@1 cannot be loaded now: .* the default model takes"):
+            narrow_room.load("larger@1")
+    assert list(narrow_room.pool.loaded()) == ["digits@1"]
+    assert narrow_room.version("larger@1").state == "whole"
+
+
+def test_a_version_larger_than_the_budget_evicts_nobody_unless_it_is_the_pinned_one(narrow_room: Room) -> None:
+    larger = TINY_MLP.model_copy(update={"network": MlpGenerator(hidden=(480, 640))})
+    write_version(narrow_room.root, "larger", 1, larger)
+    write_version(narrow_room.root, "digits", 1)
+    narrow_room.load("digits@1")
+    with pytest.raises(DoesNotFit):
         narrow_room.load("larger@1")
     assert list(narrow_room.pool.loaded()) == ["digits@1"]
+    write_version(narrow_room.root, "larger", 2, larger)
+    narrow_room.pool.pin(narrow_room.version("larger@2"))
+    assert narrow_room.load("larger@2") is not None
+
+
+def test_a_version_for_which_memory_ran_out_is_tried_again_later(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_version(room.root)
+    tried = []
+
+    def out_of_memory(*_: object) -> None:
+        tried.append(1)
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("app.engine.pool.load_generator", out_of_memory)
+        for _ in range(3):
+            with pytest.raises(DoesNotFit, match="does not fit into memory"):
+                room.load("digits@1")
+        assert len(tried) == 1
+        patch.setattr("app.engine.pool.RETRY_SECONDS", 0)
+        room.pool._refused.clear()
+        with pytest.raises(DoesNotFit):
+            room.load("digits@1")
+    assert room.load("digits@1") is not None
 
 
 def test_an_evicted_version_leaves_memory(narrow_room: Room) -> None:
@@ -171,7 +207,7 @@ def test_retain_unloads_what_is_not_wanted(room: Room) -> None:
     write_version(room.root, number=2)
     room.load("digits@1")
     room.load("digits@2")
-    room.pool.retain(lambda ref: ref == "digits@2")
+    room.pool.retain(lambda loaded: loaded.startswith("digits@2 "))
     assert list(room.pool.loaded()) == ["digits@2"]
 
 

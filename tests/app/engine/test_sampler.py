@@ -330,3 +330,34 @@ def test_work_that_nobody_waits_for_any_more_is_not_begun() -> None:
         assert workers.seconds_ahead() == 0
 
     asyncio.run(main())
+
+
+def test_what_is_watched_but_not_asked_for_makes_room_first(tmp_path: Path, model_root: Path) -> None:
+    async def use(sampler: Sampler, ref: str) -> None:
+        version = await sampler.hold(ref)
+        await sampler.sample(version, seeded(version, 0, range(1)))
+
+    async def main() -> None:
+        for name in ("a", "b", "c"):
+            write_version(model_root, name)
+        async with sampling(tmp_path, default="a") as sampler:
+            await use(sampler, "a")
+            (size,) = sampler.loaded().values()
+        async with sampling(tmp_path, default="a", budget=size * 7 // 2) as sampler:
+            await use(sampler, "a")
+            await use(sampler, "digits")
+            await use(sampler, "b@1")
+            scans = 0
+            real = sampler._directory.scan
+
+            def counted() -> bool:
+                nonlocal scans
+                scans += 1
+                return real()
+
+            sampler._directory.scan = counted
+            await soon(lambda: scans >= 3, "the watcher to look at every name that was asked for")
+            await use(sampler, "c")
+            assert sorted(sampler.loaded()) == ["a@1", "b@1", "c@1"]
+
+    asyncio.run(main())

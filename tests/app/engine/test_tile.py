@@ -46,4 +46,6 @@ def test_lanes_on_one_device_share_one_network() -> None:
 def test_a_large_tile_is_not_painted_half_empty() -> None:
     painter = Painter([Network(tiny_generator(TINY_MLP, 3), CPU, Numerics(), 16)], (1, 16, 32, 64, 128), 1.0)
     taken = {waiting: painter.share(waiting) for waiting in (1, 9, 25, 40, 48, 70, 100, 128, 500)}
+    sparse = Painter(painter.networks, (1, 64), 1.0)
+    assert [sparse.share(waiting) for waiting in (1, 10, 100)] == [1, 10, 64]
     assert taken == {1: 1, 9: 9, 25: 25, 40: 32, 48: 48, 70: 64, 100: 100, 128: 128, 500: 128}
