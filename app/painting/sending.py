@@ -5,6 +5,7 @@ slowly costs the server one chunk of memory beside the answer itself.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from starlette.types import Send
 
@@ -19,13 +20,13 @@ class Stalled(Exception):
 
 
 async def send_empty(send: Send, status: int, headers: RawHeaders) -> None:
-    """Send an answer without a body."""
+    """Send an answer without a body: nothing is held for it, so it may wait as long as its connection lasts."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 
 async def send_small(send: Send, headers: RawHeaders, body: bytes) -> None:
-    """Send an answer of one chunk with its length."""
+    """Send an answer of one chunk with its length; waits as `send_empty` does."""
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
@@ -36,7 +37,7 @@ class Outgoing:
 
     Args:
         headers: all but its length.
-        stall_seconds: give the client up when it takes no chunk for so long.
+        stall_seconds: give the client up when it takes nothing for so long.
     """
 
     def __init__(self, send: Send, headers: RawHeaders, stall_seconds: float) -> None:
@@ -44,36 +45,43 @@ class Outgoing:
         self._headers = headers
         self._stall_seconds = stall_seconds
         self.started = False
+        """Something was handed to the server: no other answer can be given."""
 
     async def whole(self, body: bytes) -> None:
-        """Send it all; errors as in `write`."""
+        """Send it all.
+
+        Raises:
+            Stalled: the client takes nothing.
+        """
         if len(body) <= CHUNK:
-            await send_small(self._send, self._headers, body)
+            await self._taken(send_small(self._send, self._headers, body))
             return
         await self.start(len(body))
         await self.write(body)
         await self.end()
 
     async def start(self, length: int | None) -> None:
-        """Send the headers, and the length if it is known."""
+        """Send the headers, and the length if it is known; errors as in `whole`."""
         known = [] if length is None else [(b"content-length", str(length).encode())]
-        self.started = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": [*self._headers, *known]})
+        await self._taken(
+            self._send({"type": "http.response.start", "status": 200, "headers": [*self._headers, *known]})
+        )
 
     async def write(self, data: bytes) -> None:
-        """Send some of the body.
-
-        Raises:
-            Stalled: the client takes nothing.
-        """
+        """Send some of the body; errors as in `whole`."""
         for start in range(0, len(data), CHUNK):
-            try:
-                async with asyncio.timeout(self._stall_seconds):
-                    chunk = data[start : start + CHUNK]
-                    await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-            except TimeoutError:
-                raise Stalled from None
+            chunk = data[start : start + CHUNK]
+            await self._taken(self._send({"type": "http.response.body", "body": chunk, "more_body": True}))
 
     async def end(self) -> None:
-        """Say that this was all."""
-        await self._send({"type": "http.response.body", "body": b""})
+        """Say that this was all; errors as in `whole`."""
+        await self._taken(self._send({"type": "http.response.body", "body": b""}))
+
+    async def _taken(self, sending: Awaitable[None]) -> None:
+        """Wait until the server has room for it: any message may find the connection full of those before it."""
+        self.started = True
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await sending
+        except TimeoutError:
+            raise Stalled from None
