@@ -16,6 +16,7 @@ from app.body import BodyLimit
 from app.gate import BrowserHeaders, Gate
 from app.house import House
 from app.metrics import Measure
+from app.painting import routing
 from app.routes import artefacts, datasets, events, grids, health, models, page, presets, samples, session, train, walks
 from app.security import Authentication
 from app.settings import AppSettings
@@ -88,6 +89,7 @@ def create_app(settings: AppSettings | None = None) -> FastAPI:
     model_problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    routing.verify(app)
     page.mount(app)
     schema.install(app)
     _add_middleware(app, settings)

@@ -16,7 +16,9 @@ IMAGE_TYPES: dict[ImageFormat, str] = GRID_TYPES | EACH_TYPES
 
 
 def _split(value: object) -> object:
-    """FastAPI gives a list of what a name occurs with; each may be several, parted by commas."""
+    """Part what a name occurs with by its commas; FastAPI gives a list of all its occurrences."""
+    if isinstance(value, str):
+        return value.split(",")
     return [part for text in value for part in str(text).split(",")] if isinstance(value, list) else value
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, get_type_hints
 from urllib.parse import parse_qsl
 
-from fastapi import Request
-from fastapi.routing import APIRoute
+from fastapi import FastAPI, Request
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
@@ -29,8 +29,8 @@ class PaintRoute(APIRoute):
         self._query: type[PaintQuery] = get_type_hints(self.endpoint)["query"]
         self._checks: list[ScopeCheck] = []
         for dependency in self.dependencies:
-            # Any other dependency would be skipped.
-            assert isinstance(dependency.dependency, ScopeCheck), f"{self.path} depends on more than scopes"
+            if not isinstance(dependency.dependency, ScopeCheck):
+                raise TypeError(f"{self.path} depends on more than scopes, and would skip it: {dependency.dependency}")
             self._checks.append(dependency.dependency)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,3 +59,15 @@ class PaintRoute(APIRoute):
             return self._query.model_validate(values)
         except ValidationError:
             return None
+
+
+def verify(app: FastAPI) -> None:
+    """Refuse an app that asks more of its painting routes than they ask themselves: the short way would skip it.
+
+    Raises:
+        TypeError: a dependency was given to the app, or where a router was included.
+    """
+    for context in iter_route_contexts(app.routes):
+        route = context.original_route
+        if isinstance(route, PaintRoute) and list(context.dependencies) != list(route.dependencies):
+            raise TypeError(f"{route.path} must declare by itself what it depends on, in its own router")
