@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from app.engine.inputs import Source
-from app.engine.sources import Between, PerClass, Sweep
+from app.engine.sources import Arranged, Between, PerClass, Sweep
 from app.painting.classes import label_of
 from app.painting.each import Npy, Zip, arranged
 from app.painting.grids import Grid
@@ -20,7 +19,6 @@ from app.painting.queries import (
     DrawnSeed,
     Format,
     ImageFormat,
-    ModelRef,
     PaintQuery,
     Psi,
     Scale,
@@ -58,7 +56,6 @@ class GridQuery(PaintQuery):
             "image of the seed · truncation: a row per image of the seed, a column per psi"
         ),
     ]
-    model: ModelRef = None
     seeds: Annotated[
         tuple[Seed, ...] | None,
         CommaSeparated,
@@ -148,7 +145,7 @@ def _subject(query: GridQuery, version: Version) -> Structured:
     seeds = query.seeds or ((secrets.randbelow(MAX_SEED + 1) if query.seed is None else query.seed),)
     columns = query.cols or COLUMNS
     psis = query.psi or (PSIS if query.kind == "truncation" else (1.0,))
-    source: Source
+    source: Arranged
     match query.kind:
         case "interpolate":
             rows = query.rows or (1 if len(seeds) == 2 else COLUMNS)

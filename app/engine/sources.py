@@ -45,22 +45,27 @@ class Between:
         row, column = np.divmod(np.arange(start, stop), self.columns)
         latent = self.generator.latent
         across = column / (self.columns - 1)
-        nearest = (across > 0.5).astype(np.int64)
         if len(self.seeds) == 2:
-            image = row
-            first, second = (latents(latent, seed, image) for seed in self.seeds)
+            first, second = (latents(latent, seed, row) for seed in self.seeds)
             z = between(latent, first, second, across)
         else:
-            image = np.zeros_like(row)
             corners = np.repeat(_firsts(self.generator, self.seeds)[:, None], len(row), axis=1)
             top_left, top_right, bottom_left, bottom_right = corners
             top = between(latent, top_left, top_right, across)
             bottom = between(latent, bottom_left, bottom_right, across)
             down = row / (self.rows - 1)
             z = between(latent, top, bottom, down)
-            nearest += 2 * (down > 0.5)
-        labels = _labels(self.generator, self.seeds, image, self.label)
-        return Inputs(_truncated(z, self.psi), None if labels is None else labels[nearest, np.arange(stop - start)])
+        return Inputs(_truncated(z, self.psi), self.labels(start, stop))
+
+    def labels(self, start: int, stop: int) -> Labels | None:
+        """Give the classes of some images; None where the generator is not conditional."""
+        row, column = np.divmod(np.arange(start, stop), self.columns)
+        nearest = (column / (self.columns - 1) > 0.5).astype(np.int64)
+        if len(self.seeds) == 4:
+            nearest += 2 * (row / (self.rows - 1) > 0.5)
+            row = np.zeros_like(row)
+        labels = _labels(self.generator, self.seeds, row, self.label)
+        return None if labels is None else labels[nearest, np.arange(stop - start)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +92,21 @@ class Loop:
     def inputs(self, start: int, stop: int) -> Inputs:
         """Interpolate along the legs that these frames are on."""
         count = len(self.seeds)
-        # In whole numbers, so that a frame at a seed is exactly there.
-        leg, rest = np.divmod(np.arange(start, stop) * count, self.frames)
-        t: Doubles = rest / self.frames
+        leg, t = self._places(start, stop)
         stops = _firsts(self.generator, self.seeds)
         z = between(self.generator.latent, stops[leg], stops[(leg + 1) % count], t)
+        return Inputs(_truncated(z, self.psi), self.labels(start, stop))
+
+    def labels(self, start: int, stop: int) -> Labels | None:
+        """Give the classes of some frames; None where the generator is not conditional."""
+        leg, t = self._places(start, stop)
         labels = _labels(self.generator, self.seeds, np.zeros(1, np.int64), self.label)
-        return Inputs(_truncated(z, self.psi), None if labels is None else labels[(leg + (t > 0.5)) % count, 0])
+        return None if labels is None else labels[(leg + (t > 0.5)) % len(self.seeds), 0]
+
+    def _places(self, start: int, stop: int) -> tuple[Indices, Doubles]:
+        """Find the leg that each frame is on, and how far along: in whole numbers, so that one at a seed is there."""
+        leg, rest = np.divmod(np.arange(start, stop) * len(self.seeds), self.frames)
+        return leg, rest / self.frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +123,13 @@ class PerClass:
 
     def inputs(self, start: int, stop: int) -> Inputs:
         """Give each row the same latents."""
-        label, index = np.divmod(np.arange(start, stop), self.columns)
-        return Inputs(_truncated(latents(self.generator.latent, self.seed, index), self.psi), label)
+        index = np.arange(start, stop) % self.columns
+        z = latents(self.generator.latent, self.seed, index)
+        return Inputs(_truncated(z, self.psi), self.labels(start, stop))
+
+    def labels(self, start: int, stop: int) -> Labels:
+        """Give each row's class."""
+        return np.arange(start, stop) // self.columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +154,16 @@ class Sweep:
         """Shrink each row's latent by each column's factor."""
         index, column = np.divmod(np.arange(start, stop), len(self.psis))
         psi = np.array(self.psis, np.float32)[column]
-        labels = _labels(self.generator, (self.seed,), index, self.label)
         z = latents(self.generator.latent, self.seed, index) * psi[:, None]
-        return Inputs(z, None if labels is None else labels[0])
+        return Inputs(z, self.labels(start, stop))
+
+    def labels(self, start: int, stop: int) -> Labels | None:
+        """Give each row's class; None where the generator is not conditional."""
+        labels = _labels(self.generator, (self.seed,), np.arange(start, stop) // len(self.psis), self.label)
+        return None if labels is None else labels[0]
+
+
+Arranged = Between | Loop | PerClass | Sweep
 
 
 def _firsts(generator: GeneratorConfig, seeds: tuple[int, ...]) -> Latents:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.engine.inputs import Source
+from app.engine.sources import Arranged
 from models.config import GeneratorConfig
 from models.manifest import Manifest
 
@@ -21,7 +22,7 @@ class Structured:
         choices: everything else that tells these images from others of the same generator, as JSON values.
     """
 
-    images: Source
+    images: Arranged
     seeds: tuple[int, ...]
     columns: int
     choices: Mapping[str, object]
@@ -53,7 +54,7 @@ class Structured:
         """Tell each image's place, and its class where the generator is conditional."""
         places = (divmod(index, self.columns) for index in range(self.count))
         images: list[dict[str, object]] = [{"row": row, "column": column} for row, column in places]
-        labels = self.images.inputs(0, self.count).labels
+        labels = self.images.labels(0, self.count)
         for image, label in zip(images, () if labels is None else labels, strict=False):
             image["class"] = manifest.classes[label]
         return {"seeds": self.seeds, **self.choices}, images
