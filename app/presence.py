@@ -28,6 +28,7 @@ async def while_present(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
 
     Raises:
         ClientLeft: it did.
+        HTTPException: it sends more than is accepted.
     """
     task = asyncio.create_task(work)
     try:
@@ -41,6 +42,7 @@ async def present(receive: Receive, work: asyncio.Future[T]) -> T:
 
     Raises:
         ClientLeft: it hung up.
+        HTTPException: it sends more than is accepted.
     """
     await asyncio.wait((work,), timeout=GRACE_SECONDS)
     if not work.done():
@@ -50,6 +52,7 @@ async def present(receive: Receive, work: asyncio.Future[T]) -> T:
         finally:
             leaving.cancel()
     if not work.done():
+        leaving.result()
         raise ClientLeft
     return work.result()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import aclosing
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -85,10 +86,10 @@ class Painted(Response):
         except Overloaded:
             self._figures(prepared).refused.inc()
             raise
-        except (ClientLeft, Stalled):
+        except (ClientLeft, Stalled, HTTPException) as reason:
             if not out.started:
                 raise
-            log.info("a client that asked %s for images left, or took nothing any more", job.version.ref)
+            log.info("an answer of %s was broken off: %s", job.version.ref, reason)
 
     async def _stream(self, prepared: Prepared, out: Outgoing) -> None:
         """Send while it is painted."""

@@ -84,4 +84,4 @@ class Outgoing:
             async with asyncio.timeout(self._stall_seconds):
                 await sending
         except TimeoutError:
-            raise Stalled from None
+            raise Stalled(f"the client took nothing for {self._stall_seconds:g} s") from None

@@ -59,4 +59,6 @@ def test_a_client_that_stops_at_any_message_is_given_up_without_a_crash(
         for room in (0, 1, whole - 1):
             assert len(sent(impatient, f"seed=1&{query}", room)) == room
             until(lambda: admission.bytes == 0, "its memory to be given back")
-    assert [record.levelname for record in caplog.records if "took nothing" in record.message] == ["INFO"] * 3
+    assert [record.levelname for record in caplog.records if "the client took nothing" in record.message] == [
+        "INFO"
+    ] * 3
