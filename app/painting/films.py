@@ -67,7 +67,7 @@ class Film:
             async for images in painted:
                 for start in range(0, len(images), step):
                     work = partial(self._encoded, animation, part := images[start : start + step])
-                    if data := await run(work, self.format, part.nbytes * self.scale**2):
+                    if data := await run(work, f"{self.format} frames", part.nbytes * self.scale**2):
                         yield data
         yield await run(animation.end, f"{self.format} end", order.subject.count)
 

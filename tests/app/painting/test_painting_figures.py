@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,11 @@ def test_the_device_and_the_encoders_are_timed_and_tiles_are_counted(service: Se
     assert seen['atelier_tile_places_total{model="petals"}'] >= 6
     assert seen['atelier_device_seconds_total{model="petals"}'] > 0
     assert seen['atelier_queue_seconds_count{model="petals"}'] == 2
-    for kind in ("png", "zip"):
+    service.client.get("/samples?n=3&seed=1&model=petals&format=webp")
+    assert 'atelier_encode_seconds_total{kind="webp frames",model="petals"}' not in figures(service)
+    service.client.get("/walk?seeds=1,2&frames=2&scale=1&model=petals")
+    seen |= figures(service)
+    for kind in ("png", "zip", "webp", "webp frames"):
         assert seen[f'atelier_encode_seconds_total{{kind="{kind}",model="petals"}}'] > 0
 
 
@@ -48,6 +53,19 @@ def test_a_refusal_for_overload_is_counted(service: Service, monkeypatch: pytest
     seen = figures(service)
     assert seen['atelier_refused_total{model="digits"}'] == 1
     assert seen["atelier_wait_seconds"] == 99
+
+
+def test_gauges_are_read_where_they_change(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    read_in: list[str] = []
+
+    def seconds_ahead() -> float:
+        read_in.append(threading.current_thread().name)
+        return 0.0
+
+    monkeypatch.setattr(service.app.state.house.sampler.admission, "seconds_ahead", seconds_ahead)
+    figures(service)
+    # The event loop's thread, as the fixture calls it.
+    assert read_in == ["service"]
 
 
 def test_names_that_clients_make_up_are_no_labels(tmp_path: Path, model_root: Path) -> None:
