@@ -29,9 +29,9 @@ def preferred(accept: Iterable[str], offers: Mapping[F, str]) -> F | None:
 
 # Most clients send one of very few.
 @lru_cache(maxsize=64)
-def _weights(accept: str, media_types: tuple[str, ...]) -> list[float]:
+def _weights(accept: str, media_types: tuple[str, ...]) -> tuple[float, ...]:
     ranges = _ranges(accept) or {"*/*": 1.0}
-    return [_weight(media_type, ranges) for media_type in media_types]
+    return tuple(_weight(media_type, ranges) for media_type in media_types)
 
 
 def _ranges(accept: str) -> dict[str, float]:

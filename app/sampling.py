@@ -15,7 +15,7 @@ from app.painting.classes import label_of
 from app.painting.each import Npy, Zip, arranged
 from app.painting.grids import Grid, GridFormat
 from app.painting.orders import Container, Order, pinned
-from app.painting.queries import ClassRef, DrawnSeed, Format, ImageFormat, ModelRef, PaintQuery, PerRow, Psi, Scale
+from app.painting.queries import ClassRef, DrawnSeed, Format, ImageFormat, PaintQuery, PerRow, Psi, Scale
 from app.problems import invalid
 from models.config import MAX_SEED, GeneratorConfig
 from models.manifest import Manifest
@@ -29,7 +29,6 @@ class SampleQuery(PaintQuery):
     """What to paint."""
 
     n: Annotated[int, Field(ge=1, description="images; at most 4096 unless set otherwise")] = 25
-    model: ModelRef = None
     seed: DrawnSeed = None
     class_: ClassRef = None
     psi: Psi = 1.0

@@ -10,7 +10,7 @@ from app.engine.sources import Loop
 from app.painting.classes import label_of
 from app.painting.films import Film
 from app.painting.orders import Order, pinned
-from app.painting.queries import SEEDS_SCHEMA, ClassRef, CommaSeparated, ModelRef, PaintQuery, Psi
+from app.painting.queries import SEEDS_SCHEMA, ClassRef, CommaSeparated, PaintQuery, Psi
 from app.painting.structured import Structured
 from app.problems import invalid
 from models.config import Seed
@@ -42,7 +42,6 @@ class WalkQuery(PaintQuery):
     fps: Annotated[
         float, Field(ge=1, le=60, description="frames per second; GIF rounds to hundredths of a second, 50 at most")
     ] = 30.0
-    model: ModelRef = None
     class_: ClassRef = None
     psi: Psi = 1.0
     scale: Annotated[

@@ -64,7 +64,7 @@ def test_image_i_of_a_seed_is_the_same_whatever_n_is(shared_service: Service) ->
     assert np.array_equal(pixels(shared_service.client.get("/samples?n=9&seed=3&model=petals")), grid(whole[:9]))
 
 
-def test_many_at_once_get_the_bytes_they_get_alone(shared_service: Service) -> None:
+def test_many_at_once_get_the_bytes_they_get_alone(tmp_path: Path, model_root: Path) -> None:
     queries = [
         f"/samples?seed={seed}&n={n}&model={model}&format={image_format}"
         for seed, n, model, image_format in [
@@ -73,9 +73,11 @@ def test_many_at_once_get_the_bytes_they_get_alone(shared_service: Service) -> N
             (7, 9, "digits", "png"),
         ]
     ]  # fmt: skip
-    alone = {query: hashlib.sha256(shared_service.client.get(query).content).hexdigest() for query in queries}
-    with ThreadPoolExecutor(8) as clients:
-        answers = list(clients.map(lambda query: httpx.get(shared_service.url + query, timeout=60), queries * 6))
+    # Without memory, each is painted again, among others.
+    with serving(tmp_path, model_dir=model_root, answer_cache_bytes=0) as service:
+        alone = {query: hashlib.sha256(service.client.get(query).content).hexdigest() for query in queries}
+        with ThreadPoolExecutor(8) as clients:
+            answers = list(clients.map(lambda query: httpx.get(service.url + query, timeout=60), queries * 6))
     assert [hashlib.sha256(answer.content).hexdigest() for answer in answers] == [alone[query] for query in queries * 6]
 
 
