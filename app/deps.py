@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.house import House
-from app.problems import invalid
+from app.problems import invalid, wrong_parameter
 
 
 async def house(request: Request) -> House:
@@ -23,4 +23,4 @@ HouseDep = Annotated[House, Depends(house)]
 async def no_query(request: Request) -> None:
     """Refuse every query parameter: for routes that have none. Use `dependencies=[Depends(no_query)]`."""
     if names := list(dict.fromkeys(request.query_params)):
-        raise invalid([{"loc": ("query", name), "msg": f'there is no parameter "{name}" here'} for name in names])
+        raise invalid([wrong_parameter(name, f'there is no parameter "{name}" here') for name in names])

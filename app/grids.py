@@ -9,23 +9,22 @@ from pydantic import Field, WithJsonSchema
 
 from app.engine.sources import Arranged, Between, PerClass, Sweep
 from app.painting.classes import label_of
-from app.painting.each import Npy, Zip, arranged
-from app.painting.grids import Grid
-from app.painting.orders import Container, Order, pinned
+from app.painting.containers import ImageFormat, arranged, container
+from app.painting.grids import Grid, GridFormat
+from app.painting.orders import Order, pinned
 from app.painting.queries import (
     SEEDS_SCHEMA,
     ClassRef,
     CommaSeparated,
     DrawnSeed,
     Format,
-    ImageFormat,
     PaintQuery,
     Psi,
     Scale,
 )
 from app.painting.structured import Structured
-from app.problems import Problem, invalid
-from models.config import MAX_SEED, GeneratorConfig, Seed
+from app.problems import ErrorItem, Problem, invalid, wrong_parameter
+from models.config import MAX_SEED, Seed
 from models.versions import Version
 
 if TYPE_CHECKING:
@@ -91,29 +90,29 @@ def check(query: GridQuery, image_format: ImageFormat) -> None:
         Problem: 422.
     """
     own = _OF[query.kind] | _OF_ALL
-    errors: list[dict[str, object]] = [
-        _wrong(name, f"means nothing for kind={query.kind}: leave it out")
-        for name in GridQuery.model_fields
+    errors = [
+        wrong_parameter(field.alias or name, f"means nothing for kind={query.kind}: leave it out")
+        for name, field in GridQuery.model_fields.items()
         if name in query.model_fields_set - own
     ]
     errors += arranged(image_format, {"scale": query.scale != 1})
     if query.kind != "truncation" and len(query.psi or ()) > 1:
-        errors.append(_wrong("psi", "only kind=truncation takes several: give one"))
+        errors.append(wrong_parameter("psi", "only kind=truncation takes several: give one"))
     if query.kind == "interpolate":
         errors += _between(query)
     if errors:
         raise invalid(errors)
 
 
-def _between(query: GridQuery) -> list[dict[str, object]]:
+def _between(query: GridQuery) -> list[ErrorItem]:
     count = len(query.seeds or ())
     if count not in (2, 4):
-        return [_wrong("seeds", f"kind=interpolate leads between 2 or 4 seeds, not {count}")]
+        return [wrong_parameter("seeds", f"kind=interpolate leads between 2 or 4 seeds, not {count}")]
     errors = []
     if query.cols == 1:
-        errors.append(_wrong("cols", "from one seed to another takes at least 2"))
+        errors.append(wrong_parameter("cols", "from one seed to another takes at least 2"))
     if query.rows == 1 and count == 4:
-        errors.append(_wrong("rows", "between four seeds takes at least 2"))
+        errors.append(wrong_parameter("rows", "between four seeds takes at least 2"))
     return errors
 
 
@@ -124,7 +123,7 @@ def order(query: GridQuery, image_format: ImageFormat, version: Version, setting
         Problem: 422, the version cannot answer this.
     """
     assert version.manifest is not None
-    generator = version.manifest.generator
+    size = version.manifest.generator.size
     subject = _subject(query, version)
     if subject.count > settings.max_images:
         rows = subject.count // subject.columns
@@ -134,7 +133,7 @@ def order(query: GridQuery, image_format: ImageFormat, version: Version, setting
         pinned=pinned(query.model),
         seeded=query.seeds is not None or query.seed is not None,
         subject=subject,
-        container=_container(query, image_format, subject, generator, settings.max_pixels),
+        container=container(image_format, subject, lambda form: _grid(query, form, subject, size, settings.max_pixels)),
     )
 
 
@@ -152,7 +151,7 @@ def _subject(query: GridQuery, version: Version) -> Structured:
             source = Between(generator, seeds, rows, columns, psis[0], label)
         case "classes":
             if not generator.classes:
-                raise invalid([_wrong("kind", f"{version.ref} is not conditional: it has no classes to show")])
+                raise invalid([wrong_parameter("kind", f"{version.ref} is not conditional: it has no classes to show")])
             source = PerClass(generator, seeds[0], columns, psis[0])
         case "truncation":
             columns = len(psis)
@@ -161,23 +160,13 @@ def _subject(query: GridQuery, version: Version) -> Structured:
     return Structured(source, seeds, columns, choices)
 
 
-def _container(
-    query: GridQuery, image_format: ImageFormat, subject: Structured, generator: GeneratorConfig, max_pixels: int
-) -> Container:
-    if image_format == "npy":
-        return Npy()
-    if image_format == "zip":
-        return Zip(subject)
-    grid = Grid(image_format, subject.columns, query.scale)
-    if trouble := grid.too_large(subject.count, generator.size, max_pixels):
+def _grid(query: GridQuery, grid_format: GridFormat, images: Structured, size: int, max_pixels: int) -> Grid:
+    grid = Grid(grid_format, images.columns, query.scale)
+    if trouble := grid.too_large(images.count, size, max_pixels):
         raise _too_large(query, trouble)
     return grid
 
 
 def _too_large(query: GridQuery, trouble: str) -> Problem:
     sides = [name for name in ("rows", "cols") if name in _OF[query.kind]]
-    return invalid([_wrong(sides[-1], f"{trouble}: lower {' or '.join([*sides, 'scale'])}")])
-
-
-def _wrong(name: str, message: str) -> dict[str, object]:
-    return {"loc": ("query", GridQuery.model_fields[name].alias or name), "msg": message}
+    return invalid([wrong_parameter(sides[-1], f"{trouble}: lower {' or '.join([*sides, 'scale'])}")])

@@ -101,6 +101,11 @@ def retry_later(title: str, detail: str, seconds: int = 5) -> Problem:
     return Problem(503, title, detail, headers={"Retry-After": str(seconds)})
 
 
+def wrong_parameter(name: str, message: str) -> ErrorItem:
+    """Name what is wrong with a parameter of the query; for `invalid`."""
+    return ErrorItem(loc=("query", name), msg=message)
+
+
 def invalid(errors: Sequence[object]) -> Problem:
     """Say 422, naming everything that is wrong with the input."""
     items = [_item(error) for error in errors]

@@ -12,11 +12,11 @@ from pydantic import Field
 
 from app.engine.inputs import Seeded
 from app.painting.classes import label_of
-from app.painting.each import Npy, Zip, arranged
+from app.painting.containers import ImageFormat, arranged, container
 from app.painting.grids import Grid, GridFormat
-from app.painting.orders import Container, Order, pinned
-from app.painting.queries import ClassRef, DrawnSeed, Format, ImageFormat, PaintQuery, PerRow, Psi, Scale
-from app.problems import invalid
+from app.painting.orders import Order, pinned
+from app.painting.queries import ClassRef, DrawnSeed, Format, PaintQuery, PerRow, Psi, Scale
+from app.problems import invalid, wrong_parameter
 from models.config import MAX_SEED, GeneratorConfig
 from models.manifest import Manifest
 from models.versions import Version
@@ -80,7 +80,7 @@ def check(query: SampleQuery, image_format: ImageFormat, settings: AppSettings) 
     """
     errors = arranged(image_format, {"nrow": query.nrow is not None, "scale": query.scale != 1})
     if query.n > settings.max_images:
-        errors.append({"loc": ("query", "n"), "msg": f"at most {settings.max_images} images at once"})
+        errors.append(wrong_parameter("n", f"at most {settings.max_images} images at once"))
     if errors:
         raise invalid(errors)
 
@@ -95,31 +95,26 @@ def order(query: SampleQuery, image_format: ImageFormat, version: Version, setti
     label = label_of(version, query.class_)
     seed = secrets.randbelow(MAX_SEED + 1) if query.seed is None else query.seed
     subject = SeededImages(seed, query.n, query.psi, label)
+    size = version.manifest.generator.size
     return Order(
         version=version,
         pinned=pinned(query.model),
         seeded=query.seed is not None,
         subject=subject,
-        container=_container(query, image_format, subject, version.manifest.generator.size, settings.max_pixels),
+        container=container(image_format, subject, lambda form: _grid(query, form, size, settings.max_pixels)),
     )
 
 
-def _container(
-    query: SampleQuery, image_format: ImageFormat, subject: SeededImages, size: int, max_pixels: int
-) -> Container:
-    if image_format == "npy":
-        return Npy()
-    if image_format == "zip":
-        return Zip(subject)
-    if (trouble := _grid(query, image_format, query.n).too_large(query.n, size, max_pixels)) is None:
-        return _grid(query, image_format, query.n)
+def _grid(query: SampleQuery, grid_format: GridFormat, size: int, max_pixels: int) -> Grid:
+    if (trouble := _of(query, grid_format, query.n).too_large(query.n, size, max_pixels)) is None:
+        return _of(query, grid_format, query.n)
     # No more images than that can fit, whatever their arrangement.
     bound = min(query.n, max_pixels // (size * query.scale) ** 2)
-    fitting = (n for n in range(bound, 0, -1) if not _grid(query, image_format, n).too_large(n, size, max_pixels))
+    fitting = (n for n in range(bound, 0, -1) if not _of(query, grid_format, n).too_large(n, size, max_pixels))
     largest = next(fitting, 0)
     remedy = f"the largest n is {largest}" if largest else "not even one image fits: lower scale"
-    raise invalid([{"loc": ("query", "n"), "msg": f"{trouble}: {remedy}"}])
+    raise invalid([wrong_parameter("n", f"{trouble}: {remedy}")])
 
 
-def _grid(query: SampleQuery, image_format: GridFormat, n: int) -> Grid:
-    return Grid(image_format, min(query.nrow or isqrt(n), n), query.scale)
+def _of(query: SampleQuery, grid_format: GridFormat, n: int) -> Grid:
+    return Grid(grid_format, min(query.nrow or isqrt(n), n), query.scale)

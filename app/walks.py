@@ -12,7 +12,7 @@ from app.painting.films import Film
 from app.painting.orders import Order, pinned
 from app.painting.queries import SEEDS_SCHEMA, ClassRef, CommaSeparated, PaintQuery, Psi
 from app.painting.structured import Structured
-from app.problems import invalid
+from app.problems import Problem, invalid, wrong_parameter
 from models.config import Seed
 from models.pictures import AnimationFormat
 from models.versions import Version
@@ -92,7 +92,7 @@ def order(query: WalkQuery, film_format: AnimationFormat, version: Version, sett
     )
 
 
-def _too_long(query: WalkQuery, film: Film, size: int, max_pixels: int) -> Exception:
+def _too_long(query: WalkQuery, film: Film, size: int, max_pixels: int) -> Problem:
     side = size * film.scale
     largest = max_pixels // film.pixels(1, size)
     fits = f"at most {largest} fit" if largest >= len(query.seeds) else "too few fit"
@@ -103,5 +103,5 @@ def _too_long(query: WalkQuery, film: Film, size: int, max_pixels: int) -> Excep
     )
 
 
-def _wrong(name: str, message: str) -> Exception:
-    return invalid([{"loc": ("query", name), "msg": message}])
+def _wrong(name: str, message: str) -> Problem:
+    return invalid([wrong_parameter(name, message)])

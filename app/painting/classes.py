@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.problems import invalid
+from app.problems import Problem, invalid, wrong_parameter
 from models.versions import Version
 
 _LISTED = 50
@@ -33,5 +33,5 @@ def label_of(version: Version, wanted: str | None) -> int | None:
     raise _refused(f'{version.ref} has no class "{wanted[:100]}": there are {listed}{more}')
 
 
-def _refused(message: str) -> Exception:
-    return invalid([{"loc": ("query", "class"), "msg": message}])
+def _refused(message: str) -> Problem:
+    return invalid([wrong_parameter("class", message)])

@@ -103,14 +103,6 @@ class Zip:
         return stream.end()
 
 
-def arranged(image_format: str, given: Mapping[str, bool]) -> list[dict[str, object]]:
-    """Name the parameters that arrange a grid, where one is given and there is no grid to arrange: errors for 422."""
-    if image_format not in EACH_TYPES:
-        return []
-    message = f"arranges a grid, and format={image_format} has none: leave it out"
-    return [{"loc": ("query", name), "msg": message} for name, there in given.items() if there]
-
-
 def _zipped(stream: ZipStream, order: Order, images: Pictures, start: int) -> bytes:
     for index, image in enumerate(images, start):
         stream.add(_name(index), pictures.encode(image, "png", order.text(index)))

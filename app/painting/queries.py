@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from app.painting.each import EACH_TYPES
-from app.painting.grids import GRID_TYPES
+from app.painting.containers import ImageFormat
 from models.config import Seed
-
-ImageFormat = Literal["png", "webp", "jpeg", "npy", "zip"]
-IMAGE_TYPES: dict[ImageFormat, str] = GRID_TYPES | EACH_TYPES
-"""Media types of images, as one grid or each by itself; the first is what whoever accepts anything gets."""
 
 
 def _split(value: object) -> object:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from app.deps import HouseDep
 from app.grids import GridQuery, check, order
 from app.painting.answers import answer, negotiated, painted
-from app.painting.queries import IMAGE_TYPES
+from app.painting.containers import IMAGE_TYPES
 from app.painting.routing import PaintRoute
 from app.security import Requires
 

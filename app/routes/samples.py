@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from app.deps import HouseDep
 from app.painting.answers import answer, negotiated, painted
-from app.painting.queries import IMAGE_TYPES
+from app.painting.containers import IMAGE_TYPES
 from app.painting.routing import PaintRoute
 from app.sampling import SampleQuery, check, order
 from app.security import Requires

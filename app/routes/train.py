@@ -17,7 +17,7 @@ from app.deps import HouseDep, no_query
 from app.estimate import Estimate, estimate
 from app.house import House
 from app.paging import Page
-from app.problems import Problem, invalid, phrase, responses
+from app.problems import Problem, invalid, phrase, responses, wrong_parameter
 from app.runs import RunView
 from app.security import Requires
 from models import catalogue, presets
@@ -135,7 +135,7 @@ def list_(query: Annotated[ListQuery, Query()], house: HouseDep) -> Page[RunView
     try:
         items, following = house.records.list_runs(query.state, query.model, query.limit, query.cursor)
     except InvalidCursor as error:
-        raise invalid([{"loc": ("query", "cursor"), "msg": str(error)}]) from error
+        raise invalid([wrong_parameter("cursor", str(error))]) from error
     return Page(items=[runs.view(house, run) for run in items], next=following)
 
 
