@@ -6,8 +6,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING
 
+from app.engine.pieces import streaming_bytes
 from app.painting.orders import Order
 from models.pictures import Animation, AnimationFormat, animation_encoder, grid
 
@@ -50,10 +52,13 @@ class Film:
     def held(self, order: Order) -> int:
         """Count the images, some frames inside the encoder (12 bytes a pixel), and the film twice, as if it were noise.
 
-        Noise takes 1.2 bytes a pixel in grey WebP, 1.4 in grey GIF, 1.3 in colour, 0.5 in MP4.
+        Noise takes 1.2 bytes a pixel in grey WebP, 1.4 in grey GIF, 1.3 in colour, 0.5 in MP4. Of a film that is
+        streamed no more than a second is there at once: MP4 comes in parts so long.
         """
-        size, count = order.generator.size, order.subject.count
-        return count * order.generator.pixels + 12 * self.pixels(1, size) + 3 * self.pixels(count, size)
+        size, count, pixels = order.generator.size, order.subject.count, order.generator.pixels
+        images = streaming_bytes(count, pixels) if order.streamed else count * pixels
+        frames = min(count, max(self._step(size), ceil(self.fps))) if order.streamed else count
+        return images + 12 * self.pixels(1, size) + 3 * self.pixels(frames, size)
 
     def length(self, order: Order) -> None:
         """Give no length: the encoder decides it."""
@@ -62,7 +67,7 @@ class Film:
         """Paint images and encode each as soon as it is there."""
         run = partial(sampler.encode, order.version)
         animation = await run(partial(Animation, self.format, self.fps, order.subject.count), f"{self.format} begin", 1)
-        step = max(1, STEP_PIXELS // self.pixels(1, order.generator.size))
+        step = self._step(order.generator.size)
         async with aclosing(sampler.images(order.version, order.source())) as painted:
             async for images in painted:
                 for start in range(0, len(images), step):
@@ -74,6 +79,9 @@ class Film:
     def pixels(self, frames: int, size: int) -> int:
         """Count the pixels of all frames together, for images of `size` x `size`."""
         return frames * (size * self.scale) ** 2
+
+    def _step(self, size: int) -> int:
+        return max(1, STEP_PIXELS // self.pixels(1, size))
 
     def _encoded(self, animation: Animation, images: Pictures) -> bytes:
         return b"".join([animation.add(grid(image[None], scale=self.scale)) for image in images])

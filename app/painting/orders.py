@@ -15,6 +15,9 @@ from models.versions import Version, parse_number
 if TYPE_CHECKING:
     from app.engine.sampler import Sampler
 
+WHOLE_BYTES = 1 << 20
+"""Images of fewer bytes leave whole, whatever they are wrapped in: so they can be shared and kept."""
+
 
 class Subject(Protocol):
     """Which images."""
@@ -46,7 +49,7 @@ class Container(Protocol):
 
     @property
     def streamed(self) -> bool:
-        """Whether the answer leaves while it is painted; others leave whole."""
+        """Whether an answer can leave while it is painted; others leave whole."""
 
     def parts(self) -> tuple[object, ...]:
         """Give everything that decides the bytes of given images, the encoder's release included, as JSON values."""
@@ -90,6 +93,11 @@ class Order:
     def generator(self) -> GeneratorConfig:
         """The network's configuration."""
         return self.manifest.generator
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer leaves while it is painted."""
+        return self.container.streamed and self.subject.count * self.generator.pixels > WHOLE_BYTES
 
     def source(self) -> Source:
         """Give the images' inputs."""

@@ -19,9 +19,6 @@ from app.presence import ClientLeft, present, while_present
 
 log = logging.getLogger(__name__)
 
-WHOLE_BYTES = 1 << 20
-"""Images of fewer bytes leave whole, whatever they are wrapped in: so they can be shared and kept."""
-
 
 class Painted(Response):
     """An answer that is made when it is sent, as Starlette's `FileResponse` is: nothing is held before or after.
@@ -75,10 +72,9 @@ class Painted(Response):
 
     async def _made(self, prepared: Prepared, receive: Receive, send: Send) -> None:
         job = prepared.order
-        streamed = job.container.streamed and job.subject.count * job.generator.pixels > WHOLE_BYTES
         out = Outgoing(send, prepared.typed, self._house.settings.stall_seconds)
         try:
-            if streamed:
+            if job.streamed:
                 await while_present(receive, self._stream(prepared, out))
             else:
                 await self._share(prepared, receive, out)
