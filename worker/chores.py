@@ -49,13 +49,16 @@ class Chores:
         self._away = False
 
     def work(self, worker: str) -> None:
-        """Claim data sets and prepare them until none waits or this worker has to go.
+        """Claim data sets and prepare them until none waits or this worker has to go; then give back unused room.
 
         Raises:
             RecordsUnavailable: the database did not answer; nothing is lost, the next look claims.
         """
         while not self._stopping.is_set() and (dataset := self._records.claim_dataset(worker)) is not None:
             self._prepare(dataset)
+        for dataset in self._records.list_datasets():
+            if dataset.state == "failed":
+                _discard(UploadFolder(self._settings.uploads_dir / dataset.id))
         sweep(self._settings.uploads_dir, lambda: {dataset.id for dataset in self._records.list_datasets()})
 
     def _prepare(self, dataset: Dataset) -> None:
@@ -124,18 +127,17 @@ class Chores:
             logger.warning("data set %s, token %d: another holds it, or it was deleted", dataset.name, dataset.token)
             return
         logger.info("data set %s, token %d: %s", ended.name, ended.token, ended.state)
-        if ended.state == "failed":
-            _discard(folder)
         self._hints.dataset(ended.name)
 
     def _release(self, dataset: Dataset, folder: UploadFolder, death: str | None) -> Dataset | None:
         held = dataset.id, dataset.token
+        # How far it came counts before its death does: that it comes as far again is no progress of the next attempt's.
+        self._records.beat_dataset(*held, *folder.progress())
         if death is not None:
             return self._records.release_dataset(*held, death=death)
         if (reason := folder.failure()) is not None:
             return self._records.fail_dataset(*held, reason)
         if (report := _report_of(folder, dataset)) is not None:
-            self._records.beat_dataset(*held, *folder.progress())
             return self._records.finish_dataset(*held, report.model_dump(mode="json"))
         return self._records.release_dataset(*held)
 

@@ -80,6 +80,7 @@ class Reaper:
             taken = self._records.take_back_dataset(lease.id, lease.token, lease.beat, reason)
             if taken is not None:
                 logger.warning("data set %s, token %d, is now %s: %s", taken.name, lease.token, taken.state, reason)
+                self._hints.dataset(taken.name)
 
     def _silence(self, lease: Lease) -> str:
         return f"worker {lease.worker} gave no sign of life for {self._lost_after:g} s"

@@ -24,6 +24,8 @@ from models.files import locked
 _LOCK: Final = ".lock"
 _GONE: Final = ".gone-"
 
+KEPT_EVERY: Final = 256  # images of a preparation between two points from which a later attempt can go on
+
 Crop = Literal["centre", "whole"]
 FindingKind = Literal[
     "unreadable",

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Delete, Update, and_, case, delete, exists
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError
 
+from models.datasets.uploads import KEPT_EVERY
 from models.records.database import Database, storable, utc_now
 from models.records.errors import DatasetExists, DatasetInUse, UnknownDatasetRow
 from models.records.schema import DatasetRow, RunRow, UtcTime
@@ -78,16 +79,10 @@ class Datasets(Database):
 
     def get_dataset(self, name: str) -> Dataset | None:
         """Read a data set; None when there is none of that name."""
-        # PostgreSQL refuses to look for a NUL, and no name holds one.
-        return self._find(DatasetRow.name == name) if "\0" not in name else None
-
-    def find_dataset(self, dataset_id: str) -> Dataset | None:
-        """Read a data set by its id; None when there is none."""
-        return self._find(DatasetRow.id == dataset_id)
-
-    def _find(self, condition: ColumnElement[bool]) -> Dataset | None:
+        if "\0" in name:  # PostgreSQL refuses to look for one, and no name holds it
+            return None
         with self._reading() as connection:
-            row = connection.execute(select(*COLUMNS).where(condition)).mappings().one_or_none()
+            row = connection.execute(select(*COLUMNS).where(DatasetRow.name == name)).mappings().one_or_none()
         return _to_dataset(row) if row is not None else None
 
     def list_datasets(self) -> list[Dataset]:
@@ -130,14 +125,15 @@ class Datasets(Database):
     def beat_dataset(self, dataset_id: str, token: int, done: int, total: int) -> bool:
         """Say that the holder is alive, and how far it is; False when it no longer holds the data set.
 
-        Having come further since the last time, earlier deaths no longer count.
+        The row keeps the furthest that any attempt came. Once one has come past that and past a point from which a
+        later one goes on, earlier deaths no longer count: what is only done again, or lost again, is no progress.
         """
-        further = and_(DatasetRow.done > 0, DatasetRow.done < done)
+        kept = done - done % KEPT_EVERY
         values = {
             "beat": DatasetRow.beat + 1,
-            "done": done,
+            "done": case((DatasetRow.done < done, done), else_=DatasetRow.done),
             "total": total,
-            "failures": case((further, 0), else_=DatasetRow.failures),
+            "failures": case((DatasetRow.done < kept, 0), else_=DatasetRow.failures),
         }
         return self._change_dataset(update(DatasetRow).where(_held(dataset_id, token)).values(values)) is not None
 

@@ -23,7 +23,7 @@ def claim(records: Records, worker: str = "w") -> Dataset:
 def test_a_new_data_set_waits_to_be_prepared(records: Records) -> None:
     made = create(records, size=64)
     assert (made.state, made.options, made.bytes, made.worker) == ("preparing", {"size": 64}, 123, None)
-    assert records.get_dataset("cats") == made == records.find_dataset(made.id)
+    assert records.get_dataset("cats") == made
     assert records.get_dataset("dogs") is None
 
 
@@ -58,7 +58,7 @@ def test_beats_carry_progress(records: Records) -> None:
     create(records)
     held = claim(records)
     assert records.beat_dataset(held.id, held.token, 5, 10)
-    row = records.find_dataset(held.id)
+    row = records.get_dataset("cats")
     assert row is not None
     assert (row.done, row.total, row.beat) == (5, 10, 1)
     assert [lease.beat for lease in records.preparing()] == [1]
@@ -74,7 +74,7 @@ def test_a_holder_with_an_old_token_changes_nothing(records: Records) -> None:
     assert records.finish_dataset(old.id, old.token, {}) is None
     assert records.fail_dataset(old.id, old.token, "no") is None
     assert records.release_dataset(old.id, old.token) is None
-    assert records.find_dataset(new.id) == new
+    assert records.get_dataset("cats") == new
 
 
 def test_a_holder_that_beats_keeps_its_data_set(records: Records) -> None:
@@ -122,14 +122,35 @@ def test_the_third_death_in_a_row_ends_the_preparation(records: Records) -> None
     assert row.error == "its preparation died 3 times in a row; the last time: killed"
 
 
-def test_progress_forgives_deaths_and_a_handover_is_none(records: Records) -> None:
+def die_at(records: Records, *done: int) -> Dataset:
+    """Let an attempt beat at these points, then die."""
+    held = claim(records)
+    for point in done:
+        records.beat_dataset(held.id, held.token, point, 1000)
+    row = records.release_dataset(held.id, held.token, death="killed")
+    assert row is not None
+    return row
+
+
+def test_a_point_from_which_the_next_attempt_goes_on_forgives_deaths(records: Records) -> None:
     create(records)
-    for done in (1, 2, 3, 4):
-        held = claim(records)
-        records.beat_dataset(held.id, held.token, done, 10)
-        row = records.release_dataset(held.id, held.token, death="killed")
-        assert row is not None
-        assert row.state == "preparing"
+    assert [die_at(records, done).failures for done in (100, 200, 300, 511, 512)] == [1, 2, 1, 2, 1]
+
+
+def test_an_image_that_kills_every_attempt_ends_the_preparation(records: Records) -> None:
+    """Each attempt begins with what the one before told last, then goes on from image 256, and dies about image 300."""
+    create(records)
+    rows = [die_at(records, *done) for done in ((256, 300), (300, 257, 290), (290, 257, 301))]
+    assert [(row.state, row.failures, row.done) for row in rows] == [
+        ("preparing", 1, 300),
+        ("preparing", 2, 300),
+        ("failed", 3, 301),
+    ]
+
+
+def test_a_handover_is_no_death(records: Records) -> None:
+    create(records)
+    die_at(records, 5)
     held = claim(records)
     row = records.release_dataset(held.id, held.token)
     assert row is not None

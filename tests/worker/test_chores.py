@@ -154,6 +154,31 @@ def test_third_death_ends_it_with_the_log(house: House) -> None:
     assert "last words" in row.error
 
 
+def test_image_that_kills_every_decoder_ends_it_though_attempts_come_unequally_far(house: House) -> None:
+    house.upload()
+    code = """
+import json, os, sys
+from models.datasets.uploads import UploadFolder
+from worker.settings import settings
+
+folder = UploadFolder(settings().uploads_dir / json.loads(sys.argv[1])["id"])
+done = folder.progress()[0]
+folder.set_progress(done + 10 if done else 300, 400)
+os.abort()
+"""
+    house.chores((sys.executable, "-c", code))[0].work("w")
+    assert (house.row().state, house.row().token, house.row().done) == ("failed", 3, 320)
+
+
+def test_room_of_a_data_set_that_another_worker_failed_is_given_back(house: House) -> None:
+    made = house.upload()
+    held = house.records.claim_dataset("silent")
+    assert held is not None
+    house.records.fail_dataset(held.id, held.token, "its worker fell silent")
+    house.chores()[0].work("w")
+    assert not UploadFolder(house.uploads / made.id).archive.exists()
+
+
 def test_preparation_that_stands_still_is_killed(house: House) -> None:
     house.upload()
     house.chores((sys.executable, "-c", SLOW, str(house.pid)), prepare_stall_seconds=0.3)[0].work("w")

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
-from models import presets
+from models import messages, presets
 from models.artefacts import Attempt
-from models.records import Records, Run
+from models.records import Records, Run, new_id
+from tests.fixtures.redis import RedisServer
+from tests.fixtures.waiting import until
 from worker.hints import Hints
 from worker.reaper import Reaper
 
@@ -108,3 +111,16 @@ def test_third_lost_worker_in_a_row_fails_the_run_with_the_tail_of_its_log(house
     assert ended.error is not None
     assert "gave no sign of life for 60 s" in ended.error
     assert ended.error.endswith("last words of attempt 3")
+
+
+def test_pages_are_told_of_a_data_set_that_was_taken_back(house: House, own_redis: RedisServer) -> None:
+    house.records.create_dataset(new_id(), "cats", {}, 1)
+    house.records.claim_dataset("silent")
+    hints = Hints(own_redis.url)
+    house.reaper = Reaper(house.records, hints, house.folder, 60, clock=lambda: house.now)
+    with redis.Redis.from_url(own_redis.url) as client, client.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(messages.CHANNEL)
+        house.look_for(70)
+        message = until(lambda: listener.get_message(timeout=0.1), "a hint")
+    assert message["data"] == b'{"dataset": "cats"}'
+    hints.close()

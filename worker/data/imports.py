@@ -26,12 +26,12 @@ from pydantic import ValidationError
 
 from models.catalogue import class_folders
 from models.datasets.archives import Archive, ArchiveProblem, Contents, Limits, Member, opened
-from models.datasets.uploads import Finding, Options, Report, UploadFolder
+from models.datasets.uploads import KEPT_EVERY, Finding, Options, Report, UploadFolder
 from models.files import locked, sync_folder, write_file
 from models.settings import available_cores
 from worker.data.decode import Shape, Unusable, examine, shape_of
 from worker.data.doctor import Record, diagnose, propose
-from worker.data.journal import JOURNAL, KEPT_EVERY, PLAN, VERSION, Journal, Plan
+from worker.data.journal import JOURNAL, PLAN, VERSION, Journal, Plan
 from worker.data.likeness import difference_hash
 from worker.data.prepared import IMAGES, DataProblem, Manifest, seal
 

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config import Channels, Frozen, Size
-from models.datasets.uploads import Crop, Options, Proposal
+from models.datasets.uploads import KEPT_EVERY, Crop, Options, Proposal
 from worker.data.doctor import Record
 from worker.data.prepared import IMAGES
 
 VERSION: Final = 1  # raise it when the same archive would give other pixels
 PLAN: Final = "plan.json"
 JOURNAL: Final = "journal.jsonl"
-KEPT_EVERY: Final = 256  # images between two points from which a later attempt can go on
 
 
 class Plan(Frozen):
@@ -95,5 +94,8 @@ def _parse(line: bytes) -> Record | None:
     """Read a line; None for one that was not written whole."""
     if not line.endswith(b"\n"):
         return None
-    values = json.loads(line)
-    return Record(*values)._replace(done=tuple(values[6]))
+    try:
+        values = json.loads(line)
+        return Record(*values)._replace(done=tuple(values[6]))
+    except (ValueError, TypeError, LookupError):  # after a power cut a file may hold anything
+        return None

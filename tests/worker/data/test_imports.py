@@ -149,7 +149,11 @@ def test_later_attempt_decodes_only_what_is_missing(upload: Make, monkeypatch: p
     assert 30 <= seen[0] <= 40
 
 
-@pytest.mark.parametrize("damage", [b'["pets/cat/0.p', b""], ids=["half a line", "pixels without a line"])
+@pytest.mark.parametrize(
+    "damage",
+    [b'["pets/cat/0.p', b"", bytes(40) + b"\n", b"[1]\n"],
+    ids=["half a line", "pixels without a line", "zeros", "another line"],
+)
 def test_what_a_death_left_half_written_is_done_again(damage: bytes, upload: Make) -> None:
     whole, broken = upload(MANY), upload(MANY, "other")
     whole.prepare()
