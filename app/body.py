@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.headers import header
 from app.problems import Problem, phrase
 
 
@@ -28,8 +28,8 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         limit = self.uploads.get((scope["method"], scope["path"]), self.max_bytes)
-        length = Headers(scope=scope).get("content-length", "0")
-        if not length.isdecimal() or int(length) > limit:
+        length = header(scope, b"content-length")
+        if length is not None and not (length.isdecimal() and int(length) <= limit):
             await Problem(413, phrase(413), _detail(limit)).response()(scope, receive, send)
             return
         received = 0

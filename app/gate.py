@@ -12,9 +12,9 @@ import ipaddress
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.headers import header
 from app.problems import Problem, phrase
 from app.settings import AppSettings, is_loopback
 
@@ -48,22 +48,22 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 403."""
-        if scope["type"] == "http" and (reason := self.refusal(scope["method"], scope["path"], Headers(scope=scope))):
+        if scope["type"] == "http" and (reason := self.refusal(scope)):
             await Problem(403, phrase(403), reason).response()(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
-    def refusal(self, method: str, path: str, headers: Headers) -> str | None:
+    def refusal(self, scope: Scope) -> str | None:
         """Say why a request is foreign, None if it is not."""
-        if not self._known_host(host := headers.get("host", "")):
+        if not self._known_host(host := header(scope, b"host") or ""):
             return f'the host "{host}" is not one of this service\'s names; ATELIER_ALLOWED_HOSTS adds some'
-        origin = headers.get("origin")
+        origin = header(scope, b"origin")
         if origin is not None and origin.lower() in self.settings.origins:
             return None
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return f'pages of the origin "{origin}" may not call this service; ATELIER_ORIGINS lets them'
-        site = headers.get("sec-fetch-site", "none")
-        if site not in ("same-origin", "none") and not _link_followed(method, path, headers):
+        site = header(scope, b"sec-fetch-site")
+        if site not in (None, "same-origin", "none") and not _link_followed(scope):
             return f"a page of another site asked for this (Sec-Fetch-Site: {site}); open it from this service's page"
         return None
 
@@ -97,12 +97,12 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _link_followed(method: str, path: str, headers: Headers) -> bool:
+def _link_followed(scope: Scope) -> bool:
     return (
-        method == "GET"
-        and path in LINKABLE
-        and headers.get("sec-fetch-mode") == "navigate"
-        and headers.get("sec-fetch-dest") == "document"
+        scope["method"] == "GET"
+        and scope["path"] in LINKABLE
+        and header(scope, b"sec-fetch-mode") == "navigate"
+        and header(scope, b"sec-fetch-dest") == "document"
     )
 
 
