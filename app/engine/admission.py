@@ -16,6 +16,9 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 
 SMOOTHING = 0.1
+CAUTION = 1.4
+"""A wait is predicted from the present pace, and a crowd slows that down: refusing it takes the same cores. So much
+longer than predicted it may become without breaking the bound."""
 
 
 class Overloaded(Exception):
@@ -58,13 +61,13 @@ class Admission:
 
     Args:
         ahead: predicts the seconds until something asked for now has its turn.
-        max_seconds: refuse while more than this is ahead.
+        max_seconds: refuse what might wait for longer than this.
         max_bytes: refuse what would bring the bytes in flight above this, unless nothing else is in flight.
     """
 
     def __init__(self, ahead: Callable[[], float], *, max_seconds: float, max_bytes: int) -> None:
         self.seconds_ahead = ahead
-        self._max_seconds = max_seconds
+        self._bound = max_seconds / CAUTION
         self._max_bytes = max_bytes
         self._stay = 1.0
         self.bytes = 0
@@ -80,9 +83,9 @@ class Admission:
             Overloaded: there is no place.
         """
         seconds = self.seconds_ahead() if waits else 0.0
-        if seconds > self._max_seconds:
+        if seconds > self._bound:
             # By then half of what is allowed to wait is left.
-            raise Overloaded(f"{seconds:.1f} s of work wait", math.ceil(seconds - self._max_seconds / 2))
+            raise Overloaded(f"{seconds:.1f} s of work wait", math.ceil(seconds - self._bound / 2))
         if self.bytes and self.bytes + size > self._max_bytes:
             raise Overloaded("pictures in flight fill the memory set aside for them", self._until_free(size))
         return Lease(self, size)

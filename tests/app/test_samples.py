@@ -295,7 +295,7 @@ def test_overload_is_503_and_says_when_to_return(service: Service, monkeypatch: 
     for image_format in ("png", "npy", "zip"):
         answer = service.client.get(f"/samples?format={image_format}")
         assert answer.status_code == 503
-        assert int(answer.headers["Retry-After"]) == 25
+        assert int(answer.headers["Retry-After"]) == 27
         assert answer.headers["Content-Type"] == "application/problem+json"
 
 

@@ -14,7 +14,7 @@ from app.engine.admission import Admission, Overloaded, Workers
 
 
 def test_the_wait_ahead_decides_not_the_size_of_the_request() -> None:
-    seconds = 9.0
+    seconds = 7.0
     admission = Admission(lambda: seconds, max_seconds=10, max_bytes=100)
     with admission.admit(1000):
         assert admission.bytes == 1000
@@ -22,7 +22,7 @@ def test_the_wait_ahead_decides_not_the_size_of_the_request() -> None:
     seconds = 30.0
     with pytest.raises(Overloaded) as refusal:
         admission.lease(1)
-    assert refusal.value.retry_after == 25
+    assert refusal.value.retry_after == 27
     admission.lease(1, waits=False).end()
 
 

@@ -291,7 +291,7 @@ def test_too_long_a_queue_refuses_newcomers_and_says_when_to_return() -> None:
     ahead = 12.5
     with pytest.raises(Overloaded) as refusal, admission.admit(1):
         pass
-    assert refusal.value.retry_after == 8
+    assert refusal.value.retry_after == 9
     assert admission.bytes == 0
 
 
