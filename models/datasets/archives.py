@@ -29,6 +29,9 @@ _OTHERS: Final = {
     GZIP_MAGIC: "a gzip inside a gzip",
 }
 _PIECE: Final = 1 << 20
+# Parts of a gzip, each of which costs a look at all that came with it: so many, and one more for every few kilobytes.
+_PARTS: Final = 1000
+_PART_BYTES: Final = 4096
 
 
 @contextmanager
@@ -94,6 +97,7 @@ class Gunzip:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._stream = zlib.decompressobj(wbits=31)
+        self._parts = 1
         self._packed = 0
         self._unpacked = 0
 
@@ -116,6 +120,9 @@ class Gunzip:
         """A gzip may go on with another (RFC 1952, 2.2); other bytes after its end are none of its own."""
         if data[0] != GZIP_MAGIC[0]:
             raise ArchiveProblem("there are bytes after the gzip's end: it is damaged")
+        self._parts += 1
+        if self._parts > _PARTS + self._packed // _PART_BYTES:
+            raise ArchiveProblem(f"the gzip is in more than {_PARTS:,} tiny parts: pack it in one")
         self._stream = zlib.decompressobj(wbits=31)
 
     def _inflate(self, data: bytes) -> bytes:

@@ -22,6 +22,7 @@ _ARCHIVES: Final = (
 
 _MAX_NAME_BYTES: Final = 1024
 _MAX_DEPTH: Final = 32
+_MAX_FOLDER_NAME: Final = 200  # characters, as a class may have
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # surrogates are halves of characters
 _RATIO_FLOOR: Final = 16 << 20  # bytes; what unfolds to less does no harm, however tightly it was packed
 # Files that systems leave in folders by themselves, told to nobody.
@@ -87,6 +88,10 @@ def safe_path(name: str) -> PurePosixPath:
         raise ArchiveProblem(f'"{told}" leads out of its folder: pack the folder without ".."')
     if len(parts) > _MAX_DEPTH:
         raise ArchiveProblem(f'"{told[:60]}…" lies more than {_MAX_DEPTH} folders deep: pack it flatter')
+    if any(len(part) > _MAX_FOLDER_NAME for part in parts[:-1]):
+        raise ArchiveProblem(
+            f'"{told[:60]}…" lies in a folder whose name has more than {_MAX_FOLDER_NAME} characters: shorten it'
+        )
     return PurePosixPath(*parts)
 
 

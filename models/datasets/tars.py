@@ -13,7 +13,7 @@ from typing import IO, Final
 
 from models.datasets.members import ArchiveProblem, Contents, Limits, Member, printable, readable, sort_out
 
-_MAX_HEADER_BYTES: Final = 1 << 20  # long names and extended headers are read whole
+_MAX_HEADER_BYTES: Final = 64 << 10  # long names and extended headers are read whole
 
 
 class _Guard(io.FileIO):
@@ -90,17 +90,24 @@ class Tar:
 
     def _members(self, renamed: list[str]) -> Iterator[Member]:
         before = -1
+        headers = 0
         while (entry := self._tar.next()) is not None:
             self._tar.members.clear()  # type: ignore[attr-defined]  # it would keep every one
+            self._tar.pax_headers = {}  # as these; what is said of all files at once says nothing about images
+            headers += 1
+            if headers > 2 * self._limits.files:
+                raise ArchiveProblem(
+                    f"the archive holds more than {2 * self._limits.files:,} folders and files: split it"
+                )
             if entry.offset <= before or entry.size < 0:
                 raise ArchiveProblem("the tar's headers lead backwards: it is damaged")
             before = entry.offset
             _check_kind(entry)
+            if entry.isdir():
+                continue
             name, known = readable(entry.name.encode("utf-8", "surrogateescape"))
             if not known:
                 renamed.append(name)
-            if entry.isdir():
-                continue
             if entry.offset_data + entry.size > self._size:
                 raise ArchiveProblem(f'"{printable(name)}" reaches past the end: the tar was cut off; upload it again')
             yield Member(name, entry.size, entry.offset_data)
