@@ -8,7 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,7 @@ FILE: Final = "file"
 _PIECE: Final = 1 << 20  # written at once, in a thread
 _LOOK_AFTER: Final = 32 << 20  # bytes between two looks at how much room is left
 _MAX_FIELD_BYTES: Final = 256
+_NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 
 
 @dataclass
@@ -152,12 +154,8 @@ class Incoming:
         if self.size - self._looked_at > _LOOK_AFTER:
             check_room(self._settings, 0)
             self._looked_at = self.size
-        try:
+        with _full_disk_told():
             self._file.write(data)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise
-            raise _no_room(f"the disk is full: {error.strerror}") from error
         self.size += len(data)
 
 
@@ -180,6 +178,35 @@ def check_room(settings: AppSettings, wanted: int) -> None:
             f"the disk has {free:,} bytes left, of which uploads leave {settings.spare_bytes:,} to everything else: "
             "make room"
         )
+
+
+def share(source: Path, target: Path, settings: AppSettings) -> None:
+    """Give an archive another name, or copy it where the file system has no hard links.
+
+    Raises:
+        FileNotFoundError: it is gone.
+        Problem: 507, there is no room for a copy.
+    """
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        check_room(settings, source.stat().st_size)
+        with _full_disk_told(), source.open("rb") as whole, target.open("xb") as copy:
+            shutil.copyfileobj(whole, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+
+
+@contextmanager
+def _full_disk_told() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise _no_room(f"the disk is full: {error.strerror}") from error
 
 
 async def receive(

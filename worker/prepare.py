@@ -36,11 +36,12 @@ def main(arguments: list[str]) -> ExitCode:
 
     from worker.data.imports import Preparation, Stopped
     from worker.data.prepared import DataProblem
-    from worker.training.failure import disk_full
+    from worker.training.failure import FailureNote, disk_full
 
     job = Job.model_validate_json(arguments[0])
     here = settings()
     folder = UploadFolder(here.uploads_dir / job.id)
+    note = FailureNote(folder.path)
     try:
         Preparation(
             folder,
@@ -54,13 +55,15 @@ def main(arguments: list[str]) -> ExitCode:
     except Stopped:
         return ExitCode.STOPPED
     except DataProblem as problem:
-        folder.set_failure(str(problem))
+        note.write(str(problem))
         return ExitCode.REFUSED
     except OSError as error:
         if not disk_full(error):
             raise
-        folder.set_failure(f"disk full: {error}; make room, then upload it again")
+        note.write(f"disk full: {error}; make room, then upload it again")
         return ExitCode.REFUSED
+    finally:
+        note.discard()
     return ExitCode.COMPLETED
 
 

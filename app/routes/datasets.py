@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from app import datasets
 from app.datasets import SHOWN_FINDINGS, DatasetDetail, DatasetView
-from app.datasets_upload import Incoming, check_room, receive
+from app.datasets_upload import Incoming, check_room, receive, share
 from app.deps import HouseDep, no_query
 from app.house import House
 from app.paging import Page, PagingQuery, page
@@ -162,7 +163,7 @@ def copy(house: HouseDep, name: str, fields: UploadFields, response: Response) -
     source = datasets.folder_of(house, datasets.find_upload(house, name))
     with new_folder(house.settings.uploads_dir, new_id()) as folder:
         try:
-            folder.archive.hardlink_to(source.archive)
+            share(source.archive, folder.archive, house.settings)
         except FileNotFoundError:
             told = f'the images of "{name}" are not kept, for they could not be prepared: upload them again'
             raise Problem(409, phrase(409), told) from None
@@ -237,10 +238,14 @@ def delete_dataset(house: HouseDep, name: str) -> None:
     """Delete an uploaded data set; 409 while a run that has not ended uses it."""
     if name in BUILTIN:
         raise Problem(409, phrase(409), f'the data set "{name}" is built in: it cannot be deleted')
+    folder = datasets.folder_of(house, datasets.find_upload(house, name))
+    with suppress(OSError):  # a full disk is no reason to keep it
+        folder.deleted.touch()  # should this process die before the folder is gone, a sweep takes it
     try:
         row = house.records.delete_dataset(name)
     except UnknownDatasetRow as error:
         raise Problem(404, phrase(404), str(error)) from error
     except DatasetInUse as error:
+        folder.deleted.unlink(missing_ok=True)
         raise Problem(409, phrase(409), str(error)) from error
     remove(house.settings.uploads_dir, row.id)

@@ -121,6 +121,11 @@ class UploadFolder:
         return self.path / "prepare.log"
 
     @property
+    def deleted(self) -> Path:
+        """There from when the data set is to be deleted: without a row, nothing here is worth keeping then."""
+        return self.path / "deleted"
+
+    @property
     def lock(self) -> Path:
         """Locked by the one process that prepares."""
         return self.path / "lock"
@@ -141,11 +146,11 @@ class UploadFolder:
             return []
 
     def progress(self) -> tuple[int, int]:
-        """Read how many files are done, and of how many; zeros before that is known."""
+        """Read how many files are done, and of how many; zeros before that is known, or where a power cut took it."""
         try:
             done, total = json.loads((self.path / "progress.json").read_bytes())
             return int(done), int(total)
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, TypeError):
             return 0, 0
 
     def set_progress(self, done: int, total: int) -> None:
@@ -155,19 +160,15 @@ class UploadFolder:
         temporary.replace(self.path / "progress.json")
 
     def failure(self) -> str | None:
-        """Read why the images cannot be prepared, if that was found."""
+        """Read why the images cannot be prepared, if that was found, and no power cut took it."""
         try:
-            return str(json.loads((self.path / "failure.json").read_bytes()))
-        except FileNotFoundError:
+            return str(json.loads((self.path / "failure.json").read_bytes())["reason"])
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
     def clear_failure(self) -> None:
         """Forget why an earlier attempt could not go on."""
         (self.path / "failure.json").unlink(missing_ok=True)
-
-    def set_failure(self, reason: str) -> None:
-        """Tell why the images cannot be prepared."""
-        (self.path / "failure.json").write_text(json.dumps(reason))
 
 
 @contextmanager
@@ -185,13 +186,13 @@ def new_folder(uploads_dir: Path, dataset_id: str) -> Iterator[UploadFolder]:
         try:
             yield folder
         except BaseException:
-            shutil.rmtree(folder.path)
+            remove(uploads_dir, dataset_id)
             raise
 
 
 def remove(uploads_dir: Path, dataset_id: str) -> None:
     """Remove the folder of a data set whose row is gone; who still works in it finds it gone."""
-    with locked(uploads_dir / _LOCK), suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), locked(uploads_dir / _LOCK):
         _set_aside(uploads_dir / dataset_id)
     shutil.rmtree(uploads_dir / (_GONE + dataset_id), ignore_errors=True)  # what is left, the next sweep takes
 
@@ -199,28 +200,31 @@ def remove(uploads_dir: Path, dataset_id: str) -> None:
 def sweep(uploads_dir: Path, known: Callable[[], Collection[str]]) -> None:
     """Remove uploads that broke off, and what is left of deleted sets.
 
-    A prepared set stays even where no row names it: the database may be another one than yesterday.
+    A prepared set that nobody deleted stays even where no row names it: the database may be another than yesterday.
 
     Args:
         uploads_dir: where the folders are.
-        known: gives the ids that have a row; it is asked after the folders were listed, so that none is missed.
+        known: gives the ids that have a row; it is asked once nobody works in what may go: an upload that succeeds
+            has its row before it lets its folder go.
     """
     if not uploads_dir.exists():
         return
     with locked(uploads_dir / _LOCK):
         folders = [path for path in uploads_dir.iterdir() if path.is_dir()]
-        ids = known() if folders else ()
         gone = [path for path in folders if path.name.startswith(_GONE)]
-        gone += [_set_aside(path) for path in folders if path not in gone and path.name not in ids and _is_left(path)]
+        left = [path for path in folders if path not in gone and _is_left(path)]
+        ids = known() if left else ()
+        gone += [_set_aside(path) for path in left if path.name not in ids]
     for path in gone:
         shutil.rmtree(path, ignore_errors=True)  # another sweeper may be at it; what is left, the next one takes
 
 
 def _is_left(folder: Path) -> bool:
-    """Tell whether nobody works in a folder, and nothing came of it."""
-    if UploadFolder(folder).prepared.exists():
+    """Tell whether nobody works in a folder, and nothing came of it that somebody wants."""
+    upload = UploadFolder(folder)
+    if upload.prepared.exists() and not upload.deleted.exists():
         return False
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(upload.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from models import presets
+from models.datasets.uploads import UploadFolder
 from tests.fixtures.hostile import RED, REFUSED, entry, picture, tarred, zipped
 from tests.fixtures.uploads import Reception
 from tests.fixtures.waiting import until
@@ -159,6 +162,29 @@ def test_a_deleted_data_set_is_gone(house: Reception) -> None:
     assert house.left() == []
     assert house.http.get("/datasets/cats").status_code == 404
     assert house.http.delete("/datasets/cats").status_code == 404
+
+
+def test_a_refused_deletion_leaves_nothing_behind(house: Reception) -> None:
+    house.post(zipped({"a.png": RED}))
+    (folder,) = house.left()
+    run, _ = house.records.create_run(
+        presets.resolve(presets.TrainRequest(preset="dcgan-64", dataset="cats")), {}, None
+    )
+    assert house.http.delete("/datasets/cats").status_code == 409
+    assert not UploadFolder(house.settings.uploads_dir / folder).deleted.exists()
+    house.records.cancel(run.id)
+
+
+def test_a_copy_is_made_where_there_are_no_hard_links(house: Reception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "no links here", str(self), None, str(target))
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    data = zipped({"a.png": RED})
+    house.post(data)
+    assert house.http.post("/datasets/cats/copy", json={"name": "dogs"}).status_code == 202
+    archives = [house.settings.uploads_dir / name / "archive" for name in house.left()]
+    assert [path.read_bytes() for path in archives] == [data, data]
 
 
 def test_a_built_in_set_cannot_be_deleted(house: Reception) -> None:

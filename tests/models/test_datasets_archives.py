@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
+import tarfile
+import tracemalloc
 import zipfile
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models.datasets.archives import ArchiveProblem, Gunzip, Limits, inspect, opened
-from models.datasets.uploads import new_folder, remove, sweep, used_bytes
+from models.datasets.uploads import UploadFolder, new_folder, remove, sweep, used_bytes
 from tests.fixtures.hostile import RED, entry, patched, tarred, zipped
 from worker.data.imports import _read
 
@@ -115,6 +120,27 @@ def test_gzip_of_megabytes_comes_in_pieces() -> None:
     assert (sum(map(len, pieces)), max(map(len, pieces))) == (5_000_000, 1 << 20)
 
 
+def test_gzip_of_many_blocks_is_unfolded() -> None:
+    """As bgzip and parallel packers write it."""
+    gunzip = Gunzip(Limits(files=1, unpacked_bytes=1 << 24, file_bytes=1, ratio=2000))
+    block = gzip.compress(os.urandom(5000))
+    assert sum(len(piece) for _ in range(1200) for piece in gunzip.feed(block)) == 6_000_000
+    gunzip.finish()
+
+
+def test_headers_of_a_tar_are_not_collected(tmp_path: Path) -> None:
+    """A header for all files before each of 80: together far more than is held at once."""
+    head = tarfile.TarInfo.create_pax_global_header
+    parts = [head({f"{n}": "x" * 60_000}) + tarred(f"{n}.png")[:1024] for n in range(80)]
+    path = put(tmp_path, b"".join(parts) + bytes(1024))
+    tracemalloc.start()
+    try:
+        assert len(inspect(path, replace(LIMITS, unpacked_bytes=1 << 24)).images) == 80
+        assert tracemalloc.get_traced_memory()[1] < 2 << 20
+    finally:
+        tracemalloc.stop()
+
+
 def test_folder_of_an_upload_that_fails_is_gone(tmp_path: Path) -> None:
     def fail() -> None:
         with new_folder(tmp_path, "a") as folder:
@@ -126,14 +152,43 @@ def test_folder_of_an_upload_that_fails_is_gone(tmp_path: Path) -> None:
     assert used_bytes(tmp_path) == 0
 
 
-def test_sweep_takes_what_no_row_names_unless_it_is_prepared(tmp_path: Path) -> None:
-    for name in ("known", "broken", "prepared"):
+def test_sweep_takes_what_no_row_names_unless_it_is_prepared_and_nobody_deleted_it(tmp_path: Path) -> None:
+    for name in ("known", "broken", "prepared", "deleted"):
         with new_folder(tmp_path, name):
             pass
-    (tmp_path / "prepared" / "prepared").mkdir()
+    for name in ("prepared", "deleted"):
+        (tmp_path / name / "prepared").mkdir()
+    (tmp_path / "deleted" / "deleted").touch()
     (tmp_path / ".gone-before").mkdir()
     sweep(tmp_path, lambda: {"known"})
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["known", "prepared"]
+
+
+def test_sweep_leaves_an_upload_that_succeeds_meanwhile(tmp_path: Path) -> None:
+    with new_folder(tmp_path, "dead"):
+        pass
+    with ExitStack() as upload:
+        upload.enter_context(new_folder(tmp_path, "alive"))
+
+        def known() -> set[str]:
+            rows: set[str] = set()
+            upload.close()
+            return rows
+
+        sweep(tmp_path, known)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["alive"]
+
+
+@pytest.mark.parametrize("data", [b"", b"[1", bytes(8), b"null", b"{}"])
+def test_what_a_power_cut_left_of_small_files_is_as_nothing(data: bytes, tmp_path: Path) -> None:
+    folder = UploadFolder(tmp_path)
+    for name in ("progress.json", "failure.json"):
+        (tmp_path / name).write_bytes(data)
+    assert (folder.progress(), folder.failure()) == ((0, 0), None)
+
+
+def test_removing_where_no_upload_ever_came_is_nothing(tmp_path: Path) -> None:
+    remove(tmp_path / "uploads", "a")
 
 
 def test_removing_takes_a_prepared_set_and_may_be_repeated(tmp_path: Path) -> None:

@@ -144,6 +144,15 @@ def test_what_cannot_be_prepared_fails_with_the_reason_and_gives_its_room_back(h
     assert not folder.work.exists()
 
 
+def test_full_disk_is_a_reason(house: House) -> None:
+    made = house.upload()
+    (house.uploads / made.id / ".progress.json").symlink_to("/dev/full")
+    house.chores()[0].work("w")
+    assert house.row().state == "failed"
+    assert str(house.row().error).startswith("disk full: ")
+    assert not (house.uploads / made.id / ".failure.json").exists()
+
+
 def test_third_death_ends_it_with_the_log(house: House) -> None:
     house.upload()
     house.chores((sys.executable, "-c", "print('last words', flush=True);" + DYING))[0].work("w")

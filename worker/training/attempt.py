@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import torch
 from pydantic import ValidationError
@@ -27,7 +26,7 @@ from worker.data.uploaded import open_uploaded
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
-from worker.training.failure import TrainingFailed, disk_full
+from worker.training.failure import FailureNote, TrainingFailed, disk_full
 from worker.training.loop import Loop
 from worker.training.publications import Publisher
 from worker.training.reports import Reporter
@@ -36,8 +35,6 @@ from worker.training.schedule import Schedule
 from worker.training.snapshots import Painter
 from worker.training.state import TrainingState, seeds
 from worker.training.steps import Recipe
-
-_RESERVED_BYTES = 4096
 
 
 class StopWanted(Exception):
@@ -188,26 +185,6 @@ def describe(config: TrainingConfig) -> str:
     generator = summary(pair.generator, input_data=[z, *told], device="cpu", verbose=0)
     discriminator = summary(pair.discriminator, input_data=[image, *told], device="cpu", verbose=0)
     return f"generator\n{generator}\n\ndiscriminator\n{discriminator}"
-
-
-class FailureNote:
-    """Room for the reason, set aside while there is some: a full disk is among the reasons."""
-
-    def __init__(self, folder: Path) -> None:
-        self._target = folder / "failure.json"
-        self._reserve = folder / ".failure.json"
-        self._reserve.write_bytes(b" " * _RESERVED_BYTES)
-
-    def write(self, reason: str) -> None:
-        """Tell the reason, cut short to what fits."""
-        data = json.dumps({"reason": reason[: _RESERVED_BYTES // 8]}).encode()
-        with self._reserve.open("r+b") as file:
-            file.write(data.ljust(_RESERVED_BYTES))
-        self._reserve.replace(self._target)
-
-    def discard(self) -> None:
-        """Give the room back."""
-        self._reserve.unlink(missing_ok=True)
 
 
 def claimed_run(records: Records, run_id: str, token: int) -> Run:

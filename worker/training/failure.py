@@ -1,9 +1,13 @@
-"""Why a training ends without a result, in words for the person who asked for it."""
+"""Why a training, or the preparation of a data set, ends without a result, in words for the person who asked for it."""
 
 from __future__ import annotations
 
 import errno
+import json
 import sqlite3
+from pathlib import Path
+
+_RESERVED_BYTES = 4096
 
 
 class TrainingFailed(Exception):
@@ -24,3 +28,23 @@ def disk_full(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+class FailureNote:
+    """Room for the reason, set aside while there is some: a full disk is among the reasons."""
+
+    def __init__(self, folder: Path) -> None:
+        self._target = folder / "failure.json"
+        self._reserve = folder / ".failure.json"
+        self._reserve.write_bytes(b" " * _RESERVED_BYTES)
+
+    def write(self, reason: str) -> None:
+        """Tell the reason, cut short to what fits."""
+        data = json.dumps({"reason": reason[: _RESERVED_BYTES // 8]}).encode()
+        with self._reserve.open("r+b") as file:
+            file.write(data.ljust(_RESERVED_BYTES))
+        self._reserve.replace(self._target)
+
+    def discard(self) -> None:
+        """Give the room back."""
+        self._reserve.unlink(missing_ok=True)
