@@ -5,6 +5,7 @@ Rows are `models.records`'s, files `models.datasets`'s, preparing the workers'; 
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -15,6 +16,7 @@ from models import catalogue, presets
 from models.catalogue import BUILTIN, FOLDER, BuiltinDataset, DatasetProblem, UnknownDataset
 from models.config import TrainingConfig
 from models.datasets.uploads import Crop, Finding, FindingKind, Options, Report, UploadFolder
+from models.presets import Proposed
 from models.records import Dataset
 
 SHOWN_FINDINGS = 200
@@ -107,19 +109,26 @@ def _proposal(name: str, report: Report) -> dict[str, Any]:
 
 
 def _training_for(name: str, report: Report) -> dict[str, Any] | None:
-    """Find the preset for images of this size; colours can be overridden, sizes hang together with the networks."""
-    fitting = [preset for preset in presets.load().values() if preset.training.get("size") == report.size]
-    convolutional = [preset for preset in fitting if preset.name.startswith("dcgan")]
-    candidates = convolutional or fitting
-    if not candidates:
+    """Find the preset for so many images of this kind; the colours may be overridden, networks are made for a size."""
+    fitting = {
+        preset.proposed.most_images or math.inf: preset
+        for preset in presets.load().values()
+        if preset.proposed and preset.training["size"] == report.size and _suits(preset.proposed, report)
+    }
+    if not fitting:
         return None
-    best = min(candidates, key=lambda preset: (preset.training.get("channels") != report.channels, preset.name))
+    best = fitting[min(fitting)]
     request: dict[str, Any] = {"preset": best.name, "dataset": name}
     if name not in presets.RESERVED_MODELS:
         request["model"] = name
     if best.training.get("channels") != report.channels:
         request["overrides"] = {"channels": report.channels}
     return request
+
+
+def _suits(proposed: Proposed, report: Report) -> bool:
+    few = proposed.most_images is None or report.count <= proposed.most_images
+    return few and report.channels in proposed.channels
 
 
 def find_upload(house: House, name: str) -> Dataset:

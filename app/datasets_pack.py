@@ -97,5 +97,6 @@ def report(view: dict[str, Any]) -> str:
         lines.append(f"  and {more:,} more files were left out")
     if train := view["proposal"]["train"]:
         changes = "".join(f" --set {name}={value}" for name, value in train.get("overrides", {}).items())
-        lines.append(f"train on it: atelier train --preset {train['preset']} --dataset {view['name']}{changes}")
+        model = f" --model {train['model']}" if "model" in train else ""
+        lines.append(f"train on it: atelier train --preset {train['preset']} --dataset {view['name']}{model}{changes}")
     return "\n".join(lines)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from pydantic_core import ErrorDetails
 
 from models import catalogue
-from models.config import Frozen, Misfit, Name, Seed, TrainingConfig
+from models.config import Channels, Frozen, Misfit, Name, Seed, TrainingConfig
 
 
 def _no_objects(value: object) -> object:
@@ -59,6 +59,15 @@ class ConfigError(ValueError):
         self.errors = errors
 
 
+class Proposed(Frozen):
+    """Which uploaded data sets, of those whose images have its size, a preset is proposed for."""
+
+    channels: tuple[Channels, ...] = (1, 3)
+    most_images: Annotated[int | None, Field(description="null: any number; the preset for the fewest goes first")] = (
+        None
+    )
+
+
 class Preset(Frozen):
     """A named training configuration; what it leaves open (`dataset` None), the request has to name."""
 
@@ -67,6 +76,7 @@ class Preset(Frozen):
     description: str
     dataset: str | None = None
     model: Name
+    proposed: Proposed | None = None
     training: dict[str, Any]
 
     @model_validator(mode="before")

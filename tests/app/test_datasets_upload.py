@@ -187,6 +187,42 @@ def test_a_copy_is_made_where_there_are_no_hard_links(house: Reception, monkeypa
     assert [path.read_bytes() for path in archives] == [data, data]
 
 
+@pytest.mark.parametrize(
+    ("size", "channels", "count", "request_"),
+    [
+        (28, 1, 300, {"preset": "quick-28"}),
+        (28, 3, 300, {"preset": "dcgan-28", "overrides": {"channels": 3}}),
+        (32, 3, 300, {"preset": "dcgan-32"}),
+        (64, 3, 2000, {"preset": "small-data-64"}),
+        (64, 1, 200, {"preset": "small-data-64", "overrides": {"channels": 1}}),
+        (64, 3, 2001, {"preset": "dcgan-64"}),
+        (128, 3, 2001, {"preset": "dcgan-128"}),
+    ],
+)
+def test_the_proposed_training_suits_size_colours_and_number(
+    size: int, channels: int, count: int, request_: dict[str, object], house: Reception
+) -> None:
+    house.post(zipped({"a.png": RED}))
+    held = house.records.claim_dataset("w")
+    assert held is not None
+    report = {
+        "count": count,
+        "left_out": 0,
+        "size": size,
+        "channels": channels,
+        "crop": "centre",
+        "classes": {},
+        "findings": {},
+        "proposal": {"size": size, "crop": "centre"},
+        "options": {},
+        "sha256": {},
+    }
+    house.records.finish_dataset(held.id, held.token, report)
+    train = house.http.get("/datasets/cats").json()["proposal"]["train"]
+    assert train == {"dataset": "cats", "model": "cats", **request_}
+    assert house.http.post("/train", params={"dry_run": "true"}, json=train).status_code == 200
+
+
 def test_a_built_in_set_cannot_be_deleted(house: Reception) -> None:
     assert house.http.delete("/datasets/mnist").status_code == 409
 

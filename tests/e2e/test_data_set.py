@@ -68,7 +68,7 @@ def test_folder_added_on_the_command_line_is_prepared_and_told_about(house: Rece
     assert "my-pets: 8 images, 2 classes, colour, 64 px, crop centre" in result.output
     assert "found: 1 too large, 1 truncated; see GET /datasets/my-pets/findings" in result.output
     assert '"cat/cut.jpg" cannot be read: image file is truncated' in result.output
-    assert "train on it: atelier train --preset dcgan-64 --dataset my-pets" in result.output
+    assert "train on it: atelier train --preset small-data-64 --dataset my-pets --model my-pets" in result.output
     listed = runner.invoke(atelier, ["datasets", "list"]).output
     assert [line.split()[:4] for line in listed.splitlines() if "my-pets" in line] == [["my-pets", "ready", "8", "2"]]
 
@@ -86,7 +86,7 @@ def test_ready_set_tells_counts_and_findings(house: Reception, pets: str) -> Non
     assert (view["state"], view["count"], view["size"], view["channels"]) == ("ready", 8, 64, 3)
     assert (view["classes"], view["class_counts"]) == (["cat", "dog"], {"cat": 4, "dog": 4})
     assert (view["crop"], view["proposal"]["crop"], view["options"]["crop"]) == ("whole", "centre", "whole")
-    assert view["proposal"]["train"] == {"preset": "dcgan-64", "dataset": "pets", "model": "pets"}
+    assert view["proposal"]["train"] == {"preset": "small-data-64", "dataset": "pets", "model": "pets"}
     assert view["left_out"] == 2
     assert [(item["file"], item["kind"]) for item in view["findings"]] == [
         ("cat/cut.jpg", "truncated"),
@@ -119,7 +119,7 @@ def refusal(house: Reception, **request: object) -> str:
 def test_run_of_another_size_is_refused_when_it_is_asked_for(house: Reception, pets: str) -> None:
     told = refusal(house, preset="mlp-mnist", dataset=pets)
     assert told.startswith('"pets" was prepared at 64 px and the preset "mlp-mnist" trains at 28 px')
-    assert "such as dcgan-64" in told
+    assert "such as small-data-64" in told
 
 
 def test_run_on_grey_where_there_are_colours_is_refused(house: Reception, pets: str) -> None:
