@@ -1,4 +1,4 @@
 """How many requests share one loaded generator: `sampler` is what the service sees of it.
 
-Only `admission`, `batcher`, `inputs` and this file can be imported without torch.
+Torch is imported by `calibration`, `devices`, `folding`, `graphs`, `network`, `pool`, `sampler`, `tile` and `trial` alone.
 """

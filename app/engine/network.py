@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from app.engine.batcher import Pictures
 from app.engine.folding import fold, fuse, has_onednn
 from app.engine.graphs import Graph
 from app.engine.inputs import Inputs
+from app.engine.queue import Pictures
 from models.config import Frozen
 
 Bits = NDArray[np.int32]

@@ -20,12 +20,13 @@ from typing import TypeVar
 import numpy as np
 
 from app.engine.admission import Admission, Overloaded, Workers
-from app.engine.batcher import Batcher, Pictures, turn
+from app.engine.batcher import Batcher
 from app.engine.calibration import Calibrations
 from app.engine.devices import choose_devices, lanes, only_repeatable_kernels
 from app.engine.inputs import Inputs, Source
 from app.engine.pieces import AHEAD, pieces
 from app.engine.pool import Pool, identity
+from app.engine.queue import Pictures, turn
 from app.engine.tile import Painter
 from app.engine.watch import UNWATCHED, Watch
 from models.directory import ModelDirectory

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.engine.batcher import Pictures
 from app.engine.inputs import Inputs
 from app.engine.network import Network
+from app.engine.queue import Pictures
 
 PADDED = 32
 """Tiles of up to so many places are filled up with nothing: another pass would cost as much."""

@@ -16,7 +16,7 @@ from models import pictures
 from models.manifest import Manifest
 
 if TYPE_CHECKING:
-    from app.engine.batcher import Pictures
+    from app.engine.queue import Pictures
     from app.engine.sampler import Sampler
 
 EachFormat = Literal["npy", "zip"]

@@ -14,7 +14,7 @@ from app.painting.orders import Order
 from models.pictures import Animation, AnimationFormat, animation_encoder, grid
 
 if TYPE_CHECKING:
-    from app.engine.batcher import Pictures
+    from app.engine.queue import Pictures
     from app.engine.sampler import Sampler
 
 FILM_TYPES: dict[AnimationFormat, str] = {"webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4"}

@@ -11,7 +11,7 @@ from app.painting.orders import Order
 from models import pictures
 
 if TYPE_CHECKING:
-    from app.engine.batcher import Pictures
+    from app.engine.queue import Pictures
     from app.engine.sampler import Sampler
 
 GridFormat = Literal["png", "webp", "jpeg"]

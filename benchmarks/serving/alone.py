@@ -18,10 +18,10 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 import torch
 
-from app.engine.batcher import Pictures
 from app.engine.calibration import Calibrations
 from app.engine.devices import choose_devices, lanes, only_repeatable_kernels
 from app.engine.inputs import Inputs, Seeded
+from app.engine.queue import Pictures
 from app.engine.tile import Painter
 from app.settings import AppSettings
 from benchmarks.serving.models import MODELS

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from app.engine.batcher import CHORE_EVERY, TURN, Batcher, Pictures, Queue, Stopped, Ticket
+from app.engine.batcher import CHORE_EVERY, Batcher, Stopped
 from app.engine.devices import lanes
 from app.engine.inputs import Inputs
+from app.engine.queue import TURN, Pictures, Queue, Ticket
 from tests.fixtures.waiting import until
 
 LANES = lanes([torch.device("cpu")], 1)

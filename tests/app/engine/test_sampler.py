@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.engine.admission import Admission, Overloaded, Workers
-from app.engine.batcher import Pictures
 from app.engine.inputs import Seeded
 from app.engine.pieces import PIECE_IMAGES
+from app.engine.queue import Pictures
 from app.engine.sampler import Sampler
 from models.directory import ModelDirectory
 from models.errors import BrokenVersion, UnknownModel
