@@ -14,17 +14,20 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from models.artefacts import Attempt, read_events, read_ticks
 from models.checkpoint import load_generator
 from models.config import TrainingConfig
+from models.datasets.uploads import UploadFolder
 from models.directory import ModelDirectory
-from models.records import Records, Run
+from models.records import Records, Run, new_id
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.waiting import until
 from tests.worker.training.tiny import tiny
+from worker.data.prepared import Writer
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.attempt import attempt_run
@@ -379,3 +382,49 @@ def test_a_data_set_whose_classes_have_changed_is_refused(house: House) -> None:
     assert house.reason(run).startswith(
         "mnist-mini is not what it was when the run was started (no usable image of ten)"
     )
+
+
+def upload_pets(house: House, shade: int) -> None:
+    """Let there be a prepared data set `pets` of cats and dogs, all of one shade."""
+    made = house.records.create_dataset(new_id(), "pets", {}, 1)
+    folder = UploadFolder(house.data_dir / "uploads" / made.id)
+    folder.prepared.mkdir(parents=True)
+    with Writer(folder.prepared, "pets", 28, 1) as writer:
+        for n in range(64):
+            writer.append(np.full((1, 28, 28), shade, np.uint8), n % 2)
+        writer.finish(("cat", "dog"), ())
+    held = house.records.claim_dataset("tester")
+    assert held is not None
+    house.records.finish_dataset(held.id, held.token, {})
+
+
+def test_an_uploaded_set_with_other_classes_is_refused(house: House) -> None:
+    upload_pets(house, 9)
+    run = house.create(tiny("mlp-conditional").model_copy(update={"dataset": "pets", "classes": ("cat", "cow")}))
+    assert house.train(run) == ExitCode.REFUSED
+    assert "(no usable image of cow and new classes dog)" in house.reason(run)
+
+
+def test_a_run_does_not_go_on_with_another_set_of_the_same_name(house: House) -> None:
+    upload_pets(house, 9)
+    run = house.create(tiny(kimg=1).model_copy(update={"dataset": "pets"}))
+    assert house.train(run) == ExitCode.COMPLETED
+    house.records.release(run.id, run.token, "succeeded")
+    house.records.delete_dataset("pets")
+    upload_pets(house, 10)
+    run = prolonged(house, run, kimg=2)
+    assert house.train(run) == ExitCode.REFUSED
+    assert house.reason(run) == 'the data set "pets" is another one than when the run was started: start a new run'
+
+
+def test_a_checkpoint_of_another_version_of_the_program_is_told(house: House) -> None:
+    run = finished(house, kimg=1)
+    found = read(max(house.attempt(run).checkpoints.iterdir()), run.token)
+    tensors = {name: tensor for name, tensor in found.tensors.items() if name != "confidence"}
+    images = found.images + 32
+    values = {**found.values, "images": images}
+    write(house.attempt(run).checkpoints, Capture(images, tensors, values), found.facts)
+    run = prolonged(house, run, kimg=2)
+    assert house.train(run) == ExitCode.REFUSED
+    assert "of another version of the program" in house.reason(run)
+    assert house.reason(run).endswith("start a new run ('confidence')")

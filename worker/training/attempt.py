@@ -85,6 +85,11 @@ class Training:
             ) from error
 
     def _prepare(self, config: TrainingConfig) -> Prepared:
+        prepared = self._open(config)
+        check_classes(config, prepared)
+        return prepared
+
+    def _open(self, config: TrainingConfig) -> Prepared:
         shape = config.dataset, config.size, config.channels
         if is_uploaded(config.dataset):
             return open_uploaded(*shape, records=self._records, uploads_dir=self._house.uploads_dir)
@@ -97,7 +102,6 @@ class Training:
         )
         for skipped in prepared.skipped:
             self._reporter.log(f"{config.dataset}: {skipped}")
-        check_classes(config, prepared)
         return prepared
 
     def _check_stop(self, _done: int, _total: int) -> None:
@@ -106,6 +110,10 @@ class Training:
 
     def _resolve(self, config: TrainingConfig, prepared: Prepared) -> Resolved:
         resolved = resolve(config, self._house, prepared, self._run.resolved)
+        if is_uploaded(config.dataset) and self._run.resolved.get("data", resolved.data) != resolved.data:
+            raise TrainingFailed(
+                f'the data set "{config.dataset}" is another one than when the run was started: start a new run'
+            )
         if not self._records.set_resolved(self._run.id, self._run.token, resolved.model_dump()):
             raise LeaseLost(f"run {self._run.id} is no longer held under token {self._run.token}")
         return resolved
@@ -126,7 +134,10 @@ class Training:
         try:
             state.restore(checkpoint.tensors, checkpoint.values)
         except (KeyError, RuntimeError) as error:
-            raise TrainingFailed(f"checkpoint {checkpoint.name} is of another configuration: {error}") from error
+            raise TrainingFailed(
+                f"checkpoint {checkpoint.name} is of another configuration or of another version of the program, and "
+                f"the run cannot go on from it: start a new run ({error})"
+            ) from error
         told = f"resumed from {checkpoint.name} at {checkpoint.images / 1000:g} kimg"
         if changed := differences(checkpoint.facts, resolved):
             told += f"; not exact, a run never stopped would differ: {'; '.join(changed)}"

@@ -139,7 +139,7 @@ class TrainingState:
         """Go on from what `capture` gave.
 
         Raises:
-            KeyError, RuntimeError: it is the state of another configuration.
+            KeyError, RuntimeError: it is the state of another configuration, or of another version of the program.
         """
         for name, module in self._modules():
             module.load_state_dict(_under(tensors, name), strict=True)
