@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from models.latents import latents
 Indices = NDArray[np.int64]
 
 SIDE = 8
+_AT_ONCE = SIDE * SIDE  # images that the generator paints in one pass
 _ROWS = 32
 _MOST = 1024
 
@@ -29,14 +31,18 @@ class Painter:
 
     def __init__(self, config: GeneratorConfig, seed: int, device: torch.device) -> None:
         indices, labels, self._nrow = _arranged(config.classes)
-        inputs = (latents(config.latent, seed, indices), *labels)
-        self._inputs = [torch.from_numpy(value).to(device) for value in inputs]
+        inputs: tuple[NDArray[Any], ...] = (latents(config.latent, seed, indices), *labels)
+        self._parts = [
+            [torch.from_numpy(value[start : start + _AT_ONCE]).to(device) for value in inputs]
+            for start in range(0, len(indices), _AT_ONCE)
+        ]
 
     @torch.no_grad()
     def grid(self, generator: nn.Module) -> bytes:
         """Give the grid of a generator in evaluation mode, as PNG; no random number is drawn."""
-        images = generator(*self._inputs).permute(0, 2, 3, 1).float().cpu().numpy()
-        return pictures.encode(pictures.grid(pictures.to_uint8(images), nrow=self._nrow), "png")
+        painted = [generator(*part).permute(0, 2, 3, 1).float().cpu().numpy() for part in self._parts]
+        images = np.concatenate([pictures.to_uint8(images) for images in painted])
+        return pictures.encode(pictures.grid(images, nrow=self._nrow), "png")
 
 
 def _arranged(classes: int) -> tuple[Indices, tuple[Indices, ...], int]:

@@ -131,7 +131,7 @@ def update_discriminator(state: TrainingState, recipe: Recipe, step: int) -> Non
     """
     real, told = _real(state, recipe)
     with torch.no_grad(), recipe.autocast():
-        fake = state.generator(state.noise.draw(recipe.batch), *told)
+        fake = state.generator(state.noise.draw(recipe.batch), *told).float()
     real_logits, fake_logits, penalty = _judged(state, recipe, real, fake, told, penalised=recipe.is_penalised(step))
     loss_real = recipe.objective.real(real_logits - fake_logits if recipe.objective.paired else real_logits)
     loss_fake = recipe.objective.fake(fake_logits)
@@ -158,7 +158,7 @@ def update_generator(state: TrainingState, recipe: Recipe) -> None:
     """
     real, told = _real(state, recipe) if recipe.objective.paired else (None, _drawn_labels(state, recipe))
     with recipe.autocast():
-        fake = state.generator(state.noise.draw(recipe.batch), *told)
+        fake = state.generator(state.noise.draw(recipe.batch), *told).float()
         logits = state.discriminator(_shown(state, recipe, fake), *told)
     logits = logits.float()
     if real is None:
@@ -206,7 +206,7 @@ def _judged(
     What a penalty is taken of is computed in fp32.
     """
     if penalised and recipe.penalty.kind == "r1_r2":
-        images = torch.cat((real, fake.float())).requires_grad_()
+        images = torch.cat((real, fake)).requires_grad_()
         shown = _shown(state, recipe, images)
         logits = state.discriminator(shown, *[torch.cat((labels, labels)) for labels in told])
         return logits[: len(real)], logits[len(real) :], penalties.zero_centred(logits, images)
@@ -219,7 +219,7 @@ def _judged(
         outputs: Tensor = state.discriminator(_shown(state, recipe, images), *told)
         return outputs
 
-    return real_logits, fake_logits, penalties.interpolated(critic, real, fake.float(), state.noise.shares(len(real)))
+    return real_logits, fake_logits, penalties.interpolated(critic, real, fake, state.noise.shares(len(real)))
 
 
 def _logits(
@@ -227,7 +227,7 @@ def _logits(
 ) -> tuple[Tensor, Tensor]:
     if recipe.joined:
         twice = [torch.cat((labels, labels)) for labels in told]
-        both = state.discriminator(_shown(state, recipe, torch.cat((real.to(fake.dtype), fake))), *twice).float()
+        both = state.discriminator(_shown(state, recipe, torch.cat((real, fake))), *twice).float()
         return both[: len(real)], both[len(real) :]
     shown = [_shown(state, recipe, images) for images in (real, fake)]
     return state.discriminator(shown[0], *told).float(), state.discriminator(shown[1], *told).float()

@@ -152,6 +152,16 @@ def test_every_forward_pass_in_bf16_uses_the_weights_of_that_moment(side: str, d
             assert torch.equal(network(inputs), output)
 
 
+@pytest.mark.parametrize("preset", ["mlp-mnist", "dcgan-28", "r3gan-32"])
+def test_real_and_generated_images_are_judged_in_the_same_precision(preset: str, digits: Prepared) -> None:
+    """Rounded ones would be told by their rounding."""
+    state, recipe = start(tiny(preset), digits, "bf16")
+    kinds: list[torch.dtype] = []
+    state.discriminator.register_forward_pre_hook(lambda _module, inputs: kinds.append(inputs[0].dtype))
+    play_round(state, recipe)
+    assert set(kinds) == {torch.float32}
+
+
 def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
     means = []
     for precision in ("fp32", "bf16"):
