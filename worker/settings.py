@@ -28,8 +28,8 @@ class WorkerSettings(HouseSettings):
 
     prepare_stall_seconds: Seconds = 600
     """A preparation of a data set that looked at no file for so long is killed."""
-    max_image_pixels: Annotated[int, Field(ge=1, le=1_000_000_000)] = 50_000_000
-    """Of an image in an uploaded data set; larger ones are left out."""
+    max_image_pixels: Annotated[int, Field(ge=1, le=89_478_485)] = 50_000_000
+    """Of an image in an uploaded data set; larger ones are left out. Pillow itself goes no further than the bound."""
 
     @model_validator(mode="after")
     def _patience(self) -> Self:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from pydantic import ValidationError
 
 from worker.devices import device_count
@@ -18,6 +19,14 @@ ROOT = Path(__file__).parents[2]
 def test_impatience_that_would_take_runs_from_healthy_workers_is_refused() -> None:
     with pytest.raises(ValidationError, match="at least three beats"):
         WorkerSettings(beat_seconds=30, lost_after_seconds=60)
+
+
+def test_more_pixels_than_pillow_decodes_cannot_be_asked_for() -> None:
+    most = Image.MAX_IMAGE_PIXELS
+    assert most is not None
+    assert WorkerSettings(max_image_pixels=most).max_image_pixels == most
+    with pytest.raises(ValidationError, match="max_image_pixels"):
+        WorkerSettings(max_image_pixels=most + 1)
 
 
 @pytest.mark.parametrize(("device", "count"), [("cpu", 1), ("cuda:0", 1), ("cuda:0,cuda:1", 2)])

@@ -6,14 +6,12 @@ lock, which the kernel frees when its holder dies), and has the same bytes each 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import re
 import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,7 +31,7 @@ from models.catalogue import (
     no_images,
     readable,
 )
-from models.files import sync_folder
+from models.files import locked, sync_folder
 from models.settings import available_cores
 from worker.data import builtin
 from worker.data.decode import Unusable, decode, fit
@@ -95,7 +93,8 @@ def prepare(
         source = _source(dataset, datasets_dir, images_dir)
         key = f"{_slug(dataset)}-{size}-{channels}"
         target = prepared_dir / f"{key}-{_fingerprint(dataset, source)}"
-        with _lock(prepared_dir, key):
+        prepared_dir.mkdir(parents=True, exist_ok=True)
+        with locked(prepared_dir / f".{key}.lock"):  # it stays: removing it would let two hold it at once
             ready = read(target)
             if ready is None:
                 _make(source, target, dataset, size, channels, on_progress or _ignore)
@@ -129,18 +128,6 @@ def _slug(dataset: str) -> str:
 def _fingerprint(dataset: str, source: _Source) -> str:
     identity = f"{_VERSION}\n{dataset}\n{source.identity()}"
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-@contextmanager
-def _lock(folder: Path, key: str) -> Iterator[None]:
-    """Hold `.KEY.lock`, waiting for another preparer. The file stays: removing it would let two hold it at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / f".{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _make(source: _Source, target: Path, dataset: str, size: int, channels: int, on_progress: Progress) -> None:
