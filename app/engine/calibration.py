@@ -189,8 +189,7 @@ class _Workshop:
         """
         ranking = self._ranking(reduced)
         for numerics in ranking:
-            network = self._network(numerics, PROBE)
-            for size in _preferred(self._measure(network)):
+            for size in _preferred(self._measure(numerics)):
                 if (record := self._record(key, numerics, size)) is not None:
                     return record
         if (record := self._record(key, ranking[0], 1)) is not None:
@@ -257,11 +256,11 @@ class _Workshop:
         bound = WORTHWHILE * seconds[PLAIN]
         return sorted((n for n in seconds if n == PLAIN or seconds[n] <= bound), key=lambda n: seconds[n])
 
-    def _measure(self, network: Network) -> dict[int, float]:
-        """Time the tile sizes, ascending, up to the first that takes too long."""
+    def _measure(self, numerics: Numerics) -> dict[int, float]:
+        """Time the tile sizes, ascending, up to the first that takes too long; each on weights laid out for it."""
         seconds: dict[int, float] = {}
         for size in CANDIDATES:
-            seconds[size] = self._trial.seconds(network, size)
+            seconds[size] = self._trial.seconds(self._network(numerics, size), size)
             if seconds[size] > MAX_SECONDS:
                 break
         return seconds

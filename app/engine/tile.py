@@ -13,10 +13,10 @@ from app.engine.inputs import Inputs
 from app.engine.network import Network
 from app.engine.queue import Pictures
 
-PADDED = 32
-"""Tiles of up to so many places are filled up with nothing: another pass would cost as much."""
+PADDED_SECONDS = 0.001
+"""Tiles that take no longer are filled up with nothing: another pass would cost as much."""
 FULL = 0.75
-"""Larger ones if at least so much of them is in use."""
+"""Others if at least so much of them is in use."""
 
 
 class Painter:
@@ -44,14 +44,15 @@ class Painter:
         return sum(network.bytes for network in {id(network): network for network in self.networks}.values())
 
     def share(self, waiting: int) -> int:
-        """Say how many of the images that wait the next tile takes: all, unless much of a large one would stay empty.
+        """Say how many of the images that wait the next tile takes: all, unless much of a slow one would stay empty.
 
         Those left wait for the next, and fill it with whatever comes meanwhile.
         """
         count = min(waiting, self.tile)
         size = self.places(count)
         smaller = max((each for each in self.sizes if each < size), default=0)
-        return count if size <= PADDED or count >= FULL * size or 2 * smaller < size else smaller
+        quick = size / self.tile * self.seconds <= PADDED_SECONDS
+        return count if quick or count >= FULL * size or 2 * smaller < size else smaller
 
     def places(self, count: int) -> int:
         """Give the smallest admitted tile that holds `count` images."""

@@ -43,9 +43,11 @@ def test_lanes_on_one_device_share_one_network() -> None:
     assert Painter([network, network], (16,), 1.0).bytes == network.bytes
 
 
-def test_a_large_tile_is_not_painted_half_empty() -> None:
-    painter = Painter([Network(tiny_generator(TINY_MLP, 3), CPU, Numerics(), 16)], (1, 16, 32, 64, 128), 1.0)
+def test_a_slow_tile_is_not_painted_half_empty() -> None:
+    painter = Painter([Network(tiny_generator(TINY_MLP, 3), CPU, Numerics(), 16)], (1, 16, 32, 64, 128), 0.004)
     taken = {waiting: painter.share(waiting) for waiting in (1, 9, 25, 40, 48, 70, 100, 128, 500)}
+    slow = Painter(painter.networks, (1, 2, 4, 8, 16), 0.02)
+    assert [slow.share(waiting) for waiting in (1, 3, 5, 9, 12, 25)] == [1, 3, 4, 8, 12, 16]
     sparse = Painter(painter.networks, (1, 64), 1.0)
     assert [sparse.share(waiting) for waiting in (1, 10, 100)] == [1, 10, 64]
     assert taken == {1: 1, 9: 9, 25: 25, 40: 32, 48: 48, 70: 64, 100: 100, 128: 128, 500: 128}
