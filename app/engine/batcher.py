@@ -24,6 +24,8 @@ CHORE_EVERY = 8
 """While requests wait, a chore (a calibration's or a warm-up's tile) gets its turn after this many tiles."""
 SMOOTHING = 0.2
 """Weight of the newest tile in the running mean of a painter's seconds per tile."""
+OUTLIER = 4
+"""No tile counts for more than so many times the mean: the machine may have slept in the middle of one."""
 
 
 class Lane(Protocol):
@@ -185,6 +187,7 @@ def _paint(deal: Deal, lane: int, since: float) -> None:
         ticket.deliver(start, pictures[place : place + len(part)])
         place += len(part)
     if len(inputs) == deal.painter.tile:
-        deal.painter.seconds += SMOOTHING * (time.perf_counter() - since - deal.painter.seconds)
+        took = min(time.perf_counter() - since, OUTLIER * deal.painter.seconds)
+        deal.painter.seconds += SMOOTHING * (took - deal.painter.seconds)
     # After the delivery, so that nobody waits for it.
     deal.shares[0].ticket.watch.painted(len(inputs), deal.painter.places(len(inputs)), seconds)

@@ -227,3 +227,12 @@ def test_stopping_fails_who_still_waits_and_refuses_newcomers() -> None:
         batcher.submit(painter, latents_of(3))
     with pytest.raises(Stopped):
         batcher.chore(lambda _: None)
+
+
+def test_a_tile_during_which_the_machine_slept_is_no_measure_of_the_next() -> None:
+    batcher, painter = Batcher(LANES), Echo(tile=1)
+    painter.seconds = 1e-9
+    batcher.submit(painter, latents_of(1)).result(30)
+    until(lambda: painter.seconds > 1e-9, "the tile to count")
+    assert painter.seconds <= 2e-9
+    batcher.stop()
