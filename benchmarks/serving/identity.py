@@ -22,6 +22,7 @@ from models.pictures import grid_size
 
 CLIENTS = 64
 LARGEST = 200
+PATIENCE_SECONDS = 600
 MODEL_WEIGHTS = {"mlp": 6, "dcgan-64": 3, "dcgan-128": 1}
 FORMAT_WEIGHTS = {"png": 10, "npy": 4, "jpeg": 2, "zip": 2, "webp": 2}
 SLOW_PIXELS = 1 << 20
@@ -59,7 +60,9 @@ def identity(bench: Bench, report: Report, requests: int) -> None:
     for model in bench.models:
         for version in range(2, FIRST_VERSIONS + 1):
             publish(bench.folder / "models", model, version)
-    with bench.atelier(loaded_bytes=_too_little(bench)) as service, _publishing(bench):
+    # Who is turned away gives nothing to compare: `overload` is about that.
+    settings = {"loaded_bytes": _too_little(bench), "max_wait_seconds": PATIENCE_SECONDS}
+    with bench.atelier(**settings) as service, _publishing(bench):
         crowd = run(Plan(service.port, CLIENTS, paths=[ask.path for ask in asks], digests=True))
         evictions = service.log.read_text().count(" makes room for ")
     answered = _answered(asks, crowd)
