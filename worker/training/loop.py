@@ -69,12 +69,13 @@ class Loop:
             if self.stop_wanted():
                 self._keep()
                 return False
-            before = state.images
-            play_round(state, self.recipe)
-            last = state.images >= schedule.total
+            before, after = state.images, state.images + self.recipe.images()
+            last = after >= schedule.total
+            ticks = last or crossed(before, after, schedule.tick)
+            play_round(state, self.recipe, watched=ticks)
 
             # Report.
-            if last or crossed(before, state.images, schedule.tick):
+            if ticks:
                 self._tick(pacemaker)
             if last or crossed(before, state.images, schedule.snapshot):
                 self._snapshot()

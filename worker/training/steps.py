@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.config import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, TrainingConfig
 from models.networks import uses_batch_norm
@@ -102,16 +102,19 @@ class Recipe:
         return torch.autocast(self.device_type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
-def play_round(state: TrainingState, recipe: Recipe) -> None:
-    """Update the discriminator and the generator as often as the recipe says; count the images."""
+def play_round(state: TrainingState, recipe: Recipe, *, watched: bool = False) -> None:
+    """Update the discriminator and the generator as often as the recipe says; count the images.
+
+    Of a `watched` round the norms of both networks' gradients are noted in `state.sums`, as the last steps saw them.
+    """
     _anneal(state, recipe)
     first = state.images // recipe.batch
     for step in range(first, first + recipe.discriminator.steps):
-        update_discriminator(state, recipe, step)
+        update_discriminator(state, recipe, step, watched=watched)
     state.images += recipe.images()
     state.discriminator.requires_grad_(False)
     for _ in range(recipe.generator.steps):
-        update_generator(state, recipe)
+        update_generator(state, recipe, watched=watched)
         ema.update(state.average, state.generator, recipe.average_keep(state.images))
     state.discriminator.requires_grad_(True)
 
@@ -124,7 +127,7 @@ def _anneal(state: TrainingState, recipe: Recipe) -> None:
         optimizer.betas = (side.betas[0], annealed(side.betas[1], side.beta2_end, progress))
 
 
-def update_discriminator(state: TrainingState, recipe: Recipe, step: int) -> None:
+def update_discriminator(state: TrainingState, recipe: Recipe, step: int, *, watched: bool = False) -> None:
     """Take the discriminator's `step`-th step on a fresh batch of real images and as many generated ones.
 
     Where networks are conditional, the generated images are of the real ones' classes.
@@ -141,6 +144,8 @@ def update_discriminator(state: TrainingState, recipe: Recipe, step: int) -> Non
         state.sums.add_penalty(penalty.detach())
         loss = loss + recipe.penalty.every * penalty
     loss.backward()  # type: ignore[no-untyped-call]
+    if watched:
+        state.sums.gradient_d = gradient_norm(state.discriminator)
     state.discriminator_optimizer.step()
     state.discriminator_optimizer.zero_grad()
     if recipe.augment.control == "adaptive":
@@ -151,7 +156,7 @@ def update_discriminator(state: TrainingState, recipe: Recipe, step: int) -> Non
         )
 
 
-def update_generator(state: TrainingState, recipe: Recipe) -> None:
+def update_generator(state: TrainingState, recipe: Recipe, *, watched: bool = False) -> None:
     """Take one step of the generator, on fresh latents, through a discriminator that collects no gradients.
 
     Where images are judged in pairs, the real ones are fresh too, and generated ones are of their classes.
@@ -168,10 +173,19 @@ def update_generator(state: TrainingState, recipe: Recipe) -> None:
             real_logits = state.discriminator(_shown(state, recipe, real), *told)
         loss = recipe.objective.generator(logits - real_logits.float())
     loss.backward()  # type: ignore[no-untyped-call]
+    if watched:
+        state.sums.gradient_g = gradient_norm(state.generator)
     state.generator_optimizer.step()
     state.generator_optimizer.zero_grad()
     with torch.no_grad():
         state.sums.add_generator((loss.detach(), logits.sigmoid().mean()))
+
+
+@torch.no_grad()
+def gradient_norm(network: nn.Module) -> Tensor:
+    """Give the root of the sum of squares of all gradients of a network, a scalar on its device."""
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
 
 def to_float(images: Tensor) -> Tensor:

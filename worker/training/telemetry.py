@@ -25,7 +25,8 @@ class Means:
     `d_real` is D(x) and `d_fake` D(G(z)) as the discriminator's steps saw them, before its update; `d_fake_after` is
     D(G(z)) after that, as the generator's steps saw it. They are probabilities; None where the loss has none.
     `loss_d`, what the discriminator minimises, has its halves on real and on generated images only where the loss has.
-    `penalty` is what was added to it, weighted; None where there is no penalty.
+    `penalty` is what was added to it, weighted; None where there is no penalty. `gradient_d` and `gradient_g` are the
+    global norms of the gradients in the last watched step of each network; None where none was watched.
     """
 
     loss_d: float
@@ -36,13 +37,24 @@ class Means:
     d_fake: float | None
     d_fake_after: float | None
     penalty: float | None
+    gradient_d: float | None = None
+    gradient_g: float | None = None
 
 
 class Sums:
-    """Sums of what each step saw since the last tick, kept on the device: reading them is the only synchronisation."""
+    """Sums of what each step saw since the last tick, kept on the device: reading them is the only synchronisation.
+
+    Attributes:
+        tensor: the sums, float64.
+        gradient_d: the norm of the discriminator's gradients in its last watched step, a scalar; None before one.
+        gradient_g: the same of the generator.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.tensor = torch.zeros(_P.stop, dtype=torch.float64, device=device)
+        # No part of a checkpoint: what is watched is the round before a tick, which takes it at once.
+        self.gradient_d: Tensor | None = None
+        self.gradient_g: Tensor | None = None
         self._discriminator_steps = 0
         self._generator_steps = 0
         self._penalties = 0
@@ -70,7 +82,9 @@ class Sums:
         loss_real, loss_fake, d_real, d_fake = (self.tensor[_D] / max(1, self._discriminator_steps)).tolist()
         loss_g, d_fake_after = (self.tensor[_G] / max(1, self._generator_steps)).tolist()
         penalty = self.tensor[_P].item() / self._penalties if self._penalties else None
+        gradient_d, gradient_g = (None if norm is None else float(norm) for norm in (self.gradient_d, self.gradient_g))
         self.tensor.zero_()
+        self.gradient_d = self.gradient_g = None
         self._discriminator_steps = self._generator_steps = self._penalties = 0
         return Means(
             loss_d=loss_real + loss_fake,
@@ -81,6 +95,8 @@ class Sums:
             d_fake=d_fake if has_probabilities else None,
             d_fake_after=d_fake_after if has_probabilities else None,
             penalty=penalty,
+            gradient_d=gradient_d,
+            gradient_g=gradient_g,
         )
 
     def counts(self) -> dict[str, int]:

@@ -387,3 +387,24 @@ def test_an_adapted_probability_moves_with_the_steps(digits: Prepared) -> None:
     play_round(state, recipe)
     assert float(recipe.augment_p(state)) in (0, pytest.approx(4 * 32 / 500_000))
     assert state.confidence.counts() == {"batches": 0}
+
+
+@pytest.mark.parametrize("preset", ["mlp-mnist", "quick-28"])
+def test_the_norms_of_the_gradients_are_noted_in_a_watched_round_only(preset: str, digits: Prepared) -> None:
+    state, recipe = start(tiny(preset), digits)
+    play_round(state, recipe)
+    means = state.sums.take(has_probabilities=False)
+    assert (means.gradient_d, means.gradient_g) == (None, None)
+    moved: list[float] = []
+    for network in (state.discriminator, state.generator):
+        squares = [
+            parameter.register_post_accumulate_grad_hook(lambda p: moved.append(float(p.grad.square().sum())))
+            for parameter in network.parameters()
+        ]
+        assert squares
+    count = len(list(state.discriminator.parameters()))
+    play_round(state, recipe, watched=True)
+    means = state.sums.take(has_probabilities=False)
+    expected = sum(moved[:count]) ** 0.5, sum(moved[count:]) ** 0.5
+    assert (means.gradient_d, means.gradient_g) == pytest.approx(expected, rel=1e-5)
+    assert (state.sums.gradient_d, state.sums.gradient_g) == (None, None)

@@ -48,6 +48,8 @@ def test_a_tick_says_where_the_run_is() -> None:
         d_fake=0.33,
         d_fake_after=0.3,
         penalty=None,
+        gradient_d=2.5,
+        gradient_g=None,
     )
     tick = make_tick(means, Pace(21_000.04, None), images=512_000, total=6_000_000, count=60_000, augment_p=0.25)
     assert json.loads(json.dumps(tick)) == tick
@@ -66,6 +68,8 @@ def test_a_tick_says_where_the_run_is() -> None:
         "d_fake": 0.33,
         "d_fake_after": 0.3,
         "penalty": None,
+        "gradient_d": 2.5,
+        "gradient_g": None,
         "augment_p": 0.25,
         "images_per_second": 21_000.0,
         "eta_seconds": None,
