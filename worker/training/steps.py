@@ -185,7 +185,8 @@ def update_generator(state: TrainingState, recipe: Recipe, *, watched: bool = Fa
 def gradient_norm(network: nn.Module) -> Tensor:
     """Give the root of the sum of squares of all gradients of a network, a scalar on its device."""
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm
 
 
 def to_float(images: Tensor) -> Tensor:
