@@ -19,7 +19,7 @@ from models.presets import ConfigError, TrainRequest, load, resolve
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}
 VARIANTS = {"minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28", "dcgan-32", "dcgan-64", "starter"}
 LOSSES = {"hinge", "wgan-gp"}
-MODERN = {"quick-28", "r3gan-32", "r3gan-64", "small-data-64"}
+MODERN = {"quick-28", "r3gan-28", "r3gan-32", "r3gan-64", "r3gan-128", "small-data-64", "small-data-128"}
 ALL_CHANGES = {"color", "translation", "cutout"}
 CONDITIONAL = {"mlp-conditional", "dcgan-28-conditional"}
 
