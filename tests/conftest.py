@@ -6,6 +6,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 pytest_plugins = [
+    "tests.fixtures.browser",
     "tests.fixtures.folders",
     "tests.fixtures.models",
     "tests.fixtures.postgres",

@@ -9,20 +9,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import urllib.request
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 from PIL import Image
 
+from tests.fixtures.houses import ATELIER, House
 from tests.fixtures.waiting import gone, until
 
-ATELIER = str(Path(sys.executable).with_name("atelier"))
 STOP_SECONDS = 10
 TINY = [
     "--preset", "mlp-mnist", "--dataset", "mnist-mini", "--set", "tick_kimg=0.1", "--set", "batch_size=20",
@@ -30,94 +27,6 @@ TINY = [
 ]  # fmt: skip
 # Enough work to be going on until it is stopped.
 ENDLESS = [*TINY, "--kimg", "1000000"]
-
-
-class House:
-    """A running `atelier up` with a data directory of its own."""
-
-    def __init__(self, data: Path, **settings: str) -> None:
-        self.data = data
-        self.environment = (
-            os.environ | {"ATELIER_DATA_DIR": str(data), "ATELIER_PORT": "0", "ATELIER_THREADS": "1"} | settings
-        )
-        self.url = ""
-        self._lines: list[str] = []
-
-    def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            [ATELIER, "up"], env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        until(lambda: not self.remains(), "everything to die with `up`", 20)
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        with self.process.stdout as lines:
-            self._lines.extend(lines)
-
-    def text(self) -> str:
-        """What `up` has said so far."""
-        return "".join(self._lines)
-
-    def wait_until_ready(self) -> Self:
-        found = until(lambda: re.search(r"ready in [\d.]+ s: (\S+)", self.text()) or self._ended(), "readiness", 120)
-        assert isinstance(found, re.Match), self.text()
-        self.url = found[1]
-        return self
-
-    def _ended(self) -> bool:
-        return self.process.poll() is not None
-
-    def atelier(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run another command against this house."""
-        command = [ATELIER, *arguments, "--url", self.url]
-        return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
-        )
-
-    def get(self, path: str) -> bytes:
-        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
-            body = answer.read()
-        assert isinstance(body, bytes)
-        return body
-
-    def processes(self) -> dict[str, int]:
-        """Find what `up` started, by the words of its command lines."""
-        words = {
-            "redis": "redis-server",
-            "app": "app.serve",
-            "train": "-Q\0train",
-            "chores": "-Q\0chores",
-            "trainer": "worker.train\0",
-        }
-        found: dict[str, int] = {}
-        for pid in self.remains():
-            with contextlib.suppress(OSError):
-                command = Path(f"/proc/{pid}/cmdline").read_text()
-                found |= {name: pid for name, word in words.items() if word in command}
-        return found
-
-    def remains(self) -> list[int]:
-        """List every process that names this data directory in its environment or, as Redis does, in its title."""
-        marks = f"ATELIER_DATA_DIR={self.data}\0".encode(), f"unixsocket:{self.data}/".encode()
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                pid = int(entry.name)
-                text = (entry / "environ").read_bytes() + (entry / "cmdline").read_bytes()
-                if any(mark in text for mark in marks) and pid != self.process.pid and not gone(pid):
-                    found.append(pid)
-        return found
 
 
 @pytest.fixture(scope="module")
