@@ -20,6 +20,7 @@ from models.families import (
     PatchGenerator,
     R3ganDiscriminator,
     R3ganGenerator,
+    Work,
 )
 from models.frozen import Frozen, Misfit
 
@@ -135,6 +136,10 @@ class GeneratorConfig(_ImageConfig):
         """Count the weights, by arithmetic."""
         return self.classes * EMBEDDED + self.network.parameters(self.size, self.channels, self.inputs)
 
+    def work(self) -> Work:
+        """Count what a pass takes for one image, by arithmetic."""
+        return self.network.work(self.size, self.channels, self.inputs)
+
 
 class DiscriminatorConfig(_ImageConfig):
     """Everything needed to build a discriminator again; a conditional one is told each image's class."""
@@ -150,6 +155,10 @@ class DiscriminatorConfig(_ImageConfig):
     def parameters(self) -> int:
         """Count the weights, by arithmetic."""
         return self.network.parameters(self.size, self.channels, self.classes)
+
+    def work(self) -> Work:
+        """Count what a pass takes for one image, by arithmetic."""
+        return self.network.work(self.size, self.channels, self.classes)
 
 
 class _Side(Frozen):

@@ -1,4 +1,4 @@
-"""The networks of each family as plain values: their layers, the sizes that they fit, and how many weights they have.
+"""The networks of each family as plain values: their layers, the sizes that they fit, their weights and their work.
 
 `models.networks` builds them.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -25,6 +25,16 @@ GROUP = 16
 """Channels of a group in an r3gan block's middle convolution."""
 
 
+class Work(NamedTuple):
+    """What one pass takes for one image: multiplications by weights, and the values that those give.
+
+    Normalisation, activation and dropout are left out: they multiply little, and keep about as much again each.
+    """
+
+    products: int
+    values: int
+
+
 class MlpGenerator(Frozen):
     """Fully connected layers with ReLU, then tanh: latent - hidden... - pixels."""
 
@@ -37,6 +47,10 @@ class MlpGenerator(Frozen):
     def parameters(self, size: int, channels: int, inputs: int) -> int:
         """Count the weights of a network with so many inputs."""
         return _dense((inputs, *self.hidden, size * size * channels))
+
+    def work(self, size: int, channels: int, inputs: int) -> Work:
+        """Count what a pass takes."""
+        return _layers(_dense_work((inputs, *self.hidden, size * size * channels)))
 
 
 class MlpDiscriminator(Frozen):
@@ -53,6 +67,10 @@ class MlpDiscriminator(Frozen):
     def parameters(self, size: int, channels: int, classes: int) -> int:
         """Count the weights, with a table of features for each class."""
         return classes * self.hidden[-1] + _dense((size * size * channels, *self.hidden, 1))
+
+    def work(self, size: int, channels: int, classes: int) -> Work:  # noqa: ARG002  # the same for every network
+        """Count what a pass takes."""
+        return _layers(_dense_work((size * size * channels, *self.hidden, 1)))
 
 
 class DcganGenerator(Frozen):
@@ -72,6 +90,15 @@ class DcganGenerator(Frozen):
         outputs = (*self.widths[1:], channels)
         convolutions = sum(16 * a * b for a, b in zip(self.widths, outputs, strict=True))
         return linear + convolutions + 2 * sum(self.widths[1:]) + channels
+
+    def work(self, size: int, channels: int, inputs: int) -> Work:
+        """Count what a pass takes."""
+        side = DCGAN_BASE[size]
+        layers = [_dense_layer(inputs, side**2 * self.widths[0])]
+        for a, b in pairwise((*self.widths, channels)):
+            layers.append(Work(16 * a * b * side**2, b * (2 * side) ** 2))
+            side *= 2
+        return _layers(layers)
 
 
 class DcganDiscriminator(Frozen):
@@ -95,6 +122,14 @@ class DcganDiscriminator(Frozen):
         others = (2 if self.norm == "batch" else 1) * sum(self.widths[1:])
         return classes * self.widths[-1] + convolutions + self.widths[0] + others + linear
 
+    def work(self, size: int, channels: int, classes: int) -> Work:  # noqa: ARG002  # the same for every network
+        """Count what a pass takes."""
+        layers, side = [], size
+        for a, b in pairwise((channels, *self.widths)):
+            side //= 2
+            layers.append(_convolution(a, b, side, kernel=4))
+        return _layers([*layers, _dense_layer(side**2 * self.widths[-1], 1)])
+
 
 class PatchGenerator(Frozen):
     """A linear layer to `widths[0]` channels, 3x3 convolutions between the widths, then one to patches of pixels."""
@@ -110,6 +145,13 @@ class PatchGenerator(Frozen):
         linear = (inputs + 1) * self.widths[0] * (size // PATCH) ** 2
         convolutions = sum(9 * a * b for a, b in pairwise(self.widths)) + 2 * sum(self.widths)
         return linear + convolutions + (9 * self.widths[-1] + 1) * channels * PATCH**2
+
+    def work(self, size: int, channels: int, inputs: int) -> Work:
+        """Count what a pass takes."""
+        side = size // PATCH
+        pairs = pairwise((*self.widths, channels * PATCH**2))
+        convolutions = [_convolution(a, b, side, kernel=3) for a, b in pairs]
+        return _layers([_dense_layer(inputs, side**2 * self.widths[0]), *convolutions])
 
 
 class PatchDiscriminator(Frozen):
@@ -133,6 +175,15 @@ class PatchDiscriminator(Frozen):
         inputs = (channels * PATCH**2, *self.widths[:-1])
         convolutions = sum((9 * a + 1) * b for a, b in zip(inputs, self.widths, strict=True))
         return classes * self.widths[-1] + convolutions + self.widths[-1] * self.square(size) ** 2 + 1
+
+    def work(self, size: int, channels: int, classes: int) -> Work:  # noqa: ARG002  # the same for every network
+        """Count what a pass takes."""
+        side = size // PATCH
+        layers = [_convolution(channels * PATCH**2, self.widths[0], side, kernel=3)]
+        for a, b in pairwise(self.widths):
+            side = (side + 1) // 2
+            layers.append(_convolution(a, b, side, kernel=3))
+        return _layers([*layers, _dense_layer(side**2 * self.widths[-1], 1)])
 
 
 class _R3gan(Frozen):
@@ -158,6 +209,15 @@ class _R3gan(Frozen):
         """Count the residual blocks of the network."""
         return self.blocks * len(self.widths)
 
+    def _stage(self, width: int, side: int) -> list[Work]:
+        inner = 2 * width
+        block = (
+            _convolution(width, inner, side),
+            _convolution(GROUP, inner, side, kernel=3),
+            _convolution(inner, width, side),
+        )
+        return [*block] * self.blocks
+
 
 class R3ganGenerator(_R3gan):
     """A learned base square scaled by the latent, then a stage of residual blocks per width, doubling in between."""
@@ -166,6 +226,16 @@ class R3ganGenerator(_R3gan):
         """Count the weights of a network with so many inputs."""
         first, last = self.widths[0], self.widths[-1]
         return first * R3GAN_BASE[size] ** 2 + inputs * first + self._body() + last * channels
+
+    def work(self, size: int, channels: int, inputs: int) -> Work:
+        """Count what a pass takes."""
+        side, first = R3GAN_BASE[size], self.widths[0]
+        layers = [_dense_layer(inputs, first), *self._stage(first, side)]
+        for before, width in pairwise(self.widths):
+            layers += [_convolution(before, width, side)] if before != width else []
+            layers += [Work(16 * width * side**2, width * (2 * side) ** 2), *self._stage(width, 2 * side)]
+            side *= 2
+        return _layers([*layers, _convolution(self.widths[-1], channels, side)])
 
 
 class R3ganDiscriminator(_R3gan):
@@ -177,9 +247,38 @@ class R3ganDiscriminator(_R3gan):
         head = last * last + classes * last if classes else last
         return channels * first + self._body() + last * R3GAN_BASE[size] ** 2 + head
 
+    def work(self, size: int, channels: int, classes: int) -> Work:
+        """Count what a pass takes."""
+        side, last = size, self.widths[-1]
+        layers = [_convolution(channels, self.widths[0], side)]
+        for width, after in pairwise(self.widths):
+            layers += self._stage(width, side)
+            side //= 2
+            layers.append(_convolution(1, width, side, kernel=4))
+            layers += [_convolution(width, after, side)] if width != after else []
+        layers += self._stage(last, side)
+        return _layers([*layers, _convolution(1, last, 1, kernel=side), _dense_layer(last, last if classes else 1)])
+
 
 def _dense(sizes: Sequence[int]) -> int:
     return sum((a + 1) * b for a, b in pairwise(sizes))
+
+
+def _layers(layers: Sequence[Work]) -> Work:
+    return Work(sum(layer.products for layer in layers), sum(layer.values for layer in layers))
+
+
+def _dense_work(sizes: Sequence[int]) -> list[Work]:
+    return [_dense_layer(a, b) for a, b in pairwise(sizes)]
+
+
+def _dense_layer(inputs: int, outputs: int) -> Work:
+    return Work(inputs * outputs, outputs)
+
+
+def _convolution(inputs: int, outputs: int, side: int, kernel: int = 1) -> Work:
+    """Count a convolution that gives `side` x `side` values for each output, each from so many inputs."""
+    return Work(kernel**2 * inputs * outputs * side**2, outputs * side**2)
 
 
 def _check_steps(widths: Sequence[int], size: int, base: int, extra: int) -> None:
