@@ -40,6 +40,7 @@ __all__ = [
     "Frozen",
     "GeneratorConfig",
     "GeneratorTraining",
+    "Guard",
     "Label",
     "Latent",
     "Loss",
@@ -79,6 +80,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 Loss = Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic"]
 Change = Literal["color", "translation", "cutout"]
 Precision = Literal["auto", "fp32", "bf16"]
+Guard = Literal["full", "numbers"]
 
 
 class Latent(Frozen):
@@ -249,6 +251,10 @@ class TrainingConfig(Frozen):
     ] = None
     precision: Precision = "auto"
     devices: Annotated[int, Field(ge=1, le=16)] = 1
+    guard: Annotated[
+        Guard,
+        Field(description="when to go back to an earlier point: full, or only at numbers that are not finite"),
+    ] = "full"
 
     tick_kimg: Annotated[float, Field(gt=0, description="images between progress reports, thousands")] = 4.0
     snapshots: Annotated[int, Field(ge=1, le=1000, description="fixed-latent grids over the whole run")] = 50
