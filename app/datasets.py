@@ -6,6 +6,7 @@ Rows are `models.records`'s, files `models.datasets`'s, preparing the workers'; 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -15,7 +16,7 @@ from app.problems import Problem, phrase
 from models import catalogue, presets
 from models.catalogue import BUILTIN, FOLDER, BuiltinDataset, DatasetProblem, UnknownDataset
 from models.config import TrainingConfig
-from models.datasets.uploads import Crop, Finding, FindingKind, Options, Report, UploadFolder
+from models.datasets.uploads import PREVIEW, Crop, Finding, FindingKind, Options, Report, UploadFolder
 from models.presets import Proposed
 from models.records import Dataset
 
@@ -57,6 +58,7 @@ class DatasetView(BaseModel):
     options: Options | None = Field(default=None, description="what was asked for when it was uploaded")
     crop: Crop | None = None
     progress: DatasetProgress | None = None
+    pictures: bool = Field(default=False, description="whether `preview.png` and `mean.png` are there")
     left_out: int = Field(default=0, description="files that could not be used")
     finding_counts: dict[FindingKind, int] = {}
     proposal: ProposalView | None = None
@@ -73,8 +75,21 @@ class DatasetDetail(DatasetView):
 
 def describe_builtin(house: House, dataset: BuiltinDataset) -> DatasetView:
     """Describe a data set that every installation knows."""
-    state = "ready" if dataset.is_here(house.settings.datasets_dir) else "remote"
-    return DatasetView.model_validate({**dataset.model_dump(exclude={"folder"}), "state": state})
+    return DatasetView.model_validate(
+        {
+            **dataset.model_dump(exclude={"folder", "counts"}),
+            "state": "ready" if dataset.is_here(house.settings.datasets_dir) else "remote",
+            "count": dataset.count,
+            "class_counts": dict(zip(dataset.classes, dataset.counts, strict=True)),
+            "pictures": pictures_of_builtin(house, dataset) is not None,
+        }
+    )
+
+
+def pictures_of_builtin(house: House, dataset: BuiltinDataset) -> Path | None:
+    """Find the folder of a built-in set's pictures; None before it was prepared as it was published."""
+    prepared = house.settings.prepared_dir.glob(f"{dataset.name}-{dataset.size}-{dataset.channels}-{'[0-9a-f]' * 16}")
+    return next((folder for folder in prepared if (folder / PREVIEW).exists()), None)
 
 
 def describe_upload(row: Dataset) -> DatasetView:
@@ -96,6 +111,7 @@ def describe_upload(row: Dataset) -> DatasetView:
             "title": row.name,
             "state": row.state,
             "options": row.options,
+            "pictures": row.state == "ready",
             "progress": {"done": row.done, "total": row.total, "fraction": fraction} if working else None,
             "bytes": row.bytes,
             "error": row.error,

@@ -19,6 +19,7 @@ from starlette.responses import StreamingResponse
 from app import datasets, runs
 from app.house import House
 from models.artefacts import Event, EventId, EventTail
+from models.catalogue import BUILTIN
 from models.directory import ModelInfo
 from models.records import RecordsUnavailable, Run, State
 
@@ -123,8 +124,9 @@ class HouseFollower:
 
     def _look_at_datasets(self) -> list[bytes]:
         """Tell of uploaded data sets that are being prepared, then of any that changes."""
-        rows = {row.name: row for row in self.house.records.list_datasets()}
-        faces = {name: datasets.describe_upload(row).model_dump(mode="json") for name, row in rows.items()}
+        views = [datasets.describe_builtin(self.house, dataset) for dataset in BUILTIN.values()]
+        views += [datasets.describe_upload(row) for row in self.house.records.list_datasets()]
+        faces = {view.name: view.model_dump(mode="json") for view in views}
         before = self._datasets
         if before is None:
             before = {name: face for name, face in faces.items() if face["state"] != "preparing"}

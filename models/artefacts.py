@@ -144,6 +144,7 @@ class Attempt:
         self.log = self.dir / "log"
         self.checkpoints = self.dir / "checkpoints"
         self.snapshots = self.dir / "snapshots"
+        self.real = self.dir / "real.png"
 
     def create(self) -> None:
         """Make the folders; idempotent."""
@@ -283,6 +284,11 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def real_images(run_dir: Path) -> Path | None:
+    """Find the picture of real images that the newest attempt has drawn; None before one has begun."""
+    return next((attempt.real for attempt in reversed(attempts(run_dir)) if attempt.real.exists()), None)
 
 
 def snapshots(run_dir: Path) -> list[Snapshot]:

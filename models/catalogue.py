@@ -42,18 +42,24 @@ class UnknownDataset(DatasetProblem):
 class BuiltinDataset(Frozen):
     """A data set that every installation knows: its training split, `size` x `size` px.
 
-    `folder` is where torchvision keeps its files below the data sets directory; None: they ship with Atelier.
+    `counts` are the images of each class; `folder` is where torchvision keeps its files below the data sets directory;
+    None: they ship with Atelier.
     """
 
     name: Name
     title: str
-    count: int
     size: int
     channels: int
     classes: tuple[str, ...]
+    counts: tuple[int, ...]
     licence: str
     source: str
     folder: str | None
+
+    @property
+    def count(self) -> int:
+        """Images in it."""
+        return sum(self.counts)
 
     def is_here(self, datasets_dir: Path) -> bool:
         """Tell whether it can be used without a download."""
@@ -71,10 +77,10 @@ BUILTIN: Final = _known(
     BuiltinDataset(
         name="mnist",
         title="MNIST: handwritten digits",
-        count=60_000,
         size=28,
         channels=1,
         classes=_DIGITS,
+        counts=(5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),
         licence=_MNIST_CREDIT,
         source="http://yann.lecun.com/exdb/mnist/",
         folder="mnist/MNIST/raw",
@@ -82,10 +88,10 @@ BUILTIN: Final = _known(
     BuiltinDataset(
         name="fashion-mnist",
         title="Fashion-MNIST: articles of clothing",
-        count=60_000,
         size=28,
         channels=1,
         classes=_CLOTHES,
+        counts=(6000,) * 10,
         licence="MIT, Zalando SE",
         source="https://github.com/zalandoresearch/fashion-mnist",
         folder="fashion-mnist/FashionMNIST/raw",
@@ -93,10 +99,10 @@ BUILTIN: Final = _known(
     BuiltinDataset(
         name="mnist-mini",
         title="MNIST mini: 600 handwritten digits of each class, shipped with Atelier",
-        count=6_000,
         size=28,
         channels=1,
         classes=_DIGITS,
+        counts=(600,) * 10,
         licence=_MNIST_CREDIT,
         source="http://yann.lecun.com/exdb/mnist/",
         folder=None,

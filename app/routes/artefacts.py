@@ -141,10 +141,28 @@ def _view(run_id: str, snapshot: Snapshot) -> SnapshotView:
 )
 def snapshot_picture(run_id: str, kimg: float, house: HouseDep, request: Request) -> Response:
     """Give the grid of fixed latents taken at a position."""
-    picture = _snapshot(house, run_id, kimg).picture
+    return _file(request, _snapshot(house, run_id, kimg).picture, run_id, kimg)
+
+
+def _file(request: Request, picture: Path, *parts: object) -> Response:
     status = picture.stat()
-    tag = etag(run_id, kimg, status.st_mtime_ns, status.st_size)
+    tag = etag(*parts, status.st_mtime_ns, status.st_size)
     return _cached(request, tag, lambda: FileResponse(picture, media_type="image/png"))
+
+
+@router.get(
+    "/real.png",
+    summary="Real images of a run",
+    dependencies=[Depends(no_query)],
+    response_class=FileResponse,
+    responses={**_PNG, **responses(404, 503)},
+)
+def real_picture(run_id: str, house: HouseDep, request: Request) -> Response:
+    """Give images of the run's data set as it trains on them, in rows and columns as its snapshots have."""
+    picture = artefacts.real_images(_run_dir(house, run_id))
+    if picture is None:
+        raise Problem(404, phrase(404), f"run {run_id} has not looked at its data set yet")
+    return _file(request, picture, run_id)
 
 
 @router.get(

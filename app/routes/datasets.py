@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated, Any, Literal, get_args
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import contextmanager_in_threadpool
@@ -16,12 +17,12 @@ from app.datasets_upload import Incoming, check_room, receive, share
 from app.deps import HouseDep, no_query
 from app.house import House
 from app.paging import Page, PagingQuery, page
-from app.problems import Problem, invalid, phrase, responses
+from app.problems import Problem, invalid, phrase, responses, retry_later
 from app.security import Requires
-from models.catalogue import BUILTIN
+from models.catalogue import BUILTIN, BuiltinDataset
 from models.config import NAME, Frozen, Name, Size
 from models.datasets.archives import ArchiveProblem, inspect
-from models.datasets.uploads import Crop, Finding, Options, UploadFolder, new_folder, remove
+from models.datasets.uploads import MEAN, PREVIEW, Crop, Finding, Options, UploadFolder, new_folder, remove
 from models.files import sync_folder
 from models.records import Dataset, DatasetExists, DatasetInUse, UnknownDatasetRow, new_id
 
@@ -202,29 +203,41 @@ def get_findings(house: HouseDep, name: str, query: Annotated[FindingsQuery, Que
 
 @router.get("/{name}/preview.png", summary="A data set's contact sheet", **_PNG)
 def get_preview(house: HouseDep, name: str) -> Response:
-    """Show images from all over an uploaded data set, as they were prepared."""
-    return _picture(house, name, "preview")
+    """Show images from all over a data set; those of a built-in one are drawn when they are first asked for."""
+    return _picture(house, name, PREVIEW)
 
 
 @router.get("/{name}/mean.png", summary="A data set's mean image", **_PNG)
 def get_mean(house: HouseDep, name: str) -> Response:
-    """Show the mean of all images of an uploaded data set."""
-    return _picture(house, name, "mean")
+    """Show the mean of all images of a data set; that of a built-in one is drawn when it is first asked for."""
+    return _picture(house, name, MEAN)
 
 
-def _picture(house: House, name: str, which: Literal["preview", "mean"]) -> Response:
-    if name in BUILTIN:
-        raise Problem(404, phrase(404), f'the data set "{name}" is built in: only uploaded ones have pictures')
-    row = datasets.find_upload(house, name)
-    if row.state != "ready":
-        raise Problem(404, phrase(404), f'the data set "{name}" is {row.state}: there is no picture of it')
-    folder = datasets.folder_of(house, row)
-    path = folder.preview if which == "preview" else folder.mean
+def _picture(house: House, name: str, file: str) -> Response:
+    folder = _builtin_pictures(house, BUILTIN[name]) if name in BUILTIN else _uploaded_pictures(house, name)
     try:
-        data = path.read_bytes()
+        data = (folder / file).read_bytes()
     except FileNotFoundError:
         raise Problem(404, phrase(404), f'the data set "{name}" is being deleted') from None
     return Response(data, media_type="image/png", headers={"Cache-Control": "no-cache"})
+
+
+def _builtin_pictures(house: House, dataset: BuiltinDataset) -> Path:
+    folder = datasets.pictures_of_builtin(house, dataset)
+    if folder is not None:
+        return folder
+    if not dataset.is_here(house.settings.datasets_dir):
+        told = f'the data set "{dataset.name}" is not here: its files are downloaded when a run first needs them'
+        raise Problem(404, phrase(404), told)
+    house.wakeups.prepare(dataset.name, dataset.size, dataset.channels)
+    raise retry_later("Not drawn yet", f'a worker draws the pictures of the data set "{dataset.name}"')
+
+
+def _uploaded_pictures(house: House, name: str) -> Path:
+    row = datasets.find_upload(house, name)
+    if row.state != "ready":
+        raise Problem(404, phrase(404), f'the data set "{name}" is {row.state}: there is no picture of it')
+    return datasets.folder_of(house, row).prepared
 
 
 @router.delete(

@@ -24,6 +24,9 @@ from models.files import locked
 _LOCK: Final = ".lock"
 _GONE: Final = ".gone-"
 
+MEAN: Final = "mean.png"
+PREVIEW: Final = "preview.png"
+
 KEPT_EVERY: Final = 256  # images of a preparation between two points from which a later attempt can go on
 
 Crop = Literal["centre", "whole"]
@@ -104,16 +107,6 @@ class UploadFolder:
     def prepared(self) -> Path:
         """The prepared set: there when it is whole."""
         return self.path / "prepared"
-
-    @property
-    def preview(self) -> Path:
-        """The contact sheet."""
-        return self.prepared / "preview.png"
-
-    @property
-    def mean(self) -> Path:
-        """The mean image."""
-        return self.prepared / "mean.png"
 
     @property
     def log(self) -> Path:

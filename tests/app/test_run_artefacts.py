@@ -79,6 +79,16 @@ def test_snapshot_that_was_not_taken(floor: Floor, run_id: str, kimg: str, statu
     assert floor.http.get(f"/train/{run_id}/snapshots/{kimg}.png").status_code == status
 
 
+def test_real_images_are_those_of_the_newest_attempt(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    assert floor.http.get(f"/train/{run_id}/real.png").status_code == 404
+    for number, each in enumerate((attempt, floor.attempt(run_id, 2)), start=1):
+        Image.new("L", (8, 8), number).save(each.real)
+    picture = floor.http.get(f"/train/{run_id}/real.png")
+    assert Image.open(io.BytesIO(picture.content)).getpixel((0, 0)) == 2
+    known = {"if-none-match": picture.headers["etag"]}
+    assert floor.http.get(f"/train/{run_id}/real.png", headers=known).status_code == 304
+
+
 def frames_of(film: bytes, film_format: str) -> int:
     if film_format != "mp4":
         image: Any = Image.open(io.BytesIO(film))

@@ -17,6 +17,7 @@ from models import presets
 from tests.fixtures.hostile import BAD_IMAGES, picture, zipped
 from tests.fixtures.uploads import Reception
 from worker.chores import Chores
+from worker.data import prepare
 from worker.hints import Hints
 from worker.settings import WorkerSettings
 
@@ -106,6 +107,19 @@ def test_pictures_of_a_ready_set_are_served(name: str, house: Reception, pets: s
     answer = house.http.get(f"/datasets/{pets}/{name}")
     assert answer.headers["content-type"] == "image/png"
     Image.open(io.BytesIO(answer.content)).load()
+
+
+def test_pictures_of_a_built_in_set_are_drawn_when_first_asked_for(house: Reception) -> None:
+    answer = house.http.get("/datasets/mnist-mini/preview.png")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert not house.http.get("/datasets/mnist-mini").json()["pictures"]
+    settings = house.settings
+    prepare("mnist-mini", 28, 1, datasets_dir=settings.datasets_dir, images_dir=settings.images_dir,
+            prepared_dir=settings.prepared_dir)  # fmt: skip
+    view = house.http.get("/datasets/mnist-mini").json()
+    assert (view["pictures"], view["class_counts"]["7"]) == (True, 600)
+    with Image.open(io.BytesIO(house.http.get("/datasets/mnist-mini/preview.png").content)) as sheet:
+        assert sheet.mode == "L"
 
 
 def refusal(house: Reception, **request: object) -> str:

@@ -26,20 +26,19 @@ from pydantic import ValidationError
 
 from models.catalogue import class_folders
 from models.datasets.archives import Archive, ArchiveProblem, Contents, Limits, Member, opened
-from models.datasets.uploads import KEPT_EVERY, Finding, Options, Report, UploadFolder
+from models.datasets.uploads import Finding, Options, Report, UploadFolder
 from models.files import locked, sync_folder, write_file
 from models.settings import available_cores
 from worker.data.decode import Shape, Unusable, examine, shape_of
 from worker.data.doctor import Record, diagnose, propose
 from worker.data.journal import JOURNAL, PLAN, VERSION, Journal, Plan
 from worker.data.likeness import difference_hash
-from worker.data.prepared import IMAGES, DataProblem, Manifest, seal
+from worker.data.prepared import DataProblem, Manifest, seal
+from worker.data.sheets import draw
 
 _AHEAD: Final = 32  # images read ahead of the writer
 _AHEAD_BYTES: Final = 64 << 20
 _PROGRESS_SECONDS: Final = 0.2
-_SHEET: Final = 64  # images on the contact sheet
-_SHEET_SIDE: Final = 1024  # px that it should have at least
 _TOLD: Final = 5
 _GREY_TOLERANCE: Final = 8  # levels between the colours of a pixel that JPEG may leave in a grey image
 
@@ -257,7 +256,7 @@ def _finish(
     labels = [record.label for record in used if record.label is not None]
     manifest = seal(folder.work, name, plan.size, plan.channels, labels, classes)
     findings = diagnose(records, classes, contents.others, contents.renamed)
-    _draw(folder.work, manifest)
+    draw(folder.work, manifest)
     _tell(folder.work, plan, manifest, findings, Counter(classes[label] for label in labels))
     sync_folder(folder.work)
     folder.work.rename(folder.prepared)
@@ -283,31 +282,3 @@ def _tell(work: Path, plan: Plan, manifest: Manifest, findings: Sequence[Finding
     for name, text in (("findings.jsonl", lines), ("report.json", report.model_dump_json(indent=1))):
         (work / name).unlink(missing_ok=True)
         write_file(work / name, text.encode())
-
-
-def _draw(work: Path, manifest: Manifest) -> None:
-    """Draw the contact sheet, of images from all over the set, and the mean image."""
-    from models.pictures import encode, grid
-
-    chosen = np.linspace(0, manifest.count - 1, min(_SHEET, manifest.count)).round().astype(np.int64)
-    sheet: list[NDArray[np.uint8]] = []
-    total = np.zeros((manifest.channels, manifest.size, manifest.size), np.int64)
-    start = 0
-    for images in _pixels(work / IMAGES, manifest):
-        total += images.sum(axis=0, dtype=np.int64)
-        sheet += [images[index - start].copy() for index in chosen if start <= index < start + len(images)]
-        start += len(images)
-    mean = np.rint(total / manifest.count).astype(np.uint8)
-    scale = max(1, _SHEET_SIDE // 8 // manifest.size)
-    laid_out = grid(np.stack(sheet).transpose(0, 2, 3, 1), nrow=8, scale=scale)
-    for name, picture in (("preview.png", laid_out), ("mean.png", mean.transpose(1, 2, 0))):
-        (work / name).unlink(missing_ok=True)
-        write_file(work / name, encode(np.ascontiguousarray(picture), "png"))
-
-
-def _pixels(path: Path, manifest: Manifest) -> Iterator[NDArray[np.uint8]]:
-    """Read all images in pieces, uint8 `[n, C, H, W]`; mapped, the whole file would count as this process's memory."""
-    shape = (-1, manifest.channels, manifest.size, manifest.size)
-    with path.open("rb") as file:
-        while data := file.read(KEPT_EVERY * manifest.channels * manifest.size**2):
-            yield np.frombuffer(data, np.uint8).reshape(shape)

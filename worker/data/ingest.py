@@ -31,11 +31,13 @@ from models.catalogue import (
     no_images,
     readable,
 )
+from models.datasets.uploads import PREVIEW
 from models.files import locked, sync_folder
 from models.settings import available_cores
 from worker.data import builtin
 from worker.data.decode import Unusable, decode, fit
 from worker.data.prepared import DataProblem, Prepared, Skipped, Writer, read, read_manifest
+from worker.data.sheets import draw
 
 _VERSION: Final = 1  # raise it when the same files would give other pixels: sets are then prepared anew
 _CHUNK: Final = 256  # images decoded ahead of the writer, which bounds memory
@@ -100,6 +102,8 @@ def prepare(
                 _make(source, target, dataset, size, channels, on_progress or _ignore)
                 _remove_superseded(target, key, dataset)
                 ready = read(target)
+            if ready is not None and not (target / PREVIEW).exists():
+                draw(target, ready.manifest)
     except DatasetProblem as problem:
         raise DataProblem(str(problem)) from problem
     except OSError as error:

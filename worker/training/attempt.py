@@ -17,6 +17,7 @@ from torchinfo import summary
 from models.artefacts import Attempt
 from models.catalogue import is_uploaded
 from models.config import TrainingConfig
+from models.files import replace_file
 from models.networks import build
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
 from worker.data.ingest import prepare
@@ -29,6 +30,7 @@ from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
 from worker.training.failure import FailureNote, TrainingFailed, disk_full
 from worker.training.loop import Loop
 from worker.training.publications import Publisher
+from worker.training.reals import real_grid
 from worker.training.reports import Reporter
 from worker.training.resolution import Resolved, differences, resolve
 from worker.training.schedule import Schedule
@@ -66,6 +68,7 @@ class Training:
         checkpoint = newest_valid(self._attempt.dir.parent, self._reporter.log)
         resolved = self._resolve(config, prepared)
         self._begin(config, resolved, checkpoint)
+        replace_file(self._attempt.real, real_grid(prepared, config.generator_config().classes))
 
         device = torch.device(resolved.device)
         configure_torch(resolved)

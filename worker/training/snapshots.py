@@ -30,7 +30,7 @@ class Painter:
     """
 
     def __init__(self, config: GeneratorConfig, seed: int, device: torch.device) -> None:
-        indices, labels, self._nrow = _arranged(config.classes)
+        indices, labels, self._nrow = arranged(config.classes)
         inputs: tuple[NDArray[Any], ...] = (latents(config.latent, seed, indices), *labels)
         self._parts = [
             [torch.from_numpy(value[start : start + _AT_ONCE]).to(device) for value in inputs]
@@ -45,7 +45,7 @@ class Painter:
         return pictures.encode(pictures.grid(images, nrow=self._nrow), "png")
 
 
-def _arranged(classes: int) -> tuple[Indices, tuple[Indices, ...], int]:
+def arranged(classes: int) -> tuple[Indices, tuple[Indices, ...], int]:
     """Lay out the grid for so many classes: indices of the seed, labels if any, images per row."""
     if not classes:
         return np.arange(SIDE * SIDE), (), SIDE

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.datasets.archives import Limits
-from models.datasets.uploads import Finding, Options, Report, UploadFolder
+from models.datasets.uploads import MEAN, PREVIEW, Finding, Options, Report, UploadFolder
 from tests.fixtures.hostile import BAD_IMAGES, picture, zipped
 from worker.data.imports import Preparation, Stopped
 from worker.data.prepared import DataProblem, Prepared, read
@@ -101,9 +101,9 @@ def test_grey_images_are_prepared_grey(upload: Make) -> None:
 def test_contact_sheet_and_mean_are_drawn(upload: Make) -> None:
     made = upload({"a.png": picture(color=(200, 0, 0)), "b.png": picture(color=(0, 100, 0))})
     made.prepare(size=32)
-    with Image.open(made.folder.mean) as mean:
+    with Image.open(made.folder.prepared / MEAN) as mean:
         assert (mean.size, mean.getpixel((5, 5))) == ((32, 32), (100, 50, 0))
-    with Image.open(made.folder.preview) as sheet:
+    with Image.open(made.folder.prepared / PREVIEW) as sheet:
         assert sheet.width > 200
 
 

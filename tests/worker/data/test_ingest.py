@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from models.catalogue import BUILTIN
 from tests.fixtures.folders import Folders
@@ -152,6 +153,19 @@ def test_changed_folder_is_prepared_anew_and_its_old_state_removed(folders: Fold
     assert new.count == 2
     assert folders.listed() == sorted([new.path.name, other_size.path.name])
     np.testing.assert_array_equal(old.images, before)  # who has it mapped keeps it
+
+
+def test_pictures_are_drawn_once_and_of_a_set_prepared_without_them(folders: Folders) -> None:
+    folders.picture("cats/1.png", color=(100, 50, 0))
+    folder = folders.prepare("folder:cats", channels=3).path
+    with Image.open(folder / "mean.png") as mean:
+        assert (mean.size, mean.getpixel((5, 5))) == ((28, 28), (100, 50, 0))
+    drawn = (folder / "preview.png").stat().st_mtime_ns
+    folders.prepare("folder:cats", channels=3)
+    assert (folder / "preview.png").stat().st_mtime_ns == drawn
+    (folder / "preview.png").unlink()
+    folders.prepare("folder:cats", channels=3)
+    assert (folder / "preview.png").exists()
 
 
 def test_two_folders_with_the_same_short_name_do_not_meet(folders: Folders) -> None:
