@@ -1,0 +1,52 @@
+"""Which rows of a batch a network is given, where a batch is cut into slices for several devices or for want of memory.
+
+Whatever is drawn at random is drawn for the whole batch, by identical generators, and each slice takes its own rows: so
+a training does the same however its batches are cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows `start` to `stop` of a batch of `batch` rows."""
+
+    start: int
+    stop: int
+    batch: int
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return self.stop - self.start
+
+    @property
+    def share(self) -> float:
+        """Their share of the batch."""
+        return self.count / self.batch
+
+    def drawn(self, held: int) -> int:
+        """Count the rows to draw for a tensor that holds `held`: real and generated images may lie in one, as two batches.
+
+        Raises:
+            ValueError: it is no whole number of slices.
+        """
+        slices, rest = divmod(held, self.count)
+        if rest:
+            raise ValueError(f"{held} rows are no slices of {self.count} rows")
+        return slices * self.batch
+
+    def of(self, drawn: Tensor) -> Tensor:
+        """Take the rows out of what was drawn for one whole batch, `[batch, ...]`, or several, `[k * batch, ...]`."""
+        if self.count == self.batch:
+            return drawn
+        return drawn.unflatten(0, (-1, self.batch))[:, self.start : self.stop].flatten(0, 1)
+
+    def sliced(self, count: int) -> list[Rows]:
+        """Cut them into `count` slices of the same batch, as even as may be."""
+        edges = [self.start + self.count * part // count for part in range(count + 1)]
+        return [Rows(start, stop, self.batch) for start, stop in zip(edges, edges[1:], strict=False)]
