@@ -250,7 +250,7 @@ class TrainingConfig(Frozen):
         Field(gt=0, le=1, description="of the run's length, reached by a cosine from 0; replaces ema_half_life_kimg"),
     ] = None
     precision: Precision = "auto"
-    devices: Annotated[int, Field(ge=1, le=16)] = 1
+    devices: Annotated[int, Field(ge=1, le=16, description="of one host; each takes its share of every batch")] = 1
     guard: Annotated[
         Guard,
         Field(description="when to go back to an earlier point: full, or only at numbers that are not finite"),
@@ -272,6 +272,7 @@ class TrainingConfig(Frozen):
             message = f"the generator is {generator} and the discriminator {discriminator}: give both the same family"
             raise Misfit([("discriminator.network.family", message)])
         problems = [
+            *self._device_misfits(),
             *self._penalty_misfits(),
             *self._augment_misfits(),
             *_misfits("generator", self.generator_config),
@@ -280,6 +281,14 @@ class TrainingConfig(Frozen):
         if problems:
             raise Misfit(problems)
         return self
+
+    def _device_misfits(self) -> Iterator[tuple[str, str]]:
+        if self.batch_size % self.devices:
+            fitting = self.batch_size + -self.batch_size % self.devices
+            yield (
+                "devices",
+                f"{self.devices} cannot share batches of {self.batch_size} evenly: set batch_size={fitting}",
+            )
 
     def _penalty_misfits(self) -> Iterator[tuple[str, str]]:
         if self.loss == "wasserstein" and self.penalty.kind != "gradient":

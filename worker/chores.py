@@ -151,7 +151,7 @@ def _death(code: int | None, folder: UploadFolder) -> str | None:
     """Say how a child died; None for one that ended as it should."""
     if code in (ExitCode.COMPLETED, ExitCode.REFUSED, ExitCode.STOPPED):
         return None
-    return describe_death(code, folder.log)
+    return describe_death("the preparation", code, folder.log)
 
 
 def _discard(folder: UploadFolder) -> None:

@@ -8,10 +8,10 @@ DRIVER = "libcuda.so.1"
 
 
 def device_count(device: str) -> int:
-    """Count the devices that an `ATELIER_DEVICE` value names; a CPU is one device.
+    """Count the devices that an `ATELIER_DEVICE` value names; a CPU is one, or as many as it is named.
 
     Args:
-        device: `auto`, `cpu`, `cuda`, or a list such as `cuda:0,cuda:1`.
+        device: `auto`, `cpu`, `cuda`, or a list such as `cuda:0,cuda:1` or `cpu,cpu`.
     """
     if device in ("auto", "cuda"):
         return max(1, _cuda_devices())

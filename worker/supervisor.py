@@ -27,6 +27,7 @@ from worker.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 
 TRAINER = (sys.executable, "-m", "worker.train")
+RANKS = (sys.executable, "-m", "worker.torchrun")
 LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 8192
 
@@ -51,7 +52,7 @@ class Supervisor:
         stopping: threading.Event,
         command: Sequence[str] = TRAINER,
     ) -> None:
-        """Prepare; `stopping` asks for a handover, `command` is what the run's id and token are appended to."""
+        """Prepare; `stopping` asks for a handover, `command` trains a run on one device, its id and token appended."""
         self._records = records
         self._settings = settings
         self._hints = hints
@@ -78,7 +79,8 @@ class Supervisor:
     def _train(self, run: Run, attempt: Attempt, lease: Lease) -> Ending | None:
         """Run the child to its end; None if the run is no longer ours."""
         self._announce(run, attempt)
-        child = Child([*self._command, run.id, str(run.token)], attempt.log)
+        command = self._command if run.devices == 1 else (*RANKS, str(run.devices))
+        child = Child([*command, run.id, str(run.token)], attempt.log)
         logger.info("run %s, token %d: training in process %d", run.id, run.token, child.pid)
         try:
             stopped = self._watch(child, run, attempt, lease)
@@ -159,18 +161,18 @@ def judge(code: int | None, stopped: bool, attempt: Attempt) -> Ending | None:
             return None
     if code == ExitCode.STOPPED or (stopped and code in (-signal.SIGKILL, -signal.SIGTERM)):
         return Ending("queued")
-    return Ending("queued", describe_death(code, attempt.log), died=True)
+    return Ending("queued", describe_death("the training process", code, attempt.log), died=True)
 
 
-def describe_death(code: int | None, log: Path) -> str:
-    """Say in words how a child died, with the tail of its log."""
+def describe_death(child: str, code: int | None, log: Path) -> str:
+    """Say in words how a child, named so, died, with the tail of its log."""
     if code is not None and code < 0:
         how = f"was killed by {signal.Signals(-code).name}"
         if code == -signal.SIGKILL:
             how += " (perhaps by the system, for want of memory)"
     else:
         how = f"ended with exit code {code}"
-    return f"the training process {how}{log_tail(log)}"
+    return f"{child} {how}{log_tail(log)}"
 
 
 def log_tail(log: Path) -> str:

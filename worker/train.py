@@ -1,7 +1,8 @@
 """One run, as a process: `python -m worker.train RUN TOKEN`, started by `worker.supervisor`.
 
 It ties itself to its supervisor and listens for SIGTERM before anything else; the work is `worker.training.attempt`'s.
-How it ends is told by `worker.exitcodes`; why, in words, by `failure.json` in the attempt's folder.
+How it ends is told by `worker.exitcodes`; why, in words, by `failure.json` in the attempt's folder. Where there is such
+a process for each device, `worker.torchrun` started them, and rank 0 leaves its exit code in a file for it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import NoReturn
 
 from models import lifeline
@@ -25,9 +27,13 @@ def main(arguments: list[str]) -> int:
     # torch takes seconds to import, in which a supervisor may die or ask to stop.
     from worker.settings import settings
     from worker.training.attempt import attempt_run
+    from worker.training.ranks import launched
 
-    run_id, token = arguments
-    return attempt_run(run_id, int(token), settings(), stop.is_set)
+    run_id, token, *ending = arguments
+    code = attempt_run(run_id, int(token), settings(), stop.is_set)
+    if ending and launched()[0] == 0:
+        Path(ending[0]).write_text(str(int(code)))
+    return code
 
 
 def leave(code: int) -> NoReturn:

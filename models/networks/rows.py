@@ -7,6 +7,7 @@ a training does the same however its batches are cut.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -30,7 +31,7 @@ class Rows:
         return self.count / self.batch
 
     def drawn(self, held: int) -> int:
-        """Count the rows to draw for a tensor that holds `held`: real and generated images may lie in one, as two batches.
+        """Count the rows to draw for a tensor that holds `held`: real and generated images may lie in one.
 
         Raises:
             ValueError: it is no whole number of slices.
@@ -49,4 +50,4 @@ class Rows:
     def sliced(self, count: int) -> list[Rows]:
         """Cut them into `count` slices of the same batch, as even as may be."""
         edges = [self.start + self.count * part // count for part in range(count + 1)]
-        return [Rows(start, stop, self.batch) for start, stop in zip(edges, edges[1:], strict=False)]
+        return [Rows(start, stop, self.batch) for start, stop in pairwise(edges)]

@@ -29,7 +29,7 @@ def test_more_pixels_than_pillow_decodes_cannot_be_asked_for() -> None:
         WorkerSettings(max_image_pixels=most + 1)
 
 
-@pytest.mark.parametrize(("device", "count"), [("cpu", 1), ("cuda:0", 1), ("cuda:0,cuda:1", 2)])
+@pytest.mark.parametrize(("device", "count"), [("cpu", 1), ("cpu,cpu", 2), ("cuda:0", 1), ("cuda:0,cuda:1", 2)])
 def test_named_devices_are_counted(device: str, count: int) -> None:
     assert device_count(device) == count
 

@@ -17,13 +17,17 @@ from worker.data.prepared import Prepared
 from worker.training.failure import TrainingFailed
 from worker.training.steps import Precision
 
-_EXACTNESS = ("device", "device_name", "precision", "threads", "torch", "data")
+Device = torch.device  # a run says with which `torch` it was made
+
+_EXACTNESS = ("device", "device_name", "precision", "threads", "accumulate", "torch", "data")
 
 
 class Resolved(Frozen):
     """The decisions, as the run's row and its checkpoints carry them.
 
-    Schedules run over `annealed_images`, the first length of the run: a longer target does not stretch them.
+    Schedules run over `annealed_images`, the first length of the run: a longer target does not stretch them. With
+    several devices `device` names them all, as `ATELIER_DEVICE` does, and `threads` are those of each process. Where a
+    device has not room for its share of a batch, that is cut into `accumulate` slices, whose gradients are added up.
     """
 
     device: str
@@ -31,11 +35,16 @@ class Resolved(Frozen):
     precision: Literal["fp32", "bf16"]
     threads: int
     batch_size: int
+    accumulate: int = 1
     total_images: int
     annealed_images: int
     dataset_images: int
     data: str
     torch: str
+
+    def devices(self) -> list[Device]:
+        """Give the devices, one for each rank."""
+        return [torch.device(name) for name in self.device.split(",")]
 
 
 def resolve(
@@ -46,17 +55,17 @@ def resolve(
     Raises:
         TrainingFailed: the run cannot be done with these devices.
     """
-    if config.devices > 1:
-        raise TrainingFailed(f"the run asks for {config.devices} devices: this version trains on one, set devices to 1")
-    device = _device(settings.device, str(earlier.get("device", "")))
+    names = _devices(settings.device, config.devices, str(earlier.get("device", "")).split(","))
+    device = torch.device(names[0])
     total = config.total_images(prepared.count)
     precision: Precision = earlier.get("precision") or choose_precision(config, device)
     return Resolved(
-        device=str(device),
+        device=",".join(names),
         device_name=device_name(device),
         precision=precision,
-        threads=int(earlier.get("threads") or settings.threads or training_threads()),
+        threads=int(earlier.get("threads") or max(1, (settings.threads or training_threads()) // config.devices)),
         batch_size=config.batch_size,
+        accumulate=int(earlier.get("accumulate", 1)),
         total_images=total,
         annealed_images=int(earlier.get("annealed_images") or earlier.get("total_images") or total),
         dataset_images=prepared.count,
@@ -96,15 +105,23 @@ def _cpu_multiplies_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _device(wanted: str, earlier: str) -> torch.device:
-    """Choose among the devices in the setting; the one that the run began on, if it is there."""
+def _devices(wanted: str, count: int, earlier: list[str]) -> list[str]:
+    """Choose `count` of the devices in the setting; those that the run began on, if they are there."""
     cuda = torch.cuda.is_available()
     names = [name.strip() for name in wanted.split(",") if name.strip()]
-    if names in ([], ["auto"]):
-        names = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if cuda else ["cpu"]
-    names = ["cuda:0" if name == "cuda" else name for name in names]
+    if names in ([], ["auto"], ["cuda"]) and cuda:
+        names = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    names = ["cpu"] if names in ([], ["auto"]) else ["cuda:0" if name == "cuda" else name for name in names]
     if not cuda and any(name.startswith("cuda") for name in names):
         raise TrainingFailed(
             f'ATELIER_DEVICE is "{wanted}" but torch {torch.__version__} finds no CUDA device: set it to auto or cpu'
         )
-    return torch.device(earlier if earlier in names else names[0])
+    if len(names) < count:
+        raise TrainingFailed(
+            f'the run asks for {count} devices, and ATELIER_DEVICE "{wanted}" has {len(names)}: name more of them, '
+            'such as "cuda:0,cuda:1", or start a new run with fewer'
+        )
+    if len({torch.device(name).type for name in names[:count]}) > 1:
+        raise TrainingFailed(f'ATELIER_DEVICE is "{wanted}": a run trains on devices of one kind')
+    there = len(earlier) == count and all(names.count(name) >= earlier.count(name) for name in earlier)
+    return earlier if there else names[:count]

@@ -32,9 +32,23 @@ def test_what_was_decided_is_taken_over(digits: Prepared) -> None:
     assert (again.precision, again.threads, again.total_images) == ("fp32", 1, 16000)
 
 
-def test_a_run_on_several_devices_is_refused(digits: Prepared) -> None:
-    with pytest.raises(TrainingFailed, match="asks for 2 devices"):
-        resolve(tiny().model_copy(update={"devices": 2}), house(), digits, {})
+def test_a_run_on_several_devices_has_as_many_of_those_that_are_named(digits: Prepared) -> None:
+    config = tiny(devices=2)
+    resolved = resolve(config, house(device="cpu, cpu,cpu", threads=5), digits, {})
+    assert (resolved.device, resolved.devices(), resolved.threads) == ("cpu,cpu", [CPU, CPU], 2)
+    assert resolve(config, house(device="cpu,cpu"), digits, resolved.model_dump()).device == "cpu,cpu"
+
+
+def test_more_devices_than_the_worker_has_are_refused(digits: Prepared) -> None:
+    with pytest.raises(TrainingFailed, match='asks for 2 devices, and ATELIER_DEVICE "cpu" has 1: name more'):
+        resolve(tiny(devices=2), house(), digits, {})
+
+
+def test_slices_of_a_batch_are_kept_and_told(digits: Prepared) -> None:
+    first = resolve(tiny(), house(), digits, {})
+    again = resolve(tiny(), house(), digits, {**first.model_dump(), "accumulate": 4})
+    assert (first.accumulate, again.accumulate) == (1, 4)
+    assert differences(first.model_dump(), again) == ["accumulate was 1 and is 4"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
