@@ -61,6 +61,7 @@ def _weights(run: Run, snapshot: Snapshot) -> bytes:
 def _publish(house: House, run: Run, snapshot: Snapshot, weights: bytes) -> Published:
     config = TrainingConfig.model_validate(run.config)
     torch = run.resolved.get("torch")
+    evaluation = snapshot.evaluation()
     return publish(
         house.directory,
         house.records,
@@ -80,4 +81,5 @@ def _publish(house: House, run: Run, snapshot: Snapshot, weights: bytes) -> Publ
             seed=config.seed,
             software={"torch": torch} if isinstance(torch, str) else {},
         ),
+        scores=evaluation.scores if evaluation is not None else {},
     )

@@ -14,6 +14,7 @@ from app.problems import Problem, phrase
 from models import artefacts
 from models.catalogue import BUILTIN, is_uploaded
 from models.config import TrainingConfig
+from models.manifest import Score
 from models.records import Run, State, Wanted
 
 ENDED = frozenset(("succeeded", "failed", "cancelled"))
@@ -64,7 +65,7 @@ class RunView(BaseModel):
     progress: Progress
     latest: Latest
     health: Health
-    scores: dict[str, Any]
+    scores: dict[str, Score] = Field(description="of the newest evaluation, the one that decides first")
     published: list[str] = Field(examples=[["digits@1"]])
     resolved: dict[str, Any] = Field(description="what the worker decided at the first start")
     created_at: AwareDatetime
@@ -104,7 +105,7 @@ def view(house: House, run: Run) -> RunView:
         progress=_progress(house, run, tick),
         latest=Latest(**{name: tick.get(name) for name in _LATEST}),
         health=Health(**health.data) if health else Health(verdict=None),
-        scores=score.data if score else {},
+        scores=score.data["scores"] if score else {},
         published=published(house, run),
         resolved=run.resolved,
         created_at=run.created_at,

@@ -16,6 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pydantic import ValidationError
+
+from models.evaluation import Evaluation
+
 _TAIL_BYTES = 1 << 16
 
 _TOKEN = re.compile(r"0|[1-9][0-9]*", re.ASCII)
@@ -58,7 +62,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A fixed-latent grid, and the averaged weights behind it while they are kept."""
+    """A fixed-latent grid, the averaged weights behind it while they are kept, and their scores if they were judged."""
 
     token: int
     images: int
@@ -69,6 +73,18 @@ class Snapshot:
     def kimg(self) -> float:
         """Thousands of real images shown when it was taken."""
         return self.images / 1000
+
+    def evaluation(self) -> Evaluation | None:
+        """Read what an evaluation at this position found; None where there was none."""
+        return read_evaluation(self.picture.with_suffix(".json"))
+
+
+def read_evaluation(path: Path) -> Evaluation | None:
+    """Read a snapshot's evaluation; None where there is none, or none that this program wrote."""
+    try:
+        return Evaluation.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def now() -> str:

@@ -21,7 +21,12 @@ MAX_MANIFEST_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 30
 MAX_VERSION = 10**9 - 1
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class ManifestError(ValueError):
@@ -63,9 +68,15 @@ class Provenance(Frozen):
 class Score(Frozen):
     """A measurement; two of them may be compared only where their protocols are equal."""
 
-    value: Annotated[float, Field(allow_inf_nan=False)]
+    value: Finite
     protocol: Annotated[str, Field(min_length=1)]
     lower_is_better: bool = True
+    floor: Annotated[
+        Finite | None, Field(description="what real images score against real ones", exclude_if=_is_none)
+    ] = None
+    deviation: Annotated[
+        Finite | None, Field(description="standard deviation over blocks of the samples", exclude_if=_is_none)
+    ] = None
 
     def beats(self, other: Score) -> bool:
         """Say whether this is better than a score of the same protocol."""

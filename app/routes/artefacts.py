@@ -25,6 +25,7 @@ from app.security import Requires
 from models import artefacts
 from models.artefacts import Attempt, Snapshot, kimg_name
 from models.config import Frozen
+from models.manifest import Score
 from models.pictures import Animation, AnimationFormat, Pixels, animation_encoder, loss_chart
 
 router = APIRouter(prefix="/train/{run_id}", tags=["train"], dependencies=[Requires("train")])
@@ -51,6 +52,7 @@ class SnapshotView(BaseModel):
     kimg: float
     picture: str = Field(examples=["/train/ID/snapshots/512.0.png"])
     publishable: bool = Field(description="its weights are still kept")
+    scores: dict[str, Score] = Field(description="none where it was not evaluated")
 
 
 class TimelapseQuery(Frozen):
@@ -125,10 +127,12 @@ def snapshots(run_id: str, paging: PagingQuery, house: HouseDep) -> Page[Snapsho
 
 
 def _view(run_id: str, snapshot: Snapshot) -> SnapshotView:
+    evaluation = snapshot.evaluation()
     return SnapshotView(
         kimg=snapshot.kimg,
         picture=f"/train/{run_id}/snapshots/{snapshot.kimg}.png",
         publishable=snapshot.weights is not None,
+        scores=evaluation.scores if evaluation is not None else {},
     )
 
 

@@ -65,7 +65,8 @@ def test_snapshots_are_listed_in_pages_and_shown(floor: Floor, run_id: str, atte
     write_snapshot(attempt, 0)
     write_snapshot(attempt, 12_345, b"weights")
     first = floor.http.get(f"/train/{run_id}/snapshots", params={"limit": 1}).json()
-    assert first["items"] == [{"kimg": 0.0, "picture": f"/train/{run_id}/snapshots/0.0.png", "publishable": False}]
+    item = {"kimg": 0.0, "picture": f"/train/{run_id}/snapshots/0.0.png", "publishable": False, "scores": {}}
+    assert first["items"] == [item]
     second = floor.http.get(f"/train/{run_id}/snapshots", params={"cursor": first["next"]}).json()
     assert (second["items"][0]["kimg"], second["items"][0]["publishable"], second["next"]) == (12.345, True, None)
     picture = floor.http.get(second["items"][0]["picture"])

@@ -24,6 +24,7 @@ from worker.data.ingest import prepare
 from worker.data.loader import Loader
 from worker.data.prepared import DataProblem, Prepared
 from worker.data.uploaded import open_uploaded
+from worker.evaluation.evaluator import MIN_IMAGES, Evaluator, Plan
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
@@ -149,7 +150,13 @@ class Training:
     def _loop(self, config: TrainingConfig, prepared: Prepared, resolved: Resolved, state: TrainingState) -> Loop:
         generator = config.generator_config()
         publisher = Publisher(
-            self._house.model_dir, self._records, self._run.id, self._run.token, config, self._reporter
+            self._house.model_dir,
+            self._attempt.dir.parent,
+            self._records,
+            self._run.id,
+            self._run.token,
+            config,
+            self._reporter,
         )
         return Loop(
             config=config,
@@ -162,6 +169,7 @@ class Training:
             keeper=Keeper(self._attempt.checkpoints, resolved.model_dump()),
             publish=publisher,
             stop_wanted=self._stop_wanted,
+            evaluator=Evaluator(config, prepared, state.device, Plan()) if prepared.count >= MIN_IMAGES else None,
         )
 
 

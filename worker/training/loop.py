@@ -12,6 +12,8 @@ from typing import Protocol
 
 from models.checkpoint import generator_bytes
 from models.config import TrainingConfig
+from models.evaluation import Evaluation
+from worker.evaluation.evaluator import Evaluator
 from worker.training.checkpoints import Keeper
 from worker.training.failure import Diverged
 from worker.training.reports import Reporter
@@ -32,7 +34,7 @@ class Publish(Protocol):
 
 @dataclass(frozen=True)
 class Loop:
-    """One attempt at a run; `count` is the number of images in its data set."""
+    """One attempt at a run; `count` is the number of images in its data set. No `evaluator`: no scores."""
 
     config: TrainingConfig
     count: int
@@ -44,6 +46,7 @@ class Loop:
     keeper: Keeper
     publish: Publish
     stop_wanted: Callable[[], bool]
+    evaluator: Evaluator | None = None
 
     def run(self) -> bool:
         """Train to the end, or until a stop is wanted, and leave a checkpoint; tell whether the end was reached.
@@ -77,11 +80,16 @@ class Loop:
             # Report.
             if ticks:
                 self._tick(pacemaker)
-            if last or crossed(before, state.images, schedule.snapshot):
+            publishing = not last and crossed(before, state.images, schedule.publish)
+            if last or publishing or crossed(before, state.images, schedule.snapshot):
                 self._snapshot()
 
+            # Evaluate: what is published has its scores.
+            if last or publishing or self._is_due(before):
+                self._evaluate(last=last)
+
             # Publish: before a checkpoint of the same position, so that a publication cut off by a kill comes again.
-            if not last and crossed(before, state.images, schedule.publish):
+            if publishing:
                 self._publish(last=False)
 
             # Keep.
@@ -108,6 +116,19 @@ class Loop:
     def _snapshot(self) -> None:
         average = self.state.average
         self.reporter.snapshot(self.state.images, self.painter.grid(average), generator_bytes(average))
+
+    def _is_due(self, before: int) -> bool:
+        """Tell whether a snapshot that is to be evaluated lies behind the round that began at `before`."""
+        if self.evaluator is None or not self.evaluator.plan.every:
+            return False
+        return crossed(before, self.state.images, self.schedule.snapshot * self.evaluator.plan.every)
+
+    def _evaluate(self, *, last: bool) -> Evaluation | None:
+        if self.evaluator is None:
+            return None
+        evaluation = self.evaluator(self.state.average, self.state.images, final=last)
+        self.reporter.score(evaluation)
+        return evaluation
 
     def _publish(self, *, last: bool) -> None:
         average = self.state.average

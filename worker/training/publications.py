@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from models import artefacts
+from models.artefacts import Snapshot
 from models.config import TrainingConfig
+from models.evaluation import best_of
 from models.manifest import Provenance
-from models.publishing import publish
+from models.publishing import Published, publish
 from models.records import Records, RecordsUnavailable
 from worker.training.reports import Reporter
 
@@ -22,9 +26,10 @@ def software() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes for one attempt at a run."""
+    """Publishes for one attempt at a run: where it is, and before that the best of its snapshots so far."""
 
     model_dir: Path
+    run_dir: Path
     records: Records
     run: str
     token: int
@@ -32,33 +37,50 @@ class Publisher:
     reporter: Reporter
 
     def __call__(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:
-        """Publish one version; the same position of a run is never published twice.
+        """Publish one version with its scores, and the best snapshot if no version is one yet.
+
+        The same position of a run is never published twice; the newest one comes last, so that it is `latest`.
 
         Raises:
             Fenced: another attempt owns the run.
             RecordsUnavailable: the database is away, and this was the `last` chance.
         """
         try:
-            published = publish(
-                self.model_dir,
-                self.records,
-                run=self.run,
-                token=self.token,
-                images=images,
-                model=self.config.model,
-                weights=weights,
-                preview=preview,
-                generator=self.config.generator_config(),
-                classes=self.config.classes,
-                provenance=self._provenance(images),
-                scores={},
-            )
+            found = {snapshot.images: snapshot for snapshot in artefacts.snapshots(self.run_dir)}
+            best = self._best(found)
+            if best is not None and best.images != images and best.weights is not None:
+                earlier = self._publish(best, best.weights.read_bytes(), best.picture.read_bytes())
+                if not earlier.already:
+                    self.reporter.published(earlier.model, earlier.version, best.images)
+            published = self._publish(found[images], weights, preview)
         except RecordsUnavailable as error:
             if last:
                 raise
             self.reporter.log(f"nothing is published at {images / 1000:g} kimg: the database is away ({error})")
             return
         self.reporter.published(published.model, published.version, images)
+
+    def _best(self, found: Mapping[int, Snapshot]) -> Snapshot | None:
+        evaluations = (snapshot.evaluation() for snapshot in found.values())
+        best = best_of(evaluation for evaluation in evaluations if evaluation is not None)
+        return None if best is None else found[best.images]
+
+    def _publish(self, snapshot: Snapshot, weights: bytes, preview: bytes) -> Published:
+        evaluation = snapshot.evaluation()
+        return publish(
+            self.model_dir,
+            self.records,
+            run=self.run,
+            token=self.token,
+            images=snapshot.images,
+            model=self.config.model,
+            weights=weights,
+            preview=preview,
+            generator=self.config.generator_config(),
+            classes=self.config.classes,
+            provenance=self._provenance(snapshot.images),
+            scores={} if evaluation is None else evaluation.scores,
+        )
 
     def _provenance(self, images: int) -> Provenance:
         return Provenance(

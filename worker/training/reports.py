@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.artefacts import Attempt, EventWriter, append_line, kimg_name
+from models.artefacts import Attempt, EventWriter, append_line, kimg_name, read_evaluation
+from models.evaluation import Evaluation, best_of
 from worker.training.schedule import thin
 from worker.training.verdict import Health
 
@@ -32,16 +33,22 @@ class Reporter:
         self._health = health
 
     def snapshot(self, images: int, picture: bytes, weights: bytes) -> None:
-        """Keep a snapshot; of the weights behind the pictures only some, evenly spread."""
+        """Keep a snapshot; of the weights behind the pictures only the best and some, evenly spread."""
         name = kimg_name(images)
         folder = self._attempt.snapshots
         # The picture last: readers list pictures, and look for weights beside them.
         _replace(folder / f"{name}.safetensors", weights)
         _replace(folder / f"{name}.png", picture)
         kept = {_position(path): path for path in folder.glob("*.safetensors")}
-        for position in thin(sorted(kept)):
+        for position in thin(sorted(kept), best=_best(folder)):
             kept[position].unlink()
         self._events.append("snapshot", {"images": images, "kimg": images / 1000, "picture": f"{name}.png"})
+
+    def score(self, evaluation: Evaluation) -> None:
+        """Keep what an evaluation found beside its snapshot, and tell it."""
+        path = self._attempt.snapshots / f"{kimg_name(evaluation.images)}.json"
+        _replace(path, evaluation.model_dump_json(indent=1).encode())
+        self._events.append("score", evaluation.event())
 
     def published(self, model: str, version: int, images: int) -> None:
         """Tell of a new version."""
@@ -52,6 +59,13 @@ class Reporter:
         """Write a line into the log (standard output, which the supervisor keeps) and tell it as an event."""
         print(message, file=sys.stdout, flush=True)  # noqa: T201  # standard output is the run's log
         self._events.append("log", {"message": message})
+
+
+def _best(folder: Path) -> int | None:
+    """Find the best-scoring snapshot of a folder."""
+    found = (read_evaluation(path) for path in sorted(folder.glob("*.json")))
+    best = best_of(evaluation for evaluation in found if evaluation is not None)
+    return None if best is None else best.images
 
 
 def _position(path: Path) -> int:

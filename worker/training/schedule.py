@@ -49,14 +49,17 @@ class Schedule:
         )
 
 
-def thin(positions: Sequence[int], keep: int = KEPT_WEIGHTS) -> list[int]:
+def thin(positions: Sequence[int], keep: int = KEPT_WEIGHTS, best: int | None = None) -> list[int]:
     """Choose which of the ascending `positions` to drop so that at most `keep` remain, evenly spread.
 
-    The first and the last always stay; of the others, the one between the closest neighbours goes first.
+    The first, the last and the best always stay; of the others, the one between the closest neighbours goes first.
     """
     left = list(positions)
     dropped: list[int] = []
     while len(left) > keep:
-        gaps = [after - before for before, after in zip(left, left[2:], strict=False)]
+        gaps = [
+            math.inf if position == best else after - before
+            for before, position, after in zip(left, left[1:], left[2:], strict=False)
+        ]
         dropped.append(left.pop(gaps.index(min(gaps)) + 1))
     return dropped
