@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from pathlib import Path
 
-from models.artefacts import Attempt
+from models.artefacts import Attempt, Position
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
 
 logger = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ class Lease:
         self._poll_seconds = poll_seconds
         self._beat_seconds = beat_seconds
         self._next_beat = time.monotonic()
-        self._reported = 0
+        self._reported = Position(0, 0)
         self._away = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{run.id}", daemon=True)
@@ -51,7 +50,7 @@ class Lease:
             RecordsUnavailable: the database did not answer.
         """
         reached = newest_checkpoint(self._attempt)
-        if reached > max(self._reported, self._attempt.start_images() or 0):
+        if reached > max(self._reported, Position(0, self._attempt.start_images() or 0)):
             self._records.checkpointed(self._run.id, self._run.token)
             self._reported = reached
 
@@ -81,11 +80,7 @@ class Lease:
             self._away = False
 
 
-def newest_checkpoint(attempt: Attempt) -> int:
-    """Give the images of an attempt's newest checkpoint, 0 if it has none; only names are looked at."""
-    return max((_images(path) for path in attempt.checkpoints.glob("[0-9]*")), default=0)
-
-
-def _images(checkpoint: Path) -> int:
-    kimg, _, rest = checkpoint.name.partition(".")
-    return int(kimg) * 1000 + int(rest) if kimg.isdigit() and rest.isdigit() else 0
+def newest_checkpoint(attempt: Attempt) -> Position:
+    """Give the position of an attempt's newest checkpoint, the start if it has none; only names are looked at."""
+    found = (Position.parse(path.name) for path in attempt.checkpoints.glob("[0-9]*"))
+    return max((position for position in found if position is not None), default=Position(0, 0))

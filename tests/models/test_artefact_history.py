@@ -10,11 +10,14 @@ from models.artefacts import (
     EventId,
     EventTail,
     EventWriter,
+    Position,
     append_line,
+    kimg_name,
     last_event,
     last_tick,
     read_events,
     read_ticks,
+    snapshots,
 )
 
 
@@ -99,3 +102,58 @@ def test_last_event_of_a_type_is_found_in_any_attempt(tmp_path: Path) -> None:
     found = last_event(tmp_path, "health")
     assert found is not None
     assert (str(found.id), found.data) == ("1.2", {"verdict": "failed"})
+
+
+def _snapshot(attempt: Attempt, images: int) -> None:
+    for suffix in ("png", "safetensors", "json"):
+        (attempt.snapshots / f"{kimg_name(images)}.{suffix}").write_bytes(b"")
+
+
+def test_what_a_rollback_undid_never_happened(tmp_path: Path) -> None:
+    attempt = _attempt(tmp_path, 1)
+    for images in (1000, 2000, 3000):
+        _tick(attempt, images)
+        _snapshot(attempt, images)
+    attempt.roll_back(1000, rolled_back_from=3000)
+    assert [tick["images"] for tick in read_ticks(tmp_path)] == [1000]
+    assert last_tick(tmp_path) == {"images": 1000, "kimg": 1.0}
+    assert [snapshot.images for snapshot in snapshots(tmp_path)] == [1000]
+    assert len(list(attempt.snapshots.iterdir())) == 3
+
+    for images in (2000, 4000):
+        _tick(attempt, images)
+    assert [tick["images"] for tick in read_ticks(tmp_path)] == [1000, 2000, 4000]
+    assert last_tick(tmp_path) == {"images": 4000, "kimg": 4.0}
+
+
+def test_a_rollback_to_before_its_attempt_undoes_earlier_ones_too(tmp_path: Path) -> None:
+    first = _attempt(tmp_path, 1)
+    for images in (1000, 2000, 3000):
+        _tick(first, images)
+        _snapshot(first, images)
+    second = _attempt(tmp_path, 2, start_images=3000)
+    _tick(second, 4000)
+    second.roll_back(2000, rolled_back_from=4000)
+    assert [tick["images"] for tick in read_ticks(tmp_path)] == [1000, 2000]
+    assert last_tick(tmp_path) == {"images": 2000, "kimg": 2.0}
+    assert [snapshot.images for snapshot in snapshots(tmp_path)] == [1000, 2000]
+    _tick(second, 3000)
+    assert [tick["images"] for tick in read_ticks(tmp_path)] == [1000, 2000, 3000]
+
+
+def test_a_resumption_after_a_rollback_starts_over_where_it_did(tmp_path: Path) -> None:
+    first = _attempt(tmp_path, 1)
+    for images in (1000, 2000):
+        _tick(first, images)
+    first.roll_back(0, rolled_back_from=2000)
+    _tick(first, 1500)
+    _attempt(tmp_path, 2, start_images=1000)
+    assert read_ticks(tmp_path) == []
+    assert last_tick(tmp_path) is None
+
+
+def test_checkpoints_are_named_by_where_their_run_was() -> None:
+    positions = [Position(0, 512_000), Position(2, 512_032), Position(0, 1_234_567_890)]
+    assert [position.name for position in positions] == ["000512.000", "000512.032-2", "1234567.890"]
+    assert [Position.parse(position.name) for position in positions] == positions
+    assert [Position.parse(name) for name in ("512.000", "000512.000-0", ".writing-000512.000", "best")] == [None] * 4

@@ -1,6 +1,6 @@
 """Checkpoints on disk, `checkpoints/KIMG/{state.safetensors, state.json}`: whole or not there, newest first when read.
 
-What belongs into one is `worker.training.state`'s business.
+What belongs into one is `worker.training.state`'s business. Those in `best/` are what a rollback goes back to.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from typing import Any
 from torch import Tensor
 
 from models import checkpoint
-from models.artefacts import attempts, kimg_name
-from worker.training.failure import Diverged
+from models.artefacts import Attempt, Position, attempts
 from worker.training.state import Capture, TrainingState
 
 KEPT = 2
@@ -76,6 +75,28 @@ def newest_valid(run_dir: Path, on_skip: Callable[[str], None]) -> Checkpoint | 
     return None
 
 
+def read_refuge(run_dir: Path, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
+    """Read the checkpoint to go back to, or the nearest one before it that is whole.
+
+    Args:
+        run_dir: the run's folder.
+        position: what the guard remembers.
+        on_skip: told why the one wanted was passed over.
+    """
+    found = [
+        (at, attempt.token, path)
+        for attempt in attempts(run_dir)
+        for at, path in _named(attempt.refuges)
+        if at <= position and at.images <= position.images
+    ]
+    for _, token, folder in sorted(found, reverse=True):
+        try:
+            return read(folder, token)
+        except InvalidCheckpoint as problem:
+            on_skip(f"checkpoint {token}/{folder.name} is skipped: {problem}")
+    return None
+
+
 def read(folder: Path, token: int) -> Checkpoint:
     """Read one checkpoint.
 
@@ -103,7 +124,7 @@ def write(folder: Path, capture: Capture, facts: Mapping[str, Any]) -> Path:
     Raises:
         OSError: it could not be written; then nothing of it is left.
     """
-    target = folder / kimg_name(capture.images)
+    target = folder / capture.position.name
     if target.exists():
         return target
     staging = folder / f".writing-{target.name}"
@@ -126,13 +147,19 @@ def write(folder: Path, capture: Capture, facts: Mapping[str, Any]) -> Path:
 
 
 class Keeper:
-    """Keeps an attempt's newest checkpoints; the training waits for the copy of its state, not for the disk."""
+    """Keeps an attempt's newest checkpoints, and what they would go back to.
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
-        self._folder = folder
+    The training waits for the copy of its state, not for the disk. A state with numbers that are not finite is dropped:
+    what is on the disk is better, and the guard finds them by itself, at a position that no clock chooses.
+    """
+
+    def __init__(self, attempt: Attempt, facts: Mapping[str, Any]) -> None:
+        self._attempt = attempt
         self._facts = facts
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
+        self._needed: dict[Path, str] = {}
+        """By checkpoint, the name of the one that it would go back to."""
 
     @property
     def busy(self) -> bool:
@@ -143,15 +170,26 @@ class Keeper:
         """Copy the state, and write it in the background once an earlier write has ended.
 
         Raises:
-            Diverged: the state holds numbers that are not finite: what is on the disk is better.
             OSError: an earlier checkpoint could not be written.
         """
+        self._start(self._write, state)
+
+    def shelter(self, state: TrainingState) -> None:
+        """Copy and write the state likewise, as what a rollback goes back to.
+
+        Raises:
+            OSError: an earlier checkpoint could not be written.
+        """
+        self._start(self._write_refuge, state)
+
+    def refuge(self, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
+        """Read what a rollback goes back to, of this attempt or an earlier one.
+
+        Raises:
+            OSError: a checkpoint could not be written.
+        """
         self.settle()
-        capture = state.capture()
-        if broken := capture.not_finite():
-            at = f"{capture.images / 1000:g} kimg"
-            raise Diverged(f"the run has diverged at {at}: {broken[0]} holds numbers that are not finite")
-        self._writing = self._writer.submit(self._write, capture)
+        return read_refuge(self._attempt.dir.parent, position, on_skip)
 
     def settle(self) -> None:
         """Wait until the disk has everything.
@@ -163,22 +201,38 @@ class Keeper:
             writing, self._writing = self._writing, None
             writing.result()
 
-    def _write(self, capture: Capture) -> None:
-        write(self._folder, capture, self._facts)
-        for old in _names(self._folder)[KEPT:]:
+    def _start(self, write: Callable[[Capture, str], None], state: TrainingState) -> None:
+        self.settle()
+        self._writing = self._writer.submit(write, state.capture(), state.guard.refuge.name)
+
+    def _write(self, capture: Capture, refuge: str) -> None:
+        if capture.not_finite():
+            return
+        self._needed[write(self._attempt.checkpoints, capture, self._facts)] = refuge
+        for _, old in _named(self._attempt.checkpoints)[KEPT:]:
             shutil.rmtree(old)
+            self._needed.pop(old, None)
+
+    def _write_refuge(self, capture: Capture, refuge: str) -> None:
+        if capture.not_finite():
+            return
+        write(self._attempt.refuges, capture, self._facts)
+        for _, old in _named(self._attempt.refuges):
+            if old.name != refuge and old.name not in self._needed.values():
+                shutil.rmtree(old)
 
 
 def _folders(run_dir: Path) -> Iterator[tuple[int, Path]]:
     for attempt in reversed(attempts(run_dir)):
-        for folder in _names(attempt.checkpoints):
+        for _, folder in _named(attempt.checkpoints):
             yield attempt.token, folder
 
 
-def _names(folder: Path) -> list[Path]:
-    """List checkpoint folders, newest first; names sort by position."""
+def _named(folder: Path) -> list[tuple[Position, Path]]:
+    """List checkpoint folders, newest first."""
     with suppress(FileNotFoundError):
-        return sorted((path for path in folder.iterdir() if path.name[0].isdigit()), reverse=True)
+        found = [(position, path) for path in folder.iterdir() if (position := Position.parse(path.name))]
+        return sorted(found, reverse=True)
     return []
 
 

@@ -14,8 +14,8 @@ class TrainingFailed(Exception):
     """A retry would end the same way; the message is the reason told on the run."""
 
 
-class Diverged(TrainingFailed):
-    """Numbers are no longer finite."""
+class GaveUp(TrainingFailed):
+    """The guard has no way left, and nothing of the run is worth to be published."""
 
 
 def disk_full(error: BaseException) -> bool:

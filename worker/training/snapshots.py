@@ -31,6 +31,7 @@ class Painter:
 
     def __init__(self, config: GeneratorConfig, seed: int, device: torch.device) -> None:
         indices, labels, self._nrow = arranged(config.classes)
+        self.count = len(indices)
         inputs: tuple[NDArray[Any], ...] = (latents(config.latent, seed, indices), *labels)
         self._parts = [
             [torch.from_numpy(value[start : start + _AT_ONCE]).to(device) for value in inputs]
@@ -38,10 +39,17 @@ class Painter:
         ]
 
     @torch.no_grad()
-    def grid(self, generator: nn.Module) -> bytes:
-        """Give the grid of a generator in evaluation mode, as PNG; no random number is drawn."""
+    def paint(self, generator: nn.Module) -> pictures.Pixels:
+        """Give the images of a generator in evaluation mode, uint8 `[N, H, W, C]`; no random number is drawn."""
         painted = [generator(*part).permute(0, 2, 3, 1).float().cpu().numpy() for part in self._parts]
-        images = np.concatenate([pictures.to_uint8(images) for images in painted])
+        return np.concatenate([pictures.to_uint8(images) for images in painted])
+
+    def grid(self, generator: nn.Module) -> bytes:
+        """Give the grid of a generator in evaluation mode, as PNG."""
+        return self.arrange(self.paint(generator))
+
+    def arrange(self, images: pictures.Pixels) -> bytes:
+        """Lay painted images out as a grid, as PNG."""
         return pictures.encode(pictures.grid(images, nrow=self._nrow), "png")
 
 

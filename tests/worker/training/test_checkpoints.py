@@ -9,21 +9,23 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.artefacts import Attempt
+from models.artefacts import Attempt, Position
 from worker.training.checkpoints import InvalidCheckpoint, Keeper, newest_valid, read, write
-from worker.training.failure import Diverged, disk_full
+from worker.training.failure import disk_full
+from worker.training.guard import Memory
 from worker.training.state import Capture
 
 
 class State:
-    """A state of one tensor, at a position."""
+    """A state of one tensor, at a position, that would go back to another."""
 
-    def __init__(self, images: int, value: float = 1.0) -> None:
-        self.images = images
+    def __init__(self, images: int, value: float = 1.0, rollbacks: int = 0, refuge: int = 0) -> None:
+        self.position = Position(rollbacks, images)
+        self.guard = Memory(rollbacks=rollbacks, refuge=Position(rollbacks, refuge))
         self.tensor = torch.full((3,), value)
 
     def capture(self) -> Capture:
-        return Capture(self.images, {"weight": self.tensor.clone()}, {"images": self.images})
+        return Capture(self.position, {"weight": self.tensor.clone()}, {"images": self.position.images})
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def attempt(tmp_path: Path) -> Attempt:
 
 
 def keep(attempt: Attempt, *positions: int) -> None:
-    keeper = Keeper(attempt.checkpoints, {"threads": 1})
+    keeper = Keeper(attempt, {"threads": 1})
     for images in positions:
         keeper.keep(State(images))
     keeper.settle()
@@ -121,11 +123,50 @@ def test_the_newest_attempt_comes_first_and_older_ones_help_out(attempt: Attempt
 
 
 def test_a_state_that_diverged_never_replaces_a_good_checkpoint(attempt: Attempt) -> None:
-    keeper = Keeper(attempt.checkpoints, {})
-    keeper.keep(State(1000))
-    with pytest.raises(Diverged, match="weight holds numbers that are not finite"):
-        keeper.keep(State(2000, torch.nan))
-    assert newest(attempt) == 1000
+    keeper = Keeper(attempt, {})
+    for state in (State(1000), State(2000, torch.nan), State(1000, rollbacks=1, refuge=1000)):
+        keeper.keep(state)
+        keeper.shelter(state)
+    keeper.settle()
+    assert names(attempt) == ["000001.000", "000001.000-1"]
+    assert sorted(path.name for path in attempt.refuges.iterdir()) == ["000001.000-1"]
+
+
+def test_after_a_rollback_fewer_images_are_newer(attempt: Attempt) -> None:
+    keep(attempt, 9000, 12000)
+    keeper = Keeper(attempt, {})
+    keeper.keep(State(4000, rollbacks=1))
+    keeper.settle()
+    assert names(attempt) == ["000004.000-1", "000012.000"]
+    assert newest(attempt) == 4000
+
+
+def test_what_a_kept_checkpoint_would_go_back_to_is_kept_too(attempt: Attempt) -> None:
+    keeper = Keeper(attempt, {})
+    for images in (0, 1000, 2000, 3000):
+        keeper.shelter(State(images, refuge=images))
+        if images == 1000:
+            keeper.keep(State(1500, refuge=1000))
+    keeper.settle()
+    assert sorted(path.name for path in attempt.refuges.iterdir()) == ["000001.000", "000003.000"]
+    found = keeper.refuge(Position(0, 1000), pytest.fail)
+    assert found is not None
+    assert found.images == 1000
+
+
+def test_a_torn_refuge_gives_way_to_the_one_before_it(attempt: Attempt) -> None:
+    keeper = Keeper(attempt, {})
+    keeper.shelter(State(1000, refuge=1000))
+    keeper.keep(State(1500, refuge=1000))
+    keeper.shelter(State(2000, refuge=2000))
+    keeper.settle()
+    (attempt.refuges / "000002.000" / "state.json").write_text("{")
+    told: list[str] = []
+    found = Keeper(Attempt(attempt.dir.parent, 2), {}).refuge(Position(0, 2000), told.append)
+    assert found is not None
+    assert found.images == 1000
+    assert "1/000002.000 is skipped" in told[0]
+    assert keeper.refuge(Position(0, 500), pytest.fail) is None
 
 
 def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:

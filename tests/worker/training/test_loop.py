@@ -1,78 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
 
-from models.artefacts import Attempt, read_events, read_ticks, snapshots
+from models.artefacts import read_ticks, snapshots
 from models.checkpoint import load
-from models.config import TrainingConfig
+from tests.worker.training.attempts import Attempts, after
 from tests.worker.training.tiny import tiny
-from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.checkpoints import Keeper, newest_valid
-from worker.training.failure import Diverged
-from worker.training.loop import Loop
-from worker.training.reports import Reporter
-from worker.training.schedule import Schedule
-from worker.training.snapshots import Painter
-from worker.training.state import TrainingState, seeds
-from worker.training.steps import Recipe
-
-CPU = torch.device("cpu")
-
-
-class Attempts:
-    """A run's attempts one after the other, in this process; each goes on from the newest checkpoint."""
-
-    def __init__(self, run_dir: Path, digits: Prepared) -> None:
-        self.run_dir = run_dir
-        self.published: list[tuple[int, bool]] = []
-        self.weights = b""
-        self._digits = digits
-        self._token = 0
-
-    def start(self, config: TrainingConfig, stop_wanted: Callable[[], bool] = lambda: False) -> Loop:
-        self._token += 1
-        attempt = Attempt(self.run_dir, self._token)
-        attempt.create()
-        state = TrainingState(config, Loader(self._digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
-        if checkpoint := newest_valid(self.run_dir, pytest.fail):
-            state.restore(checkpoint.tensors, checkpoint.values)
-        return Loop(
-            config=config,
-            count=self._digits.count,
-            state=state,
-            recipe=Recipe.of(config, state, "fp32", config.total_images(self._digits.count)),
-            schedule=Schedule.of(config, self._digits.count),
-            painter=Painter(config.generator_config(), config.seed, CPU),
-            reporter=Reporter(attempt),
-            keeper=Keeper(attempt.checkpoints, {}),
-            publish=self._publish,
-            stop_wanted=stop_wanted,
-        )
-
-    def _publish(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:
-        self.published.append((images, last))
-        self.weights = weights
-
-    def events(self, type: str) -> list[dict[str, Any]]:  # noqa: A002
-        return [event.data for event in read_events(self.run_dir) if event.type == type]
 
 
 @pytest.fixture
 def run(tmp_path: Path, digits: Prepared) -> Attempts:
     return Attempts(tmp_path / "run", digits)
-
-
-def after(rounds: int) -> Callable[[], bool]:
-    """Want a stop after so many rounds."""
-    left = iter([False] * rounds)
-    return lambda: next(left, True)
 
 
 def test_a_run_reports_from_its_start_to_its_end(run: Attempts) -> None:
@@ -126,19 +68,6 @@ def test_an_attempt_at_a_finished_training_publishes_its_end_again(run: Attempts
     assert run.start(tiny(kimg=2)).run()
     assert run.start(tiny(kimg=2)).run()
     assert run.published[-2:] == [(1984, True), (1984, True)]
-
-
-def test_numbers_that_are_not_finite_end_the_run_and_keep_the_last_good_checkpoint(run: Attempts) -> None:
-    assert not run.start(tiny(kimg=8), after(10)).run()
-    broken = run.start(tiny(kimg=8))
-    with torch.no_grad():
-        next(broken.state.generator.parameters()).fill_(torch.nan)
-    with pytest.raises(Diverged, match="the run has diverged"):
-        broken.run()
-    assert run.events("health")[-1]["verdict"] == "failed"
-    kept = newest_valid(run.run_dir, pytest.fail)
-    assert kept is not None
-    assert kept.name == "1/000000.320"
 
 
 def test_the_verdict_is_told_when_it_changes(run: Attempts) -> None:

@@ -1,0 +1,293 @@
+"""Watches over a training: rules on plain values, taken at fixed image counts, and what follows from them.
+
+Pure functions on an immutable memory that is part of every checkpoint. The loop brings the values and acts; where there
+are several ranks, one of them decides.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final, Literal, Self
+
+from pydantic import Field
+
+from models.artefacts import Position
+from models.config import Frozen, TrainingConfig
+from models.manifest import Score
+from worker.training.telemetry import Means
+
+Kind = Literal["diverged", "exploding", "discriminator_won", "collapsed", "worsening"]
+
+MAX_ROLLBACKS: Final = 3
+RATE: Final = 0.5
+"""What each rollback multiplies both learning rates by: half of it is the usual next guess, an eighth the last one."""
+PENALTY: Final = 2.0
+"""What each rollback multiplies the penalty's weight by, where there is a penalty."""
+
+# A rule has to hold for so many evaluations in a row, and for such a share of the run: a healthy run looks lost at
+# times (the plain networks do for two of a hundred epochs) and comes back by itself.
+EVALUATIONS: Final = 3
+SHARE: Final = 0.05
+# Rounds in which only numbers count: networks that have hardly begun are alike in everything else.
+YOUNG: Final = 500
+# Of the run: a generator that never painted different images has so long to begin with it.
+GRACE: Final = 0.1
+
+# Mean distance between generated images, of that between real ones. Untrained networks have 0.0 to 0.1, healthy ones
+# 0.7 to 1.1; a generator that paints one image, whatever it is given, is near 0.
+COLLAPSED: Final = 0.2
+# Of the usual norm of a network's gradients. Healthy runs stay within a factor of 30 from their first hundred updates
+# to their last; batches differ by a factor of 3.
+EXPLODED: Final = 1000.0
+FADED: Final = 0.001
+# Adam divides by the root of the mean square plus 1e-8: gradients below that move nothing any more.
+STILL: Final = 1e-8
+# Times the best score (or a part of it, where higher is better): StudioGAN's DCGAN on CIFAR-10 decays from an FID of 49
+# to 137, while scores on 2,000 samples differ from one evaluation to the next by a tenth or two.
+WORSE: Final = 2.0
+# Of what the run has gained since its first score: where scores may be 0 or less (KID), multiples say nothing.
+LOST: Final = 0.1
+
+_REMEMBERED = 20  # evaluations whose gradients make what is usual
+_ENOUGH = 3  # of them before anything is unusual
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a run's configuration makes of the rules; all lengths in real images.
+
+    Attributes:
+        acts: whether anything but numbers that are not finite is acted on; else it is only told.
+        total: the run's length.
+        young: only numbers count before this position.
+        parameters: of the generator.
+    """
+
+    acts: bool
+    total: int
+    young: int
+    parameters: int
+
+    @classmethod
+    def of(cls, config: TrainingConfig, count: int) -> Self:
+        """Take them out of a configuration for a data set of `count` images."""
+        return cls(
+            # A minimax generator's gradient fades whenever the discriminator is ahead: that is what it shows.
+            acts=config.guard == "full" and config.loss != "minimax",
+            total=config.total_images(count),
+            young=YOUNG * config.batch_size * config.discriminator.steps,
+            parameters=config.generator_config().parameters(),
+        )
+
+    def act_on(self, finding: Finding) -> bool:
+        """Tell whether a finding ends in a rollback."""
+        return self.acts or finding.kind == "diverged"
+
+
+class Finding(Frozen):
+    """A rule that has held for long enough, and what was seen, as the middle of a sentence."""
+
+    kind: Kind
+    seen: str
+
+
+class Held(Frozen):
+    """Since which position, and for how many evaluations in a row, a rule holds."""
+
+    since: int
+    evaluations: int
+
+
+class Memory(Frozen):
+    """What the guard knows of a run at a position; part of the checkpoint.
+
+    Attributes:
+        rollbacks: how often the run has gone back.
+        refuge: where it would go back to now.
+        ended: the length at which the guard ended the run with its best version; None before that.
+        gradients: norms for the discriminator and the generator, at each tick since the last evaluation.
+        usual: medians of those at earlier evaluations, while all was well.
+        diverse: whether the generator has ever painted different images.
+        first: the first score of this protocol.
+        best: the best one.
+        held: rules that hold now.
+        standing: findings of the last evaluation.
+    """
+
+    rollbacks: int = 0
+    refuge: Position = Position(0, 0)
+    ended: int | None = None
+    gradients: tuple[tuple[float, float], ...] = ()
+    usual: tuple[tuple[float, float], ...] = ()
+    diverse: bool = False
+    first: Score | None = None
+    best: Score | None = None
+    held: dict[Kind, Held] = Field(default_factory=dict)
+    standing: tuple[Finding, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """The factor on both learning rates."""
+        return float(RATE**self.rollbacks)
+
+    @property
+    def penalty(self) -> float:
+        """The factor on the penalty's weight."""
+        return float(PENALTY**self.rollbacks)
+
+    def gentleness(self) -> dict[str, float]:
+        """Lay out what rollbacks have changed, as clients read it."""
+        return {"rollbacks": self.rollbacks, "lr_factor": self.rate, "penalty_factor": self.penalty}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an evaluation brings.
+
+    Attributes:
+        images: the position.
+        diversity: of the fixed samples, as a share of that of real images; None where those are all alike.
+        score: the chosen one; None where there was none.
+    """
+
+    images: int
+    diversity: float | None = None
+    score: Score | None = None
+
+
+def note_tick(memory: Memory, means: Means) -> tuple[Memory, Finding | None]:
+    """Take in a tick; find numbers that are not finite."""
+    if not means.finite:
+        return memory, Finding(kind="diverged", seen="a loss or a gradient is no longer a finite number")
+    if means.gradient_d is None or means.gradient_g is None:
+        return memory, None
+    return memory.model_copy(update={"gradients": (*memory.gradients, (means.gradient_d, means.gradient_g))}), None
+
+
+def note_weights(broken: Sequence[str]) -> Finding | None:
+    """Find numbers that are not finite, by the names of the tensors that hold some."""
+    return Finding(kind="diverged", seen=f"{broken[0]} holds numbers that are not finite") if broken else None
+
+
+def look(rules: Rules, memory: Memory, seen: Seen) -> Memory:
+    """Take in an evaluation: what stands in the new memory are the rules that have held for long enough."""
+    if seen.images < rules.young:
+        return memory.model_copy(update={"gradients": (), "refuge": _here(memory, seen)})
+    now = _typical(memory)
+    score = seen.score if memory.best is None or _comparable(seen.score, memory.best) else None
+    diverse = seen.diversity is None or seen.diversity > COLLAPSED
+    memory = memory.model_copy(update={"diverse": memory.diverse or diverse})
+    findings = {finding.kind: finding for finding in _findings(rules, memory, seen.images, now, seen.diversity, score)}
+    held = {kind: _longer(memory.held.get(kind), seen.images) for kind in findings}
+    if score is None and "worsening" in memory.held:  # judged at some evaluations only
+        held["worsening"] = memory.held["worsening"]
+    is_best = score is not None and (memory.best is None or score.beats(memory.best))
+    # Without scores any point is good at which no rule holds.
+    is_refuge = is_best if memory.best is not None or score is not None else not held
+    usual = memory.usual if held or now is None else (*memory.usual, now)[-_REMEMBERED:]
+    return memory.model_copy(
+        update={
+            "refuge": _here(memory, seen) if is_refuge else memory.refuge,
+            "gradients": (),
+            "usual": usual,
+            "first": memory.first or score,
+            "best": score if is_best else memory.best,
+            "held": held,
+            "standing": tuple(
+                finding for kind, finding in findings.items() if _is_long(rules, held[kind], seen.images)
+            ),
+        }
+    )
+
+
+def gone_back(refuge: Memory, rollbacks: int, ended: int | None) -> Memory:
+    """Give the memory to go on with after a rollback: that of the refuge, without what held there."""
+    return refuge.model_copy(update={"rollbacks": rollbacks, "ended": ended, "held": {}, "standing": ()})
+
+
+def watched(memory: Memory, seen: Seen) -> dict[str, float | None]:
+    """Give what the rules look at, for people and for calibration; `memory` is that before the evaluation.
+
+    Gradients are told as multiples of what is usual; null until enough is known.
+    """
+    now, usual = _typical(memory), _usual(memory)
+    ratios = (None, None) if now is None or usual is None else (_ratio(now[0], usual[0]), _ratio(now[1], usual[1]))
+    return {"diversity": seen.diversity, "gradient_d": ratios[0], "gradient_g": ratios[1]}
+
+
+def _findings(
+    rules: Rules,
+    memory: Memory,
+    images: int,
+    now: tuple[float, float] | None,
+    diversity: float | None,
+    score: Score | None,
+) -> Iterator[Finding]:
+    usual = _usual(memory)
+    if now is not None:
+        yield from _gradients(rules, now, usual)
+    if diversity is not None and diversity < COLLAPSED and (memory.diverse or images >= GRACE * rules.total):
+        told = f"images of different latents differ by {diversity:.0%} of what real images differ by"
+        yield Finding(kind="collapsed", seen=told)
+    if score is not None and memory.first is not None and memory.best is not None:
+        yield from _worsening(score, memory.first, memory.best)
+
+
+def _gradients(rules: Rules, now: tuple[float, float], usual: tuple[float, float] | None) -> Iterator[Finding]:
+    told = "the generator learns nothing from the discriminator any more: its gradient is"
+    if now[1] < STILL * math.sqrt(rules.parameters):
+        yield Finding(kind="discriminator_won", seen=f"{told} {now[1]:.1e}, too small to move it")
+    elif usual is not None and now[1] < FADED * usual[1]:
+        yield Finding(kind="discriminator_won", seen=f"{told} {now[1]:.1e}, usually it was {usual[1]:.1e}")
+    if usual is None:
+        return
+    for name, norm, before in zip(("discriminator", "generator"), now, usual, strict=True):
+        if norm > EXPLODED * before:
+            yield Finding(kind="exploding", seen=f"the {name}'s gradient is {norm:.1e}, usually it was {before:.1e}")
+            return
+
+
+def _worsening(score: Score, first: Score, best: Score) -> Iterator[Finding]:
+    lost = (score.value - best.value) if score.lower_is_better else (best.value - score.value)
+    # Higher is better: half the best is as bad as twice the best is where lower is better.
+    room = abs(best.value) * ((WORSE - 1) if score.lower_is_better else (1 - 1 / WORSE))
+    if lost > max(room, LOST * abs(best.value - first.value)):
+        yield Finding(kind="worsening", seen=f"the score is {score.value:.4g}, at its best it was {best.value:.4g}")
+
+
+def _here(memory: Memory, seen: Seen) -> Position:
+    return Position(memory.rollbacks, seen.images)
+
+
+def _typical(memory: Memory) -> tuple[float, float] | None:
+    """Give the median norms since the last evaluation."""
+    return _medians(memory.gradients) if memory.gradients else None
+
+
+def _usual(memory: Memory) -> tuple[float, float] | None:
+    return _medians(memory.usual) if len(memory.usual) >= _ENOUGH else None
+
+
+def _medians(pairs: tuple[tuple[float, float], ...]) -> tuple[float, float]:
+    return median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
+
+
+def _ratio(now: float, usual: float) -> float | None:
+    return now / usual if usual > 0 else None
+
+
+def _longer(held: Held | None, images: int) -> Held:
+    if held is None:
+        return Held(since=images, evaluations=1)
+    return Held(since=held.since, evaluations=held.evaluations + 1)
+
+
+def _is_long(rules: Rules, held: Held, images: int) -> bool:
+    return held.evaluations >= EVALUATIONS and images - held.since >= SHARE * rules.total
+
+
+def _comparable(score: Score | None, other: Score) -> bool:
+    return score is not None and score.protocol == other.protocol
