@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
 
 _EPSILON = 1e-8
 
@@ -18,16 +17,18 @@ class Adam:
 
     Args:
         network: whose parameters to move, on the device where they stay.
-        lr: the learning rate; it may be set between steps.
-        betas: decay of the first and the second moment; they may be set between steps.
+        lr: the learning rate.
+        betas: decay of the first and the second moment.
 
     Attributes:
+        lr: the learning rate, or a scalar on the device.
+        betas: the first one, and the second one as a number or a scalar on the device.
         state: `step`, `exp_avg` and `exp_avg_sq` of each parameter.
     """
 
     def __init__(self, network: nn.Module, lr: float, betas: tuple[float, float]) -> None:
-        self.lr = lr
-        self.betas = betas
+        self.lr: float | Tensor = lr
+        self.betas: tuple[float, float | Tensor] = betas
         self.state: dict[nn.Parameter, dict[str, Tensor]] = {
             parameter: {
                 "step": torch.zeros((), device=parameter.device),
@@ -37,24 +38,38 @@ class Adam:
             for parameter in network.parameters()
         }
 
+    def set(self, lr: float | Tensor, beta2: float | Tensor) -> None:
+        """Set the learning rate and the decay of the second moment for the steps to come."""
+        self.lr = lr
+        self.betas = (self.betas[0], beta2)
+
     @torch.no_grad()
     def step(self) -> None:
         """Move every parameter that has a gradient."""
         moved = [(weight, weight.grad, state) for weight, state in self.state.items() if weight.grad is not None]
-        adam(
-            [weight for weight, _, _ in moved],
-            [gradient for _, gradient, _ in moved],
-            [state["exp_avg"] for _, _, state in moved],
-            [state["exp_avg_sq"] for _, _, state in moved],
+        weights = [weight.data for weight, _, _ in moved]
+        gradients = [gradient for _, gradient, _ in moved]
+        first = [state["exp_avg"] for _, _, state in moved]
+        second = [state["exp_avg_sq"] for _, _, state in moved]
+        steps = [state["step"] for _, _, state in moved]
+        torch._foreach_add_(steps, 1)
+        beta1, beta2 = self.betas
+        if isinstance(beta2, Tensor):
+            _move(weights, gradients, first, second, steps[0], self.lr, beta1, beta2)
+            return
+        torch._fused_adam_(
+            weights,
+            gradients,
+            first,
+            second,
             [],
-            [state["step"] for _, _, state in moved],
-            fused=True,
-            amsgrad=False,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
+            steps,
             lr=self.lr,
+            beta1=beta1,
+            beta2=beta2,
             weight_decay=0,
             eps=_EPSILON,
+            amsgrad=False,
             maximize=False,
         )
 
@@ -62,3 +77,28 @@ class Adam:
         """Drop the gradients."""
         for parameter in self.state:
             parameter.grad = None
+
+
+def _move(
+    weights: list[Tensor],
+    gradients: list[Tensor],
+    first: list[Tensor],
+    second: list[Tensor],
+    step: Tensor,
+    lr: float | Tensor,
+    beta1: float,
+    beta2: Tensor,
+) -> None:
+    """Do the same in several passes: the fused one takes the second decay as a number, which a graph would freeze."""
+    torch._foreach_lerp_(first, gradients, 1 - beta1)
+    squares = torch._foreach_mul(gradients, gradients)
+    torch._foreach_sub_(squares, second)
+    torch._foreach_mul_(squares, 1 - beta2)
+    torch._foreach_add_(second, squares)
+    moves = torch._foreach_sqrt(second)
+    torch._foreach_div_(moves, (1 - beta2**step).sqrt())
+    torch._foreach_add_(moves, _EPSILON)
+    torch._foreach_reciprocal_(moves)
+    torch._foreach_mul_(moves, first)
+    torch._foreach_mul_(moves, -lr / (1 - beta1**step))
+    torch._foreach_add_(weights, moves)

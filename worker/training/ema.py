@@ -28,10 +28,15 @@ def half_life(wanted: float, images: float) -> float:
 
 
 @torch.no_grad()
-def update(average: nn.Module, network: nn.Module, keep: float) -> None:
+def update(average: nn.Module, network: nn.Module, keep: float | Tensor) -> None:
     """Move `average` towards `network`, parameter by parameter, and copy the buffers (batch norm's statistics)."""
     old: list[Tensor] = list(average.parameters())
     new: list[Tensor] = list(network.parameters())
-    torch._foreach_lerp_(old, new, 1.0 - keep)
+    if isinstance(keep, Tensor):
+        moves = torch._foreach_sub(new, old)
+        torch._foreach_mul_(moves, 1.0 - keep)
+        torch._foreach_add_(old, moves)
+    else:
+        torch._foreach_lerp_(old, new, 1.0 - keep)
     for target, source in zip(average.buffers(), network.buffers(), strict=True):
         target.copy_(source)
