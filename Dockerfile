@@ -15,12 +15,24 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     && mv /venv/lib/python3.11/site-packages/nvidia /cuda/ \
     && mv /venv/lib/python3.11/site-packages/torch /venv/lib/python3.11/site-packages/triton /torch/
 
+# The page. Node comes from the package index too: there is one base image, and nothing of this stage but dist/ is kept.
+FROM python:3.11-slim AS page
+WORKDIR /page
+COPY requirements-node.txt .
+RUN python -m venv /node && /node/bin/pip install --no-cache-dir --require-hashes -r requirements-node.txt
+ENV PATH=/node/bin:$PATH
+COPY app/web/package.json app/web/package-lock.json app/web/.npmrc ./
+RUN npm ci
+COPY app/web ./
+RUN npm run build
+
 # The project itself, installed beside the requirements: its layer is small and the only one that a change of code makes.
 FROM requirements AS project
 COPY LICENSE README.md pyproject.toml ./
 COPY models models
 COPY worker worker
 COPY app app
+COPY --from=page /page/dist app/web/dist
 RUN /uv/bin/uv pip install --python /venv/bin/python --target /atelier --offline --no-deps --no-build-isolation .
 
 FROM python:3.11-slim

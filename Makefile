@@ -1,4 +1,5 @@
-# `make run` and `make test` need Python 3.11 or newer, git and a package index; the rest they fetch, pinned and hashed.
+# `make run` and `make test` need Python 3.11 or newer, git, a package index and an npm registry; the rest they fetch,
+# pinned and hashed.
 
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
@@ -10,13 +11,28 @@ LOCKS := $(shell cat pyproject.toml requirements.txt requirements-dev.txt requir
 FOR_RUN := .venv/.locked-run-$(LOCKS)
 FOR_DEV := .venv/.locked-dev-$(LOCKS)
 
-.PHONY: run test chaos compose-test lint types contracts check lock clean
+# The page: built by Node, the system's where it is new enough to run TypeScript, else one from the package index.
+WEB := app/web
+SYSTEM_NODE := $(shell node -e 'const [a, b] = process.versions.node.split("."); process.exit(a >= 24 || (a == 22 && b >= 18) ? 0 : 1)' \
+	2>/dev/null && command -v npm)
+NODE := $(if $(SYSTEM_NODE),,.node/.locked-$(shell cksum < requirements-node.txt | cut -d' ' -f1))
+NPM = $(if $(SYSTEM_NODE),,PATH="$(CURDIR)/.node/bin:$$PATH") npm --prefix $(WEB)
+PACKAGES := $(WEB)/node_modules/.locked-$(shell cat $(WEB)/package.json $(WEB)/package-lock.json | cksum | cut -d' ' -f1)
+PAGE := $(WEB)/dist/.built-$(shell find $(WEB) \( -name node_modules -o -name dist -o -name tests -o -name '*.d.ts' \) -prune \
+	-o -type f -print | LC_ALL=C sort | xargs cat | cksum | cut -d' ' -f1)
 
-run: $(if $(wildcard .venv/.locked-dev-*),$(FOR_DEV),$(FOR_RUN))
+.PHONY: run test test-web web chaos compose-test lint types contracts check lock clean
+
+run: $(if $(wildcard .venv/.locked-dev-*),$(FOR_DEV),$(FOR_RUN)) $(PAGE)
 	@exec .venv/bin/atelier up
 
-test: $(FOR_DEV)
+test: $(FOR_DEV) $(PAGE) test-web
 	.venv/bin/pytest -n auto --maxprocesses 4 --dist loadfile
+
+test-web: $(PACKAGES)
+	$(NPM) test
+
+web: $(PAGE)
 
 chaos: $(FOR_DEV)
 	.venv/bin/pytest -m chaos
@@ -24,13 +40,16 @@ chaos: $(FOR_DEV)
 compose-test: $(FOR_DEV)
 	.venv/bin/pytest -m compose -s
 
-lint: $(FOR_DEV)
+lint: $(FOR_DEV) $(PACKAGES)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/hadolint Dockerfile
+	$(NPM) run check
 
-types: $(FOR_DEV)
+types: $(FOR_DEV) $(PACKAGES)
 	.venv/bin/mypy
+	.venv/bin/python -m app.typescript > $(WEB)/src/api/schema.d.ts
+	$(NPM) run types
 
 contracts: $(FOR_DEV)
 	.venv/bin/lint-imports
@@ -43,7 +62,7 @@ lock: $(UV)
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
 
 clean:
-	rm -rf .venv .uv *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .uv .node $(WEB)/node_modules $(WEB)/dist *.egg-info build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find app models worker tests benchmarks -name __pycache__ -exec rm -rf {} +
 
 # uv does not read pip's settings: an index or a certificate that is set up for pip is handed on.
@@ -69,4 +88,18 @@ $(UV): requirements-uv.txt
 		"Install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; } >&2
 	$(PYTHON) -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@touch $@
+
+$(PAGE): $(PACKAGES)
+	$(NPM) run build
+	@touch $@
+
+$(PACKAGES): $(NODE)
+	$(NPM) ci
+	@touch $@
+
+.node/.locked-%: requirements-node.txt
+	rm -rf .node
+	$(PYTHON) -m venv .node
+	.node/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-node.txt
 	@touch $@

@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.headers import header
+from app.page_paths import is_view
 from app.problems import Problem, phrase
 from app.settings import AppSettings, is_loopback
 
 # Clicking a link to the page somewhere else is no attack: it shows public files and changes nothing. A link to
 # anything else is refused, for each picture costs work.
-LINKABLE = frozenset(("/", "/docs"))
+DOCS = "/docs"
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; "
@@ -100,7 +101,7 @@ def _is_address(name: str) -> bool:
 def _link_followed(scope: Scope) -> bool:
     return (
         scope["method"] == "GET"
-        and scope["path"] in LINKABLE
+        and (is_view(scope["path"]) or scope["path"] == DOCS)
         and header(scope, b"sec-fetch-mode") == "navigate"
         and header(scope, b"sec-fetch-dest") == "document"
     )

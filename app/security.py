@@ -1,7 +1,7 @@
 """Keys: who a request comes from and what it may do. Which addresses and origins may ask at all is `app.gate`'s.
 
-Authentication is the rule and openness the exception: every path needs a key unless it is listed in `OPEN`, also one
-that does not exist. What a key may do is declared on each route by `Requires`.
+Authentication is the rule and openness the exception: every path needs a key unless it is listed in `OPEN` or a view
+of the page, also one that does not exist. What a key may do is declared on each route by `Requires`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.page_paths import is_view
 from app.problems import Problem, phrase, retry_later
 from models.records import SCOPES, KeyRecord, hash_key
 from models.records import Scope as KeyScope
@@ -28,7 +29,7 @@ SESSION_SECONDS = 7 * 24 * 3600
 MAX_SESSIONS = 1000
 
 # The page and its files hold no data, and it needs them to ask for a key; health is for load balancers.
-OPEN = frozenset(("/", "/session", "/healthz", "/readyz"))
+OPEN = frozenset(("/session", "/healthz", "/readyz"))
 OPEN_FOLDER = "/web/"
 
 
@@ -147,7 +148,8 @@ class Authentication:
             await self.app(scope, receive, send)
             return
         keys: Keys = scope["app"].state.house.keys
-        is_open = scope["path"] in OPEN or scope["path"].startswith(OPEN_FOLDER)
+        path = scope["path"]
+        is_open = path in OPEN or path.startswith(OPEN_FOLDER) or is_view(path)
         caller = None
         try:
             caller = keys.identify(Headers(scope=scope))

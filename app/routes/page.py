@@ -1,19 +1,23 @@
-"""`/` and `/docs`: the page, and the API's documentation, both from files of installed packages, without a CDN."""
+"""The page and the API's documentation, from files of installed packages and of the build, without a CDN.
+
+Every view of the page is the same HTML: `app.page_paths` says which addresses are views, the script shows them.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import fastapi_offline
-from fastapi import APIRouter, Depends, FastAPI
-from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
+from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.deps import no_query
+from app.page_paths import VIEWS, WITH_ONE_OF
+from app.problems import Problem
+from app.static import Files
 
-WEB = Path(__file__).parents[1] / "web"
+WEB = Path(__file__).parents[1] / "web" / "dist"
 SWAGGER = Path(fastapi_offline.__file__).parent / "static"
 
 # Swagger UI styles its elements inline and draws its icons from data URLs; scripts stay files of ours.
@@ -22,32 +26,36 @@ DOCS_POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-router = APIRouter(include_in_schema=False, dependencies=[Depends(no_query)])
+router = APIRouter(include_in_schema=False)
+_files = Files(directory=WEB, check_dir=False)
 
 
-@router.get("/")
-def page() -> FileResponse:
-    """Give the page."""
-    return FileResponse(WEB / "index.html", headers={"Cache-Control": "no-cache"})
+# Queries are for the script: a view keeps its state in its address.
+async def page(request: Request) -> Response:
+    """Give the page, whatever the view."""
+    return await _html("index.html", request)
 
 
-@router.get("/docs")
-def docs() -> FileResponse:
+for _path in (*VIEWS, *(f"{view}{{_name}}" for view in WITH_ONE_OF)):
+    router.add_api_route(_path, page, methods=["GET"])
+
+
+@router.get("/docs", dependencies=[Depends(no_query)])
+async def docs(request: Request) -> Response:
     """Give the API's documentation."""
-    headers = {"Cache-Control": "no-cache", "Content-Security-Policy": DOCS_POLICY}
-    return FileResponse(WEB / "docs.html", headers=headers)
+    answer = await _html("docs.html", request)
+    answer.headers["Content-Security-Policy"] = DOCS_POLICY
+    return answer
 
 
-class _Files(StaticFiles):
-    """Files that a browser asks about each time: after an upgrade, old scripts must not meet new answers."""
-
-    def file_response(self, *args: Any, **kwargs: Any) -> Response:
-        response = super().file_response(*args, **kwargs)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+async def _html(name: str, request: Request) -> Response:
+    try:
+        return await _files.get_response(name, request.scope)
+    except HTTPException as missing:
+        raise Problem(503, "Page not built", "the page has not been built here: run `make web`") from missing
 
 
 def mount(app: FastAPI) -> None:
     """Serve the files that the pages need."""
-    app.mount("/web/swagger", _Files(directory=SWAGGER))
-    app.mount("/web", _Files(directory=WEB))
+    app.mount("/web/swagger", Files(directory=SWAGGER))
+    app.mount("/web", _files)

@@ -81,7 +81,7 @@ def test_all_other_paths_need_any_key(keyed: Service, path: str) -> None:
     assert keyed.client.get(path, headers=bearer(add_key(keyed, "sample"))).status_code in (200, 404)
 
 
-@pytest.mark.parametrize("path", ["/", "/web/main.js", "/healthz", "/session"])
+@pytest.mark.parametrize("path", ["/", "/play", "/runs/1k0", "/web/docs.js", "/healthz", "/session"])
 def test_page_and_health_are_open(keyed: Service, path: str) -> None:
     assert keyed.client.get(path).status_code == 200
     assert keyed.client.get(path, headers=bearer("wrong")).status_code == 200
@@ -216,8 +216,8 @@ def test_request_from_a_page_elsewhere_is_refused(floor: Floor, site: str) -> No
 
 def test_link_to_the_page_may_be_followed_and_to_nothing_else(floor: Floor) -> None:
     headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-    assert floor.http.get("/", headers=headers).status_code == 200
-    assert floor.http.get("/docs", headers=headers).status_code == 200
+    for path in ("/", "/play?seed=7", "/data/cats", "/docs"):
+        assert floor.http.get(path, headers=headers).status_code == 200
     assert floor.http.get("/presets", headers=headers).status_code == 403
     assert floor.http.get("/", headers={**headers, "sec-fetch-dest": "iframe"}).status_code == 403
 

@@ -1,5 +1,4 @@
 // Shows the API's schema; kept out of the HTML so that no inline script has to be allowed.
-"use strict";
 
 SwaggerUIBundle({
   url: "/openapi.json",

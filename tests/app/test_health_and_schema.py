@@ -1,4 +1,4 @@
-"""How the service is, and what people see of it first."""
+"""How the service is, and how it describes itself."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import json
 import re
 import subprocess
 import sys
-from html import unescape
 from pathlib import Path
 
-import pytest
-
-from app.routes.page import WEB
 from tests.fixtures.runs import Floor
 from tests.fixtures.service import Service, serving
 
@@ -63,29 +59,6 @@ def test_metrics_count_by_route_template(floor: Floor) -> None:
 def test_metrics_count_images(service: Service) -> None:
     service.client.get("/samples", params={"n": 7}).raise_for_status()
     assert 'atelier_images_total{model="digits"} 7.0' in service.client.get("/metrics").text
-
-
-@pytest.mark.parametrize("path", ["/", "/docs"])
-def test_page_needs_nothing_from_elsewhere(floor: Floor, path: str) -> None:
-    html = floor.http.get(path).text
-    sources = re.findall(r'(?:src|href)="([^"#]+)"', html)
-    assert sources
-    assert not [source for source in sources if source.startswith(("http", "//"))]
-    for source in map(unescape, sources):
-        assert floor.http.get(source).status_code in (200, 503), source
-    assert "style=" not in html
-    assert not re.search(r"<script(?![^>]*src=)|\son\w+=", html), "inline scripts are forbidden by our own policy"
-
-
-@pytest.mark.parametrize("script", sorted(path.name for path in WEB.glob("*.js")))
-def test_scripts_import_what_is_there_and_load_nothing_from_elsewhere(floor: Floor, script: str) -> None:
-    answer = floor.http.get(f"/web/{script}")
-    assert "javascript" in answer.headers["content-type"]
-    assert answer.headers["cache-control"] == "no-cache"
-    assert "http://" not in answer.text
-    assert "https://" not in answer.text
-    for imported in re.findall(r'from "\./(.+?)"', answer.text):
-        assert (WEB / imported).exists()
 
 
 def test_schema_refers_only_to_what_it_holds(floor: Floor) -> None:

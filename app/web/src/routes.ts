@@ -1,0 +1,38 @@
+// The views: which address shows which, and the code of each, loaded when it is first shown.
+
+import type { ComponentType } from "preact";
+import type { KeyScope } from "./api/types.ts";
+
+/** What a view is given: the last part of its path, where it shows one thing; empty where it shows all. */
+export interface ViewProps {
+  name: string;
+}
+
+export interface Route {
+  /** In the navigation, and in the window's title. */
+  title: string;
+  pattern: RegExp;
+  /** What a key must allow. */
+  scope: KeyScope;
+  load: () => Promise<{ default: ComponentType<ViewProps> }>;
+  /** The address that the navigation leads to; views without one are not in it. */
+  nav?: string;
+}
+
+export const ROUTES: Route[] = [
+  {
+    title: "Gallery",
+    pattern: /^\/$/,
+    scope: "sample",
+    load: () => import("./views/gallery/Gallery.tsx"),
+    nav: "/",
+  },
+];
+
+export function findRoute(path: string): { route: Route; name: string } | null {
+  for (const route of ROUTES) {
+    const match = route.pattern.exec(path);
+    if (match) return { route, name: decodeURIComponent(match[1] ?? "") };
+  }
+  return null;
+}

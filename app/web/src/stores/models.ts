@@ -1,0 +1,63 @@
+// The models, as the service lists them; kept up to date by the event stream once somebody has asked for them.
+
+import { effect, signal } from "@preact/signals";
+import { all, call } from "../api/client.ts";
+import type { Manifest, Model } from "../api/types.ts";
+import { on, onReturn } from "../events.ts";
+import { warn } from "../notices.tsx";
+import { byRecency } from "./versions.ts";
+
+/** Newest first; null until they are known. */
+export const models = signal<Model[] | null>(null);
+export const modelsError = signal<unknown>(null);
+
+let asked = false;
+
+/** Load the models, and keep them; calling it again costs nothing. */
+export function keepModels(): void {
+  if (asked) return;
+  asked = true;
+  on("model", () => void refreshModels());
+  onReturn(() => void refreshModels());
+  // Without the scope for events, a look whenever somebody looks has to do.
+  addEventListener("focus", () => void refreshModels());
+  void refreshModels();
+}
+
+export async function refreshModels(): Promise<void> {
+  try {
+    models.value = (await all("GET /models", {})).sort(byRecency);
+    modelsError.value = null;
+  } catch (error) {
+    modelsError.value = error;
+  }
+}
+
+/** Take over what the service answered about one model. */
+export function putModel(model: Model): void {
+  models.value = (models.value ?? []).map((known) => (known.name === model.name ? model : known));
+}
+
+const manifests = new Map<string, Promise<Manifest>>();
+
+/** Give a version's manifest; versions never change, so each is asked for once. */
+export function manifestOf(name: string, version: number): Promise<Manifest> {
+  const ref = `${name}@${version}`;
+  const known = manifests.get(ref);
+  if (known) return known;
+  const asking = call("GET /models/{name}@{reference}", { path: { name, reference: String(version) } });
+  manifests.set(ref, asking);
+  asking.catch(() => manifests.delete(ref));
+  return asking;
+}
+
+/** The version that is painted with where no model is named; null until it is known. */
+export const defaultRef = signal<string | null>(null);
+
+// It may be another whenever a version arrives.
+effect(() => {
+  if (models.value === null) return;
+  fetch("/samples?n=1&seed=0", { method: "HEAD" }).then((answer) => {
+    if (answer.ok) defaultRef.value = answer.headers.get("X-Atelier-Model");
+  }, warn);
+});

@@ -1,0 +1,13 @@
+// A word in a frame: a state, an alias.
+
+import type { ComponentChildren } from "preact";
+
+export type Tone = "accent" | "good" | "bad" | "warn";
+
+export function Chip({ tone, title, children }: { tone?: Tone; title?: string; children: ComponentChildren }) {
+  return (
+    <span class="chip" data-tone={tone} title={title}>
+      {children}
+    </span>
+  );
+}

@@ -1,0 +1,51 @@
+// The models: what each paints now, its versions, and which of them is served.
+
+import "./gallery.css";
+import { words } from "../../api/client.ts";
+import { patchQuery, place } from "../../router.ts";
+import { can } from "../../session.ts";
+import { keepModels, models, modelsError } from "../../stores/models.ts";
+import { Failure } from "../../ui/Failure.tsx";
+import { Details } from "./Details.tsx";
+import { ModelCard } from "./ModelCard.tsx";
+
+export default function Gallery() {
+  keepModels();
+  if (models.value === null && modelsError.value !== null) {
+    return <Failure title="The models cannot be listed" text={words(modelsError.value)} />;
+  }
+  if (models.value === null) return <p class="loading">Loading…</p>;
+  return (
+    <>
+      <div class="view-head">
+        <h1>Gallery</h1>
+        {can("train") && (
+          <a class="button primary" href="/runs">
+            Train a model
+          </a>
+        )}
+      </div>
+      <ul class="models">
+        {models.value.map((model) => (
+          <ModelCard key={model.name} model={model} />
+        ))}
+      </ul>
+      {models.value.every((model) => model.read_only) && can("train") && (
+        <p class="hint">
+          This is the generator that ships. <a href="/runs">Train one of your own</a>: what it publishes appears here by
+          itself.
+        </p>
+      )}
+      <Shown />
+    </>
+  );
+}
+
+// `?show=digits@3` opens a version's details.
+function Shown() {
+  const [name, number] = (place.value.query.get("show") ?? "").split("@");
+  const model = models.value?.find((known) => known.name === name);
+  const version = model?.versions.find((known) => String(known.version) === number);
+  if (!model || !version) return null;
+  return <Details key={version.ref} model={model} version={version} onClose={() => patchQuery({ show: null })} />;
+}
