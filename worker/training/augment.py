@@ -6,7 +6,7 @@ a probability of each change, which can follow the discriminator's confidence (K
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import torch
@@ -104,9 +104,8 @@ class Confidence:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.tensor = torch.zeros(2, dtype=torch.float64, device=device)
-        """p, and the sum of the batches' mean signs since it moved last."""
-        self._batches = 0
+        self.tensor = torch.zeros(3, dtype=torch.float64, device=device)
+        """p, the sum of the batches' mean signs since it moved last, and their number."""
 
     @property
     def p(self) -> Tensor:
@@ -116,19 +115,10 @@ class Confidence:
     @torch.no_grad()
     def see(self, logits: Tensor, limit: float) -> None:
         """Take in what the discriminator said of a batch of real images, `[N]`."""
-        self.tensor[1] += logits.sign().mean()
-        self._batches += 1
-        if self._batches == _EVERY:
-            step = torch.sign(self.tensor[1] / _EVERY - _TARGET) * (_EVERY * len(logits) / _SPEED)
-            self.tensor[0].add_(step).clamp_(0.0, limit)
-            self.tensor[1].zero_()
-            self._batches = 0
-
-    def counts(self) -> dict[str, int]:
-        """Give the number of batches behind the sum."""
-        return {"batches": self._batches}
-
-    def restore(self, tensor: Tensor, counts: Mapping[str, int]) -> None:
-        """Go on from what was kept."""
-        self.tensor.copy_(tensor)
-        self._batches = counts["batches"]
+        p, signs, batches = self.tensor
+        signs += logits.sign().mean()
+        batches += 1
+        full = batches == _EVERY
+        p += full * torch.sign(signs / _EVERY - _TARGET) * (_EVERY * len(logits) / _SPEED)
+        p.clamp_(0.0, limit)
+        self.tensor[1:] *= ~full

@@ -15,13 +15,16 @@ from models.config import TrainingConfig
 from models.evaluation import Evaluation
 from worker.evaluation.evaluator import Evaluator
 from worker.training.checkpoints import Keeper
-from worker.training.failure import Diverged
+from worker.training.failure import GaveUp
+from worker.training.guard import Finding, Rules, Seen, look, note_tick, note_weights, watched
 from worker.training.reports import Reporter
+from worker.training.rollback import roll_back
 from worker.training.schedule import Schedule, crossed
 from worker.training.snapshots import Painter
 from worker.training.state import TrainingState
 from worker.training.steps import Recipe, play_round
 from worker.training.telemetry import Pacemaker, make_tick
+from worker.training.variety import Variety
 from worker.training.verdict import Health, judge
 
 
@@ -46,6 +49,8 @@ class Loop:
     keeper: Keeper
     publish: Publish
     stop_wanted: Callable[[], bool]
+    rules: Rules
+    variety: Variety
     evaluator: Evaluator | None = None
 
     def run(self) -> bool:
@@ -57,7 +62,7 @@ class Loop:
         """
         try:
             return self._train()
-        except Diverged as error:
+        except GaveUp as error:
             self.reporter.health(Health("failed", (str(error),)))
             raise
 
@@ -67,8 +72,10 @@ class Loop:
         next_checkpoint = self._next_checkpoint()
         if state.images == 0:
             self._snapshot()
+        if state.position == state.guard.refuge:
+            self.keeper.shelter(state)
 
-        while state.images < schedule.total:
+        while not self._has_ended():
             if self.stop_wanted():
                 self._keep()
                 return False
@@ -77,16 +84,18 @@ class Loop:
             ticks = last or crossed(before, after, schedule.tick)
             play_round(state, self.recipe, watched=ticks)
 
-            # Report.
-            if ticks:
-                self._tick(pacemaker)
-            publishing = not last and crossed(before, state.images, schedule.publish)
-            if last or publishing or crossed(before, state.images, schedule.snapshot):
-                self._snapshot()
+            # Report and evaluate: what is published has its scores.
+            publishing = not last and self._crossed(before, schedule.publish)
+            looks = last or publishing or self._crossed(before, schedule.snapshot)
+            finding = self._tick(pacemaker) if ticks else None
+            if looks and finding is None:
+                finding = self._look(scores=last or publishing or self._is_due(before), last=last)
 
-            # Evaluate: what is published has its scores.
-            if last or publishing or self._is_due(before):
-                self._evaluate(last=last)
+            # Go back, where something is wrong.
+            if finding is not None:
+                roll_back(state, finding, schedule.total, self.keeper, self.reporter)
+                pacemaker = Pacemaker(state.images)
+                continue
 
             # Publish: before a checkpoint of the same position, so that a publication cut off by a kill comes again.
             if publishing:
@@ -101,27 +110,77 @@ class Loop:
         self._publish(last=True)
         return True
 
-    def _tick(self, pacemaker: Pacemaker) -> None:
+    def _has_ended(self) -> bool:
+        """Tell whether the run's length is reached, or the guard has ended it at its best version."""
+        ended = self.state.guard.ended
+        return self.state.images >= self.schedule.total or (ended is not None and ended >= self.schedule.total)
+
+    def _crossed(self, before: int, every: float) -> bool:
+        """Tell whether the round that began at `before` has crossed a multiple of `every`.
+
+        After rollbacks that is as many rounds later, for no position is published twice.
+        """
+        late = self.state.guard.rollbacks * self.recipe.images()
+        return crossed(before - late, self.state.images - late, every)
+
+    def _tick(self, pacemaker: Pacemaker) -> Finding | None:
         images, total = self.state.images, self.schedule.total
         objective = self.recipe.objective
         means = self.state.sums.take(has_probabilities=objective.has_probabilities, has_halves=not objective.paired)
-        health = judge(self.config.loss, means)
-        if health.verdict == "failed":
-            raise Diverged(f"the run has diverged at {images / 1000:g} kimg: {health.reasons[0]}")
+        self.state.guard, finding = note_tick(self.state.guard, means)
+        if finding is not None:
+            return finding
+        health = judge(self.config.loss, means, self.state.guard.standing)
         pace = pacemaker.measure(images, total)
-        augment_p = float(self.recipe.augment_p(self.state)) if self.recipe.augment.policy else None
-        self.reporter.tick(make_tick(means, pace, images=images, total=total, count=self.count, augment_p=augment_p))
+        augment_p = self._augment_p()
+        tick = make_tick(
+            means,
+            pace,
+            images=images,
+            total=total,
+            count=self.count,
+            augment_p=augment_p,
+            gentleness=self.state.guard.gentleness(),
+            sentence=health.sentence,
+        )
+        self.reporter.tick(tick)
         self.reporter.health(health)
+        return None
 
-    def _snapshot(self) -> None:
-        average = self.state.average
-        self.reporter.snapshot(self.state.images, self.painter.grid(average), generator_bytes(average))
+    def _augment_p(self) -> float | None:
+        """Give the probability of each random change to an image; None where there is none."""
+        augment = self.recipe.augment
+        if augment.control == "adaptive":
+            return float(self.state.confidence.p)
+        return self.recipe.augment_p(self.state.images) if augment.policy else None
+
+    def _look(self, *, scores: bool, last: bool) -> Finding | None:
+        """Take a snapshot, let it be evaluated if it is to be, and give what the guard acts on."""
+        state = self.state
+        if finding := note_weights(state.not_finite()):
+            return finding
+        diversity = self._snapshot()
+        evaluation = self._evaluate(last=last) if scores else None
+        score = None if evaluation is None else evaluation.score
+        state.guard = look(self.rules, state.guard, Seen(state.images, diversity, score))
+        if state.guard.refuge == state.position:
+            self.keeper.shelter(state)
+        return next((finding for finding in state.guard.standing if self.rules.act_on(finding)), None)
+
+    def _snapshot(self) -> float | None:
+        """Keep a picture of the average; give how diverse it is."""
+        average, images = self.state.average, self.state.images
+        painted = self.painter.paint(average)
+        diversity = self.variety.of(painted)
+        told = watched(self.state.guard, Seen(images, diversity))
+        self.reporter.snapshot(images, self.painter.arrange(painted), generator_bytes(average), told)
+        return diversity
 
     def _is_due(self, before: int) -> bool:
         """Tell whether a snapshot that is to be evaluated lies behind the round that began at `before`."""
         if self.evaluator is None or not self.evaluator.plan.every:
             return False
-        return crossed(before, self.state.images, self.schedule.snapshot * self.evaluator.plan.every)
+        return self._crossed(before, self.schedule.snapshot * self.evaluator.plan.every)
 
     def _evaluate(self, *, last: bool) -> Evaluation | None:
         if self.evaluator is None:

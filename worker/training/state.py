@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.artefacts import Position
 from models.config import Latent, TrainingConfig
 from models.networks import build
 from worker.data.loader import Batch
 from worker.training.adam import Adam
 from worker.training.augment import Confidence
+from worker.training.guard import Memory
 from worker.training.telemetry import Sums
 
 
@@ -36,7 +38,7 @@ class Batches(Protocol):
 class Capture:
     """A copy of the whole state at one position, on the CPU; nothing in it is shared with the living state."""
 
-    images: int
+    position: Position
     tensors: dict[str, Tensor]
     values: dict[str, Any]
 
@@ -101,7 +103,10 @@ def seeds(seed: int) -> Seeds:
 
 
 class TrainingState:
-    """Two networks, the average, two optimisers, the data's position, augmentation, random states, and counters."""
+    """Two networks, the average, two optimisers, the data's position, augmentation, random states, and counters.
+
+    What the guard knows is part of it, for it decides about rates.
+    """
 
     def __init__(self, config: TrainingConfig, batches: Batches, device: torch.device) -> None:
         drawn = seeds(config.seed)
@@ -119,6 +124,12 @@ class TrainingState:
         self.images = 0
         self.sums = Sums(device)
         self.confidence = Confidence(device)
+        self.guard = Memory()
+
+    @property
+    def position(self) -> Position:
+        """Where the training is."""
+        return Position(self.guard.rollbacks, self.images)
 
     def capture(self) -> Capture:
         """Copy everything: `state_dict` only aliases tensors that the next step changes."""
@@ -129,11 +140,16 @@ class TrainingState:
         }
         values = {
             "images": self.images,
-            "sums": self.sums.counts(),
-            "confidence": self.confidence.counts(),
             "position": self.batches.position,
+            "guard": self.guard.model_dump(mode="json"),
         }
-        return Capture(self.images, tensors, values)
+        return Capture(self.position, tensors, values)
+
+    def not_finite(self) -> list[str]:
+        """Name the tensors that hold a NaN or an infinity; waits for the device."""
+        named = [(name, tensor) for name, tensor in self._tensors() if tensor.is_floating_point()]
+        marks = torch.stack([torch.isfinite(tensor).all() for _, tensor in named]).tolist()
+        return [name for (name, _), finite in zip(named, marks, strict=True) if not finite]
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go on from what `capture` gave.
@@ -147,10 +163,11 @@ class TrainingState:
             for key, parameter in module.named_parameters():
                 for moment, kept in optimizer.state[parameter].items():
                     kept.copy_(tensors[f"{name}.{key}.{moment}"])
-        self.sums.restore(tensors["sums"], values["sums"])
-        self.confidence.restore(tensors["confidence"], values["confidence"])
+        self.sums.tensor.copy_(tensors["sums"])
+        self.confidence.tensor.copy_(tensors["confidence"])
         self.batches.position = int(values["position"])
         self.images = int(values["images"])
+        self.guard = Memory.model_validate(values["guard"])
         # Last, because nothing above may draw from it.
         self.noise.generator.set_state(tensors["random.noise"])
         torch.set_rng_state(tensors["random.torch"])

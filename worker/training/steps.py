@@ -5,6 +5,7 @@ Pure maths on the state; when to report, keep or stop is decided by `worker.trai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from models.config import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, TrainingConfig
 from models.networks import uses_batch_norm
+from worker.data.loader import Batch
 from worker.training import ema, penalties
 from worker.training.augment import augment
 from worker.training.losses import OBJECTIVES, Objective
@@ -21,6 +23,19 @@ from worker.training.schedule import annealed
 from worker.training.state import TrainingState
 
 Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Dials:
+    """What changes from round to round, as numbers; as scalars on the device where a recorded round is replayed."""
+
+    generator_lr: float | Tensor
+    generator_beta2: float | Tensor
+    discriminator_lr: float | Tensor
+    discriminator_beta2: float | Tensor
+    penalty_weight: float | Tensor
+    augment_p: float | Tensor
+    average_keep: float | Tensor
 
 
 @dataclass(frozen=True)
@@ -65,17 +80,41 @@ class Recipe:
         """Count the real images of one round."""
         return self.batch * self.discriminator.steps
 
+    def batches(self) -> int:
+        """Count the batches of real images that a round takes; those that the generator is judged against included."""
+        return self.discriminator.steps + (self.generator.steps if self.objective.paired else 0)
+
     def penalty_weight(self, images: int) -> float:
         """Give the penalty's weight in the round that begins at `images`."""
         return annealed(self.penalty.weight, self.penalty.weight_end, images / self.length)
 
-    def augment_p(self, state: TrainingState) -> float | Tensor:
-        """Give the probability with which changes hit an image now; a scalar on the device where it is adapted."""
-        if self.augment.control == "adaptive":
-            return state.confidence.p
+    def augment_p(self, images: int) -> float:
+        """Give the probability with which changes hit an image in the round that begins at `images`.
+
+        Where it is adapted, that is its limit.
+        """
         if self.augment.control == "cosine":
-            return annealed(0.0, self.augment.p, state.images / self.length)
+            return annealed(0.0, self.augment.p, images / self.length)
         return self.augment.p
+
+    def dials(self, state: TrainingState) -> Dials:
+        """Set what changes from round to round for the one that begins now."""
+        images, progress, gentle = state.images, state.images / self.length, state.guard
+        generator, discriminator = self.generator, self.discriminator
+        return Dials(
+            generator_lr=gentle.rate * annealed(generator.lr, generator.lr_end, progress),
+            generator_beta2=annealed(generator.betas[1], generator.beta2_end, progress),
+            discriminator_lr=gentle.rate * annealed(discriminator.lr, discriminator.lr_end, progress),
+            discriminator_beta2=annealed(discriminator.betas[1], discriminator.beta2_end, progress),
+            penalty_weight=gentle.penalty * self.penalty_weight(images),
+            augment_p=self.augment_p(images),
+            average_keep=self.average_keep(images + self.images()),
+        )
+
+    def penalised(self, images: int) -> tuple[bool, ...]:
+        """Tell which of the discriminator's steps in the round that begins at `images` take a penalty."""
+        first = images // self.batch
+        return tuple(self.is_penalised(step) for step in range(first, first + self.discriminator.steps))
 
     def is_penalised(self, step: int) -> bool:
         """Tell whether the discriminator's `step`-th step of the run, from 0, takes a penalty."""
@@ -107,45 +146,63 @@ def play_round(state: TrainingState, recipe: Recipe, *, watched: bool = False) -
 
     Of a `watched` round the norms of both networks' gradients are noted in `state.sums`, as the last steps saw them.
     """
-    _anneal(state, recipe)
-    first = state.images // recipe.batch
-    for step in range(first, first + recipe.discriminator.steps):
-        update_discriminator(state, recipe, step, watched=watched)
+    batches = [state.batches.next() for _ in range(recipe.batches())]
+    perform(state, recipe, recipe.dials(state), batches, recipe.penalised(state.images), watched=watched)
     state.images += recipe.images()
+
+
+def perform(
+    state: TrainingState,
+    recipe: Recipe,
+    dials: Dials,
+    batches: Sequence[Batch],
+    penalised: Sequence[bool],
+    *,
+    watched: bool,
+) -> None:
+    """Do a round's work, all of it on the device: nothing is read back, and nothing here depends on numbers there.
+
+    Args:
+        state: what is moved; its counter of images is left alone.
+        recipe: the rules.
+        dials: this round's settings.
+        batches: real images for each step of the discriminator, then for those of the generator that need some.
+        penalised: which of the discriminator's steps take a penalty.
+        watched: whether to note the norms of the gradients.
+    """
+    state.discriminator_optimizer.set(dials.discriminator_lr, dials.discriminator_beta2)
+    state.generator_optimizer.set(dials.generator_lr, dials.generator_beta2)
+    shown = iter(batches)
+    for takes_penalty in penalised:
+        update_discriminator(state, recipe, dials, next(shown), penalised=takes_penalty, watched=watched)
     state.discriminator.requires_grad_(False)
     for _ in range(recipe.generator.steps):
-        update_generator(state, recipe, watched=watched)
-        ema.update(state.average, state.generator, recipe.average_keep(state.images))
+        update_generator(state, recipe, dials, next(shown, None), watched=watched)
+        ema.update(state.average, state.generator, dials.average_keep)
     state.discriminator.requires_grad_(True)
 
 
-def _anneal(state: TrainingState, recipe: Recipe) -> None:
-    progress = state.images / recipe.length
-    sides = ((state.generator_optimizer, recipe.generator), (state.discriminator_optimizer, recipe.discriminator))
-    for optimizer, side in sides:
-        optimizer.lr = annealed(side.lr, side.lr_end, progress)
-        optimizer.betas = (side.betas[0], annealed(side.betas[1], side.beta2_end, progress))
-
-
-def update_discriminator(state: TrainingState, recipe: Recipe, step: int, *, watched: bool = False) -> None:
-    """Take the discriminator's `step`-th step on a fresh batch of real images and as many generated ones.
+def update_discriminator(
+    state: TrainingState, recipe: Recipe, dials: Dials, batch: Batch, *, penalised: bool, watched: bool = False
+) -> None:
+    """Take one step of the discriminator on real images and as many generated ones.
 
     Where networks are conditional, the generated images are of the real ones' classes.
     """
-    real, told = _real(state, recipe)
+    real, told = _real(recipe, batch)
     with torch.no_grad(), recipe.autocast():
         fake = state.generator(state.noise.draw(recipe.batch), *told).float()
-    real_logits, fake_logits, penalty = _judged(state, recipe, real, fake, told, penalised=recipe.is_penalised(step))
+    real_logits, fake_logits, penalty = _judged(state, recipe, dials, real, fake, told, penalised=penalised)
     loss_real = recipe.objective.real(real_logits - fake_logits if recipe.objective.paired else real_logits)
     loss_fake = recipe.objective.fake(fake_logits)
     loss = loss_real + loss_fake
     if penalty is not None:
-        penalty = recipe.penalty_weight(state.images) * penalty
+        penalty = dials.penalty_weight * penalty
         state.sums.add_penalty(penalty.detach())
         loss = loss + recipe.penalty.every * penalty
     loss.backward()  # type: ignore[no-untyped-call]
     if watched:
-        state.sums.gradient_d = gradient_norm(state.discriminator)
+        state.sums.gradient_d.copy_(gradient_norm(state.discriminator))
     state.discriminator_optimizer.step()
     state.discriminator_optimizer.zero_grad()
     if recipe.augment.control == "adaptive":
@@ -156,25 +213,27 @@ def update_discriminator(state: TrainingState, recipe: Recipe, step: int, *, wat
         )
 
 
-def update_generator(state: TrainingState, recipe: Recipe, *, watched: bool = False) -> None:
+def update_generator(
+    state: TrainingState, recipe: Recipe, dials: Dials, batch: Batch | None, *, watched: bool = False
+) -> None:
     """Take one step of the generator, on fresh latents, through a discriminator that collects no gradients.
 
-    Where images are judged in pairs, the real ones are fresh too, and generated ones are of their classes.
+    Where images are judged in pairs, the batch has the real ones, and generated ones are of their classes.
     """
-    real, told = _real(state, recipe) if recipe.objective.paired else (None, _drawn_labels(state, recipe))
+    real, told = (None, _drawn_labels(state, recipe)) if batch is None else _real(recipe, batch)
     with recipe.autocast():
         fake = state.generator(state.noise.draw(recipe.batch), *told).float()
-        logits = state.discriminator(_shown(state, recipe, fake), *told)
+        logits = state.discriminator(_shown(state, recipe, dials, fake), *told)
     logits = logits.float()
     if real is None:
         loss = recipe.objective.generator(logits)
     else:
         with torch.no_grad(), recipe.autocast():
-            real_logits = state.discriminator(_shown(state, recipe, real), *told)
+            real_logits = state.discriminator(_shown(state, recipe, dials, real), *told)
         loss = recipe.objective.generator(logits - real_logits.float())
     loss.backward()  # type: ignore[no-untyped-call]
     if watched:
-        state.sums.gradient_g = gradient_norm(state.generator)
+        state.sums.gradient_g.copy_(gradient_norm(state.generator))
     state.generator_optimizer.step()
     state.generator_optimizer.zero_grad()
     with torch.no_grad():
@@ -194,18 +253,18 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0)
 
 
-def _real(state: TrainingState, recipe: Recipe) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Give the next real images, and what networks are told beside images and latents: the labels, or nothing."""
-    batch = state.batches.next()
+def _real(recipe: Recipe, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Give real images, and what networks are told beside images and latents: the labels, or nothing."""
     told = (batch.labels,) if recipe.conditional and batch.labels is not None else ()
     return to_float(batch.images), told
 
 
-def _shown(state: TrainingState, recipe: Recipe, images: Tensor) -> Tensor:
+def _shown(state: TrainingState, recipe: Recipe, dials: Dials, images: Tensor) -> Tensor:
     """Give images as the discriminator sees them."""
     if not recipe.augment.policy:
         return images
-    return augment(images, recipe.augment.policy, recipe.augment_p(state), state.noise.generator)
+    p = state.confidence.p if recipe.augment.control == "adaptive" else dials.augment_p
+    return augment(images, recipe.augment.policy, p, state.noise.generator)
 
 
 def _drawn_labels(state: TrainingState, recipe: Recipe) -> tuple[Tensor, ...]:
@@ -214,7 +273,14 @@ def _drawn_labels(state: TrainingState, recipe: Recipe) -> tuple[Tensor, ...]:
 
 
 def _judged(
-    state: TrainingState, recipe: Recipe, real: Tensor, fake: Tensor, told: tuple[Tensor, ...], *, penalised: bool
+    state: TrainingState,
+    recipe: Recipe,
+    dials: Dials,
+    real: Tensor,
+    fake: Tensor,
+    told: tuple[Tensor, ...],
+    *,
+    penalised: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """Give the logits of real and of generated images, and the penalty without its weight if this step takes one.
 
@@ -222,27 +288,27 @@ def _judged(
     """
     if penalised and recipe.penalty.kind == "r1_r2":
         images = torch.cat((real, fake)).requires_grad_()
-        shown = _shown(state, recipe, images)
+        shown = _shown(state, recipe, dials, images)
         logits = state.discriminator(shown, *[torch.cat((labels, labels)) for labels in told])
         return logits[: len(real)], logits[len(real) :], penalties.zero_centred(logits, images)
     with recipe.autocast():
-        real_logits, fake_logits = _logits(state, recipe, real, fake, told)
+        real_logits, fake_logits = _logits(state, recipe, dials, real, fake, told)
     if not penalised:
         return real_logits, fake_logits, None
 
     def critic(images: Tensor) -> Tensor:
-        outputs: Tensor = state.discriminator(_shown(state, recipe, images), *told)
+        outputs: Tensor = state.discriminator(_shown(state, recipe, dials, images), *told)
         return outputs
 
     return real_logits, fake_logits, penalties.interpolated(critic, real, fake, state.noise.shares(len(real)))
 
 
 def _logits(
-    state: TrainingState, recipe: Recipe, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]
+    state: TrainingState, recipe: Recipe, dials: Dials, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
     if recipe.joined:
         twice = [torch.cat((labels, labels)) for labels in told]
-        both = state.discriminator(_shown(state, recipe, torch.cat((real, fake))), *twice).float()
+        both = state.discriminator(_shown(state, recipe, dials, torch.cat((real, fake))), *twice).float()
         return both[: len(real)], both[len(real) :]
-    shown = [_shown(state, recipe, images) for images in (real, fake)]
+    shown = [_shown(state, recipe, dials, images) for images in (real, fake)]
     return state.discriminator(shown[0], *told).float(), state.discriminator(shown[1], *told).float()

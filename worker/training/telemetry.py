@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -13,8 +14,9 @@ from torch import Tensor
 
 from models.artefacts import now
 
-# Where in the sums lie the values of the discriminator's steps, of the generator's, of the penalty's.
-_D, _G, _P = slice(4), slice(4, 6), slice(6, 7)
+# Where in the sums lie the values of the discriminator's steps, of the generator's, of the penalty's; behind the values
+# of each, the number of steps.
+_D, _G, _P = slice(5), slice(5, 8), slice(8, 10)
 _SPEED_TICKS = 10
 
 
@@ -40,52 +42,52 @@ class Means:
     gradient_d: float | None = None
     gradient_g: float | None = None
 
+    @property
+    def finite(self) -> bool:
+        """Whether every loss and every norm is a number."""
+        values = self.loss_d, self.loss_g, self.penalty, self.gradient_d, self.gradient_g
+        return all(math.isfinite(value) for value in values if value is not None)
+
 
 class Sums:
     """Sums of what each step saw since the last tick, kept on the device: reading them is the only synchronisation.
 
     Attributes:
-        tensor: the sums, float64.
-        gradient_d: the norm of the discriminator's gradients in its last watched step, a scalar; None before one.
+        tensor: the sums and how many steps are in them, float64.
+        gradient_d: the norm of the discriminator's gradients in its last watched step, a scalar; -1 before one.
         gradient_g: the same of the generator.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.tensor = torch.zeros(_P.stop, dtype=torch.float64, device=device)
         # No part of a checkpoint: what is watched is the round before a tick, which takes it at once.
-        self.gradient_d: Tensor | None = None
-        self.gradient_g: Tensor | None = None
-        self._discriminator_steps = 0
-        self._generator_steps = 0
-        self._penalties = 0
+        self._norms = torch.full((2,), -1.0, device=device)
+        self.gradient_d, self.gradient_g = self._norms
+        self._one = torch.ones((), device=device)
 
     def add_discriminator(self, values: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
         """Add one step's loss on real images, loss on generated ones, D(x) and D(G(z)), each a scalar.
 
         A loss without halves is added as that on real images.
         """
-        self.tensor[_D] += torch.stack(values)
-        self._discriminator_steps += 1
+        self.tensor[_D] += torch.stack((*values, self._one))
 
     def add_generator(self, values: tuple[Tensor, Tensor]) -> None:
         """Add one step's loss and D(G(z)), each a scalar."""
-        self.tensor[_G] += torch.stack(values)
-        self._generator_steps += 1
+        self.tensor[_G] += torch.stack((*values, self._one))
 
     def add_penalty(self, value: Tensor) -> None:
         """Add one step's penalty, a scalar."""
-        self.tensor[_P] += value
-        self._penalties += 1
+        self.tensor[_P] += torch.stack((value, self._one))
 
     def take(self, *, has_probabilities: bool, has_halves: bool = True) -> Means:
         """Give the means and start again from zero; D(x) and D(G(z)) only where they are probabilities."""
-        loss_real, loss_fake, d_real, d_fake = (self.tensor[_D] / max(1, self._discriminator_steps)).tolist()
-        loss_g, d_fake_after = (self.tensor[_G] / max(1, self._generator_steps)).tolist()
-        penalty = self.tensor[_P].item() / self._penalties if self._penalties else None
-        gradient_d, gradient_g = (None if norm is None else float(norm) for norm in (self.gradient_d, self.gradient_g))
+        loss_real, loss_fake, d_real, d_fake = _means(self.tensor[_D])
+        loss_g, d_fake_after = _means(self.tensor[_G])
+        penalty = _means(self.tensor[_P])[0] if self.tensor[_P][-1] else None
+        gradient_d, gradient_g = (None if norm < 0 else norm for norm in self._norms.tolist())
         self.tensor.zero_()
-        self.gradient_d = self.gradient_g = None
-        self._discriminator_steps = self._generator_steps = self._penalties = 0
+        self._norms.fill_(-1.0)
         return Means(
             loss_d=loss_real + loss_fake,
             loss_d_real=loss_real if has_halves else None,
@@ -99,19 +101,11 @@ class Sums:
             gradient_g=gradient_g,
         )
 
-    def counts(self) -> dict[str, int]:
-        """Give the numbers of steps behind the sums."""
-        return {
-            "discriminator": self._discriminator_steps,
-            "generator": self._generator_steps,
-            "penalty": self._penalties,
-        }
 
-    def restore(self, sums: Tensor, counts: Mapping[str, int]) -> None:
-        """Go on from kept sums and their numbers of steps."""
-        self.tensor.copy_(sums)
-        self._discriminator_steps, self._generator_steps = counts["discriminator"], counts["generator"]
-        self._penalties = counts["penalty"]
+def _means(sums: Tensor) -> list[float]:
+    """Divide sums by the number of steps behind them, 0 of which make means of 0."""
+    *values, steps = sums.tolist()
+    return [value / max(1.0, steps) for value in values]
 
 
 @dataclass(frozen=True)
@@ -146,7 +140,15 @@ def _speed(start: tuple[float, int], end: tuple[float, int]) -> float:
 
 
 def make_tick(
-    means: Means, pace: Pace, *, images: int, total: int, count: int, augment_p: float | None
+    means: Means,
+    pace: Pace,
+    *,
+    images: int,
+    total: int,
+    count: int,
+    augment_p: float | None,
+    gentleness: Mapping[str, float],
+    sentence: str,
 ) -> dict[str, Any]:
     """Lay out one tick as clients read it.
 
@@ -157,6 +159,8 @@ def make_tick(
         total: the run's length in images.
         count: images in the data set, which make an epoch.
         augment_p: probability of each random change to an image; None where there is none.
+        gentleness: how often the guard has taken the run back, and what that changed.
+        sentence: what the figures mean.
     """
     return {
         "images": images,
@@ -166,7 +170,9 @@ def make_tick(
         "fraction": images / total,
         **asdict(means),
         "augment_p": augment_p,
+        **gentleness,
         "images_per_second": round(pace.images_per_second, 1),
         "eta_seconds": None if pace.eta_seconds is None else round(pace.eta_seconds, 1),
+        "sentence": sentence,
         "time": now(),
     }
