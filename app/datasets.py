@@ -5,7 +5,6 @@ Rows are `models.records`'s, files `models.datasets`'s, preparing the workers'; 
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,9 +14,8 @@ from app.house import House
 from app.problems import Problem, phrase
 from models import catalogue, presets
 from models.catalogue import BUILTIN, FOLDER, BuiltinDataset, DatasetProblem, UnknownDataset
-from models.config import TrainingConfig
+from models.datasets.facts import Facts, of_builtin, of_folder, of_upload
 from models.datasets.uploads import PREVIEW, Crop, Finding, FindingKind, Options, Report, UploadFolder
-from models.presets import Proposed
 from models.records import Dataset
 
 SHOWN_FINDINGS = 200
@@ -125,26 +123,18 @@ def _proposal(name: str, report: Report) -> dict[str, Any]:
 
 
 def _training_for(name: str, report: Report) -> dict[str, Any] | None:
-    """Find the preset for so many images of this kind; the colours may be overridden, networks are made for a size."""
-    fitting = {
-        preset.proposed.most_images or math.inf: preset
-        for preset in presets.load().values()
-        if preset.proposed and preset.training["size"] == report.size and _suits(preset.proposed, report)
-    }
-    if not fitting:
+    best = presets.proposed(report.size, report.channels, report.count)
+    if best is None:
         return None
-    best = fitting[min(fitting)]
     request: dict[str, Any] = {"preset": best.name, "dataset": name}
     if name not in presets.RESERVED_MODELS:
         request["model"] = name
+    overrides: dict[str, int] = {}
     if best.training.get("channels") != report.channels:
-        request["overrides"] = {"channels": report.channels}
-    return request
-
-
-def _suits(proposed: Proposed, report: Report) -> bool:
-    few = proposed.most_images is None or report.count <= proposed.most_images
-    return few and report.channels in proposed.channels
+        overrides["channels"] = report.channels
+    if best.training.get("batch_size", 0) > report.count > 1:
+        overrides["batch_size"] = report.count
+    return {**request, "overrides": overrides} if overrides else request
 
 
 def find_upload(house: House, name: str) -> Dataset:
@@ -168,28 +158,16 @@ def _names(house: House) -> list[str]:
     return [*BUILTIN, *(row.name for row in house.records.list_datasets())]
 
 
-def classes(house: House, name: str) -> tuple[str, ...]:
-    """Name a data set's classes, label by label; none where it has no labels, or is no prepared upload.
+def facts(house: House, name: str) -> Facts:
+    """Give what is known of a data set that a training may use.
 
     Raises:
-        DatasetProblem: it is unknown, or its folder cannot be used.
+        DatasetProblem: it is unknown or not ready, or a folder cannot be used.
     """
+    if name in BUILTIN:
+        return of_builtin(name)
     if not catalogue.is_uploaded(name):
-        return catalogue.classes(name, house.settings.images_dir)
-    row = house.records.get_dataset(name)
-    return tuple(row.report.get("classes", ())) if row is not None else ()
-
-
-def check(house: House, config: TrainingConfig) -> None:
-    """Refuse a training on a data set that it cannot use.
-
-    Raises:
-        DatasetProblem: the data set is unknown, not ready, or of another size or number of channels.
-    """
-    name = config.dataset
-    if not catalogue.is_uploaded(name):
-        catalogue.check(name, house.settings.images_dir)
-        return
+        return of_folder(name, house.settings.images_dir)
     row = house.records.get_dataset(name)
     if row is None:
         raise UnknownDataset(
@@ -200,20 +178,4 @@ def check(house: House, config: TrainingConfig) -> None:
         raise DatasetProblem(f'"{name}" is still being prepared: wait until GET /datasets/{name} says "ready"')
     if row.state == "failed":
         raise DatasetProblem(f'"{name}" could not be prepared: {row.error}')
-    report = Report.model_validate(row.report)
-    if report.size != config.size:
-        raise DatasetProblem(
-            f'"{name}" was prepared at {report.size} px and the preset "{config.preset}" trains at {config.size} px: '
-            f"use another preset{_hint(name, report)}, or make a copy of it with size={config.size}"
-        )
-    if report.channels != config.channels:
-        kinds = {1: "grey", 3: "colour"}
-        raise DatasetProblem(
-            f'"{name}" holds {kinds[report.channels]} images and the preset "{config.preset}" trains on '
-            f'{kinds[config.channels]} ones: add "overrides": {{"channels": {report.channels}}}'
-        )
-
-
-def _hint(name: str, report: Report) -> str:
-    request = _training_for(name, report)
-    return f", such as {request['preset']}" if request else ""
+    return of_upload(name, Report.model_validate(row.report))

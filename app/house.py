@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from app.metrics import Metrics
@@ -18,7 +19,7 @@ from app.security import Keys
 from app.settings import AppSettings
 from app.wakeups import Wakeups
 from models.directory import ModelDirectory
-from models.records import Records, RecordsUnavailable
+from models.records import Records, RecordsUnavailable, Worker
 
 if TYPE_CHECKING:
     from app.engine.sampler import Sampler
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DATABASE_SECONDS = 5.0
+WORKER_SILENCE = timedelta(minutes=2)
+"""A worker says that it is there every few seconds; one that was killed leaves its row behind."""
 
 
 class UnsafeStart(Exception):
@@ -97,6 +100,15 @@ class House:
         """Tell workers and event streams to look at the runs; from any thread."""
         self.wakeups.look()
         self._loop.call_soon_threadsafe(self.wakeups.announce)
+
+    def workers(self) -> list[Worker]:
+        """List the workers that are there.
+
+        Raises:
+            RecordsUnavailable: the database did not answer.
+        """
+        now = datetime.now(UTC)
+        return [worker for worker in self.records.workers() if now - worker.seen_at < WORKER_SILENCE]
 
     def end_streams(self) -> None:
         """Let event streams end; from any thread and from a signal handler."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from fastapi import APIRouter, Depends, Response
@@ -18,9 +17,6 @@ from app.security import Requires
 from models.records import RecordsUnavailable
 
 router = APIRouter(tags=["health"], dependencies=[Depends(no_query)])
-
-# A worker says that it is there every few seconds; one that was killed leaves its row behind.
-WORKER_SILENCE = timedelta(minutes=2)
 
 
 class Alive(BaseModel):
@@ -57,7 +53,7 @@ def readyz(house: HouseDep) -> Ready:
 
 def _records(house: House) -> dict[str, str]:
     try:
-        seen = [worker for worker in house.records.workers() if datetime.now(UTC) - worker.seen_at < WORKER_SILENCE]
+        seen = house.workers()
     except RecordsUnavailable:
         return {"database": "away", "workers": "unknown"}
     queues = Counter(worker.queue for worker in seen)

@@ -8,7 +8,7 @@ from app.deps import no_query
 from app.paging import Page, PagingQuery, page
 from app.problems import Problem, phrase, responses
 from app.security import Requires
-from models.presets import Preset, load
+from models.presets import Preset, listed
 
 router = APIRouter(prefix="/presets", tags=["presets"], dependencies=[Requires("train")])
 
@@ -16,13 +16,13 @@ router = APIRouter(prefix="/presets", tags=["presets"], dependencies=[Requires("
 @router.get("", summary="List the presets", responses=responses(422))
 def list_presets(paging: PagingQuery) -> Page[Preset]:
     """List the presets in the order of their names."""
-    return page(load(), paging)
+    return page(listed(), paging)
 
 
 @router.get("/{name}", summary="Show one preset", dependencies=[Depends(no_query)], responses=responses(404, 422))
 def get_preset(name: str) -> Preset:
     """Show one preset with everything that it sets."""
-    presets = load()
+    presets = listed()
     if name not in presets:
         raise Problem(404, phrase(404), f'there is no preset "{name}": known are {", ".join(presets)}')
     return presets[name]

@@ -5,22 +5,22 @@ streams in `app.routes.events`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Header, Query, Response
 from fastapi.openapi.models import Example
 from pydantic import BaseModel, Field
 
-from app import datasets, runs
+from app import runs
 from app.deps import HouseDep, no_query
 from app.estimate import Estimate, estimate
 from app.house import House
 from app.paging import Page
+from app.plans import Chosen, plan
 from app.problems import Problem, invalid, phrase, responses, wrong_parameter
 from app.runs import RunView
 from app.security import Requires
-from models import catalogue, presets
+from models import catalogue
 from models.config import Frozen, Name, TrainingConfig
 from models.presets import TrainRequest
 from models.records import IdempotencyConflict, InvalidCursor, InvalidLength, Run, State, UnknownRun, WrongState
@@ -34,6 +34,10 @@ IdempotencyKey = Annotated[
 
 
 EXAMPLES: dict[str, Example] = {
+    "auto": {
+        "summary": "Whatever suits the images and the machine",
+        "value": {"preset": "auto", "dataset": "mnist-mini", "model": "digits"},
+    },
     "digits": {
         "summary": "A few minutes on digits that ship with Atelier",
         "value": {"preset": "mlp-mnist", "dataset": "mnist-mini", "model": "digits", "epochs": 20},
@@ -60,6 +64,7 @@ class DryRun(BaseModel):
 
     config: TrainingConfig
     estimate: Estimate
+    chosen: Chosen | None = Field(description="for the preset auto: what it would choose on this machine, and why")
 
 
 class ListQuery(Frozen):
@@ -100,10 +105,14 @@ def create(
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Any:
-    """Queue a training. Only `preset` is required; data set, model and length default to the preset's."""
-    config = _resolve(house, request)
+    """Queue a training. Only `preset` is required; data set, model and length default to the preset's.
+
+    The preset `auto` wants a data set: it chooses for that and, at the run's first start, for the worker's device.
+    """
+    made = plan(house, request)
+    config = made.config
     if query.dry_run:
-        dry = DryRun(config=config, estimate=estimate(house, config))
+        dry = DryRun(config=config, estimate=estimate(house, config, made.preset), chosen=made.chosen)
         return Response(dry.model_dump_json(), media_type="application/json")
     try:
         run, created = house.records.create_run(config, request.model_dump(mode="json"), idempotency_key)
@@ -115,18 +124,6 @@ def create(
         house.runs_changed()
     response.headers["Location"] = f"/train/{run.id}"
     return runs.view(house, run)
-
-
-def _resolve(house: House, request: TrainRequest) -> TrainingConfig:
-    try:
-        config = presets.resolve(request, partial(datasets.classes, house))
-    except presets.ConfigError as error:
-        raise invalid([{"loc": ("body", *item.loc), "msg": item.msg} for item in error.errors]) from error
-    try:
-        datasets.check(house, config)
-    except catalogue.DatasetProblem as problem:
-        raise invalid([{"loc": ("body", "dataset"), "msg": str(problem)}]) from problem
-    return config
 
 
 @router.get("", summary="List runs", responses=responses(503))

@@ -5,6 +5,7 @@ What a data set is, is left to `models.catalogue`; what needs a device to decide
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -32,6 +33,9 @@ Override = Annotated[Scalar | Annotated[list[Scalar], Field(max_length=64)], Bef
 Overrides = Annotated[dict[Annotated[str, Field(max_length=128)], Override], Field(max_length=64)]
 Location = tuple[str | int, ...]
 ClassesOf = Callable[[str], Sequence[str]]
+
+AUTO = "auto"
+"""The preset that is chosen for a data set and a device, by `models.auto`."""
 
 RESERVED_MODELS = frozenset({"starter"})
 # What a request says with fields of its own.
@@ -66,6 +70,10 @@ class Proposed(Frozen):
     most_images: Annotated[int | None, Field(description="null: any number; the preset for the fewest goes first")] = (
         None
     )
+
+    def suits(self, channels: int, count: int) -> bool:
+        """Tell whether a set of so many images with so many channels is one of them."""
+        return channels in self.channels and (self.most_images is None or count <= self.most_images)
 
 
 class Preset(Frozen):
@@ -115,6 +123,31 @@ def load() -> dict[str, Preset]:
     }
 
 
+@cache
+def listed() -> dict[str, Preset]:
+    """Give every name that a request may carry, `auto` first: what that one sets is not known before it is asked."""
+    auto = Preset(
+        name=AUTO,
+        title="Chosen for your images and this machine",
+        description="Looks at the data set (how many images, their size, colours, classes) and at the device, and "
+        "chooses preset, size, classes, augmentation, batch, penalty and length; the run's log gives a sentence for "
+        "each choice. Name your own data set; what you set yourself counts. With dry_run it says what it would choose.",
+        model=AUTO,
+        training={},
+    )
+    return {AUTO: auto, **load()}
+
+
+def proposed(size: int, channels: int, count: int) -> Preset | None:
+    """Find the preset for so many images of this kind; the colours may be overridden, networks are made for a size."""
+    fitting = {
+        preset.proposed.most_images or math.inf: preset
+        for preset in load().values()
+        if preset.proposed and preset.training["size"] == size and preset.proposed.suits(channels, count)
+    }
+    return fitting[min(fitting)] if fitting else None
+
+
 def resolve(request: TrainRequest, classes_of: ClassesOf = catalogue.builtin_classes) -> TrainingConfig:
     """Complete a request from its preset, and from its data set the classes of a conditional training.
 
@@ -131,8 +164,8 @@ def resolve(request: TrainRequest, classes_of: ClassesOf = catalogue.builtin_cla
     """
     preset = load().get(request.preset)
     if preset is None:
-        raise ConfigError([_item("preset", f'no preset is named "{request.preset}": there are {", ".join(load())}')])
-    if errors := [*_request_errors(request, preset), *_override_errors(request.overrides)]:
+        raise ConfigError([_item("preset", f'no preset is named "{request.preset}": there are {", ".join(listed())}')])
+    if errors := [*request_errors(request, preset), *_override_errors(request.overrides)]:
         raise ConfigError(errors)
     values = _values(request, preset)
     if values.get("conditional") is True:
@@ -169,7 +202,8 @@ def _override_item(path: str, message: str, *index: int) -> ErrorItem:
     return ErrorItem(loc=("overrides", path, *index), msg=message)
 
 
-def _request_errors(request: TrainRequest, preset: Preset) -> Iterator[ErrorItem]:
+def request_errors(request: TrainRequest, preset: Preset) -> Iterator[ErrorItem]:
+    """Say what is wrong with a request for this preset, its overrides apart."""
     if request.dataset is None and preset.dataset is None:
         yield _item("dataset", f"the preset {preset.name} has no data set of its own: name one")
     if (request.model or preset.model) in RESERVED_MODELS:

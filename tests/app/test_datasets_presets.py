@@ -63,7 +63,7 @@ def test_set_is_remote_until_its_files_are_here(client: httpx.Client, data_dir: 
 
 def test_presets_are_listed_and_shown_whole(client: httpx.Client) -> None:
     listed = client.get("/presets").json()["items"]
-    assert [item["name"] for item in listed] == sorted(presets.load())
+    assert [item["name"] for item in listed] == ["auto", *sorted(presets.load())]
     shown = client.get("/presets/mlp-mnist").json()
     assert shown in listed
     assert shown["training"]["batch_size"] == 100

@@ -107,16 +107,17 @@ def test_progress_and_health_come_from_the_files(floor: Floor) -> None:
 def test_impossible_request_is_refused_with_422(floor: Floor, body: dict[str, Any], where: str, words: str) -> None:
     for folder in ("empty", "flat"):
         (floor.house.settings.images_dir / folder).mkdir(parents=True, exist_ok=True)
-    (floor.house.settings.images_dir / "flat/1.png").touch()
+    Image.new("L", (28, 28)).save(floor.house.settings.images_dir / "flat/1.png")
     before = len(floor.http.get("/train", params={"limit": 200}).json()["items"])
     assert words in errors(floor.http.post("/train", json=body))[where]
     assert len(floor.http.get("/train", params={"limit": 200}).json()["items"]) == before
 
 
 def test_folder_of_images_is_accepted(floor: Floor) -> None:
-    picture = floor.house.settings.images_dir / "cats" / "tom.png"
-    picture.parent.mkdir(parents=True)
-    Image.new("RGB", (64, 64)).save(picture)
+    pictures = floor.house.settings.images_dir / "cats"
+    pictures.mkdir(parents=True)
+    for n in range(100):
+        Image.new("RGB", (64, 64)).save(pictures / f"{n}.bmp")
     run = floor.read(floor.train(dataset="folder:cats"))
     assert run["progress"]["total_kimg"] is None
 
@@ -132,15 +133,24 @@ def test_dry_run_resolves_and_estimates_and_creates_nothing(floor: Floor) -> Non
     assert estimate["generator_parameters"] == 1_486_352
     assert (estimate["images"], estimate["batches"]) == (600_000, 6000)
     assert estimate["memory_bytes"] > 6000 * 784
+    assert estimate["memory_source"] == "by arithmetic"
     assert len(floor.http.get("/train").json()["items"]) == count
 
 
-def test_dry_run_knows_the_speed_of_the_last_run_of_its_preset(floor: Floor) -> None:
-    body = {"preset": "minimax", "dataset": "mnist-mini", "kimg": 100}
-    dry = {"dry_run": "true"}
-    assert floor.http.post("/train", params=dry, json=body).json()["estimate"]["seconds"] is None
+def test_dry_run_knows_the_speed_of_the_last_run_of_its_preset_and_reckons_that_of_others(floor: Floor) -> None:
+    def estimated(preset: str, **overrides: Any) -> dict[str, Any]:
+        body = {"preset": preset, "dataset": "mnist-mini", "kimg": 100, "overrides": overrides}
+        answer: dict[str, Any] = floor.http.post("/train", params={"dry_run": "true"}, json=body).json()["estimate"]
+        return answer
+
     write_tick(floor.attempt(floor.train(preset="minimax")), 1000)
-    assert floor.http.post("/train", params=dry, json=body).json()["estimate"]["seconds"] == 50.0
+    same = estimated("minimax")
+    assert (same["seconds"], same["time_source"]) == (50.0, "the last run here of this preset")
+    heavier = estimated("minimax-k3", **{"discriminator.steps": 16})
+    assert heavier["time_source"] == "the last run here of minimax, by operations per image"
+    share = same["operations_per_image"] / heavier["operations_per_image"]
+    assert heavier["images_per_second"] == pytest.approx(2000 * share)
+    assert estimated("minimax", **{"generator.network.hidden": [4096, 4096]})["seconds"] > 100
 
 
 def test_repeat_with_an_idempotency_key_gives_the_same_run(floor: Floor) -> None:

@@ -87,7 +87,8 @@ def test_ready_set_tells_counts_and_findings(house: Reception, pets: str) -> Non
     assert (view["state"], view["count"], view["size"], view["channels"]) == ("ready", 8, 64, 3)
     assert (view["classes"], view["class_counts"]) == (["cat", "dog"], {"cat": 4, "dog": 4})
     assert (view["crop"], view["proposal"]["crop"], view["options"]["crop"]) == ("whole", "centre", "whole")
-    assert view["proposal"]["train"] == {"preset": "small-data-64", "dataset": "pets", "model": "pets"}
+    named = {"dataset": "pets", "model": "pets"}
+    assert view["proposal"]["train"] == {"preset": "small-data-64", **named, "overrides": {"batch_size": 8}}
     assert view["left_out"] == 2
     assert [(item["file"], item["kind"]) for item in view["findings"]] == [
         ("cat/cut.jpg", "truncated"),
@@ -125,7 +126,7 @@ def test_pictures_of_a_built_in_set_are_drawn_when_first_asked_for(house: Recept
 def refusal(house: Reception, **request: object) -> str:
     answer = house.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.status_code == 422, answer.text
-    (error,) = answer.json()["errors"]
+    error, *_ = answer.json()["errors"]
     assert error["loc"] == ["body", "dataset"]
     return str(error["msg"])
 
@@ -146,14 +147,14 @@ def test_run_on_no_such_set_is_refused_and_the_known_ones_named(house: Reception
 
 
 def test_run_that_fits_is_estimated_by_the_sets_own_count(house: Reception, pets: str) -> None:
-    request = {"preset": "dcgan-64", "dataset": pets, "epochs": 80}
+    request = {"preset": "dcgan-64", "dataset": pets, "epochs": 80, "overrides": {"batch_size": 8}}
     answer = house.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.status_code == 200, answer.text
     assert answer.json()["estimate"]["images"] == 640
 
 
 def test_classes_of_a_conditional_run_are_those_of_the_set(house: Reception, pets: str) -> None:
-    request = {"preset": "dcgan-64", "dataset": pets, "overrides": {"conditional": True}}
+    request = {"preset": "dcgan-64", "dataset": pets, "overrides": {"conditional": True, "batch_size": 8}}
     answer = house.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.json()["config"]["classes"] == ["cat", "dog"]
 

@@ -117,7 +117,7 @@ def test_both_lengths_at_once_are_refused() -> None:
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
     message = errors_of("mlp-mnits")[("preset",)]
-    assert message.startswith('no preset is named "mlp-mnits": there are dcgan-128, dcgan-28,')
+    assert message.startswith('no preset is named "mlp-mnits": there are auto, dcgan-128,')
 
 
 def test_a_preset_without_a_data_set_wants_one() -> None:
