@@ -27,8 +27,10 @@ from worker.data.uploaded import open_uploaded
 from worker.evaluation.evaluator import MIN_IMAGES, Evaluator, Plan
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
+from worker.training.allocator import keep_memory
 from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
 from worker.training.failure import FailureNote, TrainingFailed, disk_full
+from worker.training.guard import Rules
 from worker.training.loop import Loop
 from worker.training.publications import Publisher
 from worker.training.reals import real_grid
@@ -38,6 +40,7 @@ from worker.training.schedule import Schedule
 from worker.training.snapshots import Painter
 from worker.training.state import TrainingState, seeds
 from worker.training.steps import Recipe
+from worker.training.variety import Variety
 
 
 class StopWanted(Exception):
@@ -143,12 +146,14 @@ class Training:
                 f"the run cannot go on from it: start a new run ({error})"
             ) from error
         told = f"resumed from {checkpoint.name} at {checkpoint.images / 1000:g} kimg"
+        if state.guard.rollbacks:
+            told += f", with what {state.guard.rollbacks} rollbacks have changed"
         if changed := differences(checkpoint.facts, resolved):
             told += f"; not exact, a run never stopped would differ: {'; '.join(changed)}"
         self._reporter.log(told)
 
     def _loop(self, config: TrainingConfig, prepared: Prepared, resolved: Resolved, state: TrainingState) -> Loop:
-        generator = config.generator_config()
+        painter = Painter(config.generator_config(), config.seed, state.device)
         publisher = Publisher(
             self._house.model_dir,
             self._attempt.dir.parent,
@@ -164,11 +169,13 @@ class Training:
             state=state,
             recipe=Recipe.of(config, state, resolved.precision, resolved.annealed_images),
             schedule=Schedule.of(config, prepared.count),
-            painter=Painter(generator, config.seed, state.device),
+            painter=painter,
             reporter=self._reporter,
-            keeper=Keeper(self._attempt.checkpoints, resolved.model_dump()),
+            keeper=Keeper(self._attempt, resolved.model_dump()),
             publish=publisher,
             stop_wanted=self._stop_wanted,
+            rules=Rules.of(config, prepared.count),
+            variety=Variety(prepared, painter.count),
             evaluator=Evaluator(config, prepared, state.device, Plan()) if prepared.count >= MIN_IMAGES else None,
         )
 
@@ -192,10 +199,11 @@ def check_classes(config: TrainingConfig, prepared: Prepared) -> None:
 
 
 def configure_torch(resolved: Resolved) -> None:
-    """Set what results depend on and what is global in torch."""
+    """Set what is global: what results depend on, and how memory is kept."""
     torch.set_num_threads(resolved.threads)
     # Adam's moments of units that have died shrink into denormal numbers, which processors are slow to add.
     torch.set_flush_denormal(True)
+    keep_memory()
 
 
 def describe(config: TrainingConfig) -> str:
