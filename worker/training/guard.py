@@ -36,9 +36,9 @@ YOUNG: Final = 500
 # Of the run: a generator that never painted different images has so long to begin with it.
 GRACE: Final = 0.1
 
-# Mean distance between generated images, of that between real ones. Untrained networks have 0.0 to 0.1, healthy ones
-# 0.7 to 1.1; a generator that paints one image, whatever it is given, is near 0.
-COLLAPSED: Final = 0.2
+# Mean distance between generated images, of that between real ones. Healthy generators have 0.7 to 1.1, untrained ones
+# 0.2 (`mlp`) and more; one that paints the same image, whatever it is given, is near 0.
+COLLAPSED: Final = 0.1
 # Of the usual norm of a network's gradients. Healthy runs stay within a factor of 30 from their first hundred updates
 # to their last; batches differ by a factor of 3.
 EXPLODED: Final = 1000.0
@@ -176,29 +176,30 @@ def look(rules: Rules, memory: Memory, seen: Seen) -> Memory:
     """Take in an evaluation: what stands in the new memory are the rules that have held for long enough."""
     if seen.images < rules.young:
         return memory.model_copy(update={"gradients": (), "refuge": _here(memory, seen)})
-    now = _typical(memory)
-    score = seen.score if memory.best is None or _comparable(seen.score, memory.best) else None
-    diverse = seen.diversity is None or seen.diversity > COLLAPSED
-    memory = memory.model_copy(update={"diverse": memory.diverse or diverse})
-    findings = {finding.kind: finding for finding in _findings(rules, memory, seen.images, now, seen.diversity, score)}
-    held = {kind: _longer(memory.held.get(kind), seen.images) for kind in findings}
-    if score is None and "worsening" in memory.held:  # judged at some evaluations only
-        held["worsening"] = memory.held["worsening"]
+    diverse = memory.diverse or seen.diversity is None or seen.diversity > COLLAPSED
+    memory = memory.model_copy(update={"diverse": diverse})
+    measured = _measure(memory, seen)
+    findings = {finding.kind: finding for finding in _findings(rules, memory, measured)}
+    # What was not measured this time neither holds for longer nor has ended.
+    missing = measured.missing()
+    held = {kind: hold for kind, hold in memory.held.items() if kind in missing}
+    held |= {kind: _longer(memory.held.get(kind), seen.images) for kind in findings}
+    standing = [finding for finding in memory.standing if finding.kind in missing]
+    standing += [finding for kind, finding in findings.items() if _is_long(rules, held[kind], seen.images)]
+
+    score, now = measured.score, measured.gradients
     is_best = score is not None and (memory.best is None or score.beats(memory.best))
     # Without scores any point is good at which no rule holds.
-    is_refuge = is_best if memory.best is not None or score is not None else not held
-    usual = memory.usual if held or now is None else (*memory.usual, now)[-_REMEMBERED:]
+    has_scores = memory.best is not None or score is not None
     return memory.model_copy(
         update={
-            "refuge": _here(memory, seen) if is_refuge else memory.refuge,
+            "refuge": _here(memory, seen) if not held and (is_best or not has_scores) else memory.refuge,
             "gradients": (),
-            "usual": usual,
+            "usual": memory.usual if held or now is None else (*memory.usual, now)[-_REMEMBERED:],
             "first": memory.first or score,
             "best": score if is_best else memory.best,
             "held": held,
-            "standing": tuple(
-                finding for kind, finding in findings.items() if _is_long(rules, held[kind], seen.images)
-            ),
+            "standing": tuple(standing),
         }
     )
 
@@ -218,18 +219,36 @@ def watched(memory: Memory, seen: Seen) -> dict[str, float | None]:
     return {"diversity": seen.diversity, "gradient_d": ratios[0], "gradient_g": ratios[1]}
 
 
-def _findings(
-    rules: Rules,
-    memory: Memory,
-    images: int,
-    now: tuple[float, float] | None,
-    diversity: float | None,
-    score: Score | None,
-) -> Iterator[Finding]:
-    usual = _usual(memory)
-    if now is not None:
-        yield from _gradients(rules, now, usual)
-    if diversity is not None and diversity < COLLAPSED and (memory.diverse or images >= GRACE * rules.total):
+@dataclass(frozen=True)
+class _Measured:
+    """What the rules look at; None where it was not measured this time, or cannot be compared."""
+
+    images: int
+    gradients: tuple[float, float] | None
+    diversity: float | None
+    score: Score | None
+
+    def missing(self) -> set[Kind]:
+        kinds: dict[Kind, object] = {
+            "exploding": self.gradients,
+            "discriminator_won": self.gradients,
+            "collapsed": self.diversity,
+            "worsening": self.score,
+        }
+        return {kind for kind, value in kinds.items() if value is None}
+
+
+def _measure(memory: Memory, seen: Seen) -> _Measured:
+    comparable = memory.best is None or (seen.score is not None and seen.score.protocol == memory.best.protocol)
+    return _Measured(seen.images, _typical(memory), seen.diversity, seen.score if comparable else None)
+
+
+def _findings(rules: Rules, memory: Memory, measured: _Measured) -> Iterator[Finding]:
+    diversity, score = measured.diversity, measured.score
+    if measured.gradients is not None:
+        yield from _gradients(rules, measured.gradients, _usual(memory))
+    begun = memory.diverse or measured.images >= GRACE * rules.total
+    if diversity is not None and diversity < COLLAPSED and begun:
         told = f"images of different latents differ by {diversity:.0%} of what real images differ by"
         yield Finding(kind="collapsed", seen=told)
     if score is not None and memory.first is not None and memory.best is not None:
@@ -287,7 +306,3 @@ def _longer(held: Held | None, images: int) -> Held:
 
 def _is_long(rules: Rules, held: Held, images: int) -> bool:
     return held.evaluations >= EVALUATIONS and images - held.since >= SHARE * rules.total
-
-
-def _comparable(score: Score | None, other: Score) -> bool:
-    return score is not None and score.protocol == other.protocol
