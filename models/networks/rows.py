@@ -45,7 +45,8 @@ class Rows:
         """Take the rows out of what was drawn for one whole batch, `[batch, ...]`, or several, `[k * batch, ...]`."""
         if self.count == self.batch:
             return drawn
-        return drawn.unflatten(0, (-1, self.batch))[:, self.start : self.stop].flatten(0, 1)
+        each = drawn.shape[1:]
+        return drawn.reshape(-1, self.batch, *each)[:, self.start : self.stop].reshape(-1, *each)
 
     def sliced(self, count: int) -> list[Rows]:
         """Cut them into `count` slices of the same batch, as even as may be."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import IntEnum
@@ -32,7 +32,10 @@ class Order(IntEnum):
 
     END = 0
     ROUND = 1
-    RESTORE = 2
+    WATCHED_ROUND = 2
+    """One whose gradients' norms are noted."""
+    TAKE_OVER = 3
+    """Rank 0's state, which is another one than its last round made."""
 
 
 class Ranks:
@@ -107,6 +110,12 @@ class Ranks:
         )
         torch.distributed.broadcast(message, 0, group=self._control)
         return json.loads(message.numpy().tobytes())
+
+    def hand_out(self, tensors: Iterable[Tensor]) -> None:
+        """Fill tensors, on the CPU, with those of rank 0, of the same shapes."""
+        if self.count > 1:
+            for tensor in tensors:
+                torch.distributed.broadcast(tensor, 0, group=self._control)
 
     def any(self, said: bool) -> bool:
         """Tell whether any of the ranks said so."""

@@ -169,10 +169,21 @@ class TrainingState:
         self.images = int(values["images"])
         self.guard = Memory.model_validate(values["guard"])
         # Last, because nothing above may draw from it.
-        self.noise.generator.set_state(tensors["random.noise"])
-        torch.set_rng_state(tensors["random.torch"])
+        self.set_randomness(tensors)
+
+    def randomness(self) -> dict[str, Tensor]:
+        """Copy every random state."""
+        states = {"random.noise": self.noise.generator.get_state(), "random.torch": torch.get_rng_state()}
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
+            states["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        return states
+
+    def set_randomness(self, states: Mapping[str, Tensor]) -> None:
+        """Draw from now on what was drawn after `randomness` gave these."""
+        self.noise.generator.set_state(states["random.noise"])
+        torch.set_rng_state(states["random.torch"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(states["random.cuda"], self.device)
 
     def _modules(self) -> Iterator[tuple[str, nn.Module]]:
         yield "generator", self.generator
@@ -193,10 +204,7 @@ class TrainingState:
                     yield f"{name}.{key}.{moment}", tensor
         yield "sums", self.sums.tensor
         yield "confidence", self.confidence.tensor
-        yield "random.noise", self.noise.generator.get_state()
-        yield "random.torch", torch.get_rng_state()
-        if self.device.type == "cuda":
-            yield "random.cuda", torch.cuda.get_rng_state(self.device)
+        yield from self.randomness().items()
 
 
 def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -5,7 +5,7 @@ Pure maths on the state; when to report, keep or stop is decided by `worker.trai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -15,10 +15,13 @@ from torch import Tensor, nn
 
 from models.config import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, TrainingConfig
 from models.networks import uses_batch_norm
+from models.networks.dropout import give_rows
+from models.networks.rows import Rows
 from worker.data.loader import Batch
 from worker.training import ema, penalties
 from worker.training.augment import augment
 from worker.training.losses import OBJECTIVES, Objective
+from worker.training.ranks import ALONE, Ranks
 from worker.training.schedule import annealed
 from worker.training.state import TrainingState
 
@@ -40,7 +43,11 @@ class Dials:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a round needs to know besides the state; `length` is the images in which schedules reach their ends."""
+    """What a round needs to know besides the state; `length` is the images in which schedules reach their ends.
+
+    A batch is shared among `ranks`; this one works on its rows in `slices`, one after the other, and adds up what each
+    says about the gradients. One process with room enough has one slice, the batch.
+    """
 
     objective: Objective
     generator: GeneratorTraining
@@ -55,9 +62,19 @@ class Recipe:
     conditional: bool
     device_type: str
     precision: Precision
+    ranks: Ranks
+    slices: tuple[Rows, ...]
 
     @classmethod
-    def of(cls, config: TrainingConfig, state: TrainingState, precision: Precision, length: int) -> Self:
+    def of(
+        cls,
+        config: TrainingConfig,
+        state: TrainingState,
+        precision: Precision,
+        length: int,
+        ranks: Ranks = ALONE,
+        slices: int = 1,
+    ) -> Self:
         """Take the recipe out of a configuration."""
         return cls(
             objective=OBJECTIVES[config.loss],
@@ -74,6 +91,8 @@ class Recipe:
             conditional=config.conditional,
             device_type=state.device.type,
             precision=precision,
+            ranks=ranks,
+            slices=tuple(ranks.rows(config.batch_size).sliced(slices)),
         )
 
     def images(self) -> int:
@@ -189,28 +208,20 @@ def update_discriminator(
 
     Where networks are conditional, the generated images are of the real ones' classes.
     """
-    real, told = _real(recipe, batch)
-    with torch.no_grad(), recipe.autocast():
-        fake = state.generator(state.noise.draw(recipe.batch), *told).float()
-    real_logits, fake_logits, penalty = _judged(state, recipe, dials, real, fake, told, penalised=penalised)
-    loss_real = recipe.objective.real(real_logits - fake_logits if recipe.objective.paired else real_logits)
-    loss_fake = recipe.objective.fake(fake_logits)
-    loss = loss_real + loss_fake
-    if penalty is not None:
-        penalty = dials.penalty_weight * penalty
-        state.sums.add_penalty(penalty.detach())
-        loss = loss + recipe.penalty.every * penalty
-    loss.backward()  # type: ignore[no-untyped-call]
+    seen = []
+    for rows in _slices(state, recipe):
+        loss, values = _discriminator_loss(state, recipe, dials, batch, rows, penalised=penalised)
+        seen.append(_count_in(recipe, rows, loss, values))
+    losses, penalty, sign = torch.split(_gathered(recipe, state.discriminator, seen), [4, 1, 1])
     if watched:
         state.sums.gradient_d.copy_(gradient_norm(state.discriminator))
     state.discriminator_optimizer.step()
     state.discriminator_optimizer.zero_grad()
     if recipe.augment.control == "adaptive":
-        state.confidence.see(real_logits, recipe.augment.p)
-    with torch.no_grad():
-        state.sums.add_discriminator(
-            (loss_real.detach(), loss_fake.detach(), real_logits.sigmoid().mean(), fake_logits.sigmoid().mean())
-        )
+        state.confidence.see(sign[0], recipe.batch, recipe.augment.p)
+    state.sums.add_discriminator(losses)
+    if penalised:
+        state.sums.add_penalty(penalty)
 
 
 def update_generator(
@@ -220,32 +231,56 @@ def update_generator(
 
     Where images are judged in pairs, the batch has the real ones, and generated ones are of their classes.
     """
-    real, told = (None, _drawn_labels(state, recipe)) if batch is None else _real(recipe, batch)
-    with recipe.autocast():
-        fake = state.generator(state.noise.draw(recipe.batch), *told).float()
-        logits = state.discriminator(_shown(state, recipe, dials, fake), *told)
-    logits = logits.float()
-    if real is None:
-        loss = recipe.objective.generator(logits)
-    else:
-        with torch.no_grad(), recipe.autocast():
-            real_logits = state.discriminator(_shown(state, recipe, dials, real), *told)
-        loss = recipe.objective.generator(logits - real_logits.float())
-    loss.backward()  # type: ignore[no-untyped-call]
+    seen = []
+    for rows in _slices(state, recipe):
+        loss, values = _generator_loss(state, recipe, dials, batch, rows)
+        seen.append(_count_in(recipe, rows, loss, values))
+    losses = _gathered(recipe, state.generator, seen)
     if watched:
         state.sums.gradient_g.copy_(gradient_norm(state.generator))
     state.generator_optimizer.step()
     state.generator_optimizer.zero_grad()
+    state.sums.add_generator(losses)
+
+
+def _slices(state: TrainingState, recipe: Recipe) -> Iterator[Rows]:
+    """Give the slices in turn, each with the random numbers of the whole batch, of which it takes its rows."""
+    start = state.randomness() if len(recipe.slices) > 1 else {}
+    for number, rows in enumerate(recipe.slices):
+        if number:
+            state.set_randomness(start)
+        if rows.count < rows.batch:
+            give_rows(state.discriminator, rows)
+        yield rows
+
+
+def _count_in(recipe: Recipe, rows: Rows, loss: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """Add a slice's gradients to those before, by its share of this rank's rows, and give its values by that share."""
+    share = rows.share * recipe.ranks.count
+    (loss if share == 1 else share * loss).backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
-        state.sums.add_generator((loss.detach(), logits.sigmoid().mean()))
+        told = torch.stack([value.detach() for value in values])
+        return told if share == 1 else share * told
+
+
+@torch.no_grad()
+def _gathered(recipe: Recipe, network: nn.Module, seen: Sequence[Tensor]) -> Tensor:
+    """Average the network's gradients over the ranks, and the sums of what slices told with them, which it gives."""
+    told = seen[0] if len(seen) == 1 else torch.stack(list(seen)).sum(0)
+    if recipe.ranks.together:
+        recipe.ranks.average([*_gradients(network), told])
+    return told
 
 
 @torch.no_grad()
 def gradient_norm(network: nn.Module) -> Tensor:
     """Give the root of the sum of squares of all gradients of a network, a scalar on its device."""
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(_gradients(network))))
     return norm
+
+
+def _gradients(network: nn.Module) -> list[Tensor]:
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -253,29 +288,73 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0)
 
 
-def _real(recipe: Recipe, batch: Batch) -> tuple[Tensor, tuple[Tensor, ...]]:
+def _discriminator_loss(
+    state: TrainingState, recipe: Recipe, dials: Dials, batch: Batch, rows: Rows, *, penalised: bool
+) -> tuple[Tensor, list[Tensor]]:
+    """Give what the discriminator minimises on some rows of a batch, and what is told of them.
+
+    That is the losses on real and on generated images, D(x), D(G(z)), the penalty, and the mean sign of D(x).
+    """
+    real, told = _real(recipe, batch, rows)
+    with torch.no_grad(), recipe.autocast():
+        fake = state.generator(rows.of(state.noise.draw(recipe.batch)), *told).float()
+    real_logits, fake_logits, penalty = _judged(state, recipe, dials, rows, real, fake, told, penalised=penalised)
+    loss_real = recipe.objective.real(real_logits - fake_logits if recipe.objective.paired else real_logits)
+    loss_fake = recipe.objective.fake(fake_logits)
+    loss = loss_real + loss_fake
+    if penalty is None:
+        weighted = torch.zeros_like(loss)
+    else:
+        weighted = dials.penalty_weight * penalty
+        loss = loss + recipe.penalty.every * weighted
+    with torch.no_grad():
+        outputs = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
+        return loss, [loss_real, loss_fake, *outputs, weighted, real_logits.sign().mean()]
+
+
+def _generator_loss(
+    state: TrainingState, recipe: Recipe, dials: Dials, batch: Batch | None, rows: Rows
+) -> tuple[Tensor, list[Tensor]]:
+    """Give what the generator minimises on some rows of a batch, and what is told of them: that, and D(G(z))."""
+    real, told = (None, _drawn_labels(state, recipe, rows)) if batch is None else _real(recipe, batch, rows)
+    with recipe.autocast():
+        fake = state.generator(rows.of(state.noise.draw(recipe.batch)), *told).float()
+        logits = state.discriminator(_shown(state, recipe, dials, rows, fake), *told)
+    logits = logits.float()
+    if real is None:
+        loss = recipe.objective.generator(logits)
+    else:
+        with torch.no_grad(), recipe.autocast():
+            real_logits = state.discriminator(_shown(state, recipe, dials, rows, real), *told)
+        loss = recipe.objective.generator(logits - real_logits.float())
+    with torch.no_grad():
+        return loss, [loss, logits.sigmoid().mean()]
+
+
+def _real(recipe: Recipe, batch: Batch, rows: Rows) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Give real images, and what networks are told beside images and latents: the labels, or nothing."""
-    told = (batch.labels,) if recipe.conditional and batch.labels is not None else ()
-    return to_float(batch.images), told
+    told = (rows.of(batch.labels),) if recipe.conditional and batch.labels is not None else ()
+    return to_float(rows.of(batch.images)), told
 
 
-def _shown(state: TrainingState, recipe: Recipe, dials: Dials, images: Tensor) -> Tensor:
+def _shown(state: TrainingState, recipe: Recipe, dials: Dials, rows: Rows, images: Tensor) -> Tensor:
     """Give images as the discriminator sees them."""
     if not recipe.augment.policy:
         return images
     p = state.confidence.p if recipe.augment.control == "adaptive" else dials.augment_p
-    return augment(images, recipe.augment.policy, p, state.noise.generator)
+    return augment(images, recipe.augment.policy, p, state.noise.generator, rows)
 
 
-def _drawn_labels(state: TrainingState, recipe: Recipe) -> tuple[Tensor, ...]:
+def _drawn_labels(state: TrainingState, recipe: Recipe, rows: Rows) -> tuple[Tensor, ...]:
     labels = state.noise.labels(recipe.batch)
-    return () if labels is None else (labels,)
+    return () if labels is None else (rows.of(labels),)
 
 
 def _judged(
     state: TrainingState,
     recipe: Recipe,
     dials: Dials,
+    rows: Rows,
     real: Tensor,
     fake: Tensor,
     told: tuple[Tensor, ...],
@@ -288,27 +367,28 @@ def _judged(
     """
     if penalised and recipe.penalty.kind == "r1_r2":
         images = torch.cat((real, fake)).requires_grad_()
-        shown = _shown(state, recipe, dials, images)
+        shown = _shown(state, recipe, dials, rows, images)
         logits = state.discriminator(shown, *[torch.cat((labels, labels)) for labels in told])
         return logits[: len(real)], logits[len(real) :], penalties.zero_centred(logits, images)
     with recipe.autocast():
-        real_logits, fake_logits = _logits(state, recipe, dials, real, fake, told)
+        real_logits, fake_logits = _logits(state, recipe, dials, rows, real, fake, told)
     if not penalised:
         return real_logits, fake_logits, None
 
     def critic(images: Tensor) -> Tensor:
-        outputs: Tensor = state.discriminator(_shown(state, recipe, dials, images), *told)
+        outputs: Tensor = state.discriminator(_shown(state, recipe, dials, rows, images), *told)
         return outputs
 
-    return real_logits, fake_logits, penalties.interpolated(critic, real, fake, state.noise.shares(len(real)))
+    shares = rows.of(state.noise.shares(recipe.batch))
+    return real_logits, fake_logits, penalties.interpolated(critic, real, fake, shares)
 
 
 def _logits(
-    state: TrainingState, recipe: Recipe, dials: Dials, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]
+    state: TrainingState, recipe: Recipe, dials: Dials, rows: Rows, real: Tensor, fake: Tensor, told: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
     if recipe.joined:
         twice = [torch.cat((labels, labels)) for labels in told]
-        both = state.discriminator(_shown(state, recipe, dials, torch.cat((real, fake))), *twice).float()
+        both = state.discriminator(_shown(state, recipe, dials, rows, torch.cat((real, fake))), *twice).float()
         return both[: len(real)], both[len(real) :]
-    shown = [_shown(state, recipe, dials, images) for images in (real, fake)]
+    shown = [_shown(state, recipe, dials, rows, images) for images in (real, fake)]
     return state.discriminator(shown[0], *told).float(), state.discriminator(shown[1], *told).float()

@@ -63,22 +63,22 @@ class Sums:
         # No part of a checkpoint: what is watched is the round before a tick, which takes it at once.
         self._norms = torch.full((2,), -1.0, device=device)
         self.gradient_d, self.gradient_g = self._norms
-        self._one = torch.ones((), device=device)
+        self._one = torch.ones(1, device=device)
 
-    def add_discriminator(self, values: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
-        """Add one step's loss on real images, loss on generated ones, D(x) and D(G(z)), each a scalar.
+    def add_discriminator(self, values: Tensor) -> None:
+        """Add one step's loss on real images, loss on generated ones, D(x) and D(G(z)), `[4]`.
 
         A loss without halves is added as that on real images.
         """
-        self.tensor[_D] += torch.stack((*values, self._one))
+        self.tensor[_D] += torch.cat((values, self._one))
 
-    def add_generator(self, values: tuple[Tensor, Tensor]) -> None:
-        """Add one step's loss and D(G(z)), each a scalar."""
-        self.tensor[_G] += torch.stack((*values, self._one))
+    def add_generator(self, values: Tensor) -> None:
+        """Add one step's loss and D(G(z)), `[2]`."""
+        self.tensor[_G] += torch.cat((values, self._one))
 
-    def add_penalty(self, value: Tensor) -> None:
-        """Add one step's penalty, a scalar."""
-        self.tensor[_P] += torch.stack((value, self._one))
+    def add_penalty(self, values: Tensor) -> None:
+        """Add one step's penalty, `[1]`."""
+        self.tensor[_P] += torch.cat((values, self._one))
 
     def take(self, *, has_probabilities: bool, has_halves: bool = True) -> Means:
         """Give the means and start again from zero; D(x) and D(G(z)) only where they are probabilities."""

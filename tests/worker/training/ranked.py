@@ -46,9 +46,12 @@ def told(ranks: Ranks) -> Result:
     ranks.average(means)
     with ranks.apart():
         ranks.average([torch.zeros(ranks.rank)])
+    handed = [torch.arange(5) * (1 - ranks.rank)]
+    ranks.hand_out(handed)
     return {
+        "handed": handed[0].tolist(),
         "value": ranks.tell(value),
-        "orders": [int(ranks.order(order if ranks.leads else Order.END)) for order in (Order.ROUND, Order.RESTORE)],
+        "orders": [int(ranks.order(order if ranks.leads else Order.END)) for order in (Order.ROUND, Order.TAKE_OVER)],
         "any": [ranks.any(ranks.rank == 1), ranks.any(False)],
         "means": means,
     }

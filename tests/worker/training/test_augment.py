@@ -96,16 +96,16 @@ def test_changes_can_be_differentiated_twice() -> None:
 
 def seen(confidence: Confidence, sign: float, batches: int, limit: float = 0.85) -> float:
     for _ in range(batches):
-        confidence.see(torch.full((50,), sign), limit)
+        confidence.see(torch.tensor(sign), 50, limit)
     return float(confidence.p)
 
 
 def test_the_probability_follows_the_discriminators_confidence_every_four_batches() -> None:
     confidence = Confidence(CPU)
     step = 4 * 50 / 500_000
-    assert seen(confidence, 3.0, 3) == 0
-    assert seen(confidence, 3.0, 1) == pytest.approx(step)
-    assert seen(confidence, 0.1, 8) == pytest.approx(3 * step)
+    assert seen(confidence, 1.0, 3) == 0
+    assert seen(confidence, 1.0, 1) == pytest.approx(step)
+    assert seen(confidence, 0.7, 8) == pytest.approx(3 * step)
     assert seen(confidence, -1.0, 4) == pytest.approx(2 * step)
 
 
@@ -117,11 +117,5 @@ def test_the_probability_stays_within_its_bounds() -> None:
 
 def test_confidence_of_six_tenths_is_just_right() -> None:
     confidence = Confidence(CPU)
-    logits = torch.cat((torch.ones(41), -torch.ones(9)))  # mean sign 0.64
-    for _ in range(4):
-        confidence.see(logits, 0.85)
-    up = float(confidence.p)
-    logits = torch.cat((torch.ones(39), -torch.ones(11)))  # mean sign 0.56
-    for _ in range(4):
-        confidence.see(logits, 0.85)
-    assert up > 0 == float(confidence.p)
+    assert seen(confidence, 0.64, 4) > 0
+    assert seen(confidence, 0.56, 4) == 0

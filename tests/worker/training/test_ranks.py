@@ -45,7 +45,8 @@ def test_batch_norm_is_that_of_all_rows(of_two: Results) -> None:
 def test_every_rank_hears_what_rank_0_says_and_what_any_does(of_two: Results) -> None:
     for result in of_two("told"):
         assert result["value"] == {"path": "a/ü", "n": [1, None]}
-        assert result["orders"] == [Order.ROUND, Order.RESTORE]
+        assert result["orders"] == [Order.ROUND, Order.TAKE_OVER]
+        assert result["handed"] == [0, 1, 2, 3, 4]
         assert result["any"] == [True, False]
         assert [mean.flatten().tolist() for mean in result["means"]] == [[0.5] * 3, [1.5] * 4]
 

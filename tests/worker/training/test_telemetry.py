@@ -4,20 +4,15 @@ import json
 
 import pytest
 import torch
-from torch import Tensor
 
 from worker.training.telemetry import Means, Pace, Pacemaker, Sums, make_tick
 
 
-def scalars(*values: float) -> tuple[Tensor, ...]:
-    return tuple(torch.tensor(value) for value in values)
-
-
 def test_means_are_over_each_networks_own_steps() -> None:
     sums = Sums(torch.device("cpu"))
-    sums.add_discriminator(scalars(1.0, 2.0, 0.5, 0.25))  # type: ignore[arg-type]
-    sums.add_discriminator(scalars(3.0, 4.0, 0.7, 0.35))  # type: ignore[arg-type]
-    sums.add_generator(scalars(5.0, 0.4))  # type: ignore[arg-type]
+    sums.add_discriminator(torch.tensor([1.0, 2.0, 0.5, 0.25]))
+    sums.add_discriminator(torch.tensor([3.0, 4.0, 0.7, 0.35]))
+    sums.add_generator(torch.tensor([5.0, 0.4]))
     means = sums.take(has_probabilities=True)
     assert (means.loss_d_real, means.loss_d_fake, means.loss_d, means.loss_g) == (2.0, 3.0, 5.0, 5.0)
     assert (means.d_real, means.d_fake, means.d_fake_after) == pytest.approx((0.6, 0.3, 0.4))
@@ -91,6 +86,6 @@ def test_a_tick_says_where_the_run_is() -> None:
 def test_a_penalty_is_the_mean_over_the_steps_that_took_one() -> None:
     sums = Sums(torch.device("cpu"))
     for value in (2.0, 4.0):
-        sums.add_penalty(torch.tensor(value))
+        sums.add_penalty(torch.tensor([value]))
     assert sums.take(has_probabilities=False).penalty == 3.0
     assert sums.take(has_probabilities=False).penalty is None

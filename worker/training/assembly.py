@@ -1,0 +1,55 @@
+"""Puts a training together, alike on every rank: state, recipe, and the slices that fit into memory."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from models.config import TrainingConfig
+from worker.data.loader import Loader
+from worker.data.prepared import Prepared
+from worker.training import memory
+from worker.training.ranks import Ranks
+from worker.training.resolution import Resolved
+from worker.training.state import TrainingState, seeds
+from worker.training.steps import Recipe
+from worker.training.synchrony import synchronise
+
+
+def configure_torch(resolved: Resolved) -> None:
+    """Set what results depend on and what is global in torch."""
+    torch.set_num_threads(resolved.threads)
+    # Adam's moments of units that have died shrink into denormal numbers, which processors are slow to add.
+    torch.set_flush_denormal(True)
+
+
+def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ranks: Ranks) -> TrainingState:
+    """Begin a training, on this rank's device."""
+    device = resolved.devices()[ranks.rank]
+    state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, device), device)
+    synchronise(state.generator, ranks)
+    synchronise(state.discriminator, ranks)
+    return state
+
+
+def share(state: TrainingState, ranks: Ranks) -> None:
+    """Let every rank go on from rank 0's state."""
+    if ranks.count == 1:
+        return
+    capture = state.capture()
+    values = ranks.tell(capture.values)
+    ranks.hand_out(capture.tensors.values())
+    if not ranks.leads:
+        state.restore(capture.tensors, values)
+
+
+def fitted(config: TrainingConfig, resolved: Resolved, state: TrainingState, ranks: Ranks) -> tuple[Recipe, int]:
+    """Give the recipe, and the number of slices in it, as few as every rank has the memory for.
+
+    Raises:
+        TrainingFailed: one image at a time is too much.
+    """
+    recipe = partial(Recipe.of, config, state, resolved.precision, resolved.annealed_images, ranks)
+    count = memory.slices(state, recipe, ranks, least=resolved.accumulate)
+    return recipe(count), count

@@ -1,0 +1,55 @@
+"""A rank other than the first: it plays the rounds that rank 0 orders, decides nothing and writes nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from models.artefacts import Attempt
+from models.config import TrainingConfig
+from worker.data import prepared as data
+from worker.exitcodes import ExitCode
+from worker.settings import WorkerSettings
+from worker.training.assembly import configure_torch, fitted, new_state, share
+from worker.training.ranks import Order, Ranks, join
+from worker.training.resolution import Resolved
+from worker.training.state import TrainingState
+from worker.training.steps import Recipe, play_round
+
+_LOOK_SECONDS = 0.1
+
+
+def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable[[], bool]) -> ExitCode:
+    """Wait until rank 0 has written down what the attempt is, then do as it says until it says that this is the end.
+
+    Raises:
+        RuntimeError: rank 0 is gone.
+    """
+    attempt = Attempt(house.runs_dir / run_id, token)
+    while not attempt.config.exists():
+        if stop_wanted():  # before rank 0 relies on this one
+            return ExitCode.STOPPED
+        time.sleep(_LOOK_SECONDS)
+    begun = json.loads(attempt.config.read_text())
+    config, resolved = TrainingConfig.model_validate(begun["config"]), Resolved.model_validate(begun["resolved"])
+    ranks = join(resolved.devices())
+    configure_torch(resolved)
+    found = data.read(Path(ranks.tell()))
+    if found is None:
+        raise RuntimeError(f"rank {ranks.rank} does not find the prepared data set that rank 0 has opened")
+    state = new_state(config, resolved, found, ranks)
+    share(state, ranks)
+    recipe, _ = fitted(config, resolved, state, ranks)
+    _obey(state, recipe, ranks)
+    ranks.close()
+    return ExitCode.COMPLETED
+
+
+def _obey(state: TrainingState, recipe: Recipe, ranks: Ranks) -> None:
+    while (order := ranks.order()) is not Order.END:
+        if order is Order.TAKE_OVER:
+            share(state, ranks)
+        else:
+            play_round(state, recipe, watched=order is Order.WATCHED_ROUND)

@@ -1,0 +1,97 @@
+"""Whether a training's batches fit into the memory of its devices, tried before the training begins.
+
+What does not fit is cut into slices whose gradients are added up: the batch that an update is made of stays. What runs
+out of memory later is left as it is, for half of a step is nothing to go on from: the run goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from models.networks import uses_batch_norm
+from worker.training.failure import TrainingFailed
+from worker.training.ranks import ALONE, Ranks
+from worker.training.state import TrainingState
+from worker.training.steps import Recipe, play_round
+
+_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+
+
+class OutOfMemory(Exception):
+    """A round found no room; the state is half of one."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that there was no memory, on a GPU or in the machine, for what a step needs."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+
+
+@contextmanager
+def told_apart() -> Iterator[None]:
+    """Raise `OutOfMemory` for an error that means it, and any other as it is."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(str(error).partition("\n")[0]) from error
+        raise
+
+
+def fits(state: TrainingState, recipe: Recipe, ranks: Ranks = ALONE) -> bool:
+    """Play the heaviest round once, undo it, and tell whether every rank had the memory for it."""
+    before = state.capture()
+    fitted = True
+    try:
+        with told_apart(), ranks.apart():
+            state.images = 0  # the first step of a run takes a penalty, if there is one
+            play_round(state, recipe, watched=True)
+    except OutOfMemory:
+        fitted = False
+    _tidy(state)
+    state.restore(before.tensors, before.values)
+    return not ranks.any(not fitted)
+
+
+def slices(state: TrainingState, recipe: Callable[[int], Recipe], ranks: Ranks = ALONE, *, least: int = 1) -> int:
+    """Find into how many slices each rank has to cut its rows of a batch, from `least` on, doubling.
+
+    Raises:
+        TrainingFailed: not even the smallest slices fit.
+    """
+    count = least
+    while not fits(state, tried := recipe(count), ranks):
+        count = finer(state, tried, ranks, count)
+    return count
+
+
+def finer(state: TrainingState, recipe: Recipe, ranks: Ranks, count: int) -> int:
+    """Give twice as many slices as `count`, which did not fit.
+
+    Raises:
+        TrainingFailed: slices would have less than one image, or less than the two that batch statistics need.
+    """
+    rows = ranks.rows(recipe.batch).count
+    least = 2 if uses_batch_norm(state.generator) or uses_batch_norm(state.discriminator) else 1
+    if rows // (2 * count) < least:
+        held = "one image" if rows == count else f"{rows // count} images"
+        raise TrainingFailed(
+            f"{state.device} has not the memory for {held} at a time: choose smaller networks or images, or a device "
+            "with more memory"
+        )
+    return 2 * count
+
+
+def _tidy(state: TrainingState) -> None:
+    """Drop what a round that broke off may have left, and give the memory back."""
+    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+        optimizer.zero_grad()
+    state.discriminator.requires_grad_(True)
+    gc.collect()
+    if state.device.type == "cuda":
+        torch.cuda.empty_cache()
