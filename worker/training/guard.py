@@ -106,6 +106,7 @@ class Memory(Frozen):
 
     Attributes:
         rollbacks: how often the run has gone back.
+        returned: where it went back to last.
         refuge: where it would go back to now.
         ended: the length at which the guard ended the run with its best version; None before that.
         gradients: norms for the discriminator and the generator, at each tick since the last evaluation.
@@ -118,6 +119,7 @@ class Memory(Frozen):
     """
 
     rollbacks: int = 0
+    returned: int = 0
     refuge: Position = Position(0, 0)
     ended: int | None = None
     gradients: tuple[tuple[float, float], ...] = ()
@@ -206,7 +208,8 @@ def look(rules: Rules, memory: Memory, seen: Seen) -> Memory:
 
 def gone_back(refuge: Memory, rollbacks: int, ended: int | None) -> Memory:
     """Give the memory to go on with after a rollback: that of the refuge, without what held there."""
-    return refuge.model_copy(update={"rollbacks": rollbacks, "ended": ended, "held": {}, "standing": ()})
+    update = {"rollbacks": rollbacks, "returned": refuge.refuge.images, "ended": ended, "held": {}, "standing": ()}
+    return refuge.model_copy(update=update)
 
 
 def watched(memory: Memory, seen: Seen) -> dict[str, float | None]:

@@ -120,8 +120,9 @@ class Loop:
 
         After rollbacks that is as many rounds later, for no position is published twice.
         """
-        late = self.state.guard.rollbacks * self.recipe.images()
-        return crossed(before - late, self.state.images - late, every)
+        guard = self.state.guard
+        late = guard.rollbacks * self.recipe.images()
+        return crossed(max(before - late, guard.returned), self.state.images - late, every)
 
     def _tick(self, pacemaker: Pacemaker) -> Finding | None:
         images, total = self.state.images, self.schedule.total
