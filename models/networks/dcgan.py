@@ -9,6 +9,7 @@ from torch import nn
 from models.config import DiscriminatorConfig, GeneratorConfig
 from models.families import DCGAN_BASE, DcganDiscriminator, DcganGenerator
 from models.networks.conditional import Embedded, Projected
+from models.networks.layout import Flatten, Unflatten
 from models.networks.tanh import Tanh
 
 _INIT_STD = (
@@ -20,7 +21,7 @@ def generator(config: GeneratorConfig, network: DcganGenerator) -> nn.Module:
     """Build a linear layer to the base square, then doublings; batch normalisation and ReLU but for the last, tanh."""
     base = DCGAN_BASE[config.size]
     first = network.widths[0]
-    layers: list[nn.Module] = [nn.Linear(config.inputs, first * base * base), nn.Unflatten(1, (first, base, base))]
+    layers: list[nn.Module] = [nn.Linear(config.inputs, first * base * base), Unflatten(1, (first, base, base))]
     for inputs, outputs in pairwise(network.widths):
         # Normalisation takes a bias away again, so only the last convolution has one.
         layers += [*_normalised(inputs), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]
@@ -47,7 +48,7 @@ def discriminator(config: DiscriminatorConfig, network: DcganDiscriminator) -> n
         layers += [nn.BatchNorm2d(outputs)] if normalised else []
         layers.append(nn.LeakyReLU(network.slope, inplace=True))
     last = network.widths[-1]
-    head = (nn.Flatten(), nn.Linear(last * base * base, 1), nn.Flatten(0))
+    head = (Flatten(), nn.Linear(last * base * base, 1), nn.Flatten(0))
     if config.classes:
         trunk = _initialise(nn.Sequential(*layers))
         return Projected(config.classes, last, trunk, _initialise(nn.Sequential(*head)))

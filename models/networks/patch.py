@@ -13,6 +13,7 @@ from torch import nn
 from models.config import DiscriminatorConfig, GeneratorConfig
 from models.families import PATCH, PatchDiscriminator, PatchGenerator
 from models.networks.conditional import Embedded, Projected
+from models.networks.layout import Flatten, Unflatten
 from models.networks.tanh import Tanh
 
 _SLOPE = 0.2
@@ -21,7 +22,7 @@ _SLOPE = 0.2
 def generator(config: GeneratorConfig, network: PatchGenerator) -> nn.Module:
     """Build a linear layer to the square of patches, 3x3 convolutions, batch normalisation before each, and tanh."""
     base, first, last = config.size // PATCH, network.widths[0], network.widths[-1]
-    layers: list[nn.Module] = [nn.Linear(config.inputs, first * base * base), nn.Unflatten(1, (first, base, base))]
+    layers: list[nn.Module] = [nn.Linear(config.inputs, first * base * base), Unflatten(1, (first, base, base))]
     for inputs, outputs in pairwise(network.widths):
         # Normalisation takes a bias away again, so only the last convolution has one.
         layers += [*_normalised(inputs), nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)]
@@ -42,7 +43,7 @@ def discriminator(config: DiscriminatorConfig, network: PatchDiscriminator) -> n
         layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), _activation()]
     linear = nn.Linear(last * network.square(config.size) ** 2, 1)
     layers = [nn.PixelUnshuffle(PATCH), *_initialised([*layers, linear])[:-1]]
-    head = (nn.Flatten(), linear, nn.Flatten(0))
+    head = (Flatten(), linear, nn.Flatten(0))
     if config.classes:
         return Projected(config.classes, last, nn.Sequential(*layers), nn.Sequential(*head))
     return nn.Sequential(*layers, *head)
