@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ class Reporter:
             self._events.append("health", asdict(health))
         self._health = health
 
-    def snapshot(self, images: int, picture: bytes, weights: bytes) -> None:
+    def snapshot(
+        self, images: int, picture: bytes, weights: bytes, watched: Mapping[str, float | None] | None = None
+    ) -> None:
         """Keep a snapshot; of the weights behind the pictures only the best and some, evenly spread."""
         name = kimg_name(images)
         folder = self._attempt.snapshots
@@ -42,13 +45,21 @@ class Reporter:
         kept = {_position(path): path for path in folder.glob("*.safetensors")}
         for position in thin(sorted(kept), best=_best(folder)):
             kept[position].unlink()
-        self._events.append("snapshot", {"images": images, "kimg": images / 1000, "picture": f"{name}.png"})
+        told = {"images": images, "kimg": images / 1000, "picture": f"{name}.png"}
+        self._events.append("snapshot", {**told, "watched": dict(watched or {})})
 
     def score(self, evaluation: Evaluation) -> None:
         """Keep what an evaluation found beside its snapshot, and tell it."""
         path = self._attempt.snapshots / f"{kimg_name(evaluation.images)}.json"
         _replace(path, evaluation.model_dump_json(indent=1).encode())
         self._events.append("score", evaluation.event())
+
+    def rolled_back(self, health: Health, images: int, rolled_back_from: int) -> None:
+        """Drop what lies beyond a position that the run went back to, and tell why."""
+        self._attempt.roll_back(images, rolled_back_from)
+        self._events.append("health", {**asdict(health), "rolled_back_to": images / 1000})
+        self._health = health
+        self.log(" ".join(health.reasons))
 
     def published(self, model: str, version: int, images: int) -> None:
         """Tell of a new version."""
