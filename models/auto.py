@@ -35,7 +35,7 @@ MEMORY_SHARE: Final = 0.75
 """Of the device's memory: libraries take some, and so may an app on the same device."""
 SMALLEST_BATCH: Final = 8
 CPU_SECONDS: Final = 2 * 3600
-CORE_OPERATIONS: Final = 25e9
+CORE_OPERATIONS: Final = 40e9
 """Floating-point operations that a core trains with in a second, roughly."""
 SHORTEST_KIMG: Final = 50
 DEVICES: Final = (

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Update, and_, case, func, literal, select, update
 
+from models.config import TrainingConfig
 from models.records.database import Database, storable, utc_now
 from models.records.errors import LeaseLost
 from models.records.rows import change_run
@@ -102,6 +103,15 @@ class Leases(Database):
     def checkpointed(self, run_id: str, token: int) -> bool:
         """Note a new checkpoint: deaths before it no longer count. False when the run is no longer held."""
         return self._change(update(RunRow).where(_held(run_id, token)).values(failures=0)) is not None
+
+    def settle(self, run_id: str, token: int, config: TrainingConfig, resolved: dict[str, Any]) -> Run | None:
+        """Replace what a run would train by what was chosen at its first start, and say why in `resolved`.
+
+        Returns:
+            The run as it is then; None when it is no longer held, and nothing changed.
+        """
+        values = {"config": config.model_dump(mode="json"), "resolved": resolved}
+        return self._change(update(RunRow).where(_held(run_id, token)).values(values))
 
     def set_resolved(self, run_id: str, token: int, resolved: dict[str, Any]) -> bool:
         """Write down what the worker decided at the first start. False when the run is no longer held."""

@@ -9,6 +9,7 @@ from sqlalchemy import and_, case, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from models.config import TrainingConfig
+from models.presets import AUTO
 from models.records.database import Database, utc_now
 from models.records.errors import IdempotencyConflict, InvalidCursor, InvalidLength, UnknownRun, WrongState
 from models.records.rows import RUN_COLUMNS, change_run, find_run, is_id, new_id, to_run
@@ -193,6 +194,8 @@ def _with_length(run: Run, kimg: float | None, epochs: float | None) -> dict[str
                 run.state,
             )
         return run.config
+    if run.preset == AUTO and not run.resolved:
+        raise InvalidLength(f"run {run.id} chooses its length when it starts: resume it without one, then set another")
     try:
         config = TrainingConfig.model_validate({**run.config, "kimg": kimg, "epochs": epochs})
     except ValueError as error:

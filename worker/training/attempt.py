@@ -29,6 +29,7 @@ from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.allocator import keep_memory
 from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
+from worker.training.choice import settle
 from worker.training.failure import FailureNote, TrainingFailed, disk_full
 from worker.training.guard import Rules
 from worker.training.loop import Loop
@@ -67,6 +68,7 @@ class Training:
             TrainingFailed, DataProblem: there is a reason that a retry would not mend.
             LeaseLost: another attempt owns the run.
         """
+        self._run = settle(self._run, self._records, self._house, self._reporter.log)
         config = self._config()
         prepared = self._prepare(config)
         checkpoint = newest_valid(self._attempt.dir.parent, self._reporter.log)

@@ -7,9 +7,10 @@ stopped, and `differences` says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 
 from models.config import Frozen, TrainingConfig
 from models.settings import HouseSettings, training_threads
@@ -28,8 +29,10 @@ class Resolved(Frozen):
     Schedules run over `annealed_images`, the first length of the run: a longer target does not stretch them. With
     several devices `device` names them all, as `ATELIER_DEVICE` does, and `threads` are those of each process. Where a
     device has not room for its share of a batch, that is cut into `accumulate` slices, whose gradients are added up.
+    `preset` is the one behind `auto`, for which there are also `reasons` and the `config` that was chosen.
     """
 
+    preset: str
     device: str
     device_name: str
     precision: Literal["fp32", "bf16"]
@@ -41,6 +44,8 @@ class Resolved(Frozen):
     dataset_images: int
     data: str
     torch: str
+    reasons: tuple[str, ...] = ()
+    config: Annotated[dict[str, Any] | None, Field(exclude_if=lambda config: config is None)] = None
 
     def devices(self) -> list[Device]:
         """Give the devices, one for each rank."""
@@ -55,11 +60,12 @@ def resolve(
     Raises:
         TrainingFailed: the run cannot be done with these devices.
     """
-    names = _devices(settings.device, config.devices, str(earlier.get("device", "")).split(","))
+    names = choose_devices(settings.device, config.devices, str(earlier.get("device", "")).split(","))
     device = torch.device(names[0])
     total = config.total_images(prepared.count)
     precision: Precision = earlier.get("precision") or choose_precision(config, device)
     return Resolved(
+        preset=str(earlier.get("preset", config.preset)),
         device=",".join(names),
         device_name=device_name(device),
         precision=precision,
@@ -71,6 +77,8 @@ def resolve(
         dataset_images=prepared.count,
         data=prepared.manifest.sha256["images.u8"],
         torch=torch.__version__,
+        reasons=tuple(earlier.get("reasons", ())),
+        config=earlier.get("config"),
     )
 
 
@@ -105,8 +113,12 @@ def _cpu_multiplies_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def _devices(wanted: str, count: int, earlier: list[str]) -> list[str]:
-    """Choose `count` of the devices in the setting; those that the run began on, if they are there."""
+def choose_devices(wanted: str, count: int, earlier: list[str]) -> list[str]:
+    """Choose `count` of the devices in the setting; those that the run began on, if they are there.
+
+    Raises:
+        TrainingFailed: there are fewer, or not those.
+    """
     cuda = torch.cuda.is_available()
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     if names in ([], ["auto"], ["cuda"]) and cuda:

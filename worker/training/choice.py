@@ -1,0 +1,78 @@
+"""What `preset=auto` leaves to the first start of a run: chosen by facts of data set and device, kept in its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from models import auto, fit
+from models.catalogue import BUILTIN, DatasetProblem, is_uploaded
+from models.datasets.facts import Facts, of_builtin, of_folder, of_upload
+from models.datasets.uploads import Report
+from models.devices import Device, main_memory
+from models.presets import AUTO, ConfigError, TrainRequest
+from models.records import LeaseLost, Records, Run
+from models.settings import HouseSettings, training_threads
+from worker.training.failure import TrainingFailed
+from worker.training.resolution import choose_devices
+
+
+def settle(run: Run, records: Records, house: HouseSettings, log: Callable[[str], None]) -> Run:
+    """Choose the configuration of a run that asked for that, unless it is chosen; others are given back as they are.
+
+    Whether it fits into memory is tried before the training begins, as for every run.
+
+    Args:
+        run: claimed.
+        records: where its row is.
+        house: the worker's settings.
+        log: told a sentence for each choice.
+
+    Raises:
+        TrainingFailed: nothing can be chosen for this data set.
+        LeaseLost: another attempt owns the run.
+    """
+    if run.preset != AUTO or run.resolved:
+        return run
+    try:
+        facts = _facts(run.dataset, records, house)
+        config, choice = auto.complete(TrainRequest.model_validate(run.request), facts, describe_device(house))
+        problems = fit.misfits(config, facts)
+    except (DatasetProblem, ConfigError) as error:
+        raise TrainingFailed(f"nothing can be chosen for {run.dataset}: {error}") from error
+    if problems:
+        raise TrainingFailed("; ".join(problem.msg for problem in problems))
+    reasons = list(choice.reasons.values())
+    chosen = {"preset": choice.preset, "reasons": reasons, "config": config.model_dump(mode="json")}
+    settled = records.settle(run.id, run.token, config, chosen)
+    if settled is None:
+        raise LeaseLost(f"run {run.id} is no longer held under token {run.token}")
+    for reason in reasons:
+        log(reason)
+    return settled
+
+
+def describe_device(house: HouseSettings) -> Device:
+    """Describe the first of the devices that this worker trains on.
+
+    Raises:
+        TrainingFailed: it is not there.
+    """
+    device = torch.device(choose_devices(house.device, 1, [])[0])
+    cores = house.threads or training_threads()
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+        return Device(kind="cuda", cores=cores, memory_bytes=memory)
+    return Device(kind="cpu", cores=cores, memory_bytes=main_memory())
+
+
+def _facts(name: str, records: Records, house: HouseSettings) -> Facts:
+    if name in BUILTIN:
+        return of_builtin(name)
+    if not is_uploaded(name):
+        return of_folder(name, house.images_dir)
+    row = records.get_dataset(name)
+    if row is None or row.state != "ready":
+        raise DatasetProblem(f'there is no data set "{name}" that is ready: upload it again, or start another run')
+    return of_upload(name, Report.model_validate(row.report))
