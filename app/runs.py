@@ -48,6 +48,7 @@ class Health(BaseModel):
 
     verdict: str | None
     reasons: list[str] = []
+    sentence: str | None = Field(default=None, description="what the newest tick's figures mean")
 
 
 class RunView(BaseModel):
@@ -104,7 +105,7 @@ def view(house: House, run: Run) -> RunView:
         failures=run.failures,
         progress=_progress(house, run, tick),
         latest=Latest(**{name: tick.get(name) for name in _LATEST}),
-        health=Health(**health.data) if health else Health(verdict=None),
+        health=Health(**{"verdict": None, **(health.data if health else {}), "sentence": tick.get("sentence")}),
         scores=score.data["scores"] if score else {},
         published=published(house, run),
         resolved=run.resolved,

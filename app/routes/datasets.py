@@ -176,9 +176,12 @@ def copy(house: HouseDep, name: str, fields: UploadFields, response: Response) -
 
 @router.get("/{name}", summary="Show one data set", dependencies=USE, responses=responses(404, 503))
 def get_dataset(house: HouseDep, name: str) -> DatasetDetail:
-    """Describe one data set, with what was found in it."""
+    """Describe one data set, with what was found in it; pictures of a built-in one are drawn when somebody looks."""
     if name in BUILTIN:
-        return DatasetDetail(**datasets.describe_builtin(house, BUILTIN[name]).model_dump(), findings=[])
+        view = datasets.describe_builtin(house, BUILTIN[name])
+        if view.state == "ready" and not view.pictures:
+            _draw(house, BUILTIN[name])
+        return DatasetDetail(**view.model_dump(), findings=[])
     row = datasets.find_upload(house, name)
     findings = datasets.folder_of(house, row).findings(0, SHOWN_FINDINGS) if row.state == "ready" else []
     return DatasetDetail(**datasets.describe_upload(row).model_dump(), findings=findings)
@@ -229,8 +232,13 @@ def _builtin_pictures(house: House, dataset: BuiltinDataset) -> Path:
     if not dataset.is_here(house.settings.datasets_dir):
         told = f'the data set "{dataset.name}" is not here: its files are downloaded when a run first needs them'
         raise Problem(404, phrase(404), told)
-    house.wakeups.prepare(dataset.name, dataset.size, dataset.channels)
+    _draw(house, dataset)
     raise retry_later("Not drawn yet", f'a worker draws the pictures of the data set "{dataset.name}"')
+
+
+def _draw(house: House, dataset: BuiltinDataset) -> None:
+    """Have a worker prepare a built-in set as it was published: that draws its pictures."""
+    house.wakeups.prepare(dataset.name, dataset.size, dataset.channels)
 
 
 def _uploaded_pictures(house: House, name: str) -> Path:

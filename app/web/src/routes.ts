@@ -27,6 +27,39 @@ export const ROUTES: Route[] = [
     load: () => import("./views/gallery/Gallery.tsx"),
     nav: "/",
   },
+  {
+    title: "Data",
+    pattern: /^\/data$/,
+    scope: "train",
+    load: () => import("./views/data/Data.tsx"),
+    nav: "/data",
+  },
+  {
+    title: "Data set",
+    pattern: /^\/data\/([^/]+)$/,
+    scope: "train",
+    load: () => import("./views/data/Dataset.tsx"),
+  },
+  {
+    title: "Train",
+    pattern: /^\/runs\/new$/,
+    scope: "train",
+    load: () => import("./views/train/Train.tsx"),
+    nav: "/runs/new",
+  },
+  {
+    title: "Runs",
+    pattern: /^\/runs$/,
+    scope: "train",
+    load: () => import("./views/run/Runs.tsx"),
+    nav: "/runs",
+  },
+  {
+    title: "Run",
+    pattern: /^\/runs\/([^/]+)$/,
+    scope: "train",
+    load: () => import("./views/run/Run.tsx"),
+  },
 ];
 
 export function findRoute(path: string): { route: Route; name: string } | null {

@@ -16,7 +16,7 @@ export type Session = Schemas["SessionView"];
 export type KeyScope = "sample" | "train" | "admin";
 
 /** What a run reports while it trains: progress and the latest figures, side by side. */
-export type Tick = Schemas["Progress"] & Schemas["Latest"];
+export type Tick = Schemas["Progress"] & Schemas["Latest"] & { sentence?: string };
 
 export interface Events {
   /** A run as `GET /train/ID` tells it, or the few words that its worker wrote: then without `preset`. */
@@ -24,7 +24,7 @@ export interface Events {
   tick: { run: string; time: string } & Tick;
   snapshot: { run: string; time: string; kimg: number };
   score: { run: string; time: string; kimg: number; scores: Record<string, Score> };
-  health: { run: string; time: string; verdict: string; reasons: string[]; sentence: string };
+  health: { run: string; time: string; verdict: string; reasons: string[] };
   published: { run: string; time: string; model: string; version: number; kimg: number };
   log: { run: string; time: string } & Record<string, unknown>;
   model: { model: string; versions: Record<string, Version["state"]>; aliases: Record<string, number> };
