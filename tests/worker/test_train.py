@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.artefacts import Attempt, read_events, read_ticks
+from models.artefacts import Attempt, Position, read_events, read_ticks
 from models.checkpoint import load_generator
 from models.config import TrainingConfig
 from models.datasets.uploads import UploadFolder
@@ -348,18 +349,32 @@ def test_a_log_on_a_full_disk_is_a_reason_too(house: House) -> None:
     assert house.reason(run).startswith("disk full: ")
 
 
-def test_numbers_that_are_no_longer_finite_are_a_reason(house: House) -> None:
-    run = finished(house)
+def with_lost_weights(house: House, run: Run, *, refuges: bool) -> Run:
+    """Give a finished run again whose newest checkpoint holds a NaN; perhaps it has nothing to go back to."""
     kept = max(house.attempt(run).checkpoints.iterdir())
     found = read(kept, run.token)
     found.tensors["generator.0.weight"].fill_(torch.nan)
     images = found.images + 320
     values = {**found.values, "images": images}
-    write(house.attempt(run).checkpoints, Capture(images, found.tensors, values), found.facts)
+    write(house.attempt(run).checkpoints, Capture(Position(0, images), found.tensors, values), found.facts)
+    if not refuges:
+        shutil.rmtree(house.attempt(run).refuges)
+    return prolonged(house, run, kimg=6)
 
-    run = prolonged(house, run, kimg=6)
+
+def test_numbers_that_are_no_longer_finite_are_undone_by_going_back(house: House) -> None:
+    run = with_lost_weights(house, finished(house), refuges=True)
+    assert house.train(run) == ExitCode.COMPLETED
+    assert "The run was taken back to the best point so far, at 1.984 kimg (rollback 1 of 3)" in house.told(run)[-1]
+    ticks = read_ticks(house.run_dir(run))
+    assert [tick["rollbacks"] for tick in ticks][-1] == 1
+    assert [tick["images"] for tick in ticks] == sorted({tick["images"] for tick in ticks})
+
+
+def test_numbers_that_are_no_longer_finite_are_a_reason_where_there_is_no_way_back(house: House) -> None:
+    run = with_lost_weights(house, finished(house), refuges=False)
     assert house.train(run) == ExitCode.REFUSED
-    assert house.reason(run).startswith("the run has diverged at ")
+    assert "; there is no whole checkpoint to go back to: start a new run" in house.reason(run)
     assert list(house.attempt(run).checkpoints.iterdir()) == []
 
 
@@ -423,7 +438,7 @@ def test_a_checkpoint_of_another_version_of_the_program_is_told(house: House) ->
     tensors = {name: tensor for name, tensor in found.tensors.items() if name != "confidence"}
     images = found.images + 32
     values = {**found.values, "images": images}
-    write(house.attempt(run).checkpoints, Capture(images, tensors, values), found.facts)
+    write(house.attempt(run).checkpoints, Capture(Position(0, images), tensors, values), found.facts)
     run = prolonged(house, run, kimg=2)
     assert house.train(run) == ExitCode.REFUSED
     assert "of another version of the program" in house.reason(run)
