@@ -1,6 +1,6 @@
-"""Plays tiny trainings on several ranks, real gloo processes: `ranked.py COUNT FOLDER` with the digits in FOLDER.
+"""Does things on several ranks, real gloo processes: `python -m tests.worker.training.ranked COUNT FOLDER DIGITS`.
 
-Each rank leaves what came of each training in FOLDER/NAME-RANK.pt. The program is imported once, then forks.
+Each rank leaves what came of each thing in FOLDER/NAME-RANK.pt. The program is imported once, then forks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from models.config import TrainingConfig
+from tests.worker.training.tiny import tiny
+from worker.data.loader import Loader
+from worker.data.prepared import Prepared, read
 from worker.training.ranks import Order, Ranks, join
+from worker.training.state import TrainingState, seeds
+from worker.training.steps import Recipe, play_round
 from worker.training.synchrony import synchronise
 
 Result = dict[str, Any]
@@ -57,15 +63,41 @@ def told(ranks: Ranks) -> Result:
     }
 
 
+CHANGES = ["color", "translation", "cutout"]
+ADAPTIVE: dict[str, Any] = {"augment__policy": CHANGES, "augment__p": 0.8, "augment__control": "adaptive"}
+TRAININGS: dict[str, TrainingConfig] = {
+    "dropout": tiny("mlp-mnist", precision="fp32", **ADAPTIVE),
+    "conditional": tiny("mlp-conditional", precision="fp32"),
+    "batch norm": tiny("quick-28", precision="fp32", loss="non_saturating", penalty__every=2),
+    "batch norm in both": tiny("dcgan-28", precision="fp32", generator__steps=2),
+    "pairs and r1_r2": tiny("r3gan-28", precision="fp32", penalty__every=2, augment__policy=CHANGES),
+    "gradient penalty": tiny("wgan-gp", precision="fp32", discriminator__steps=2),
+}
+
+
+def played(config: TrainingConfig, digits: Prepared, ranks: Ranks, slices: int = 1, rounds: int = 6) -> Result:
+    """Train for some rounds."""
+    device = torch.device("cpu")
+    state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, device), device)
+    for network in (state.generator, state.discriminator):
+        synchronise(network, ranks)
+    recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count), ranks, slices)
+    for _ in range(rounds):
+        play_round(state, recipe, watched=True)
+    return {"tensors": state.capture().tensors, "position": state.batches.position}
+
+
 PARTS: dict[str, Callable[[Ranks], Result]] = {"normalised": normalised, "told": told}
 
 
-def work(ranks: Ranks, folder: Path) -> None:
+def work(ranks: Ranks, folder: Path, digits: Prepared) -> None:
     for name, part in PARTS.items():
         torch.save(part(ranks), folder / f"{name}-{ranks.rank}.pt")
+    for name, config in TRAININGS.items():
+        torch.save(played(config, digits, ranks), folder / f"{name}-{ranks.rank}.pt")
 
 
-def main(count: int, folder: Path) -> int:
+def main(count: int, folder: Path, digits: Prepared) -> int:
     import lightning_fabric  # noqa: F401  # once, not in each rank
 
     # What torchrun does: a store in the parent, found by the ranks through their environment.
@@ -79,7 +111,8 @@ def main(count: int, folder: Path) -> int:
             os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
             torch.set_num_threads(1)
             ranks = join([torch.device("cpu")] * count)
-            work(ranks, folder)
+            torch.set_flush_denormal(True)
+            work(ranks, folder, digits)
             ranks.close()
             os._exit(0)
     codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(count)]
@@ -87,4 +120,6 @@ def main(count: int, folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))
+    prepared = read(Path(sys.argv[3]))
+    assert prepared is not None
+    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2]), prepared))

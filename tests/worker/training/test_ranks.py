@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.testing import assert_close
 
-from tests.worker.training.ranked import normalised
+from tests.worker.training.ranked import TRAININGS, normalised, played
+from worker.data.prepared import Prepared
 from worker.training.ranks import ALONE, Order, join
 
 ROOT = Path(__file__).parents[3]
@@ -21,10 +23,10 @@ Results = Callable[[str], list[Any]]
 
 
 @pytest.fixture(scope="module")
-def of_two(tmp_path_factory: pytest.TempPathFactory) -> Results:
+def of_two(tmp_path_factory: pytest.TempPathFactory, digits: Prepared) -> Results:
     """Give what two ranks made of something, by its name in `ranked`."""
     folder = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-m", "tests.worker.training.ranked", "2", str(folder)]
+    command = [sys.executable, "-m", "tests.worker.training.ranked", "2", str(folder), str(digits.path)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=200)
     return lambda name: [torch.load(folder / f"{name}-{rank}.pt") for rank in (0, 1)]
 
@@ -49,6 +51,36 @@ def test_every_rank_hears_what_rank_0_says_and_what_any_does(of_two: Results) ->
         assert result["handed"] == [0, 1, 2, 3, 4]
         assert result["any"] == [True, False]
         assert [mean.flatten().tolist() for mean in result["means"]] == [[0.5] * 3, [1.5] * 4]
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_two_ranks_train_as_one_process_does(name: str, of_two: Results, digits: Prepared) -> None:
+    """Order and random numbers are the very same, sums are taken in another order, and ranks agree to the bit."""
+    first, second = of_two(name)
+    assert [key for key in first["tensors"] if not torch.equal(first["tensors"][key], second["tensors"][key])] == []
+    alone = played(TRAININGS[name], digits, ALONE)
+    assert first["position"] == second["position"] == alone["position"]
+    compare(first["tensors"], alone["tensors"])
+
+
+@pytest.mark.parametrize("name", ["dropout", "conditional", "pairs and r1_r2"])
+def test_slices_train_as_the_whole_batch_does(name: str, digits: Prepared) -> None:
+    whole, sliced = (played(TRAININGS[name], digits, ALONE, slices) for slices in (1, 4))
+    assert sliced["position"] == whole["position"]
+    compare(sliced["tensors"], whole["tensors"])
+
+
+def compare(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Random states are equal, all else within float noise; networks as a whole, for Adam blows up small gradients."""
+    assert found.keys() == expected.keys()
+    for key in ("random.noise", "random.torch"):
+        assert torch.equal(found[key], expected[key]), key
+    for key in ("sums", "confidence"):
+        assert_close(found[key], expected[key], rtol=1e-4, atol=1e-6)
+    for network in ("generator.", "discriminator.", "average."):
+        names = [key for key in expected if key.startswith(network)]
+        ours, theirs = (torch.cat([state[key].double().flatten() for key in names]) for state in (found, expected))
+        assert (ours - theirs).abs().mean() < 1e-4 * theirs.abs().mean(), network
 
 
 def test_one_alone_waits_for_nobody_and_needs_no_fabric(monkeypatch: pytest.MonkeyPatch) -> None:
