@@ -28,6 +28,13 @@ export const ROUTES: Route[] = [
     nav: "/",
   },
   {
+    title: "Play",
+    pattern: /^\/play$/,
+    scope: "sample",
+    load: () => import("./views/play/Play.tsx"),
+    nav: "/play",
+  },
+  {
     title: "Data",
     pattern: /^\/data$/,
     scope: "train",

@@ -24,13 +24,11 @@ export function Painted({ src, alt, class: kind = "", onPainted }: Props) {
   useEffect(() => {
     const asking = new AbortController();
     error.value = "";
-    fetchPatiently(src, asking.signal).then(
-      async (answer) => {
-        const url = URL.createObjectURL(await answer.blob());
-        if (asking.signal.aborted) return URL.revokeObjectURL(url);
+    paint(src, asking.signal).then(
+      ({ url, headers }) => {
         if (shown.value) URL.revokeObjectURL(shown.value.url);
         shown.value = { src, url };
-        onPainted?.(answer.headers);
+        onPainted?.(headers);
       },
       (refused: unknown) => {
         if (!asking.signal.aborted) error.value = words(refused);
@@ -56,6 +54,13 @@ export function Painted({ src, alt, class: kind = "", onPainted }: Props) {
 }
 
 const BLANK = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==";
+
+async function paint(src: string, signal: AbortSignal): Promise<{ url: string; headers: Headers }> {
+  const answer = await fetchPatiently(src, signal);
+  const picture = await answer.blob();
+  signal.throwIfAborted();
+  return { url: URL.createObjectURL(picture), headers: answer.headers };
+}
 
 // The service says how long to wait when it is busy; a page full of pictures just takes its turn.
 async function fetchPatiently(src: string, signal: AbortSignal): Promise<Response> {
