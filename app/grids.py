@@ -11,7 +11,7 @@ from app.engine.sources import Arranged, Between, PerClass, Sweep
 from app.painting.classes import label_of
 from app.painting.containers import ImageFormat, arranged, container
 from app.painting.grids import Grid, GridFormat
-from app.painting.orders import Order, pinned
+from app.painting.orders import Order
 from app.painting.queries import (
     SEEDS_SCHEMA,
     ClassRef,
@@ -25,7 +25,7 @@ from app.painting.queries import (
 from app.painting.structured import Structured
 from app.problems import ErrorItem, Problem, invalid, wrong_parameter
 from models.config import MAX_SEED, Seed
-from models.versions import Version
+from models.versions import Version, is_pinned
 
 if TYPE_CHECKING:
     from app.settings import AppSettings
@@ -130,7 +130,7 @@ def order(query: GridQuery, image_format: ImageFormat, version: Version, setting
         raise _too_large(query, f"{rows} rows of {subject.columns} images are more than {settings.max_images} at once")
     return Order(
         version=version,
-        pinned=pinned(query.model),
+        pinned=is_pinned(query.model),
         seeded=query.seeds is not None or query.seed is not None,
         subject=subject,
         container=container(image_format, subject, lambda form: _grid(query, form, subject, size, settings.max_pixels)),

@@ -11,15 +11,15 @@ import numpy as np
 from pydantic import Field
 
 from app.engine.inputs import Seeded
-from app.painting.classes import label_of
+from app.painting.classes import label_of, tell_classes
 from app.painting.containers import ImageFormat, arranged, container
 from app.painting.grids import Grid, GridFormat
-from app.painting.orders import Order, pinned
+from app.painting.orders import Order
 from app.painting.queries import ClassRef, DrawnSeed, Format, PaintQuery, PerRow, Psi, Scale
 from app.problems import invalid, wrong_parameter
 from models.config import MAX_SEED, GeneratorConfig
 from models.manifest import Manifest
-from models.versions import Version
+from models.versions import Version, is_pinned
 
 if TYPE_CHECKING:
     from app.settings import AppSettings
@@ -66,9 +66,7 @@ class SeededImages:
     def listing(self, manifest: Manifest) -> tuple[dict[str, object], list[dict[str, object]]]:
         """Tell each image's index, and its class where the generator is conditional."""
         images: list[dict[str, object]] = [{"seed": self.number, "index": index} for index in range(self.count)]
-        labels = self.source(manifest.generator).labels(np.arange(self.count))
-        for image, label in zip(images, () if labels is None else labels, strict=False):
-            image["class"] = manifest.classes[label]
+        tell_classes(images, self.source(manifest.generator).labels(np.arange(self.count)), manifest)
         return {"seed": self.number, "psi": self.psi}, images
 
 
@@ -98,7 +96,7 @@ def order(query: SampleQuery, image_format: ImageFormat, version: Version, setti
     size = version.manifest.generator.size
     return Order(
         version=version,
-        pinned=pinned(query.model),
+        pinned=is_pinned(query.model),
         seeded=query.seed is not None,
         subject=subject,
         container=container(image_format, subject, lambda form: _grid(query, form, size, settings.max_pixels)),
@@ -106,8 +104,9 @@ def order(query: SampleQuery, image_format: ImageFormat, version: Version, setti
 
 
 def _grid(query: SampleQuery, grid_format: GridFormat, size: int, max_pixels: int) -> Grid:
-    if (trouble := _of(query, grid_format, query.n).too_large(query.n, size, max_pixels)) is None:
-        return _of(query, grid_format, query.n)
+    grid = _of(query, grid_format, query.n)
+    if (trouble := grid.too_large(query.n, size, max_pixels)) is None:
+        return grid
     # No more images than that can fit, whatever their arrangement.
     bound = min(query.n, max_pixels // (size * query.scale) ** 2)
     fitting = (n for n in range(bound, 0, -1) if not _of(query, grid_format, n).too_large(n, size, max_pixels))

@@ -9,13 +9,13 @@ from pydantic import Field, WithJsonSchema
 from app.engine.sources import Loop
 from app.painting.classes import label_of
 from app.painting.films import Film
-from app.painting.orders import Order, pinned
+from app.painting.orders import Order
 from app.painting.queries import SEEDS_SCHEMA, ClassRef, CommaSeparated, PaintQuery, Psi
 from app.painting.structured import Structured
 from app.problems import Problem, invalid, wrong_parameter
 from models.config import Seed
 from models.pictures import AnimationFormat
-from models.versions import Version
+from models.versions import Version, is_pinned
 
 if TYPE_CHECKING:
     from app.settings import AppSettings
@@ -64,9 +64,10 @@ def check(query: WalkQuery, settings: AppSettings) -> None:
         Problem: 422.
     """
     if query.frames > settings.max_images:
-        raise _wrong("frames", f"at most {settings.max_images} at once")
+        raise invalid([wrong_parameter("frames", f"at most {settings.max_images} at once")])
     if query.frames < len(query.seeds):
-        raise _wrong("frames", f"{len(query.seeds)} seeds take at least {len(query.seeds)} frames")
+        least = f"{len(query.seeds)} seeds take at least {len(query.seeds)} frames"
+        raise invalid([wrong_parameter("frames", least)])
 
 
 def order(query: WalkQuery, film_format: AnimationFormat, version: Version, settings: AppSettings) -> Order:
@@ -85,7 +86,7 @@ def order(query: WalkQuery, film_format: AnimationFormat, version: Version, sett
     choices = {"kind": "walk", "psi": query.psi, "class": label}
     return Order(
         version=version,
-        pinned=pinned(query.model),
+        pinned=is_pinned(query.model),
         seeded=True,
         subject=Structured(walk, query.seeds, query.frames, choices),
         container=film,
@@ -96,12 +97,8 @@ def _too_long(query: WalkQuery, film: Film, size: int, max_pixels: int) -> Probl
     side = size * film.scale
     largest = max_pixels // film.pixels(1, size)
     fits = f"at most {largest} fit" if largest >= len(query.seeds) else "too few fit"
-    return _wrong(
-        "frames",
+    message = (
         f"{query.frames} frames of {side}x{side} px are more than {max_pixels:,} pixels together: {fits}, "
-        f"or lower scale, which is {film.scale} here",
+        f"or lower scale, which is {film.scale} here"
     )
-
-
-def _wrong(name: str, message: str) -> Problem:
-    return invalid([wrong_parameter(name, message)])
+    return invalid([wrong_parameter("frames", message)])

@@ -60,6 +60,11 @@ def parse_number(text: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
+def is_pinned(ref: str | None) -> bool:
+    """Tell whether `ref` names one version for ever: `NAME@3`, not `NAME`, `NAME@best` or the default model (None)."""
+    return parse_number((ref or "").partition("@")[2]) is not None
+
+
 def numbers(folder: Path) -> Iterator[int]:
     """List every number that something stands under in a model's folder, deleted versions included.
 

@@ -11,8 +11,6 @@ import copy
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +27,7 @@ from app.engine.network import PLAIN, Bits, Network, Numerics, candidates
 from app.engine.tile import Painter
 from app.engine.trial import MAX_ERROR, Step, Trial, error_of
 from models.config import Frozen, GeneratorConfig
+from models.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -163,11 +162,7 @@ class Calibrations:
         path = self._path(record.key)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._folder, suffix=".tmp", delete=False) as file:
-                file.write(record.model_dump_json(indent=1))
-                file.flush()
-                os.fsync(file.fileno())
-            Path(file.name).replace(path)
+            replace_file(path, record.model_dump_json(indent=1).encode())
         except OSError as error:
             log.warning("%s cannot be written, a restart may choose other numerics: %s", path, error)
 

@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 
 FLOAT_BYTES = 4
 NICENESS = 10
-
-
 RETRY_SECONDS = 30
 """A version for which there was no memory is not tried again for so long."""
 SMOOTHING = 0.3
@@ -117,8 +115,11 @@ class Pool:
         return len(self._coming) * self._seconds
 
     def pin(self, version: Version) -> None:
-        """Keep this version loaded, and let go of the one pinned before."""
-        self._pinned = identity(version)
+        """Keep this version loaded, and let go of the one pinned before; it may take more than the others."""
+        key = identity(version)
+        if key != self._pinned:
+            self._refused.pop(key, None)
+        self._pinned = key
 
     def retain(self, wanted: Callable[[str], bool]) -> None:
         """Unload what `wanted` rejects by its `identity`, such as deleted versions."""
@@ -139,14 +140,14 @@ class Pool:
         started = time.monotonic()
         try:
             painter = self._build(key, version)
-        except (VersionNotReady, Stopped):
-            raise
         except (DoesNotFit, MemoryError, torch.OutOfMemoryError) as error:
-            # No fault of the version's: there may be room later.
+            # No fault of the version's: there may be room later. First, for what does not fit is not ready either.
             problem = error if isinstance(error, DoesNotFit) else _does_not_fit(version, "it does not fit into memory")
             self._refused[key] = _Refused(problem, time.monotonic() + RETRY_SECONDS)
             log.warning("%s", problem)
             raise problem from error
+        except (VersionNotReady, Stopped):
+            raise
         except Exception as error:
             reason = _reason(error)
             raise BrokenVersion(self._directory.mark_broken(version, reason)) from error

@@ -32,7 +32,7 @@ from app.engine.watch import UNWATCHED, Watch
 from models.directory import ModelDirectory
 from models.errors import ModelError, UnknownModel, VersionNotReady
 from models.manifest import WEIGHTS
-from models.versions import Version, parse_number
+from models.versions import Version, is_pinned
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +132,7 @@ class Sampler:
         Raises:
             ModelError: there is none, or it is not whole.
         """
-        if _fixed(ref):
+        if is_pinned(ref):
             return self._directory.resolve(ref)
         try:
             wanted = self._directory.resolve(ref)
@@ -169,7 +169,7 @@ class Sampler:
             try:
                 await self._painter(version)
             except VersionNotReady as error:
-                if _fixed(ref):
+                if is_pinned(ref):
                     raise
                 failed = error
                 await self._scan()
@@ -295,8 +295,3 @@ class Sampler:
             self._trouble = f"{version.ref} is being loaded"
             self._pool.pin(version)
             self._pool.load(version)
-
-
-def _fixed(ref: str | None) -> bool:
-    """Whether `ref` names one version for ever: `NAME@3`, not `NAME`, `NAME@best` or the default model."""
-    return ref is not None and parse_number(ref.partition("@")[2]) is not None

@@ -1,8 +1,12 @@
-"""Which class a request means: a label, or a class's name, of a conditional model."""
+"""Which class a request means, a label or a class's name of a conditional model; and which classes images are of."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from app.engine.inputs import Labels
 from app.problems import Problem, invalid, wrong_parameter
+from models.manifest import Manifest
 from models.versions import Version
 
 _LISTED = 50
@@ -31,6 +35,12 @@ def label_of(version: Version, wanted: str | None) -> int | None:
     )
     more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
     raise _refused(f'{version.ref} has no class "{wanted[:100]}": there are {listed}{more}')
+
+
+def tell_classes(images: Sequence[dict[str, object]], labels: Labels | None, manifest: Manifest) -> None:
+    """Add to what is told of each image the name of its class; without labels there is none."""
+    for image, label in zip(images, () if labels is None else labels, strict=False):
+        image["class"] = manifest.classes[label]
 
 
 def _refused(message: str) -> Problem:

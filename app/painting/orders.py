@@ -10,7 +10,7 @@ from app.engine.inputs import Source
 from app.negotiation import cache_control, etag
 from models.config import GeneratorConfig
 from models.manifest import WEIGHTS, Manifest
-from models.versions import Version, parse_number
+from models.versions import Version
 
 if TYPE_CHECKING:
     from app.engine.sampler import Sampler
@@ -127,8 +127,3 @@ class Order:
         """Give the text chunks of a PNG whose first image is the one at `index`."""
         model, _, number = self.version.ref.partition("@")
         return {"model": model, "version": number, **self.subject.text(index)}
-
-
-def pinned(ref: str | None) -> bool:
-    """Tell whether a reference names a version by its number."""
-    return parse_number((ref or "").partition("@")[2]) is not None

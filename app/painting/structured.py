@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.engine.inputs import Source
 from app.engine.sources import Arranged
+from app.painting.classes import tell_classes
 from models.config import GeneratorConfig
 from models.manifest import Manifest
 
@@ -54,7 +55,5 @@ class Structured:
         """Tell each image's place, and its class where the generator is conditional."""
         places = (divmod(index, self.columns) for index in range(self.count))
         images: list[dict[str, object]] = [{"row": row, "column": column} for row, column in places]
-        labels = self.images.labels(0, self.count)
-        for image, label in zip(images, () if labels is None else labels, strict=False):
-            image["class"] = manifest.classes[label]
+        tell_classes(images, self.images.labels(0, self.count), manifest)
         return {"seeds": self.seeds, **self.choices}, images

@@ -21,7 +21,7 @@ from models.directory import ModelDirectory
 from models.errors import BrokenVersion
 from models.manifest import MAX_VERSION, PREVIEW, WEIGHTS, Manifest, Score
 from models.survey import ModelInfo
-from models.versions import State, Version, parse_number
+from models.versions import State, Version, is_pinned
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -153,7 +153,7 @@ def _file(request: Request, house: HouseDep, ref: str, name: str, media_type: st
     entry = _manifest(version).files.get(name)
     if entry is None:
         raise Problem(404, phrase(404), f"{version.ref} was published without {name}")
-    pinned = parse_number(ref.partition("@")[2]) is not None
+    pinned = is_pinned(ref)
     headers = {
         "ETag": f'"{entry.sha256}"',
         "Cache-Control": cache_control(seeded=True, pinned=pinned, private=house.settings.keys_required),

@@ -111,6 +111,27 @@ def test_a_version_that_does_not_fit_beside_the_pinned_one_says_so(narrow_room: 
     assert narrow_room.version("larger@1").state == "whole"
 
 
+def test_a_version_beyond_the_budget_is_not_tried_again_for_a_while_unless_it_becomes_the_pinned_one(
+    narrow_room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    larger = TINY_MLP.model_copy(update={"network": MlpGenerator(hidden=(480, 640))})
+    write_version(narrow_room.root, "larger", 1, larger)
+    tried = []
+    build = Pool._build
+
+    def counting(pool: Pool, key: str, version: Version) -> Painter:
+        tried.append(key)
+        return build(pool, key, version)
+
+    monkeypatch.setattr(Pool, "_build", counting)
+    for _ in range(3):
+        with pytest.raises(DoesNotFit):
+            narrow_room.load("larger@1")
+    assert len(tried) == 1
+    narrow_room.pool.pin(narrow_room.version("larger@1"))
+    assert narrow_room.load("larger@1") is not None
+
+
 def test_a_version_larger_than_the_budget_evicts_nobody_unless_it_is_the_pinned_one(narrow_room: Room) -> None:
     larger = TINY_MLP.model_copy(update={"network": MlpGenerator(hidden=(480, 640))})
     write_version(narrow_room.root, "larger", 1, larger)
