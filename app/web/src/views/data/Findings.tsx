@@ -58,7 +58,7 @@ export function Findings({ name, counts, first }: Props) {
               <tr key={`${finding.file} ${finding.kind}`}>
                 <th scope="row">{finding.file ?? "the whole set"}</th>
                 <td>{finding.kind.replaceAll("_", " ")}</td>
-                <td>{finding.message}</td>
+                <td>{about(finding)}</td>
                 <td>{finding.used ? "yes" : "left out"}</td>
               </tr>
             ))}
@@ -101,4 +101,9 @@ function Kind({
       {name.replaceAll("_", " ")} <span class="hint">{count.toLocaleString("en")}</span>
     </button>
   );
+}
+
+// The file is named beside it already.
+function about({ file, message }: Finding): string {
+  return file !== null && message.startsWith(`"${file}" `) ? message.slice(file.length + 3) : message;
 }

@@ -15,6 +15,7 @@ import { Charts } from "./Charts.tsx";
 import { Film } from "./Film.tsx";
 import { useHistory } from "./history.ts";
 import { Log } from "./Log.tsx";
+import { Resolved } from "./Resolved.tsx";
 import { Steering } from "./Steering.tsx";
 import { progressOf, STATE_TONES, spoken, stateOf, verdictTone } from "./words.ts";
 
@@ -46,7 +47,7 @@ function View({ run }: { run: Item }) {
         </h1>
         <Steering run={run} />
       </div>
-      <p class="hint">
+      <p class="hint run-line">
         {run.preset} on <a href={datasetAddress(run.dataset)}>{run.dataset}</a> · begun{" "}
         {moment(run.started_at ?? run.created_at)}
         {run.ended_at && ` · ended ${moment(run.ended_at)}`} · run <code>{run.id}</code>
@@ -62,6 +63,7 @@ function View({ run }: { run: Item }) {
       <Verdict run={run} />
       <Film run={run} history={history} />
       <Charts history={history} />
+      <Resolved run={run} />
       <Log run={run} />
     </>
   );
