@@ -53,7 +53,11 @@ def up() -> None:
 
 @atelier.command()
 def train(
-    preset: Annotated[str, typer.Option(help="What to train, and how: a name from GET /presets.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="PRESET", help="What to train, and how: auto, or a name from GET /presets."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="The same, as an option.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A name from `atelier datasets list`, or folder:PATH.")] = None,
     model: Annotated[str | None, typer.Option(help="Name to publish under.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Length, in passes over the data set.")] = None,
@@ -69,10 +73,14 @@ def train(
 ) -> None:
     """Start a training run.
 
-    With --follow the exit status tells how it ended: 0 succeeded, 1 failed, 3 cancelled, 4 paused.
+    The preset auto chooses for the data set and the machine, and says why in the run's log. With --follow the exit
+    status tells how it ended: 0 succeeded, 1 failed, 3 cancelled, 4 paused.
     """
-    request = {"preset": preset, "dataset": dataset, "model": model, "epochs": epochs, "kimg": kimg, "seed": seed}
-    body: dict[str, Any] = {name: value for name, value in request.items() if value is not None}
+    if (name is None) == (preset is None):
+        raise typer.BadParameter("name one preset, such as: atelier train auto --dataset mnist-mini")
+    chosen = {"preset": name or preset, "dataset": dataset, "model": model, "epochs": epochs, "kimg": kimg}
+    body: dict[str, Any] = {field: value for field, value in chosen.items() if value is not None}
+    body["seed"] = seed
     body["overrides"] = dict(_assignment(text) for text in change or ())
     with _client(url, key) as client:
         run = client.post("/train", body)

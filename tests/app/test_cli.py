@@ -42,7 +42,7 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [["models"], ["runs"], ["sample", "-o", "a.png"], ["train", "--preset", "mlp-mnist"], ["follow", "01abc"]],
+    [["models"], ["runs"], ["sample", "-o", "a.png"], ["train", "auto"], ["follow", "01abc"]],
     ids=lambda command: command[0],
 )
 def test_without_a_service_the_message_says_how_to_start_one(command: list[str], tmp_path: Path) -> None:
@@ -102,6 +102,14 @@ def test_a_change_without_path_or_value_is_refused(text: str) -> None:
 
     assert result.exit_code == 2
     assert f'"{text}" is no setting: expected PATH=VALUE' in result.output
+
+
+@pytest.mark.parametrize("presets", [[], ["auto", "--preset", "mlp-mnist"]])
+def test_a_training_without_a_preset_or_with_two_is_refused(presets: list[str]) -> None:
+    result = runner.invoke(atelier, ["train", *presets, "--dataset", "mnist-mini"])
+
+    assert result.exit_code == 2
+    assert "name one preset" in result.output
 
 
 def test_keys_are_made_listed_and_revoked_before_any_service_starts(
