@@ -76,8 +76,8 @@ class _Rule(NamedTuple):
 
 # The first that holds counts.
 _RULES: Final = (
-    _Rule("small-data-64", (64,), "it changes images at random, so that a few are not learned by heart", few=True),
-    _Rule("small-data-128", (128,), "it changes images at random, so that a few are not learned by heart", few=True),
+    _Rule("small-data-64", (64,), "it is made for a few images, which others learn by heart", few=True),
+    _Rule("small-data-128", (128,), "it is made for a few images, which others learn by heart", few=True),
     _Rule("quick-28", (28, 32), "its networks see patches of pixels, which a CPU trains in minutes", "cpu", channels=1),
     _Rule("dcgan-28", (28,), "small convolutional networks are what a CPU can train", "cpu"),
     _Rule("dcgan-32", (32,), "small convolutional networks are what a CPU can train", "cpu"),
@@ -112,7 +112,7 @@ def choose(facts: Facts, device: Device) -> Choice:
         overrides["channels"] = facts.channels
     if rule.preset == "dcgan-64":
         overrides |= _HALVED
-    reasons = {"size": why_size, "preset": f"{rule.preset}: on {device}, {rule.because}."}
+    reasons = {"size": why_size, "preset": f"{rule.preset} for {device}: {rule.because}."}
     for decide in (_classes, _augmentation, _penalty):
         changes, reason = decide(facts, training, size)
         overrides |= changes
@@ -135,7 +135,9 @@ def _size(facts: Facts, device: Device) -> tuple[int, str]:
         bound = FEW_SIZE if facts.count <= FEW else CPU_SIZE
     if size > bound:
         return bound, f"{bound} px: the images have {facts.side} px, but a CPU would take days for more than that."
-    return size, f"{size} px: the largest size that nine of ten images have, which are {facts.side} px or more."
+    if size == facts.side:
+        return size, f"{size} px: the size of the images."
+    return size, f"{size} px: the largest size that nine of ten images have; they are {facts.side} px or more."
 
 
 _Decision = tuple[dict[str, Any], dict[str, str]]
@@ -155,7 +157,7 @@ def _classes(facts: Facts, training: Mapping[str, Any], size: int) -> _Decision:
 def _augmentation(facts: Facts, training: Mapping[str, Any], size: int) -> _Decision:  # noqa: ARG001
     known = f"{facts.count:,} images"
     if training.get("augment", {}).get("policy"):
-        return {}, {"augment": f"Images are changed at random as the preset says, {known} being what they are."}
+        return {}, {"augment": "Images are changed at random before they are judged, as the preset does by itself."}
     # In grey drawings brightness is the drawing itself.
     policy = ["color", "translation", "cutout"] if facts.channels == 3 else ["translation", "cutout"]
     if facts.count <= FEW:
@@ -195,7 +197,11 @@ def _batch(config: TrainingConfig, facts: Facts, device: Device) -> tuple[int, s
         room = MEMORY_SHARE * device.memory_bytes - memory_bytes(smaller, 0)
     if batch < usual:
         return batch, f"A batch of {batch} images, not {usual}: more would not fit into the memory of {device}."
-    return batch, f"A batch of {batch} images, which takes some {memory_bytes(config, 0) / 1e9:.1f} GB of {device}."
+    megabytes = memory_bytes(config, 0) / 1e6
+    return (
+        batch,
+        f"A batch of {batch} images, some {_rounded(megabytes):,g} MB; a round of it is tried first.",
+    )
 
 
 def _length(config: TrainingConfig, facts: Facts, device: Device) -> tuple[float, str]:
@@ -206,7 +212,10 @@ def _length(config: TrainingConfig, facts: Facts, device: Device) -> tuple[float
     kimg = max(SHORTEST_KIMG, _rounded(affordable))
     if kimg >= usual:
         return usual, f"{usual:g} kimg, as the preset has it."
-    return kimg, f"{kimg:g} kimg, not {usual:g}: what a CPU does in some hours; a longer target can be set later."
+    return (
+        kimg,
+        f"{kimg:g} kimg, not {usual:g}: what this CPU does in two hours or so; it can go on later.",
+    )
 
 
 def _rounded(value: float) -> float:
