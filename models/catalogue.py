@@ -115,35 +115,9 @@ def is_uploaded(dataset: str) -> bool:
     return dataset not in BUILTIN and not dataset.startswith(FOLDER)
 
 
-def check(dataset: str, images_dir: Path) -> None:
-    """Refuse a data set that no run could use.
-
-    Raises:
-        UnknownDataset: `dataset` is neither built in nor a `folder:PATH`.
-        DatasetProblem: the folder leaves `images_dir`, does not exist, or holds no image file.
-    """
-    if dataset in BUILTIN:
-        return
-    folder = find_folder(dataset, images_dir)
-    if next(image_files(folder), None) is None:
-        raise no_images(dataset, folder)
-
-
 def builtin_classes(dataset: str) -> tuple[str, ...]:
     """Name a built-in data set's classes, label by label; none for any other."""
     return BUILTIN[dataset].classes if dataset in BUILTIN else ()
-
-
-def classes(dataset: str, images_dir: Path) -> tuple[str, ...]:
-    """Name the classes of a built-in data set or a folder, label by label; none where it has no labels.
-
-    Raises:
-        DatasetProblem: as `check`.
-    """
-    if dataset in BUILTIN:
-        return builtin_classes(dataset)
-    _, names = class_folders(list(image_files(find_folder(dataset, images_dir))))
-    return tuple(readable(name) for name in names)
 
 
 def class_folders(files: Sequence[Path]) -> tuple[Path, list[str]]:
