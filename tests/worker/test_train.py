@@ -6,128 +6,29 @@ The supervisor's part is played by the test.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from models.artefacts import Attempt, Position, read_events, read_ticks
+from models.artefacts import Position, read_events, read_ticks
 from models.checkpoint import load_generator
-from models.config import TrainingConfig
 from models.datasets.uploads import UploadFolder
 from models.directory import ModelDirectory
-from models.records import Records, Run, new_id
+from models.records import Run, new_id
 from tests.fixtures.postgres import PostgresServer
+from tests.fixtures.trainings import House, working_house
 from tests.fixtures.waiting import until
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Writer
 from worker.exitcodes import ExitCode
-from worker.settings import WorkerSettings
-from worker.training.attempt import attempt_run
 from worker.training.checkpoints import read, write
 from worker.training.state import Capture
-
-ROOT = Path(__file__).parents[2]
-
-
-class House:
-    """Rows and files; starts trainings as a supervisor would."""
-
-    def __init__(self, folder: Path, url: str | None = None) -> None:
-        self.data_dir = folder / "data"
-        self.data_dir.mkdir()
-        self.url = url or f"sqlite:///{self.data_dir / 'atelier.db'}"
-        self.records = Records(self.url)
-        self.records.migrate()
-        self._processes: list[subprocess.Popen[bytes]] = []
-
-    def create(self, config: TrainingConfig) -> Run:
-        self.records.create_run(config, {"preset": config.preset, "model": config.model}, None)
-        return self.claim()
-
-    def claim(self) -> Run:
-        run = self.records.claim("tester", 1)
-        assert run is not None
-        return run
-
-    def again(self, run: Run) -> Run:
-        """Hand the run back and claim it under the next token."""
-        self.records.release(run.id, run.token, "queued")
-        return self.claim()
-
-    def start(self, run: Run) -> subprocess.Popen[bytes]:
-        settings = {
-            "ATELIER_DATA_DIR": str(self.data_dir),
-            "ATELIER_DATABASE_URL": self.url,
-            "ATELIER_DEVICE": "cpu",
-            "ATELIER_THREADS": "1",
-            "OMP_NUM_THREADS": "1",
-        }
-        with self.log(run).open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "worker.train", run.id, str(run.token)],
-                cwd=ROOT,
-                env={**os.environ, **settings},
-                stdin=subprocess.PIPE,  # held open: its end tells the trainer that its supervisor is gone
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        self._processes.append(process)
-        return process
-
-    def train(self, run: Run, threads: int = 1, stop_wanted: Callable[[], bool] = lambda: False) -> ExitCode:
-        """Train to the end, in this process."""
-        settings = WorkerSettings(data_dir=self.data_dir, database_url=self.url, device="cpu", threads=threads)
-        return attempt_run(run.id, run.token, settings, stop_wanted)
-
-    def interrupt(self, run: Run, how: signal.Signals) -> int:
-        """Train until there is a checkpoint, then send a signal."""
-        process = self.start(run)
-        until(lambda: any(self.attempt(run).checkpoints.glob("[0-9]*")) or process.poll() is not None, "a checkpoint")
-        process.send_signal(how)
-        return process.wait(60)
-
-    def log(self, run: Run) -> Path:
-        return self.data_dir / f"{run.id}-{run.token}.log"
-
-    def told(self, run: Run) -> list[str]:
-        """Give the lines that the run told about itself."""
-        return [event.data["message"] for event in read_events(self.run_dir(run)) if event.type == "log"]
-
-    def attempt(self, run: Run) -> Attempt:
-        return Attempt(self.run_dir(run), run.token)
-
-    def run_dir(self, run: Run) -> Path:
-        return self.data_dir / "runs" / run.id
-
-    def reason(self, run: Run) -> str:
-        return str(json.loads((self.attempt(run).dir / "failure.json").read_text())["reason"])
-
-    def published(self, run: Run) -> list[tuple[int, str]]:
-        """Give position and sha256 of each version that the run published."""
-        models = {info.name: info for info in ModelDirectory(self.data_dir / "models").models()}
-        versions = models[run.model].versions if run.model in models else []
-        manifests = [version.manifest for version in versions if version.manifest is not None]
-        return [
-            (manifest.provenance.images, manifest.files["generator.safetensors"].sha256)
-            for manifest in manifests
-            if manifest.provenance.run == run.id
-        ]
-
-    def close(self) -> None:
-        for process in self._processes:
-            with suppress(ProcessLookupError):
-                process.kill()
-            process.communicate()
-        self.records.close()
 
 
 @pytest.fixture
@@ -139,15 +40,6 @@ def house(tmp_path: Path) -> Iterator[House]:
 def interruptible(tmp_path: Path, own_postgres: PostgresServer) -> Iterator[House]:
     """Give a house whose database the test may stop and start."""
     yield from working_house(tmp_path, own_postgres.create_database())
-
-
-def working_house(folder: Path, url: str | None = None) -> Iterator[House]:
-    threads = torch.get_num_threads()
-    made = House(folder, url)
-    yield made
-    made.close()
-    torch.set_flush_denormal(False)
-    torch.set_num_threads(threads)
 
 
 def test_a_run_trains_reports_and_publishes(house: House, capsys: pytest.CaptureFixture[str]) -> None:
