@@ -13,12 +13,14 @@ from worker.data.ingest import prepare
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.checkpoints import Keeper, newest_valid
+from worker.training.guard import Rules
 from worker.training.loop import Loop
 from worker.training.reports import Reporter
 from worker.training.schedule import Schedule
 from worker.training.snapshots import Painter
 from worker.training.state import TrainingState, seeds
 from worker.training.steps import Precision, Recipe
+from worker.training.variety import Variety
 
 CPU = torch.device("cpu")
 
@@ -48,15 +50,18 @@ def make_loop(
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, CPU), CPU)
     if checkpoint := newest_valid(run_dir, print):
         state.restore(checkpoint.tensors, checkpoint.values)
+    painter = Painter(config.generator_config(), config.seed, CPU)
     return Loop(
         config=config,
         count=prepared.count,
         state=state,
         recipe=Recipe.of(config, state, precision, config.total_images(prepared.count)),
         schedule=Schedule.of(config, prepared.count),
-        painter=Painter(config.generator_config(), config.seed, CPU),
+        painter=painter,
         reporter=Reporter(attempt),
-        keeper=Keeper(attempt.checkpoints, {}),
+        keeper=Keeper(attempt, {}),
         publish=publish,
         stop_wanted=lambda: False,
+        rules=Rules.of(config, prepared.count),
+        variety=Variety(prepared, painter.count),
     )

@@ -1,13 +1,15 @@
 """A run's files, `runs/RUN/TOKEN/`: `worker` decides who writes what; here they are read back as one history.
 
 Each attempt writes only in its own folder, named by its fencing token. What an attempt did after the point from which
-a later one resumed never happened as far as a reader is concerned: those ticks and snapshots are dropped.
+a later one resumed never happened as far as a reader is concerned: those ticks and snapshots are dropped. So is what an
+attempt did after the point that a rollback took it back to.
 """
 
 from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -19,11 +21,16 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 
 from models.evaluation import Evaluation
+from models.files import replace_file
 
 _TAIL_BYTES = 1 << 16
 
 _TOKEN = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _KIMG_NAME = re.compile(r"([0-9]{6,})\.([0-9]{3})", re.ASCII)
+_CHECKPOINT_NAME = re.compile(r"([0-9]{6,}\.[0-9]{3})(?:-([1-9][0-9]*))?", re.ASCII)
+
+ROLLED_BACK = "rolled_back_from"
+"""In `ticks.jsonl`, marks a line that is no tick: what lies above its `images` before it never happened."""
 
 EventType = Literal["state", "tick", "snapshot", "score", "health", "published", "log"]
 
@@ -103,6 +110,25 @@ def images_of(name: str) -> int | None:
     return int(match[1]) * 1000 + int(match[2]) if match else None
 
 
+class Position(NamedTuple):
+    """Where a run is: a rollback takes it back to fewer images, and yet further."""
+
+    rollbacks: int
+    images: int
+
+    @property
+    def name(self) -> str:
+        """Name a checkpoint, such as `000512.000`, and `000512.000-2` after two rollbacks."""
+        return kimg_name(self.images) + (f"-{self.rollbacks}" if self.rollbacks else "")
+
+    @classmethod
+    def parse(cls, name: str) -> Position | None:
+        """Read a checkpoint's name back; None if it is no such name."""
+        match = _CHECKPOINT_NAME.fullmatch(name)
+        images = images_of(match[1]) if match else None
+        return cls(int(match[2] or 0), images) if match and images is not None else None
+
+
 def append_line(path: Path, value: dict[str, Any]) -> None:
     """Append `value` as one JSON line in a single write, so that readers see whole lines or none.
 
@@ -159,16 +185,36 @@ class Attempt:
         self.ticks = self.dir / "ticks.jsonl"
         self.log = self.dir / "log"
         self.checkpoints = self.dir / "checkpoints"
+        self.refuges = self.dir / "best"
         self.snapshots = self.dir / "snapshots"
         self.real = self.dir / "real.png"
 
     def create(self) -> None:
         """Make the folders; idempotent."""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self.refuges.mkdir(exist_ok=True)
         self.snapshots.mkdir(exist_ok=True)
 
+    def roll_back(self, images: int, rolled_back_from: int) -> None:
+        """Drop what this attempt and earlier ones did beyond a position.
+
+        Raises:
+            OSError: it could not be written; then readers may still see some of it.
+        """
+        start = self.start_images()
+        if start is not None and images < start:
+            config = json.loads(self.config.read_text(encoding="utf-8"))
+            replace_file(self.config, json.dumps({**config, "start_images": images}, indent=1).encode())
+        for path in self.snapshots.iterdir():
+            if (images_of(path.stem) or 0) > images:
+                path.unlink()
+        append_line(self.ticks, {"images": images, ROLLED_BACK: rolled_back_from, "time": now()})
+
     def start_images(self) -> int | None:
-        """Images done where this attempt began, written into `config.json` by the trainer; None before that."""
+        """Images done where this attempt began, or further back where it went; None before the trainer has begun.
+
+        It is written into `config.json`.
+        """
         try:
             config = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -274,24 +320,43 @@ def _horizons(run_dir: Path) -> list[tuple[Attempt, int | None]]:
 
 def read_ticks(run_dir: Path) -> list[dict[str, Any]]:
     """Read a run's ticks as one history, oldest first; each has at least `images` and `kimg`."""
-    return [
-        tick
-        for attempt, horizon in _horizons(run_dir)
-        for tick in _lines(attempt.ticks)
-        if horizon is None or tick["images"] <= horizon
-    ]
+    history: list[dict[str, Any]] = []
+    for attempt in attempts(run_dir):
+        if (start := attempt.start_images()) is not None:
+            history = _up_to(history, start)
+        for line in _lines(attempt.ticks):
+            if ROLLED_BACK in line:
+                history = _up_to(history, line["images"])
+            else:
+                history.append(line)
+    return history
+
+
+def _up_to(history: list[dict[str, Any]], images: int) -> list[dict[str, Any]]:
+    return [tick for tick in history if tick["images"] <= images]
 
 
 def last_tick(run_dir: Path) -> dict[str, Any] | None:
     """Read the newest tick of a run's history; None before the first."""
-    for attempt, horizon in reversed(_horizons(run_dir)):
-        for offset in (max(0, _size(attempt.ticks) - _TAIL_BYTES), 0):
-            ticks, _ = read_lines(attempt.ticks, offset)
-            whole = [tick for tick in ticks if horizon is None or tick["images"] <= horizon]
-            if whole:
-                return whole[-1]
-            if offset == 0:
-                break
+    horizon = math.inf
+    for attempt in reversed(attempts(run_dir)):
+        size = _size(attempt.ticks)
+        for offset in dict.fromkeys((max(0, size - _TAIL_BYTES), 0)):
+            if found := _newest(read_lines(attempt.ticks, offset)[0], horizon):
+                return found
+        start = attempt.start_images()
+        horizon = horizon if start is None else min(horizon, start)
+    return None
+
+
+def _newest(lines: list[dict[str, Any]], horizon: float) -> dict[str, Any] | None:
+    """Find the last tick that no rollback after it and nothing at the `horizon` has undone."""
+    for line in reversed(lines):
+        images = int(line["images"])
+        if ROLLED_BACK in line:
+            horizon = min(horizon, images)
+        elif images <= horizon:
+            return line
     return None
 
 
