@@ -27,11 +27,14 @@ def main(arguments: list[str]) -> int:
     # torch takes seconds to import, in which a supervisor may die or ask to stop.
     from worker.settings import settings
     from worker.training.attempt import attempt_run
+    from worker.training.follower import follow
     from worker.training.ranks import launched
 
     run_id, token, *ending = arguments
+    if launched().rank > 0:
+        return follow(run_id, int(token), settings(), stop.is_set)
     code = attempt_run(run_id, int(token), settings(), stop.is_set)
-    if ending and launched()[0] == 0:
+    if ending:
         Path(ending[0]).write_text(str(int(code)))
     return code
 

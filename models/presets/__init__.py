@@ -219,9 +219,6 @@ def _override_errors(overrides: Mapping[str, Override]) -> Iterator[ErrorItem]:
             yield _override_item(path, f'use the field "{path}" of the request instead')
         elif path not in _paths():
             yield _override_item(path, _unknown(path))
-    # A worker with one device would never claim it, and one with several could not train it.
-    if isinstance(devices := overrides.get("devices"), int) and devices > 1:
-        yield _override_item("devices", "a run trains on one device in this version: leave it at 1")
 
 
 def _unknown(path: str) -> str:

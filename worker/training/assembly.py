@@ -10,6 +10,7 @@ from models.config import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training import memory
+from worker.training.allocator import keep_memory
 from worker.training.ranks import Ranks
 from worker.training.resolution import Resolved
 from worker.training.state import TrainingState, seeds
@@ -18,10 +19,11 @@ from worker.training.synchrony import synchronise
 
 
 def configure_torch(resolved: Resolved) -> None:
-    """Set what results depend on and what is global in torch."""
+    """Set what is global: what results depend on, and how memory is kept."""
     torch.set_num_threads(resolved.threads)
     # Adam's moments of units that have died shrink into denormal numbers, which processors are slow to add.
     torch.set_flush_denormal(True)
+    keep_memory()
 
 
 def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ranks: Ranks) -> TrainingState:
@@ -51,5 +53,5 @@ def fitted(config: TrainingConfig, resolved: Resolved, state: TrainingState, ran
         TrainingFailed: one image at a time is too much.
     """
     recipe = partial(Recipe.of, config, state, resolved.precision, resolved.annealed_images, ranks)
-    count = memory.slices(state, recipe, ranks, least=resolved.accumulate)
+    count = memory.slices(state, recipe, ranks, resolved.accumulate)
     return recipe(count), count

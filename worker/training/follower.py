@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from models.artefacts import Attempt
 from models.config import TrainingConfig
+from models.records import Records
 from worker.data import prepared as data
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.assembly import configure_torch, fitted, new_state, share
+from worker.training.failure import TrainingFailed
+from worker.training.memory import OutOfMemory, finer, told_apart
 from worker.training.ranks import Order, Ranks, join
 from worker.training.resolution import Resolved
 from worker.training.state import TrainingState
@@ -41,8 +45,14 @@ def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable
         raise RuntimeError(f"rank {ranks.rank} does not find the prepared data set that rank 0 has opened")
     state = new_state(config, resolved, found, ranks)
     share(state, ranks)
-    recipe, _ = fitted(config, resolved, state, ranks)
-    _obey(state, recipe, ranks)
+    try:
+        recipe, slices = fitted(config, resolved, state, ranks)
+        _obey(state, recipe, ranks)
+    except TrainingFailed:
+        ranks.order()  # rank 0 has found the same, and says that this is the end
+    except OutOfMemory:
+        _slice_finer(run_id, token, house, resolved, finer(state, recipe, slices))
+        raise
     ranks.close()
     return ExitCode.COMPLETED
 
@@ -52,4 +62,12 @@ def _obey(state: TrainingState, recipe: Recipe, ranks: Ranks) -> None:
         if order is Order.TAKE_OVER:
             share(state, ranks)
         else:
-            play_round(state, recipe, watched=order is Order.WATCHED_ROUND)
+            with told_apart():
+                play_round(state, recipe, watched=order is Order.WATCHED_ROUND)
+
+
+def _slice_finer(run_id: str, token: int, house: WorkerSettings, resolved: Resolved, slices: int) -> None:
+    """Let the next attempt find room: this one dies, for the others wait for what this rank cannot compute."""
+    with closing(Records(house.database_url)) as records:
+        sliced = resolved.model_copy(update={"accumulate": slices})
+        records.set_resolved(run_id, token, sliced.model_dump())

@@ -14,9 +14,12 @@ from models.checkpoint import generator_bytes
 from models.config import TrainingConfig
 from models.evaluation import Evaluation
 from worker.evaluation.evaluator import Evaluator
+from worker.training.assembly import share
 from worker.training.checkpoints import Keeper
 from worker.training.failure import GaveUp
 from worker.training.guard import Finding, Rules, Seen, look, note_tick, note_weights, watched
+from worker.training.memory import told_apart
+from worker.training.ranks import Order
 from worker.training.reports import Reporter
 from worker.training.rollback import roll_back
 from worker.training.schedule import Schedule, crossed
@@ -58,6 +61,7 @@ class Loop:
 
         Raises:
             TrainingFailed: going on makes no sense.
+            OutOfMemory: a round found no room, and the state is half of one.
             OSError: a report or a checkpoint could not be written.
         """
         try:
@@ -82,7 +86,7 @@ class Loop:
             before, after = state.images, state.images + self.recipe.images()
             last = after >= schedule.total
             ticks = last or crossed(before, after, schedule.tick)
-            play_round(state, self.recipe, watched=ticks)
+            self._play(watched=ticks)
 
             # Report and evaluate: what is published has its scores.
             publishing = not last and self._crossed(before, schedule.publish)
@@ -94,6 +98,8 @@ class Loop:
             # Go back, where something is wrong.
             if finding is not None:
                 roll_back(state, finding, schedule.total, self.keeper, self.reporter)
+                self.recipe.ranks.order(Order.TAKE_OVER)
+                share(state, self.recipe.ranks)
                 pacemaker = Pacemaker(state.images)
                 continue
 
@@ -109,6 +115,11 @@ class Loop:
         self._keep()
         self._publish(last=True)
         return True
+
+    def _play(self, *, watched: bool) -> None:
+        self.recipe.ranks.order(Order.WATCHED_ROUND if watched else Order.ROUND)
+        with told_apart():
+            play_round(self.state, self.recipe, watched=watched)
 
     def _has_ended(self) -> bool:
         """Tell whether the run's length is reached, or the guard has ended it at its best version."""

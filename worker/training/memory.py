@@ -50,7 +50,7 @@ def fits(state: TrainingState, recipe: Recipe, ranks: Ranks = ALONE) -> bool:
     try:
         with told_apart(), ranks.apart():
             state.images = 0  # the first step of a run takes a penalty, if there is one
-            play_round(state, recipe, watched=True)
+            play_round(state, recipe)
     except OutOfMemory:
         fitted = False
     _tidy(state)
@@ -58,7 +58,7 @@ def fits(state: TrainingState, recipe: Recipe, ranks: Ranks = ALONE) -> bool:
     return not ranks.any(not fitted)
 
 
-def slices(state: TrainingState, recipe: Callable[[int], Recipe], ranks: Ranks = ALONE, *, least: int = 1) -> int:
+def slices(state: TrainingState, recipe: Callable[[int], Recipe], ranks: Ranks = ALONE, least: int = 1) -> int:
     """Find into how many slices each rank has to cut its rows of a batch, from `least` on, doubling.
 
     Raises:
@@ -66,23 +66,22 @@ def slices(state: TrainingState, recipe: Callable[[int], Recipe], ranks: Ranks =
     """
     count = least
     while not fits(state, tried := recipe(count), ranks):
-        count = finer(state, tried, ranks, count)
+        count = finer(state, tried, count)
     return count
 
 
-def finer(state: TrainingState, recipe: Recipe, ranks: Ranks, count: int) -> int:
+def finer(state: TrainingState, recipe: Recipe, count: int) -> int:
     """Give twice as many slices as `count`, which did not fit.
 
     Raises:
         TrainingFailed: slices would have less than one image, or less than the two that batch statistics need.
     """
-    rows = ranks.rows(recipe.batch).count
+    rows = recipe.ranks.rows(recipe.batch).count
     least = 2 if uses_batch_norm(state.generator) or uses_batch_norm(state.discriminator) else 1
     if rows // (2 * count) < least:
-        held = "one image" if rows == count else f"{rows // count} images"
         raise TrainingFailed(
-            f"{state.device} has not the memory for {held} at a time: choose smaller networks or images, or a device "
-            "with more memory"
+            f"{state.device} has not the memory for {rows // count} image(s) at a time, and fewer cannot be trained "
+            "on: choose smaller networks, or a device with more memory"
         )
     return 2 * count
 

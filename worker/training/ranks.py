@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -126,8 +126,13 @@ class Ranks:
         return bool(votes)
 
     def close(self) -> None:
-        """Leave the others, once they have all come so far; without this, threads of torch end in an abort."""
+        """Leave the others, once they have all come so far; rank 0 tells them that this is the end.
+
+        Without this, threads of torch end in an abort.
+        """
         if self.count > 1:
+            if self.leads:
+                self.order(Order.END)
             torch.distributed.barrier(group=self._control)
             torch.distributed.destroy_process_group()
 
@@ -135,9 +140,16 @@ class Ranks:
 ALONE = Ranks()
 
 
-def launched() -> tuple[int, int]:
-    """Give this process's rank and the number of ranks as torchrun wrote them down; 0 and 1 without it."""
-    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+class Launched(NamedTuple):
+    """Which of how many processes this is."""
+
+    rank: int
+    ranks: int
+
+
+def launched() -> Launched:
+    """Give this process's place as torchrun wrote it down; the first of one without it."""
+    return Launched(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def join(devices: Sequence[torch.device]) -> Ranks:
@@ -146,7 +158,7 @@ def join(devices: Sequence[torch.device]) -> Ranks:
     Raises:
         RuntimeError: they did not all come.
     """
-    _, count = launched()
+    count = launched().ranks
     if count != len(devices):
         raise RuntimeError(f"the run has {len(devices)} devices and {count} process(es): start it with worker.torchrun")
     if count == 1:

@@ -113,6 +113,7 @@ def main(count: int, folder: Path, digits: Prepared) -> int:
             ranks = join([torch.device("cpu")] * count)
             torch.set_flush_denormal(True)
             work(ranks, folder, digits)
+            assert ranks.leads or ranks.order() is Order.END
             ranks.close()
             os._exit(0)
     codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(count)]
