@@ -1,14 +1,231 @@
-"""The studio in a real browser against a whole house: one journey from a zip of pictures to a model."""
+"""The studio in a real browser against a whole house: from a zip of pictures to a model that others can use."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
 import pytest
 
-from tests.fixtures.browser import View
+from tests.fixtures.browser import View, looking
+from tests.fixtures.houses import House
+from tests.fixtures.pictures import shapes
+from tests.fixtures.waiting import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
 
 pytestmark = pytest.mark.browser
 
+# A training of seconds: settings of the preset mlp-mnist, by their labels on the page, in their groups.
+TINY = {
+    "training": {"batch size": "10", "tick kimg": "0.25", "snapshots": "8"},
+    "generator": {"network.hidden": "[16]"},
+    "discriminator": {"network.hidden": "[16]"},
+}
 
-def test_first_view_is_without_fault(view: View) -> None:
-    view.open("/").settle()
+
+@pytest.fixture(scope="module")
+def http(studio: House) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=studio.url, timeout=30) as client:
+        yield client
+
+
+def upload(page: Page, archive: Path, name: str, size: str) -> None:
+    """Bring an archive of images, as somebody would who knows which size it shall have."""
+    page.get_by_role("link", name="Data", exact=True).click()
+    page.get_by_label("Archive of images").set_input_files(archive)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Size").select_option(size)
+    page.get_by_role("button", name="Upload").click()
+    page.wait_for_url(f"**/data/{name}")
+    page.get_by_role("heading", name=f"{name} ready").wait_for()
+
+
+def set_up(page: Page, name: str) -> None:
+    """Ask for a tiny training on a data set."""
+    page.get_by_role("link", name="Train on it").click()
+    page.get_by_label("Preset").select_option("mlp-mnist")
+    page.get_by_label("Publish as").fill(name)
+
+
+def override(page: Page, settings: dict[str, dict[str, str]]) -> None:
+    """Type into the advanced settings."""
+    page.get_by_text("Advanced settings").click()
+    for group, fields in settings.items():
+        for label, value in fields.items():
+            page.get_by_role("group", name=group, exact=True).get_by_label(label, exact=True).fill(value)
+
+
+def ticks(page: Page) -> Locator:
+    return page.get_by_text(re.compile(r"At [\d.]+ kimg the discriminator's loss is"))
+
+
+def walk_the_journey(view: View, archive: Path, name: str, browser: Browser, tmp_path: Path) -> None:
+    """Upload, look at the findings, train, reload, see it finish, sample, move an alias, download."""
+    page = view.open("/data").page
+    upload(page, archive, name, "28")
+    page.get_by_role("heading", name="Findings").wait_for()
+    view.settle()
     assert view.violations() == []
+
+    set_up(page, name)
+    override(page, TINY)
+    page.get_by_role("button", name="Start the training").click()
+    page.wait_for_url(re.compile(r"/runs/(?!new)"))
+    ticks(page).wait_for()
+
+    # A reload, and a second device, see the same run with all that it has told.
+    page.reload()
+    ticks(page).wait_for()
+    with looking(browser, view.url, "dark", 390) as other:
+        ticks(other.open(page.url.removeprefix(view.url)).page).wait_for()
+    page.get_by_role("heading", name=f"{name} succeeded").wait_for(timeout=60_000)
+    view.settle()
+    assert view.violations() == []
+    page.get_by_role("button", name="Publish this snapshot as version").click()
+    page.get_by_text(re.compile(rf"{name}@\d+ (is|was) published")).wait_for()
+
+    page.get_by_role("link", name=re.compile(rf"^{name}@\d+$")).first.click()
+    page.wait_for_url(re.compile("/play"))
+    view.settle()
+    assert view.violations() == []
+    with page.expect_download() as download:
+        page.get_by_role("link", name="PNG", exact=True).first.click()
+    saved = tmp_path / "picture.png"
+    download.value.save_as(saved)
+    assert saved.read_bytes().startswith(b"\x89PNG")
+
+    page.goto(f"{view.url}/?show={name}@1")
+    page.get_by_label("Alias that shall point here").fill("mine")
+    page.get_by_role("button", name="Point here").click()
+    page.get_by_role("button", name="Delete the alias mine").wait_for()
+    assert view.violations() == []
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shapes(tmp_path_factory.mktemp("archive") / "My Shapes.zip")
+
+
+def test_pictures_become_a_model_that_is_sampled_and_named(
+    view: View, archive: Path, browser: Browser, http: httpx.Client, tmp_path: Path
+) -> None:
+    walk_the_journey(view, archive, "shapes", browser, tmp_path)
+    assert http.get("/datasets/shapes").json()["finding_counts"]["duplicate"] == 1
+    assert http.get("/models/shapes").json()["aliases"]["mine"] == 1
+    assert http.get("/samples?model=shapes@mine&n=4").status_code == 200
+
+
+@pytest.mark.large
+def test_photographs_of_flowers_become_a_model(
+    view: View, flowers: Path, browser: Browser, http: httpx.Client, tmp_path: Path
+) -> None:
+    walk_the_journey(view, flowers, "flowers", browser, tmp_path)
+    assert http.get("/datasets/flowers").json()["count"] == 2998
+
+
+@pytest.fixture(scope="module")
+def run(http: httpx.Client, studio: House) -> str:
+    """A run that has ended, with a model of its own."""
+    overrides = {"generator.network.hidden": [8], "discriminator.network.hidden": [8], "tick_kimg": 0.2}
+    body = {"preset": "mlp-mnist", "dataset": "mnist-mini", "model": "digits", "kimg": 1, "overrides": overrides}
+    where = http.post("/train", json=body).headers["Location"]
+    until(lambda: http.get(where).json()["state"] == "succeeded", "the run", 60)
+    return where.removeprefix("/train/")
+
+
+VIEWS = ("/", "/play?model=digits@1", "/data", "/data/mnist-mini", "/runs/new", "/runs", "/runs/{run}")
+ASIDE = ("/?show=digits@1", "/runs/new?dataset=mnist-mini&preset=mlp-mnist")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_view_is_without_fault(scheme: Any, browser: Browser, studio: House, run: str) -> None:
+    found: dict[str, list[str]] = {}
+    with looking(browser, studio.url, scheme) as view:
+        for path in (*VIEWS, *ASIDE):
+            view.open(path.replace("{run}", run))
+            view.page.locator("h1, h2").first.wait_for()
+            view.settle()
+            found[path] = view.violations()
+    assert {path: faults for path, faults in found.items() if faults} == {}
+
+
+@pytest.mark.parametrize("path", VIEWS)
+def test_nothing_is_wider_than_a_narrow_screen(path: str, browser: Browser, studio: House, run: str) -> None:
+    with looking(browser, studio.url, width=360, height=740) as view:
+        view.open(path.replace("{run}", run))
+        view.page.locator("h1").first.wait_for()
+        view.settle()
+        assert view.page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_an_idle_page_asks_for_nothing(view: View, run: str) -> None:
+    view.open(f"/runs/{run}")
+    view.page.get_by_role("heading", name="Losses").wait_for()
+    view.page.wait_for_load_state("load")
+    view.page.wait_for_timeout(500)
+    asked: list[str] = []
+    view.page.on("request", lambda request: asked.append(request.url))
+    view.page.wait_for_timeout(3000)
+    assert asked == []
+
+
+def test_refused_upload_is_told_in_the_services_words(view: View, tmp_path: Path) -> None:
+    archive = tmp_path / "broken.zip"
+    archive.write_bytes(b"PK\x03\x04 and nothing more")
+    page = view.open("/data").page
+    page.get_by_label("Archive of images").set_input_files(archive)
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("alert").get_by_text("broken.zip was refused").wait_for()
+
+
+# What a screen reader calls what has the focus, more or less; null where it cannot be seen to have it.
+FOCUSED = """() => {
+    const { activeElement: at } = document;
+    const name = at.getAttribute("aria-label") || at.labels?.[0]?.innerText || at.innerText || "";
+    return at.matches(":focus-visible") ? name.trim() : null;
+}"""
+
+
+def focus(page: Page, name: str) -> None:
+    """Press Tab until something of that name has the focus."""
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if (page.evaluate(FOCUSED) or "").startswith(name):
+            return
+    raise AssertionError(f'the keyboard does not reach "{name}"')
+
+
+def test_the_main_path_can_be_walked_by_keyboard(view: View, http: httpx.Client) -> None:
+    page = view.open("/").page
+    page.get_by_role("heading", name="Gallery").wait_for()
+    focus(page, "Skip to the content")
+    focus(page, "Train")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="What it will take").wait_for()
+    focus(page, "Preset")
+    page.keyboard.type("mlp-mnist")
+    focus(page, "How long")
+    page.keyboard.press("Home")
+    focus(page, "Publish as")
+    page.keyboard.type("by-hand")
+    page.get_by_text("quick: a fiftieth").wait_for()
+    focus(page, "Start the training")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/runs/(?!new)"))
+    page.get_by_role("heading", name=re.compile("by-hand (queued|running)")).wait_for()
+    focus(page, "Cancel")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    focus(page, "Cancel")
+    page.keyboard.press("Enter")
+    focus(page, "Cancel the run")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="by-hand cancelled").wait_for()
+    assert http.get("/train?model=by-hand").json()["items"][0]["state"] == "cancelled"

@@ -2,10 +2,10 @@
 
 import { useSignal } from "@preact/signals";
 import { Field } from "./Field.tsx";
-import { type Config, groupsOf, type Override, read, type Setting, write } from "./settings.ts";
+import { groupsOf, type Override, read, type Setting, type Values, write } from "./settings.ts";
 
 interface Props {
-  config: Config;
+  config: Values;
   overrides: Record<string, Override>;
   errors: Record<string, string>;
   onChange: (overrides: Record<string, Override>) => void;

@@ -16,7 +16,7 @@ import { Advanced } from "./Advanced.tsx";
 import { Field } from "./Field.tsx";
 import { ALL, STOPS } from "./length.ts";
 import { byField, type Plan, type Request, usePlan } from "./plan.ts";
-import type { Override } from "./settings.ts";
+import { groupsOf, type Override, type Values } from "./settings.ts";
 
 const FOLDER = "folder:";
 
@@ -40,12 +40,13 @@ function Form({ presets }: { presets: Preset[] }) {
   const refused = useSignal<Record<string, string> | null>(null);
   const busy = useSignal(false);
 
+  const chosen = presets.find(({ name }) => name === preset);
   const request: Request = {
     preset,
     dataset,
     ...(model.value ? { model: model.value } : {}),
     ...(seed.value ? { seed: Number(seed.value) } : {}),
-    overrides: overrides.value,
+    overrides: { ...ofImages(dataset, chosen), ...overrides.value },
   };
   const isComplete = dataset !== "" && dataset !== FOLDER && preset !== "";
   const plan = usePlan(isComplete ? request : null, STOPS[stop.value]?.share ?? 1).value;
@@ -65,7 +66,7 @@ function Form({ presets }: { presets: Preset[] }) {
     busy.value = false;
   }
 
-  const chosen = presets.find(({ name }) => name === preset);
+  const config = plan.full?.preset === preset ? plan.full : chosen?.training;
   return (
     <>
       <div class="view-head">
@@ -133,10 +134,10 @@ function Form({ presets }: { presets: Preset[] }) {
             error={errors.conditional}
             onChange={(value) => (overrides.value = { ...overrides.value, conditional: value })}
           />
-          {plan.full && (
+          {config && (
             <Advanced
               key={`${preset} ${dataset}`}
-              config={plan.full}
+              config={config}
               overrides={overrides.value}
               errors={errors}
               onChange={(changed) => (overrides.value = changed)}
@@ -145,7 +146,7 @@ function Form({ presets }: { presets: Preset[] }) {
         </div>
         <aside class="sheet estimate" aria-label="What it will take">
           <Estimate plan={plan} />
-          <Elsewhere errors={errors} known={plan.full} />
+          <Elsewhere errors={errors} known={config} />
           <button type="submit" class="primary" disabled={busy.value || plan.busy || !plan.request}>
             Start the training
           </button>
@@ -157,6 +158,13 @@ function Form({ presets }: { presets: Preset[] }) {
       </details>
     </>
   );
+}
+
+// A preset's networks learn colours as well as greys: the images decide.
+function ofImages(dataset: string, preset: Preset | undefined): Record<string, Override> {
+  const channels = datasets.value?.find(({ name }) => name === dataset)?.channels ?? null;
+  const usual = preset?.training.channels;
+  return channels === null || usual === undefined || usual === channels ? {} : { channels };
 }
 
 function DatasetField({ value, error }: { value: string; error: string | undefined }) {
@@ -311,8 +319,9 @@ function Estimate({ plan: { dry, busy } }: { plan: Plan }) {
 const FIELDS = new Set(["dataset", "preset", "kimg", "epochs", "model", "seed", "conditional"]);
 
 // What no field of the form shows: an override that the preset has not, or something about the request as a whole.
-function Elsewhere({ errors, known }: { errors: Record<string, string>; known: Plan["full"] }) {
-  const shown = Object.entries(errors).filter(([name]) => !FIELDS.has(name) && (name === "" || !known));
+function Elsewhere({ errors, known }: { errors: Record<string, string>; known: Values | undefined }) {
+  const names = new Set(groupsOf(known ?? {}).flatMap(({ settings }) => settings.map(({ name }) => name)));
+  const shown = Object.entries(errors).filter(([name]) => !FIELDS.has(name) && !names.has(name));
   return shown.map(([name, text]) => (
     <p key={name} class="error" role="alert">
       {name && `${name}: `}

@@ -3,6 +3,8 @@
 import type { Schemas } from "../../api/schema";
 
 export type Config = Schemas["TrainingConfig"];
+/** A configuration, whole or as a preset has it. */
+export type Values = Config | Record<string, unknown>;
 export type Override = NonNullable<Schemas["TrainRequest"]["overrides"]>[string];
 
 export interface Setting {
@@ -38,9 +40,9 @@ const WORDS: Record<string, readonly string[]> = {
 };
 
 /** Lay a configuration out: what stands alone first, then a group for each of its parts. */
-export function groupsOf(config: Config): Group[] {
+export function groupsOf(config: Values): Group[] {
   const groups = new Map<string, Setting[]>();
-  for (const [name, value] of leaves(config as unknown as Record<string, unknown>, "")) {
+  for (const [name, value] of leaves(config as Record<string, unknown>, "")) {
     const top = name.includes(".") ? name.slice(0, name.indexOf(".")) : "training";
     if (ELSEWHERE.has(name) || name.endsWith(".family")) continue;
     groups.set(top, [...(groups.get(top) ?? []), { name, value, words: WORDS[name] ?? null }]);
