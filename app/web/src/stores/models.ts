@@ -3,7 +3,7 @@
 import { effect, signal } from "@preact/signals";
 import { all, call } from "../api/client.ts";
 import type { Manifest, Model } from "../api/types.ts";
-import { on, onReturn } from "../events.ts";
+import { on, onReturn, stream } from "../events.ts";
 import { warn } from "../notices.tsx";
 import { byRecency } from "./versions.ts";
 
@@ -19,8 +19,8 @@ export function keepModels(): void {
   asked = true;
   on("model", () => void refreshModels());
   onReturn(() => void refreshModels());
-  // Without the scope for events, a look whenever somebody looks has to do.
-  addEventListener("focus", () => void refreshModels());
+  // Without the scope for events, a look whenever somebody comes back has to do.
+  addEventListener("focus", () => stream.value === "off" && void refreshModels());
   void refreshModels();
 }
 
@@ -54,10 +54,16 @@ export function manifestOf(name: string, version: number): Promise<Manifest> {
 /** The version that is painted with where no model is named; null until it is known. */
 export const defaultRef = signal<string | null>(null);
 
-// It may be another whenever a version arrives.
-effect(() => {
-  if (models.value === null) return;
-  fetch("/samples?n=1&seed=0", { method: "HEAD" }).then((answer) => {
-    if (answer.ok) defaultRef.value = answer.headers.get("X-Atelier-Model");
-  }, warn);
-});
+let askedDefault = false;
+
+/** Find out which version is the default; it may be another whenever one arrives. */
+export function keepDefault(): void {
+  if (askedDefault) return;
+  askedDefault = true;
+  effect(() => {
+    if (models.value === null) return;
+    fetch("/samples?n=1&seed=0", { method: "HEAD" }).then((answer) => {
+      if (answer.ok) defaultRef.value = answer.headers.get("X-Atelier-Model");
+    }, warn);
+  });
+}

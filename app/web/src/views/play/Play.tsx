@@ -3,7 +3,7 @@
 import "./play.css";
 import { useEffect } from "preact/hooks";
 import { words } from "../../api/client.ts";
-import { keepModels, models, modelsError } from "../../stores/models.ts";
+import { keepDefault, keepModels, models, modelsError } from "../../stores/models.ts";
 import { Failure } from "../../ui/Failure.tsx";
 import { Controls } from "./Controls.tsx";
 import { Grid } from "./Grid.tsx";
@@ -24,6 +24,7 @@ const VISIT_MILLISECONDS = 2500;
 
 export default function Play() {
   keepModels();
+  keepDefault();
   useVisits();
   if (models.value === null && modelsError.value !== null) {
     return <Failure title="The models cannot be listed" text={words(modelsError.value)} />;

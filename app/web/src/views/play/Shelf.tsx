@@ -1,5 +1,6 @@
 // Favourites and history, below whatever is shown.
 
+import { addressOf as pageAddress } from "../../router.ts";
 import { type Favourite, favourites, forgetVisits, toggleFavourite, visits } from "./shelf.ts";
 import { DEFAULTS, type Play, seedOf, write } from "./state.ts";
 import { addressOf, one } from "./wishes.ts";
@@ -49,7 +50,7 @@ export function Shelf() {
 function Kept({ favourite }: { favourite: Favourite }) {
   const seed = seedOf(favourite.seed) ?? 0n;
   const state: Play = { ...DEFAULTS, model: favourite.model, class: favourite.class, psi: favourite.psi, seed };
-  const href = `/play?${write({ ...state, view: "near" })}`;
+  const href = pageAddress("/play", write({ ...state, view: "near" }));
   const name = `${favourite.model}, seed ${favourite.seed}`;
   return (
     <li>

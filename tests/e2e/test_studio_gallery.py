@@ -1,0 +1,184 @@
+"""The gallery in a real browser: what is there, what is served, and taking it back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from models.manifest import Score
+from models.records import Records
+from tests.fixtures.browser import Scheme, View, looking
+from tests.fixtures.models import write_version
+from tests.fixtures.service import Service, serving
+from tests.fixtures.waiting import until
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator
+
+pytestmark = pytest.mark.browser
+
+PROTOCOL = "sliced, 2,000 samples"
+QUIET_SECONDS = 1.0
+IDLE_SECONDS = 3.0
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Iterator[Service]:
+    """A service with `digits`, of three scored versions, and the model that ships."""
+    for number, value in enumerate((9.0, 3.0, 5.0), 1):
+        scores = {"sliced": Score(value=value, protocol=PROTOCOL)}
+        write_version(tmp_path / "models", "digits", number, seed=number, scores=scores)
+    with serving(tmp_path) as service:
+        service.ready()
+        yield service
+
+
+@pytest.fixture
+def view(browser: Browser, gallery: Service) -> Iterator[View]:
+    """The gallery on a screen of ordinary width."""
+    with looking(browser, gallery.url) as looked:
+        yield looked.open("/")
+
+
+def _card(view: View, name: str) -> Locator:
+    return view.page.locator(".model").filter(has=view.page.get_by_role("heading", name=name, exact=True))
+
+
+def _aliases(service: Service) -> dict[str, int]:
+    aliases: dict[str, int] = service.client.get("/models/digits").json()["aliases"]
+    return aliases
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+def test_gallery_and_details_are_without_fault(browser: Browser, gallery: Service, scheme: Scheme, width: int) -> None:
+    with looking(browser, gallery.url, scheme, width) as view:
+        for path in ("/", "/?show=digits@2"):
+            view.open(path).page.get_by_role("heading", name="digits").first.wait_for()
+            view.settle()
+            assert view.violations() == []
+            assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+
+
+def test_rolling_back_and_promoting_are_one_click_and_can_be_undone(view: View, gallery: Service) -> None:
+    card = _card(view, "digits")
+    card.get_by_role("button", name="Roll back to 2").click()
+    card.get_by_text("Version 2 is served").wait_for()
+    assert _aliases(gallery) == {"best": 2, "latest": 3}
+
+    card.get_by_role("button", name="Promote 3").click()
+    card.get_by_text("Version 3 is served").wait_for()
+    assert _aliases(gallery)["best"] == 3
+
+    view.page.get_by_text("it was 2").locator("..").get_by_role("button", name="Undo").click()
+    card.get_by_text("Version 2 is served").wait_for()
+    assert _aliases(gallery)["best"] == 2
+
+    view.page.get_by_text("best of digits is 2 now").locator("..").get_by_role("button", name="Undo").click()
+    card.get_by_text("Version 3 is served").wait_for()
+    assert _aliases(gallery) == {"latest": 3}
+
+
+def test_best_score_among_comparable_versions_is_marked(view: View) -> None:
+    view.open("/?show=digits@2")
+    dialog = view.page.get_by_role("dialog")
+    dialog.get_by_text("best", exact=True).wait_for()
+    dialog.get_by_text(PROTOCOL).wait_for()
+    dialog.get_by_text("mnist-mini").wait_for()
+
+
+def test_version_is_deleted_only_after_a_second_word_and_if_nothing_points_at_it(view: View, gallery: Service) -> None:
+    gallery.client.put("/models/digits/aliases/stable", json={"version": 1}).raise_for_status()
+    view.open("/?show=digits@1")
+    dialog = view.page.get_by_role("dialog")
+    dialog.get_by_text("stable points at it").wait_for()
+    dialog.get_by_role("button", name="Delete the alias stable").click()
+    dialog.get_by_role("button", name="Delete this version").click()
+    dialog.get_by_role("button", name="Keep it").click()
+    dialog.get_by_role("button", name="Delete this version").click()
+    dialog.get_by_role("button", name="Delete digits@1").click()
+    dialog.wait_for(state="hidden")
+    versions = gallery.client.get("/models/digits").json()["versions"]
+    assert [version["version"] for version in versions] == [2, 3]
+    assert view.page.url.endswith("/")
+
+
+def test_alias_of_ones_own_is_set_and_a_wrong_name_told(view: View, gallery: Service) -> None:
+    view.open("/?show=digits@2")
+    dialog = view.page.get_by_role("dialog")
+    name = dialog.get_by_label("Alias that shall point here")
+    name.fill("latest")
+    dialog.get_by_role("button", name="Point here").click()
+    view.page.get_by_role("alert").get_by_text("latest").wait_for()
+    name.fill("stable")
+    dialog.get_by_role("button", name="Point here").click()
+    dialog.get_by_text("stable", exact=True).wait_for()
+    assert _aliases(gallery)["stable"] == 2
+
+
+def test_version_that_arrives_is_shown_without_a_reload(view: View, gallery: Service) -> None:
+    _card(view, "digits").get_by_text("3 versions").wait_for()
+    write_version(gallery.settings.data_dir / "models", "digits", 4, seed=4)
+    _card(view, "digits").get_by_text("4 versions").wait_for()
+
+
+def test_idle_page_asks_for_nothing(view: View) -> None:
+    asked: list[tuple[float, str]] = []
+    view.page.on("request", lambda request: asked.append((time.monotonic(), request.url)))
+    view.open("/").page.get_by_role("heading", name="digits").wait_for()
+    view.settle()
+    until(lambda: _passed(view) and time.monotonic() - asked[-1][0] > QUIET_SECONDS, "the page to be loaded")
+    asked.clear()
+    view.page.wait_for_timeout(1_000 * IDLE_SECONDS)  # nothing tells of what does not happen
+    assert asked == []
+
+
+def _passed(view: View) -> bool:
+    """Let the browser tell what happened; Playwright hears it only while it is asked something."""
+    view.page.wait_for_timeout(50)
+    return True
+
+
+def test_escape_closes_the_details_and_the_back_button_opens_them(view: View) -> None:
+    view.page.get_by_role("link", name="digits version 2").click()
+    dialog = view.page.get_by_role("dialog")
+    dialog.wait_for()
+    view.page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    view.page.go_back()
+    dialog.wait_for()
+
+
+def test_service_that_is_gone_is_told_of(browser: Browser, tmp_path: Path) -> None:
+    with ExitStack() as running:
+        service = running.enter_context(serving(tmp_path))
+        with looking(browser, service.url) as view:
+            view.open("/").page.get_by_role("heading", name="starter").wait_for()
+            until(lambda: service.app.state.house.streams == 1, "the page to listen")
+            service.app.state.house.end_streams()
+            running.close()
+            view.page.get_by_text("The connection to Atelier is gone").wait_for()
+            view.faults.clear()
+
+
+def test_key_is_asked_for_where_one_is_needed(browser: Browser, tmp_path: Path) -> None:
+    with closing(Records(f"sqlite:///{tmp_path / 'atelier.db'}")) as records:
+        records.migrate()
+        _, key = records.add_key("ada", ["sample"])
+    with serving(tmp_path, auth="on") as service, looking(browser, service.url) as view:
+        view.open("/").page.get_by_label("Key").fill("wrong")
+        view.page.get_by_role("button", name="Sign in").click()
+        view.page.get_by_text("there is no such key").wait_for()
+        assert view.violations() == []
+        view.page.get_by_label("Key").fill(key)
+        view.page.get_by_role("button", name="Sign in").click()
+        _card(view, "starter").wait_for()
+        # What this key may not do is not offered.
+        assert view.page.get_by_role("link", name="Train").count() == 0
+        view.page.get_by_role("button", name="Sign out").click()
+        view.page.get_by_label("Key").wait_for()
+        view.faults[:] = [fault for fault in view.faults if "401" not in fault]
