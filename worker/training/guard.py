@@ -208,7 +208,13 @@ def look(rules: Rules, memory: Memory, seen: Seen) -> Memory:
 
 def gone_back(refuge: Memory, rollbacks: int, ended: int | None) -> Memory:
     """Give the memory to go on with after a rollback: that of the refuge, without what held there."""
-    update = {"rollbacks": rollbacks, "returned": refuge.refuge.images, "ended": ended, "held": {}, "standing": ()}
+    update: dict[str, object] = {
+        "rollbacks": rollbacks,
+        "returned": refuge.refuge.images,
+        "ended": ended,
+        "held": {},
+        "standing": (),
+    }
     return refuge.model_copy(update=update)
 
 
