@@ -23,13 +23,14 @@ from models.records import LeaseLost, Records, RecordsUnavailable, Run
 from worker.data.ingest import prepare
 from worker.data.prepared import DataProblem, Prepared
 from worker.data.uploaded import open_uploaded
-from worker.evaluation.evaluator import MIN_IMAGES, Evaluator, Plan
+from worker.evaluation.evaluator import evaluator
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.assembly import configure_torch, fitted, new_state, share
 from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
 from worker.training.choice import settle
 from worker.training.failure import FailureNote, TrainingFailed, disk_full
+from worker.training.graphs import Recorder
 from worker.training.guard import Rules
 from worker.training.loop import Loop
 from worker.training.memory import OutOfMemory, finer
@@ -221,7 +222,13 @@ class Training:
             stop_wanted=self._stop_wanted,
             rules=Rules.of(config, prepared.count),
             variety=Variety(prepared, painter.count),
-            evaluator=Evaluator(config, prepared, state.device, Plan()) if prepared.count >= MIN_IMAGES else None,
+            evaluator=evaluator(
+                config, prepared, state.device, resolved.evaluation, self._house.evaluation_dir, self._reporter.log
+            ),
+            # Ranks wait for each other in a round, and slices turn random generators back: neither can be recorded.
+            perform=Recorder(recipe, state.device, self._reporter.log)
+            if state.device.type == "cuda" and recipe.slices[0].count == recipe.batch
+            else None,
         )
 
 

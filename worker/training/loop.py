@@ -25,7 +25,7 @@ from worker.training.rollback import roll_back
 from worker.training.schedule import Schedule, crossed
 from worker.training.snapshots import Painter
 from worker.training.state import TrainingState
-from worker.training.steps import Recipe, play_round
+from worker.training.steps import Perform, Recipe, play_round
 from worker.training.telemetry import Pacemaker, make_tick
 from worker.training.variety import Variety
 from worker.training.verdict import Health, judge
@@ -40,7 +40,10 @@ class Publish(Protocol):
 
 @dataclass(frozen=True)
 class Loop:
-    """One attempt at a run; `count` is the number of images in its data set. No `evaluator`: no scores."""
+    """One attempt at a run; `count` is the number of images in its data set.
+
+    Without an `evaluator` nothing is scored; rounds are done in the plain way unless there is another one to `perform`.
+    """
 
     config: TrainingConfig
     count: int
@@ -55,6 +58,7 @@ class Loop:
     rules: Rules
     variety: Variety
     evaluator: Evaluator | None = None
+    perform: Perform | None = None
 
     def run(self) -> bool:
         """Train to the end, or until a stop is wanted, and leave a checkpoint; tell whether the end was reached.
@@ -93,7 +97,7 @@ class Loop:
             looks = last or publishing or self._crossed(before, schedule.snapshot)
             finding = self._tick(pacemaker) if ticks else None
             if looks and finding is None:
-                finding = self._look(scores=last or publishing or self._is_due(before), last=last)
+                finding = self._look(scores=last or self._is_due(before, publishing=publishing), last=last)
 
             # Go back, where something is wrong.
             if finding is not None:
@@ -119,7 +123,7 @@ class Loop:
     def _play(self, *, watched: bool) -> None:
         self.recipe.ranks.order(Order.WATCHED_ROUND if watched else Order.ROUND)
         with told_apart():
-            play_round(self.state, self.recipe, watched=watched)
+            play_round(self.state, self.recipe, watched=watched, by=self.perform)
 
     def _has_ended(self) -> bool:
         """Tell whether the run's length is reached, or the guard has ended it at its best version."""
@@ -188,11 +192,14 @@ class Loop:
         self.reporter.snapshot(images, self.painter.arrange(painted), generator_bytes(average), told)
         return diversity
 
-    def _is_due(self, before: int) -> bool:
-        """Tell whether a snapshot that is to be evaluated lies behind the round that began at `before`."""
-        if self.evaluator is None or not self.evaluator.plan.every:
+    def _is_due(self, before: int, *, publishing: bool) -> bool:
+        """Tell whether the snapshot behind the round that began at `before` is to be evaluated."""
+        if self.evaluator is None:
             return False
-        return self._crossed(before, self.schedule.snapshot * self.evaluator.plan.every)
+        plan = self.evaluator.plan
+        if publishing and plan.publications:
+            return True
+        return plan.every > 0 and self._crossed(before, self.schedule.snapshot * plan.every)
 
     def _evaluate(self, *, last: bool) -> Evaluation | None:
         if self.evaluator is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -160,13 +160,30 @@ class Recipe:
         return torch.autocast(self.device_type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
-def play_round(state: TrainingState, recipe: Recipe, *, watched: bool = False) -> None:
+class Perform(Protocol):
+    """Does a round's work, as `perform` does it."""
+
+    def __call__(
+        self,
+        state: TrainingState,
+        recipe: Recipe,
+        dials: Dials,
+        batches: Sequence[Batch],
+        penalised: Sequence[bool],
+        *,
+        watched: bool,
+    ) -> None:
+        """Move the state; its counter of images is left alone."""
+
+
+def play_round(state: TrainingState, recipe: Recipe, *, watched: bool = False, by: Perform | None = None) -> None:
     """Update the discriminator and the generator as often as the recipe says; count the images.
 
     Of a `watched` round the norms of both networks' gradients are noted in `state.sums`, as the last steps saw them.
+    The device's work is done `by` another way than `perform`, if one is given.
     """
     batches = [state.batches.next() for _ in range(recipe.batches())]
-    perform(state, recipe, recipe.dials(state), batches, recipe.penalised(state.images), watched=watched)
+    (by or perform)(state, recipe, recipe.dials(state), batches, recipe.penalised(state.images), watched=watched)
     state.images += recipe.images()
 
 

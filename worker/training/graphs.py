@@ -1,0 +1,149 @@
+"""A round on a GPU as a CUDA graph: launched whole, instead of operator by operator.
+
+What changes from round to round lies in fixed places on the device: the real images, and the dials. What happens in a
+round is `worker.training.steps`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, fields, replace
+from typing import Final
+
+import torch
+
+from worker.data.loader import Batch
+from worker.training.state import TrainingState
+from worker.training.steps import Dials, Recipe, perform
+
+WARM_UP: Final = 3
+"""Rounds of each kind that are played as they are: libraries choose their kernels and allocate their workspaces."""
+
+
+class Board:
+    """Dials on a device: scalars that keep their places, for rounds that are recorded once.
+
+    The second decay of an optimiser stays a number where no schedule moves it: fused Adam takes nothing else.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self._values = torch.zeros(len(fields(Dials)), device=device)
+        self._moving = {
+            "generator_beta2": recipe.generator.beta2_end is not None,
+            "discriminator_beta2": recipe.discriminator.beta2_end is not None,
+        }
+
+    def set(self, dials: Dials) -> Dials:
+        """Take over numbers, without waiting for the device, and give them as scalars on it."""
+        on_gpu = self._values.device.type == "cuda"
+        # Fresh pinned memory each time: torch uses it again only when the copy is done.
+        self._values.copy_(torch.tensor(astuple(dials), pin_memory=on_gpu), non_blocking=True)
+        scalars = Dials(*self._values)
+        fixed = {name: getattr(dials, name) for name, moving in self._moving.items() if not moving}
+        return replace(scalars, **fixed)
+
+
+class Recorded:
+    """One kind of round (which steps take a penalty, whether it is watched) as a graph, and the images it looks at."""
+
+    def __init__(
+        self,
+        state: TrainingState,
+        recipe: Recipe,
+        dials: Dials,
+        batches: Sequence[Batch],
+        penalised: Sequence[bool],
+        stream: torch.cuda.Stream,
+        *,
+        watched: bool,
+    ) -> None:
+        self._batches = [
+            Batch(batch.images.clone(), None if batch.labels is None else batch.labels.clone()) for batch in batches
+        ]
+        self._graph = torch.cuda.CUDAGraph()
+        self._graph.register_generator_state(state.noise.generator)
+        # Other threads may allocate and copy meanwhile: only this one's calls are restricted.
+        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
+            perform(state, recipe, dials, self._batches, penalised, watched=watched)
+
+    def replay(self, batches: Sequence[Batch]) -> None:
+        """Play the round with these images."""
+        for kept, batch in zip(self._batches, batches, strict=True):
+            kept.images.copy_(batch.images)
+            if kept.labels is not None and batch.labels is not None:
+                kept.labels.copy_(batch.labels)
+        self._graph.replay()
+
+
+class Recorder:
+    """Performs rounds on a GPU: the first ones of each kind as they are, the others from a recording.
+
+    A batch in slices, or shared among ranks, is worked on as it is: there the host has a say in the middle of a round.
+
+    Args:
+        recipe: of the training.
+        device: where it is.
+        log: told what was recorded, and what could not be.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._board = Board(recipe, device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._recorded: dict[tuple[bool, ...], Recorded] = {}
+        self._played: dict[tuple[bool, ...], int] = {}
+        self._gave_up = False
+
+    def __call__(
+        self,
+        state: TrainingState,
+        recipe: Recipe,
+        dials: Dials,
+        batches: Sequence[Batch],
+        penalised: Sequence[bool],
+        *,
+        watched: bool,
+    ) -> None:
+        """Do a round's work; see `steps.perform`."""
+        if self._gave_up or len(recipe.slices) > 1 or recipe.ranks.count > 1:
+            perform(state, recipe, dials, batches, penalised, watched=watched)
+            return
+        kind = (*penalised, watched)
+        current = torch.cuda.current_stream(state.device)
+        self._stream.wait_stream(current)
+        with torch.cuda.stream(self._stream):
+            scalars = self._board.set(dials)
+            recorded = self._recorded.get(kind)
+            if recorded is None and self._played.get(kind, 0) >= WARM_UP:
+                recorded = self._record(state, recipe, scalars, batches, penalised, watched=watched)
+            if recorded is None:
+                self._played[kind] = self._played.get(kind, 0) + 1
+                perform(state, recipe, scalars, batches, penalised, watched=watched)
+            else:
+                recorded.replay(batches)
+        current.wait_stream(self._stream)
+
+    def _record(
+        self,
+        state: TrainingState,
+        recipe: Recipe,
+        dials: Dials,
+        batches: Sequence[Batch],
+        penalised: Sequence[bool],
+        *,
+        watched: bool,
+    ) -> Recorded | None:
+        """Record a kind of round, which does nothing yet; None where it cannot be done."""
+        try:
+            recorded = Recorded(state, recipe, dials, batches, penalised, self._stream, watched=watched)
+        except RuntimeError as error:
+            self._gave_up = True
+            for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+                optimizer.zero_grad()
+            state.discriminator.requires_grad_(True)
+            self._log(f"rounds are not recorded as CUDA graphs, but played as they are: {str(error).splitlines()[0]}")
+            return None
+        self._recorded[(*penalised, watched)] = recorded
+        with_penalty = " with a penalty" if any(penalised) else ""
+        self._log(f"recorded a round{with_penalty}{' before a tick' if watched else ''} as a CUDA graph")
+        return recorded
