@@ -13,7 +13,11 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, median, stdev
 
@@ -22,7 +26,7 @@ import torch
 from benchmarks import ours, plain
 from models.artefacts import read_ticks
 from models.presets import TrainRequest, resolve
-from worker.data.prepared import Prepared
+from worker.training.allocator import keep_memory
 from worker.training.steps import Precision
 
 WINDOW = 100  # updates whose losses are averaged
@@ -37,46 +41,50 @@ class Turn:
     loss_g: list[float]
 
 
-Program = Callable[[int], Turn]
+@dataclass(frozen=True)
+class Program:
+    """A program in a process of its own, for each sets up memory and numbers for itself."""
+
+    turn: Callable[[int, int], Turn]
+    process: ProcessPoolExecutor
+
+    def take(self, seed: int, threads: int) -> Turn:
+        """Let it run once."""
+        return self.process.submit(self.turn, seed, threads).result()
 
 
-def plain_program(root: Path, updates: int) -> Program:
-    """Give the plain program as a function of the seed."""
-
-    def turn(seed: int) -> Turn:
-        torch.set_flush_denormal(False)
-        state = plain.train(root, updates, seed)
-        return Turn(state.images / state.seconds, _windows(state.loss_d), _windows(state.loss_g))
-
-    return turn
+def plain_turn(root: Path, updates: int, seed: int, threads: int) -> Turn:
+    """Run the plain program."""
+    torch.set_num_threads(threads)
+    state = plain.train(root, updates, seed)
+    return Turn(state.images / state.seconds, _windows(state.loss_d), _windows(state.loss_g))
 
 
-def our_program(prepared: Prepared, updates: int, precision: Precision) -> Program:
-    """Give preset `mlp-mnist`, cut to `updates`, as a function of the seed."""
+def our_turn(datasets: Path, work: Path, updates: int, precision: Precision, seed: int, threads: int) -> Turn:
+    """Run preset `mlp-mnist`, cut to `updates`."""
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    keep_memory()
+    prepared = ours.prepare_mnist(datasets, work)
+    # A whole run takes a snapshot every 600 updates: a turn has fewer.
+    cut = {"tick_kimg": WINDOW * plain.BATCH / 1000, "snapshots": 1, "publish_every": 1.0, "precision": precision}
+    kimg = updates * plain.BATCH / 1000
+    request = TrainRequest(preset="mlp-mnist", seed=seed, kimg=kimg, overrides=dict(cut))
+    with tempfile.TemporaryDirectory() as folder:
+        loop = ours.make_loop(resolve(request), prepared, Path(folder), precision, ours.Published())
+        started = time.perf_counter()
+        loop.run()
+        seconds = time.perf_counter() - started
+        ticks = read_ticks(Path(folder))
+    return Turn(loop.state.images / seconds, [tick["loss_d"] for tick in ticks], [tick["loss_g"] for tick in ticks])
 
-    def turn(seed: int) -> Turn:
-        torch.set_flush_denormal(True)
-        # A whole run takes a snapshot every 600 updates: a turn has fewer.
-        cut = {"tick_kimg": WINDOW * plain.BATCH / 1000, "snapshots": 1, "publish_every": 1.0, "precision": precision}
-        kimg = updates * plain.BATCH / 1000
-        request = TrainRequest(preset="mlp-mnist", seed=seed, kimg=kimg, overrides=dict(cut))
-        with tempfile.TemporaryDirectory() as folder:
-            loop = ours.make_loop(resolve(request), prepared, Path(folder), precision, ours.Published())
-            started = time.perf_counter()
-            loop.run()
-            seconds = time.perf_counter() - started
-            ticks = read_ticks(Path(folder))
-        return Turn(loop.state.images / seconds, [tick["loss_d"] for tick in ticks], [tick["loss_g"] for tick in ticks])
 
-    return turn
-
-
-def measure(programs: dict[str, Program], turns: int) -> dict[str, list[Turn]]:
+def measure(programs: dict[str, Program], turns: int, threads: int) -> dict[str, list[Turn]]:
     """Let the programs take turns."""
     results: dict[str, list[Turn]] = {name: [] for name in programs}
     for seed in range(turns):
         for name, program in programs.items():
-            results[name].append(program(seed))
+            results[name].append(program.take(seed, threads))
     return results
 
 
@@ -124,17 +132,21 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.updates % WINDOW:
         parser.error(f"--updates has to be a multiple of {WINDOW}")
-    with tempfile.TemporaryDirectory() as work:
-        prepared = ours.prepare_mnist(arguments.datasets, Path(work))
+    with tempfile.TemporaryDirectory() as work, ExitStack() as processes:
+        ours.prepare_mnist(arguments.datasets, Path(work))
+        updates, prepared = arguments.updates, (arguments.datasets, Path(work), arguments.updates)
+        turns: dict[str, Callable[[int, int], Turn]] = {
+            "plain": partial(plain_turn, arguments.datasets / "mnist", updates),
+            "fp32": partial(our_turn, *prepared, "fp32"),
+            "bf16": partial(our_turn, *prepared, "bf16"),
+        }
         programs = {
-            "plain": plain_program(arguments.datasets / "mnist", arguments.updates),
-            "fp32": our_program(prepared, arguments.updates, "fp32"),
-            "bf16": our_program(prepared, arguments.updates, "bf16"),
+            name: Program(turn, processes.enter_context(ProcessPoolExecutor(1, get_context("spawn"))))
+            for name, turn in turns.items()
         }
         for threads in arguments.threads:
-            torch.set_num_threads(threads)
-            results = measure(programs, arguments.turns)
-            print(f"\n{threads} thread(s), {arguments.turns} turns of {arguments.updates} updates\n", flush=True)
+            results = measure(programs, arguments.turns, threads)
+            print(f"\n{threads} thread(s), {arguments.turns} turns of {updates} updates\n", flush=True)
             print(speeds(results), losses(results), sep="\n\n", flush=True)
 
 
