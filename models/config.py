@@ -33,6 +33,7 @@ __all__ = [
     "Augmentation",
     "Change",
     "Channels",
+    "Chosen",
     "DcganDiscriminator",
     "DcganGenerator",
     "DiscriminatorConfig",
@@ -80,6 +81,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 Loss = Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic"]
 Change = Literal["color", "translation", "cutout"]
 Precision = Literal["auto", "fp32", "bf16"]
+Chosen = Literal["auto", "classifier_frechet", "sliced_wasserstein", "fid", "kid"]
 Guard = Literal["full", "numbers"]
 
 
@@ -260,6 +262,9 @@ class TrainingConfig(Frozen):
     snapshots: Annotated[int, Field(ge=1, le=1000, description="fixed-latent grids over the whole run")] = 50
     checkpoint_minutes: Annotated[float, Field(gt=0, le=1440)] = 2.0
     publish_every: Annotated[float, Field(gt=0, le=1, description="fraction of the run's length")] = 0.25
+    score: Annotated[
+        Chosen, Field(description="by which the best snapshot is chosen; auto: the first that is measured here")
+    ] = "auto"
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -65,6 +65,11 @@ class HouseSettings(BaseSettings):
         return self.data_dir / "prepared"
 
     @property
+    def evaluation_dir(self) -> Path:
+        """What evaluations look with: classifiers of data sets, and Inception's weights where they are there."""
+        return self.data_dir / "evaluation"
+
+    @property
     def uploads_dir(self) -> Path:
         """Uploaded data sets, a folder each: the archive and what was prepared from it."""
         return self.data_dir / "uploads"

@@ -1,45 +1,31 @@
 """Evaluates a generator against its data: what is measured, on which images, under which protocol.
 
-When that happens is the training loop's decision by `Plan`; the measures are in modules of their own. An evaluation
-draws no random number that a training would miss, and changes nothing but its own caches.
+When that happens is decided by `Plan`; the measures are in modules of their own. An evaluation draws no random number
+that a training would miss, and changes nothing but its own caches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from models.config import Frozen, TrainingConfig
+from models.config import TrainingConfig
 from models.evaluation import Evaluation
 from models.manifest import Score
-from worker.data.prepared import Prepared
-from worker.evaluation import reference
-from worker.evaluation.reference import Collected, Measured, Reference, collect
+from worker.data.prepared import IMAGES, Prepared
+from worker.evaluation import balance, classifier, floors, inception, reference
+from worker.evaluation.inception import Inception
+from worker.evaluation.plan import FINAL_SAMPLES, SAMPLES, Plan
+from worker.evaluation.reference import Collected, Eyes, Reference, collect
 from worker.evaluation.samples import SEED, Indices, Sampler, conditions, real, split
 
-SAMPLES: Final = 2_000
-"""At snapshots."""
-FINAL_SAMPLES: Final = 10_000
-"""At a run's end, beside the others."""
-MIN_IMAGES: Final = 4
-"""Of a data set whose generators can be evaluated: two on each side."""
-_HIGHER_IS_BETTER: Final = frozenset({reference.DIVERSITY})
-
-
-class Plan(Frozen):
-    """What a run's evaluations are, decided at its first start by arithmetic and kept for good.
-
-    Attributes:
-        every: snapshots from one evaluation to the next.
-        final: whether the end is also judged by 10,000 samples.
-    """
-
-    every: int = 1
-    final: bool = True
+_TOLD_CLASSES: Final = 100  # shares of more classes are not told one by one
+_HIGHER_IS_BETTER: Final = ("diversity", "_precision", "_recall", "_density", "_coverage")
 
 
 class Evaluator:
@@ -50,14 +36,27 @@ class Evaluator:
         prepared: its data.
         device: where the generator lives.
         plan: what to measure.
+        folder: where classifiers and weights are kept.
+        log: told what happens once.
     """
 
-    def __init__(self, config: TrainingConfig, prepared: Prepared, device: torch.device, plan: Plan) -> None:
+    def __init__(
+        self,
+        config: TrainingConfig,
+        prepared: Prepared,
+        device: torch.device,
+        plan: Plan,
+        folder: Path,
+        log: Callable[[str], None],
+    ) -> None:
         self.plan = plan
         self._config = config
         self._prepared = prepared
         self._device = device
-        self._methods = reference.methods(config.size)
+        self._folder = folder
+        self._log = log
+        wanting = plan.inception and inception.find_weights(folder) is None
+        self._fetch = inception.Fetch(folder) if wanting else None
 
     def __call__(self, generator: nn.Module, images: int, *, final: bool) -> Evaluation:
         """Evaluate a generator in evaluation mode.
@@ -67,65 +66,120 @@ class Evaluator:
             images: the position in the run.
             final: it is the run's last one.
         """
-        scores = self._scores(generator, self._snapshots)
+        found = self._snapshots.look(generator)
+        scores = self._scores(self._snapshots, found)
         if final and self.plan.final:
-            ending = self._scores(generator, self._ending)
-            scores |= {f"{name}_final": score for name, score in ending.items()}
-        chosen = reference.SLICED
+            ending = _Yardstick(self._config, self._prepared, self._device, FINAL_SAMPLES, self._eyes)
+            more = self._scores(ending, ending.look(generator))
+            scores |= {f"{name}_final": score for name, score in more.items()}
+        chosen = self.plan.chosen if self.plan.chosen in scores else reference.SLICED
         first = {chosen: scores[chosen]}
-        return Evaluation(images=images, chosen=chosen, scores=first | scores)
+        return Evaluation(images=images, chosen=chosen, scores=first | scores, **self._shares(found))
+
+    @cached_property
+    def _eyes(self) -> Eyes:
+        """Get the networks that look, when they are needed first."""
+        trained = (
+            classifier.obtain(self._prepared, self._folder, self._device, self._log) if self.plan.classifier else None
+        )
+        return Eyes(trained, self._inception() if self.plan.inception else None)
+
+    def _inception(self) -> Inception | None:
+        weights = inception.find_weights(self._folder)
+        if weights is None and self._fetch is not None:
+            fetched = self._fetch.result(patient=self.plan.chosen in (reference.FID, reference.KID))
+            if isinstance(fetched, str):
+                self._log(fetched)
+                return None
+            weights = fetched
+        return None if weights is None else inception.open_inception(weights, self._device)
 
     @cached_property
     def _snapshots(self) -> _Yardstick:
-        return _Yardstick(self._config, self._prepared, self._device, SAMPLES)
+        return _Yardstick(self._config, self._prepared, self._device, SAMPLES, self._eyes)
 
-    @cached_property
-    def _ending(self) -> _Yardstick:
-        return _Yardstick(self._config, self._prepared, self._device, FINAL_SAMPLES)
-
-    def _scores(self, generator: nn.Module, yardstick: _Yardstick) -> dict[str, Score]:
-        found = yardstick.measure(generator)
-        floors = yardstick.floors
+    def _scores(self, yardstick: _Yardstick, found: Collected) -> dict[str, Score]:
+        values = yardstick.reference.compare(found)
+        methods = reference.methods(self._config.size, self._eyes)
+        protocols = {name: f"{methods[name]}; {yardstick.protocol}" for name in values}
+        floor = floors.obtain(self._folder, protocols, yardstick.floors)
         return {
             name: Score(
                 value=measured.value,
                 deviation=measured.deviation,
-                floor=floors[name].value,
-                lower_is_better=name not in _HIGHER_IS_BETTER,
-                protocol=f"{self._methods[name]}; {yardstick.protocol}",
+                floor=floor[name],
+                lower_is_better=not name.endswith(_HIGHER_IS_BETTER),
+                protocol=protocols[name],
             )
-            for name, measured in found.items()
+            for name, measured in values.items()
+        }
+
+    def _shares(self, found: Collected) -> dict[str, dict[str, float]]:
+        classes = self._prepared.classes
+        expected = self._snapshots.expected
+        if found.labels is None or expected is None or len(classes) > _TOLD_CLASSES:
+            return {}
+        seen = balance.shares(found.labels, len(classes))
+        return {
+            "shares": dict(zip(classes, seen.tolist(), strict=True)),
+            "expected": dict(zip(classes, expected.tolist(), strict=True)),
         }
 
 
 class _Yardstick:
     """The data, as so many samples are compared with it."""
 
-    def __init__(self, config: TrainingConfig, prepared: Prepared, device: torch.device, samples: int) -> None:
+    def __init__(
+        self, config: TrainingConfig, prepared: Prepared, device: torch.device, samples: int, eyes: Eyes
+    ) -> None:
         self._prepared = prepared
         self._device = device
+        self._eyes = eyes
         self._split = split(prepared.count, samples)
         labels = conditions(prepared, samples) if config.conditional else None
         self._sampler = Sampler(config.generator_config(), samples, device, labels)
-        self._reference = Reference(self._collect(self._split.reference))
+        self.reference = Reference(self._collect(self._split.reference), self.expected)
 
     @property
     def protocol(self) -> str:
         """Say what is compared with what."""
         data = self._prepared.manifest
         return (
-            f"{self._sampler.count} samples of seed {SEED} against {self._reference.count} of {data.count} images of "
-            f"{data.dataset} ({data.sha256['images.u8'][:12]}), uint8, not resized, floor by {len(self._split.control)}"
+            f"{self._sampler.count} samples of seed {SEED} against {self.reference.count} of {data.count} images that "
+            f"were trained on ({data.dataset}, {data.sha256[IMAGES][:12]}); floor: {len(self._split.control)} others"
         )
 
     @cached_property
-    def floors(self) -> Mapping[str, Measured]:
-        """What other real images measure."""
-        return self._reference.compare(self._collect(self._split.control))
+    def expected(self) -> Tensor | None:
+        """The share of each class among the data's labels; None without a classifier."""
+        if self._eyes.classifier is None or self._prepared.labels is None:
+            return None
+        labels = torch.from_numpy(self._prepared.labels).to(self._device)
+        return balance.shares(labels, len(self._prepared.classes))
 
-    def measure(self, generator: nn.Module) -> Mapping[str, Measured]:
-        """Compare a generator's samples."""
-        return self._reference.compare(collect(self._sampler.draw(generator), self._sampler.count))
+    def floors(self) -> dict[str, float]:
+        """Measure other real images."""
+        found = self.reference.compare(self._collect(self._split.control))
+        return {name: measured.value for name, measured in found.items()}
+
+    def look(self, generator: nn.Module) -> Collected:
+        """Look at a generator's samples."""
+        return collect(self._sampler.draw(generator), self._sampler.count, self._eyes)
 
     def _collect(self, indices: Indices) -> Collected:
-        return collect(real(self._prepared, indices, self._device), len(indices))
+        return collect(real(self._prepared, indices, self._device), len(indices), self._eyes)
+
+
+def evaluator(
+    config: TrainingConfig,
+    prepared: Prepared,
+    device: torch.device,
+    plan: Plan | None,
+    folder: Path,
+    log: Callable[[str], None],
+) -> Evaluator | None:
+    """Make what evaluates a run by its plan; without one it says so and gives None."""
+    if plan is None:
+        log(f"nothing is scored: {prepared.count} images are too few to compare with")
+        return None
+    return Evaluator(config, prepared, device, plan, folder, log)

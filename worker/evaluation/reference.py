@@ -2,39 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Final
 
 import torch
 from torch import Tensor
 
+from worker.evaluation import balance, frechet, kernel, precision
+from worker.evaluation.classifier import Classifier
 from worker.evaluation.diversity import COUNT, spread
+from worker.evaluation.inception import Inception
+from worker.evaluation.precision import balls
 from worker.evaluation.samples import to_float
 from worker.evaluation.sliced import DIRECTIONS, PATCH, PATCHES, Patches, SlicedWasserstein, sizes
 
 SLICED: Final = "sliced_wasserstein"
 DIVERSITY: Final = "diversity"
+BALANCE: Final = "balance"
+CLASSIFIER: Final = "classifier"
+INCEPTION: Final = "inception"
+CLASSIFIER_FRECHET: Final = "classifier_frechet"
+FID: Final = "fid"
+KID: Final = "kid"
 
 
 @dataclass(frozen=True)
+class Eyes:
+    """The networks that look at images beside the measures that need none."""
+
+    classifier: Classifier | None = None
+    inception: Inception | None = None
+
+
+@dataclass
 class Collected:
     """A set of images, reduced.
 
     Attributes:
         count: of the images.
-        few: float32 `[n, C, H, W]`, the first 500 of them.
         patches: of all of them.
+        few: float32 `[n, C, H, W]`, the first 500 of them.
+        features: float32 `[N, D]`, by the name of the network that gave them.
+        labels: int64 `[N]`, the classes that the classifier sees.
     """
 
     count: int
-    few: Tensor
     patches: Patches
+    few: Tensor
+    features: dict[str, Tensor] = field(default_factory=dict)
+    labels: Tensor | None = None
 
 
-def collect(batches: Iterable[Tensor], count: int) -> Collected:
+def collect(batches: Iterable[Tensor], count: int, eyes: Eyes) -> Collected:
     """Reduce `count` images, uint8 `[B, C, H, W]` in batches; no more than a few batches are ever held."""
     few: list[Tensor] = []
+    features: dict[str, list[Tensor]] = {}
+    labels: list[Tensor] = []
     patches: Patches | None = None
     for batch in batches:
         images = to_float(batch)
@@ -43,8 +67,15 @@ def collect(batches: Iterable[Tensor], count: int) -> Collected:
         patches.add(images)
         if sum(map(len, few)) < COUNT:
             few.append(images)
+        if eyes.classifier is not None:
+            seen = eyes.classifier.see(images)
+            features.setdefault(CLASSIFIER, []).append(seen.features)
+            labels.append(seen.labels)
+        if eyes.inception is not None:
+            features.setdefault(INCEPTION, []).append(eyes.inception.features(batch))
     assert patches is not None, "there is an image at least"
-    return Collected(count, torch.cat(few)[:COUNT], patches)
+    joined = {name: torch.cat(parts) for name, parts in features.items()}
+    return Collected(count, patches, torch.cat(few)[:COUNT], joined, torch.cat(labels) if labels else None)
 
 
 @dataclass(frozen=True)
@@ -56,19 +87,44 @@ class Measured:
 
 
 class Reference:
-    """The data's side of every comparison."""
+    """The data's side of every comparison.
 
-    def __init__(self, real: Collected) -> None:
+    Args:
+        real: images of the data.
+        expected: float64 `[classes]`, the share of each class among all the data's labels; None without a classifier.
+    """
+
+    def __init__(self, real: Collected, expected: Tensor | None = None) -> None:
         self.count = real.count
+        self._expected = expected
         self._few = real.few
+        self._features = real.features
         self._sliced = SlicedWasserstein(real.patches)
+        self._moments = {name: frechet.Moments.of(features) for name, features in real.features.items()}
+        self._balls = {name: balls(features) for name, features in real.features.items()}
 
     def compare(self, other: Collected) -> dict[str, Measured]:
         """Measure another set against this one, by the measures' names."""
-        return {
+        found = {
             SLICED: Measured(self._sliced.distance(other.patches)),
             DIVERSITY: Measured(self._diversity(other.few)),
         }
+        for name, features in other.features.items():
+            found |= dict(self._by_features(name, features))
+        if other.labels is not None and self._expected is not None:
+            shares = balance.shares(other.labels, len(self._expected))
+            found[BALANCE] = Measured(balance.divergence(shares, self._expected))
+        return found
+
+    def _by_features(self, name: str, features: Tensor) -> Iterator[tuple[str, Measured]]:
+        distance = frechet.distance(self._moments[name], frechet.Moments.of(features))
+        if name == INCEPTION:
+            yield FID, Measured(distance)
+            yield KID, Measured(*kernel.discrepancy(self._features[name], features))
+        else:
+            yield CLASSIFIER_FRECHET, Measured(distance)
+        for measure, value in precision.agreement(self._balls[name], balls(features))._asdict().items():
+            yield f"{name}_{measure}", Measured(value)
 
     def _diversity(self, few: Tensor) -> float:
         """Give how many times as far apart as real images some others are; 1 is as far."""
@@ -77,10 +133,34 @@ class Reference:
         return spread(few[:count]) / real if real > 0 else 1.0
 
 
-def methods(size: int) -> dict[str, str]:
+def methods(size: int, eyes: Eyes) -> dict[str, str]:
     """Say how each measure is taken of images of `size` px; what is written here decides what may be compared."""
     sides = "/".join(map(str, sizes(size)))
+    found = {
+        SLICED: f"{PATCHES} patches of {PATCH} px at {sides} px, {DIRECTIONS} directions, x1000, v1; not resized",
+        DIVERSITY: f"mean distance to the nearest of {COUNT} images, of that of real ones, pixels, v1; not resized",
+    }
+    if eyes.classifier is not None:
+        found |= {
+            CLASSIFIER_FRECHET: eyes.classifier.protocol,
+            BALANCE: f"KL(seen || labels) in nats; {eyes.classifier.protocol}",
+            **_agreement(CLASSIFIER, eyes.classifier.protocol),
+        }
+    if eyes.inception is not None:
+        protocol = eyes.inception.protocol
+        found |= {FID: protocol, KID: f"cubic kernel, blocks of {kernel.BLOCK}; {protocol}"}
+        found |= _agreement(INCEPTION, protocol)
+    return found
+
+
+def _agreement(name: str, protocol: str) -> dict[str, str]:
+    three, five = (
+        f"{neighbours} neighbours, at most {precision.COUNT} images a side; {protocol}"
+        for neighbours in (precision.NEIGHBOURS, precision.DENSE_NEIGHBOURS)
+    )
     return {
-        SLICED: f"{PATCHES} patches of {PATCH} px at {sides} px, {DIRECTIONS} directions, x1000, v1",
-        DIVERSITY: f"mean distance to the nearest of {COUNT} images, pixels, over the same of real images, v1",
+        f"{name}_precision": three,
+        f"{name}_recall": three,
+        f"{name}_density": five,
+        f"{name}_coverage": five,
     }

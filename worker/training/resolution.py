@@ -15,6 +15,7 @@ from pydantic import Field
 from models.config import Frozen, TrainingConfig
 from models.settings import HouseSettings, training_threads
 from worker.data.prepared import Prepared
+from worker.evaluation.plan import MIN_IMAGES, Plan, plan
 from worker.training.failure import TrainingFailed
 from worker.training.steps import Precision
 
@@ -44,6 +45,7 @@ class Resolved(Frozen):
     dataset_images: int
     data: str
     torch: str
+    evaluation: Plan | None = None
     reasons: tuple[str, ...] = ()
     config: Annotated[dict[str, Any] | None, Field(exclude_if=lambda config: config is None)] = None
 
@@ -64,12 +66,13 @@ def resolve(
     device = torch.device(names[0])
     total = config.total_images(prepared.count)
     precision: Precision = earlier.get("precision") or choose_precision(config, device)
+    threads = int(earlier.get("threads") or max(1, (settings.threads or training_threads()) // config.devices))
     return Resolved(
         preset=str(earlier.get("preset", config.preset)),
         device=",".join(names),
         device_name=device_name(device),
         precision=precision,
-        threads=int(earlier.get("threads") or max(1, (settings.threads or training_threads()) // config.devices)),
+        threads=threads,
         batch_size=config.batch_size,
         accumulate=int(earlier.get("accumulate", 1)),
         total_images=total,
@@ -77,9 +80,26 @@ def resolve(
         dataset_images=prepared.count,
         data=prepared.manifest.sha256["images.u8"],
         torch=torch.__version__,
+        evaluation=_evaluation(config, prepared, device, precision, threads, earlier),
         reasons=tuple(earlier.get("reasons", ())),
         config=earlier.get("config"),
     )
+
+
+def _evaluation(
+    config: TrainingConfig,
+    prepared: Prepared,
+    device: Device,
+    precision: Precision,
+    threads: int,
+    earlier: Mapping[str, Any],
+) -> Plan | None:
+    """Plan the evaluations; None where there are too few images to compare with."""
+    if prepared.count < MIN_IMAGES:
+        return None
+    if (known := earlier.get("evaluation")) is not None:
+        return Plan.model_validate(known)
+    return plan(config, prepared, "cuda" if device.type == "cuda" else "cpu", precision, threads)
 
 
 def differences(earlier: Mapping[str, Any], now: Resolved) -> list[str]:

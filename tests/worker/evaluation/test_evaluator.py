@@ -1,20 +1,41 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch import nn
 
+from models.config import TrainingConfig
 from models.networks import build_generator
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
-from worker.evaluation.evaluator import Evaluator, Plan
+from worker.evaluation import classifier
+from worker.evaluation.evaluator import Evaluator, evaluator
+from worker.evaluation.plan import Plan
 
 CPU = torch.device("cpu")
+PLAN = Plan(
+    every=1,
+    publications=True,
+    final=False,
+    classifier=False,
+    inception=False,
+    chosen="sliced_wasserstein",
+    share=0.03,
+)
 
 
-def test_an_evaluation_is_scored_with_protocol_and_floor(digits: Prepared) -> None:
+def untrained(config: TrainingConfig) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_generator(config.generator_config()).eval()
+
+
+def test_snapshots_and_the_end_have_protocols_of_their_own(digits: Prepared, tmp_path: Path) -> None:
     config = tiny()
-    generator = build_generator(config.generator_config()).eval()
-    evaluation = Evaluator(config, digits, CPU, Plan())(generator, 320, final=True)
+    judge = Evaluator(config, digits, CPU, PLAN.model_copy(update={"final": True}), tmp_path, pytest.fail)
+    evaluation = judge(untrained(config), 320, final=True)
     assert evaluation.images == 320
     assert next(iter(evaluation.scores)) == evaluation.chosen == "sliced_wasserstein"
     at_snapshot, at_end = evaluation.scores["sliced_wasserstein"], evaluation.scores["sliced_wasserstein_final"]
@@ -23,3 +44,34 @@ def test_an_evaluation_is_scored_with_protocol_and_floor(digits: Prepared) -> No
     assert "2000 samples" in at_snapshot.protocol
     assert "10000 samples" in at_end.protocol
     assert evaluation.scores["diversity"].floor == pytest.approx(1, abs=0.1)
+    assert not evaluation.shares
+
+
+def test_a_labelled_set_is_judged_by_its_own_classifier(
+    digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "SHOWN", classifier.SHOWN // 10)
+    config = tiny("mlp-conditional")
+    told: list[str] = []
+    plan = PLAN.model_copy(update={"classifier": True, "chosen": "classifier_frechet"})
+    judge = Evaluator(config, digits, CPU, plan, tmp_path, told.append)
+    before = torch.get_rng_state()
+    evaluation = judge(untrained(config), 64, final=False)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert next(iter(evaluation.scores)) == evaluation.chosen == "classifier_frechet"
+    names = {"precision", "recall", "density", "coverage", "frechet"}
+    assert {f"classifier_{name}" for name in names} | {"balance", "sliced_wasserstein"} <= set(evaluation.scores)
+    chosen = evaluation.score
+    assert chosen.floor is not None
+    assert 0 < 10 * chosen.floor < chosen.value
+    assert "classifier trained on the data itself" in chosen.protocol
+    assert sum(evaluation.shares.values()) == pytest.approx(1)
+    assert set(evaluation.expected) == set(digits.classes)
+    assert not evaluation.scores["classifier_recall"].lower_is_better
+    assert judge(untrained(config), 64, final=False) == evaluation
+
+
+def test_without_a_plan_the_log_says_that_nothing_is_scored(digits: Prepared, tmp_path: Path) -> None:
+    told: list[str] = []
+    assert evaluator(tiny(), digits, CPU, None, tmp_path, told.append) is None
+    assert told == ["nothing is scored: 6000 images are too few to compare with"]

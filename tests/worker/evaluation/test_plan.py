@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from models.presets import TrainRequest, load, resolve
+from worker.data.prepared import Prepared
+from worker.evaluation.plan import SHARE, Plan, plan
+
+
+def planned(digits: Prepared, preset: str, device: Any = "cpu", count: int = 60_000, **request: Any) -> Plan:
+    manifest = digits.manifest.model_copy(update={"count": count})
+    config = resolve(TrainRequest(preset=preset, dataset="mnist", **request))
+    return plan(config, replace(digits, manifest=manifest), device, "bf16", 2)
+
+
+@pytest.mark.parametrize("preset", [name for name in load() if load()[name].training["channels"] == 1])
+def test_evaluations_stay_within_their_share_of_the_time(digits: Prepared, preset: str) -> None:
+    assert 0 < planned(digits, preset, "cuda").share <= SHARE
+    found = planned(digits, preset)
+    assert 0 < found.share <= SHARE
+    assert found.publications
+    assert found.final
+    assert found.chosen == "classifier_frechet"
+
+
+def test_a_short_run_is_judged_at_its_end_only(digits: Prepared) -> None:
+    found = planned(digits, "mlp-mnist", kimg=2)
+    assert (found.every, found.publications, found.final, found.classifier) == (0, False, False, False)
+    assert found.chosen == "sliced_wasserstein"
+
+
+def test_a_longer_run_is_judged_more_often(digits: Prepared) -> None:
+    short, long = (planned(digits, "quick-28", kimg=kimg).every for kimg in (500, 5000))
+    assert 0 < long < short
+
+
+def test_inception_is_asked_where_there_is_time_for_it(digits: Prepared) -> None:
+    assert planned(digits, "r3gan-32", "cuda").inception
+    assert not planned(digits, "quick-28", "cpu").inception
+
+
+def test_the_configuration_chooses_the_score_that_decides(digits: Prepared) -> None:
+    assert planned(digits, "r3gan-32", "cuda", overrides={"score": "kid"}).chosen == "kid"
+    assert planned(digits, "quick-28", overrides={"score": "kid"}).chosen == "classifier_frechet"
+    assert planned(digits, "quick-28", overrides={"score": "sliced_wasserstein"}).chosen == "sliced_wasserstein"
