@@ -21,25 +21,27 @@ from models.files import replace_file
 from models.networks import build
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
 from worker.data.ingest import prepare
-from worker.data.loader import Loader
 from worker.data.prepared import DataProblem, Prepared
 from worker.data.uploaded import open_uploaded
 from worker.evaluation.evaluator import evaluator
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
-from worker.training.allocator import keep_memory
+from worker.training.assembly import configure_torch, fitted, new_state, share
 from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
 from worker.training.choice import settle
 from worker.training.failure import FailureNote, TrainingFailed, disk_full
+from worker.training.graphs import Recorder
 from worker.training.guard import Rules
 from worker.training.loop import Loop
+from worker.training.memory import OutOfMemory, finer
 from worker.training.publications import Publisher
+from worker.training.ranks import Ranks, join
 from worker.training.reals import real_grid
 from worker.training.reports import Reporter
 from worker.training.resolution import Resolved, differences, resolve
 from worker.training.schedule import Schedule
 from worker.training.snapshots import Painter
-from worker.training.state import TrainingState, seeds
+from worker.training.state import TrainingState
 from worker.training.steps import Recipe
 from worker.training.variety import Variety
 
@@ -76,14 +78,39 @@ class Training:
         self._begin(config, resolved, checkpoint)
         replace_file(self._attempt.real, real_grid(prepared, config.generator_config().classes))
 
-        device = torch.device(resolved.device)
+        ranks = join(resolved.devices())
+        ranks.tell(str(prepared.path))
+        return self._train(config, prepared, resolved, checkpoint, ranks)
+
+    def _train(
+        self,
+        config: TrainingConfig,
+        prepared: Prepared,
+        resolved: Resolved,
+        checkpoint: Checkpoint | None,
+        ranks: Ranks,
+    ) -> ExitCode:
         configure_torch(resolved)
-        loader = Loader(prepared, config.batch_size, seeds(config.seed).data, device)
         print(describe(config), flush=True)  # noqa: T201  # standard output is the run's log
-        state = TrainingState(config, loader, device)
+        state = new_state(config, resolved, prepared, ranks)
         if checkpoint is not None:
             self._restore(state, checkpoint, resolved)
-        return ExitCode.COMPLETED if self._loop(config, prepared, resolved, state).run() else ExitCode.STOPPED
+        share(state, ranks)
+        try:
+            recipe, slices = fitted(config, resolved, state, ranks)
+            if slices != resolved.accumulate:
+                resolved = self._sliced(resolved, slices, "at once")
+                self._begin(config, resolved, checkpoint)
+            reached = self._loop(config, prepared, resolved, state, recipe).run()
+        except OutOfMemory as error:
+            # Other ranks are in the middle of a round, and end when this one does.
+            self._sliced(resolved, finer(state, recipe, slices), f"from its newest checkpoint on ({error})")
+            return ExitCode.STOPPED
+        except TrainingFailed:
+            ranks.close()
+            raise
+        ranks.close()
+        return ExitCode.COMPLETED if reached else ExitCode.STOPPED
 
     def _config(self) -> TrainingConfig:
         try:
@@ -123,9 +150,24 @@ class Training:
             raise TrainingFailed(
                 f'the data set "{config.dataset}" is another one than when the run was started: start a new run'
             )
+        self._write_down(resolved)
+        return resolved
+
+    def _write_down(self, resolved: Resolved) -> None:
         if not self._records.set_resolved(self._run.id, self._run.token, resolved.model_dump()):
             raise LeaseLost(f"run {self._run.id} is no longer held under token {self._run.token}")
-        return resolved
+
+    def _sliced(self, resolved: Resolved, slices: int, when: str) -> Resolved:
+        """Decide that batches are cut into more slices, and tell."""
+        each = resolved.batch_size // len(resolved.devices())
+        self._reporter.log(
+            f"{resolved.device_name} has not the memory for {each // resolved.accumulate} images at a time: the run "
+            f"takes {each // slices} at a time {when}, and adds up the gradients of {slices} such slices; a step is "
+            f"still made of {resolved.batch_size} images"
+        )
+        sliced = resolved.model_copy(update={"accumulate": slices})
+        self._write_down(sliced)
+        return sliced
 
     def _begin(self, config: TrainingConfig, resolved: Resolved, checkpoint: Checkpoint | None) -> None:
         """Write down from where this attempt starts, before anything of it can be seen."""
@@ -154,7 +196,9 @@ class Training:
             told += f"; not exact, a run never stopped would differ: {'; '.join(changed)}"
         self._reporter.log(told)
 
-    def _loop(self, config: TrainingConfig, prepared: Prepared, resolved: Resolved, state: TrainingState) -> Loop:
+    def _loop(
+        self, config: TrainingConfig, prepared: Prepared, resolved: Resolved, state: TrainingState, recipe: Recipe
+    ) -> Loop:
         painter = Painter(config.generator_config(), config.seed, state.device)
         publisher = Publisher(
             self._house.model_dir,
@@ -169,7 +213,7 @@ class Training:
             config=config,
             count=prepared.count,
             state=state,
-            recipe=Recipe.of(config, state, resolved.precision, resolved.annealed_images),
+            recipe=recipe,
             schedule=Schedule.of(config, prepared.count),
             painter=painter,
             reporter=self._reporter,
@@ -181,6 +225,10 @@ class Training:
             evaluator=evaluator(
                 config, prepared, state.device, resolved.evaluation, self._house.evaluation_dir, self._reporter.log
             ),
+            # Ranks wait for each other in a round, and slices turn random generators back: neither can be recorded.
+            perform=Recorder(recipe, state.device, self._reporter.log)
+            if state.device.type == "cuda" and recipe.slices[0].count == recipe.batch
+            else None,
         )
 
 
@@ -200,14 +248,6 @@ def check_classes(config: TrainingConfig, prepared: Prepared) -> None:
         f"{config.dataset} is not what it was when the run was started ({' and '.join(changes) or 'another order'}): "
         "put the images back, or start a new run"
     )
-
-
-def configure_torch(resolved: Resolved) -> None:
-    """Set what is global: what results depend on, and how memory is kept."""
-    torch.set_num_threads(resolved.threads)
-    # Adam's moments of units that have died shrink into denormal numbers, which processors are slow to add.
-    torch.set_flush_denormal(True)
-    keep_memory()
 
 
 def describe(config: TrainingConfig) -> str:

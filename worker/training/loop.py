@@ -14,15 +14,18 @@ from models.checkpoint import generator_bytes
 from models.config import TrainingConfig
 from models.evaluation import Evaluation
 from worker.evaluation.evaluator import Evaluator
+from worker.training.assembly import share
 from worker.training.checkpoints import Keeper
 from worker.training.failure import GaveUp
 from worker.training.guard import Finding, Rules, Seen, look, note_tick, note_weights, watched
+from worker.training.memory import told_apart
+from worker.training.ranks import Order
 from worker.training.reports import Reporter
 from worker.training.rollback import roll_back
 from worker.training.schedule import Schedule, crossed
 from worker.training.snapshots import Painter
 from worker.training.state import TrainingState
-from worker.training.steps import Recipe, play_round
+from worker.training.steps import Perform, Recipe, play_round
 from worker.training.telemetry import Pacemaker, make_tick
 from worker.training.variety import Variety
 from worker.training.verdict import Health, judge
@@ -37,7 +40,10 @@ class Publish(Protocol):
 
 @dataclass(frozen=True)
 class Loop:
-    """One attempt at a run; `count` is the number of images in its data set. No `evaluator`: no scores."""
+    """One attempt at a run; `count` is the number of images in its data set.
+
+    Without an `evaluator` nothing is scored; rounds are done in the plain way unless there is another one to `perform`.
+    """
 
     config: TrainingConfig
     count: int
@@ -52,12 +58,14 @@ class Loop:
     rules: Rules
     variety: Variety
     evaluator: Evaluator | None = None
+    perform: Perform | None = None
 
     def run(self) -> bool:
         """Train to the end, or until a stop is wanted, and leave a checkpoint; tell whether the end was reached.
 
         Raises:
             TrainingFailed: going on makes no sense.
+            OutOfMemory: a round found no room, and the state is half of one.
             OSError: a report or a checkpoint could not be written.
         """
         try:
@@ -82,7 +90,7 @@ class Loop:
             before, after = state.images, state.images + self.recipe.images()
             last = after >= schedule.total
             ticks = last or crossed(before, after, schedule.tick)
-            play_round(state, self.recipe, watched=ticks)
+            self._play(watched=ticks)
 
             # Report and evaluate: what is published has its scores.
             publishing = not last and self._crossed(before, schedule.publish)
@@ -94,6 +102,8 @@ class Loop:
             # Go back, where something is wrong.
             if finding is not None:
                 roll_back(state, finding, schedule.total, self.keeper, self.reporter)
+                self.recipe.ranks.order(Order.TAKE_OVER)
+                share(state, self.recipe.ranks)
                 pacemaker = Pacemaker(state.images)
                 continue
 
@@ -109,6 +119,11 @@ class Loop:
         self._keep()
         self._publish(last=True)
         return True
+
+    def _play(self, *, watched: bool) -> None:
+        self.recipe.ranks.order(Order.WATCHED_ROUND if watched else Order.ROUND)
+        with told_apart():
+            play_round(self.state, self.recipe, watched=watched, by=self.perform)
 
     def _has_ended(self) -> bool:
         """Tell whether the run's length is reached, or the guard has ended it at its best version."""
