@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, Field
 
 from app.house import House
-from app.runs import image_count, total_images
+from app.plans import Plan
 from models import artefacts
 from models.config import TrainingConfig
 from models.costs import memory_bytes, operations
@@ -22,13 +22,13 @@ class Estimate(BaseModel):
 
     generator_parameters: int
     discriminator_parameters: int
-    images: int | None = Field(description="real images that the discriminator will be shown")
-    batches: int | None = Field(description="of them, in the discriminator's steps")
+    images: int = Field(description="real images that the discriminator will be shown; a folder's files all count")
+    batches: int = Field(description="of them, in the discriminator's steps")
     operations_per_image: float = Field(description="floating-point operations, by arithmetic")
-    memory_bytes: int | None = Field(
+    memory_bytes: int = Field(
         description="weights, gradients, optimisers, average, data set and activations; what libraries take is on top"
     )
-    memory_source: str | None = Field(examples=["by arithmetic"])
+    memory_source: str = Field(examples=["by arithmetic"])
     images_per_second: float | None
     seconds: float | None
     time_source: str | None = Field(examples=["the last run of this preset here"])
@@ -39,27 +39,21 @@ class _Pace(NamedTuple):
     source: str
 
 
-def estimate(house: House, config: TrainingConfig, preset: str) -> Estimate:
-    """Estimate a training; reads rows and files, so call it from a thread.
-
-    Args:
-        house: where earlier runs are.
-        config: of the training.
-        preset: the one behind it, which is not "auto".
-    """
-    count = image_count(house, config.dataset, {})
-    images = total_images(config, count)
-    pace = _pace(house, config, preset)
+def estimate(house: House, plan: Plan) -> Estimate:
+    """Estimate a training; reads rows and files, so call it from a thread."""
+    config = plan.config
+    images = config.total_images(plan.count)
+    pace = _pace(house, config, plan.preset)
     return Estimate(
         generator_parameters=config.generator_config().parameters(),
         discriminator_parameters=config.discriminator_config().parameters(),
         images=images,
-        batches=None if images is None else images // config.batch_size,
+        batches=images // config.batch_size,
         operations_per_image=operations(config),
-        memory_bytes=None if count is None else memory_bytes(config, count),
-        memory_source=None if count is None else "by arithmetic",
+        memory_bytes=memory_bytes(config, plan.count),
+        memory_source="by arithmetic",
         images_per_second=pace.images_per_second if pace else None,
-        seconds=images / pace.images_per_second if images and pace else None,
+        seconds=images / pace.images_per_second if pace else None,
         time_source=pace.source if pace else None,
     )
 

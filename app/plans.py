@@ -31,10 +31,11 @@ class Chosen(BaseModel):
 
 @dataclass(frozen=True)
 class Plan:
-    """A training that can be queued."""
+    """A training that can be queued; `count` is that of the data set's images, as far as it is known."""
 
     config: TrainingConfig
-    chosen: Chosen | None
+    count: int
+    chosen: Chosen | None = None
 
     @property
     def preset(self) -> str:
@@ -57,7 +58,8 @@ def plan(house: House, request: TrainRequest) -> Plan:
         if request.preset == AUTO:
             made = _auto(house, request, facts(_named(request)))
         else:
-            made = Plan(presets.resolve(request, lambda name: facts(name).classes), None)
+            config = presets.resolve(request, lambda name: facts(name).classes)
+            made = Plan(config, facts(config.dataset).count)
         errors = [*fit.misfits(made.config, facts(made.config.dataset)), *_devices(house, made.config)]
     except ConfigError as error:
         errors = error.errors
@@ -86,7 +88,7 @@ def _auto(house: House, request: TrainRequest, facts: Facts) -> Plan:
         device=str(device),
         undecided=auto.undecided(request, facts, config, choice),
     )
-    return Plan(config, chosen)
+    return Plan(config, facts.count, chosen)
 
 
 def _devices(house: House, config: TrainingConfig) -> list[ErrorItem]:

@@ -112,7 +112,7 @@ def create(
     made = plan(house, request)
     config = made.config
     if query.dry_run:
-        dry = DryRun(config=config, estimate=estimate(house, config, made.preset), chosen=made.chosen)
+        dry = DryRun(config=config, estimate=estimate(house, made), chosen=made.chosen)
         return Response(dry.model_dump_json(), media_type="application/json")
     try:
         run, created = house.records.create_run(config, request.model_dump(mode="json"), idempotency_key)

@@ -176,6 +176,13 @@ def test_what_auto_would_choose_is_told_with_its_reasons_and_what_the_worker_dec
     assert {plain["estimate"][name] for name in unknown} == {None}
 
 
+def test_folder_is_estimated_by_its_files(floor: Floor) -> None:
+    dataset = folder(floor, "estimated", 40, count=70)
+    told = dry_run(floor, preset="auto", dataset=dataset, epochs=64).json()["estimate"]
+    assert (told["images"], told["batches"]) == (70 * 64, 70)
+    assert told["memory_bytes"] > 70 * 32 * 32 * 3
+
+
 def test_auto_run_waits_under_its_own_name(floor: Floor) -> None:
     run = floor.read(floor.train(preset="auto", epochs=None))
     assert (run["preset"], run["model"], run["resolved"]) == ("auto", "mnist-mini", {})

@@ -53,7 +53,7 @@ def test_new_run_has_exactly_the_fields_of_the_contract(floor: Floor) -> None:
             "eta_seconds": None,
         },
         "latest": dict.fromkeys(("loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake")),
-        "health": {"verdict": None, "reasons": []},
+        "health": {"verdict": None, "reasons": [], "sentence": None},
         "scores": {},
         "published": [],
         "resolved": {},
@@ -80,7 +80,7 @@ def test_progress_and_health_come_from_the_files(floor: Floor) -> None:
         "eta_seconds": 20.0,
     }
     assert run["latest"]["d_real"] == 0.61
-    assert run["health"] == {"verdict": "healthy", "reasons": []}
+    assert run["health"] == {"verdict": "healthy", "reasons": [], "sentence": None}
     floor.house.records.release(run_id, token, "failed", error="the disk is full")
     ended = floor.read(run_id)
     assert (ended["state"], ended["error"], ended["progress"]["eta_seconds"]) == ("failed", "the disk is full", None)
