@@ -21,7 +21,7 @@ PACKAGES := $(WEB)/node_modules/.locked-$(shell cat $(WEB)/package.json $(WEB)/p
 PAGE := $(WEB)/dist/.built-$(shell find $(WEB) \( -name node_modules -o -name dist -o -name tests -o -name '*.d.ts' \) -prune \
 	-o -type f -print | LC_ALL=C sort | xargs cat | cksum | cut -d' ' -f1)
 
-.PHONY: run test test-web web chaos compose-test lint types contracts check lock clean
+.PHONY: run test test-web web e2e screenshots chaos compose-test lint types contracts check lock clean
 
 run: $(if $(wildcard .venv/.locked-dev-*),$(FOR_DEV),$(FOR_RUN)) $(PAGE)
 	@exec .venv/bin/atelier up
@@ -33,6 +33,12 @@ test-web: $(PACKAGES)
 	$(NPM) test
 
 web: $(PAGE)
+
+e2e: $(FOR_DEV) $(PAGE)
+	.venv/bin/pytest -m browser
+
+screenshots: $(FOR_DEV) $(PAGE)
+	.venv/bin/pytest -m screenshots
 
 chaos: $(FOR_DEV)
 	.venv/bin/pytest -m chaos
