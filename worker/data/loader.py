@@ -1,11 +1,13 @@
 """Draws batches of a prepared set: uint8 tensors from memory, or from the mapped file where it is too large.
 
 Every epoch is a fresh permutation, drawn by itself from the seed and the epoch's number, so that the whole state of a
-loader is one number: the images drawn so far.
+loader is one number: the images given so far.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ from worker.data.prepared import Prepared
 
 _IN_MEMORY: Final = 1 << 30  # bytes of pixels that are copied out of the page cache, which others may push out
 _DEVICE_SHARE: Final = 0.25  # of a GPU's free memory, for pixels
+_AHEAD: Final = 2  # batches gathered beyond the one that is given
 
 
 class Sampler:
@@ -66,6 +69,7 @@ class Batch(NamedTuple):
 class Loader:
     """Batches of a prepared set's images, on the device; the pixels themselves lie there too when they fit.
 
+    Where pixels are read from the mapped file, or from memory for a GPU, a thread gathers the next batches meanwhile.
     `labels` are those of the whole set, int64 `[N]` on the device, or None.
     """
 
@@ -73,35 +77,59 @@ class Loader:
         self.count = prepared.count
         self.labels = None if prepared.labels is None else torch.from_numpy(prepared.labels).to(device)
         self._device = torch.device(device)
-        self._images = _place(prepared, self._device)
-        self._shape = (batch_size, *self._images.shape[1:])
-        self._rows = self._images.view(self.count, -1)
-        self._sampler = Sampler(self.count, batch_size, seed, self._images.device)
+        self._batch = batch_size
+        images, ahead = _place(prepared, self._device)
+        self._shape = (batch_size, *images.shape[1:])
+        self._rows = images.view(self.count, -1)
+        self._sampler = Sampler(self.count, batch_size, seed, images.device)
+        self._position = 0
+        self._ahead: deque[Future[tuple[Tensor, Tensor]]] = deque()
+        self._gatherer = ThreadPoolExecutor(1, thread_name_prefix="batches") if ahead else None
 
     @property
     def position(self) -> int:
-        """Images drawn so far; setting it continues exactly from there."""
-        return self._sampler.position
+        """Images given so far, those gathered ahead left out; setting it continues exactly from there."""
+        return self._position
 
     @position.setter
     def position(self, images: int) -> None:
-        self._sampler.position = images
+        while self._ahead:  # the thread may be drawing
+            self._ahead.pop().result()
+        self._position = self._sampler.position = images
 
     def next(self) -> Batch:
         """Give the next batch, on the device."""
-        indices = self._sampler.next()
-        images = self._rows.index_select(0, indices).view(self._shape)
-        if images.device != self._device:
-            images = images.pin_memory().to(self._device, non_blocking=True)
+        self._position += self._batch
+        if self._gatherer is None:
+            indices = self._sampler.next()
+            images = self._rows.index_select(0, indices).view(self._shape)
+        else:
+            while len(self._ahead) <= _AHEAD:
+                self._ahead.append(self._gatherer.submit(self._gather))
+            images, indices = self._ahead.popleft().result()
+            images = images.to(self._device, non_blocking=True)
         if self.labels is None:
             return Batch(images, None)
-        return Batch(images, self.labels.index_select(0, indices.to(self._device)))
+        return Batch(images, self.labels.index_select(0, indices.to(self._device, non_blocking=True)))
+
+    def _gather(self) -> tuple[Tensor, Tensor]:
+        """Draw a batch and copy its pixels together, pinned for a GPU; give both, on the gatherer's thread."""
+        indices = self._sampler.next()
+        images = torch.empty(self._shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
+        # By numpy, which takes no threads of the step's; it checks nothing this way, and indices are the sampler's own.
+        np.take(self._rows.numpy(), indices.numpy(), axis=0, out=images.view(self._batch, -1).numpy(), mode="clip")
+        return images, indices
 
 
-def _place(prepared: Prepared, device: torch.device) -> Tensor:
-    """Put the pixels on the device, into memory, or leave them mapped, whichever they fit first."""
+def _place(prepared: Prepared, device: torch.device) -> tuple[Tensor, bool]:
+    """Put the pixels on the device, into memory, or leave them mapped, whichever they fit first.
+
+    Tell also whether a batch of them takes long enough to be gathered ahead.
+    """
     mapped = torch.from_numpy(prepared.images)
     size = prepared.images.nbytes
     if device.type == "cuda" and size <= _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
-        return mapped.to(device)
-    return mapped.clone() if size <= _IN_MEMORY else mapped
+        return mapped.to(device), False
+    if size <= _IN_MEMORY:
+        return mapped.clone(), device.type == "cuda"
+    return mapped, True

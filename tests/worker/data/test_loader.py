@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from tests.fixtures.folders import Folders
+from tests.fixtures.waiting import until
 from worker.data import Prepared, loader
 from worker.data.loader import Loader, Sampler
 
@@ -93,6 +94,51 @@ def test_loader_resumes_at_its_position(prepared: Prepared) -> None:
     second.position = first.position
     for _ in range(4):
         assert torch.equal(first.next().images, second.next().images)
+
+
+@pytest.fixture
+def mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave every set in its file, as one that is too large for memory."""
+    monkeypatch.setattr(loader, "_IN_MEMORY", 0)
+
+
+@pytest.mark.usefixtures("mapped")
+def test_batches_are_gathered_ahead_and_do_not_count_before_they_are_given(prepared: Prepared) -> None:
+    drawn: list[int] = []
+    first = Loader(prepared, 4, 5, "cpu")
+    take = first._sampler.next
+    first._sampler.next = lambda: drawn.append(1) or take()  # type: ignore[method-assign,func-returns-value]
+    first.next()
+    until(lambda: len(drawn) == 3, "two batches beyond the first")
+    assert first.position == 4
+    second = Loader(prepared, 4, 5, "cpu")
+    second.position = first.position
+    for _ in range(8):
+        assert torch.equal(first.next().images, second.next().images)
+
+
+@pytest.mark.usefixtures("mapped")
+def test_a_loader_that_gathers_ahead_may_be_set_back(prepared: Prepared) -> None:
+    batches = Loader(prepared, 4, 5, "cpu")
+    given = [batches.next().images for _ in range(5)]
+    batches.position = 4
+    assert batches.position == 4
+    for expected in given[1:]:
+        assert torch.equal(batches.next().images, expected)
+
+
+@pytest.mark.usefixtures("mapped")
+def test_what_goes_wrong_while_gathering_is_told_when_the_batch_is_wanted(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Loader(prepared, 4, 5, "cpu")
+
+    def broken(*_arguments: object, **_settings: object) -> None:
+        raise OSError("the disk has gone")
+
+    monkeypatch.setattr(np, "take", broken)
+    with pytest.raises(OSError, match="the disk has gone"):
+        batches.next()
 
 
 def test_batch_is_the_trainer_s_own(prepared: Prepared) -> None:
