@@ -20,7 +20,7 @@ export default function Gallery() {
       <div class="view-head">
         <h1>Gallery</h1>
         {can("train") && (
-          <a class="button primary" href="/runs">
+          <a class="button primary" href="/runs/new">
             Train a model
           </a>
         )}
@@ -32,8 +32,8 @@ export default function Gallery() {
       </ul>
       {models.value.every((model) => model.read_only) && can("train") && (
         <p class="hint">
-          This is the generator that ships. <a href="/runs">Train one of your own</a>: what it publishes appears here by
-          itself.
+          This is the generator that ships. <a href="/runs/new">Train one of your own</a>: what it publishes appears
+          here by itself.
         </p>
       )}
       <Shown />

@@ -44,8 +44,8 @@ export function ModelCard({ model }: { model: Model }) {
               Other images
             </button>
           )}
-          <Serving model={model} now={now} />
         </div>
+        <Serving model={model} now={now} />
       </div>
       <Versions model={model} now={now} />
     </li>
@@ -69,31 +69,24 @@ function Serving({ model, now }: { model: Model; now: Version | null }) {
   if (!now || model.read_only || !can("admin")) return null;
   const latest = model.aliases[LATEST];
   const before = previous(model);
+  if (!before && latest === now.version) return null;
   return (
-    <>
+    <div class="row">
       {latest !== undefined && latest !== now.version && (
-        <button type="button" onClick={() => attempt(() => promote(model, latest))}>
+        <button type="button" class="small" onClick={() => attempt(() => promote(model, latest))}>
           Promote {latest}
         </button>
       )}
       {before && (
-        <button type="button" onClick={() => attempt(() => promote(model, before.version))}>
+        <button type="button" class="small" onClick={() => attempt(() => promote(model, before.version))}>
           Roll back to {before.version}
         </button>
       )}
-    </>
+    </div>
   );
 }
 
 function Versions({ model, now }: { model: Model; now: Version | null }) {
-  if (model.versions.length < 2 && model.versions.every(({ state }) => state === "whole")) {
-    const only = model.versions[0];
-    return only ? (
-      <p class="model-only">
-        <a href={withQuery(place.value, { show: only.ref })}>About this version</a>
-      </p>
-    ) : null;
-  }
   return (
     <ol class="versions" aria-label={`Versions of ${model.name}, newest first`} reversed>
       {model.versions.toReversed().map((version) => (
