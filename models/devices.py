@@ -32,7 +32,7 @@ class Device(Frozen):
 def local(settings: HouseSettings) -> Device:
     """Describe the device that a worker on this machine would train on, under the same settings."""
     cores = settings.threads or training_threads()
-    if settings.device != "cpu" and (memory := _cuda_memory()) is not None:
+    if not settings.device.startswith("cpu") and (memory := _cuda_memory()) is not None:
         return Device(kind="cuda", cores=cores, memory_bytes=memory)
     return Device(kind="cpu", cores=cores, memory_bytes=main_memory())
 
