@@ -214,6 +214,7 @@ def test_an_old_token_changes_nothing(records: Records) -> None:
     assert records.beat(*old) is None
     assert records.checkpointed(*old) is False
     assert records.set_resolved(*old, {"device": "mine"}) is False
+    assert records.settle(*old, training_config(), {"preset": "mine"}) is None
     assert records.release(*old, "succeeded") is None
     assert records.release(*old, "queued", died=True) is None
     with pytest.raises(LeaseLost, match="token 1"):
@@ -240,3 +241,13 @@ def test_what_a_worker_resolved_is_shown_on_the_run(records: Records) -> None:
     run = records.get_run(held.id)
     assert run is not None
     assert run.resolved == {"precision": "bf16", "threads": 2}
+
+
+def test_what_was_chosen_at_the_first_start_is_what_the_run_trains(records: Records) -> None:
+    held = claimed(records)
+    chosen = training_config().model_copy(update={"batch_size": 6})
+    settled = records.settle(held.id, held.token, chosen, {"preset": "mlp-mnist"})
+    assert settled is not None
+    assert settled == records.get_run(held.id)
+    assert (settled.config, settled.resolved) == (chosen.model_dump(mode="json"), {"preset": "mlp-mnist"})
+    assert (settled.preset, settled.state) == (held.preset, "running")
