@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,6 +175,20 @@ def test_an_idle_page_asks_for_nothing(view: View, run: str) -> None:
     assert asked == []
 
 
+def test_upload_tells_how_far_it_is_and_is_cancelled(view: View, http: httpx.Client, tmp_path: Path) -> None:
+    archive = tmp_path / "slow.zip"
+    archive.write_bytes(random.Random(0).randbytes(400_000))
+    page = view.open("/data").page
+    network = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 40_000}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", network)
+    page.get_by_label("Archive of images").set_input_files(archive)
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_text(re.compile(r"[1-9][\d.]* kB of 4\d\d kB")).wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("progressbar").wait_for(state="detached")
+    assert http.get("/datasets/slow").status_code == 404
+
+
 def test_refused_upload_is_told_in_the_services_words(view: View, tmp_path: Path) -> None:
     archive = tmp_path / "broken.zip"
     archive.write_bytes(b"PK\x03\x04 and nothing more")
@@ -181,6 +196,35 @@ def test_refused_upload_is_told_in_the_services_words(view: View, tmp_path: Path
     page.get_by_label("Archive of images").set_input_files(archive)
     page.get_by_role("button", name="Upload").click()
     page.get_by_role("alert").get_by_text("broken.zip was refused").wait_for()
+
+
+def test_run_is_paused_resumed_and_goes_on_beyond_its_length(view: View, http: httpx.Client, run: str) -> None:
+    page = view.open(f"/runs/{run}").page
+    page.get_by_role("button", name="Train longer…").click()
+    page.get_by_label("New length in kimg").fill("1000000")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("heading", name="digits running").wait_for()
+    page.get_by_role("button", name="Pause", exact=True).first.click()
+    page.get_by_role("heading", name=re.compile("digits paused$")).wait_for()
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("heading", name="digits running").wait_for()
+    page.get_by_text("Log", exact=True).click()
+    page.get_by_text("resumed from").first.wait_for()
+    http.post(f"/train/{run}/cancel")
+    page.get_by_role("heading", name=re.compile("digits cancelled$")).wait_for()
+
+
+def test_snapshots_are_gone_through_by_hand_and_as_a_film(view: View, run: str) -> None:
+    page = view.open(f"/runs/{run}").page
+    reel = page.get_by_role("slider", name="Snapshot")
+    reel.focus()
+    page.keyboard.press("Home")
+    page.get_by_alt_text("What it paints at 0 kimg").wait_for()
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Pause", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="webp").click()
+    assert download.value.suggested_filename == "digits.webp"
 
 
 # What a screen reader calls what has the focus, more or less; null where it cannot be seen to have it.

@@ -130,7 +130,7 @@ function Behind({ title, at, lines, mark }: Pick<Props, "title" | "at" | "lines"
     .filter((row) => row % step === 0 || row === at.length - 1 || row === mark?.index);
   return (
     <details onToggle={(event) => (open.value = event.currentTarget.open)}>
-      <summary>Table{step > 1 && ` of every ${step}th value`}</summary>
+      <summary>Table{step > 1 && `, one value in ${step}`}</summary>
       {open.value && (
         <Scroll label={`Table: ${title}`}>
           <table>
@@ -179,6 +179,7 @@ function annotate(chart: uPlot, { level, mark, at, lines }: Drawn, ink: (name: s
   const { ctx, bbox } = chart;
   ctx.save();
   ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.textBaseline = "alphabetic";
   ctx.fillStyle = ctx.strokeStyle = ink("--faint");
   if (level) {
     const y = chart.valToPos(level.value, "y", true);

@@ -48,7 +48,7 @@ function Lines({ id }: { id: string }) {
   return (
     <>
       <div class="row">
-        <label class="row">
+        <label class="check">
           <input
             type="checkbox"
             checked={follow.value}

@@ -55,6 +55,9 @@ function View({ run }: { run: Item }) {
       <Progress label="Progress of the run" fraction={run.progress.fraction}>
         {progressOf(run)}
       </Progress>
+      <p class="unseen" role="status">
+        The run is {stateOf(run)}.
+      </p>
       {run.error && (
         <p class="error" role="alert">
           {run.error}

@@ -8,7 +8,7 @@ import type { Preset, Run } from "../../api/types.ts";
 import { bytes, duration, plural, round } from "../../figures.ts";
 import { warn } from "../../notices.tsx";
 import { navigate, patchQuery, place } from "../../router.ts";
-import { datasets, keepDatasets } from "../../stores/datasets.ts";
+import { datasets, isUploaded, keepDatasets } from "../../stores/datasets.ts";
 import { keepPresets, presets } from "../../stores/presets.ts";
 import { putRun } from "../../stores/runs.ts";
 import { Uploader } from "../data/Uploader.tsx";
@@ -86,11 +86,7 @@ function Form({ presets }: { presets: Preset[] }) {
                     patchQuery({ preset: event.currentTarget.value }, { replace: true });
                   }}
                 >
-                  {presets.map(({ name, title }) => (
-                    <option key={name} value={name}>
-                      {name}: {title}
-                    </option>
-                  ))}
+                  <Presets items={presets} dataset={dataset} />
                 </select>
               )}
             </Field>
@@ -108,7 +104,7 @@ function Form({ presets }: { presets: Preset[] }) {
                 <input
                   {...attributes}
                   value={model.value}
-                  placeholder={plan.full?.model ?? ""}
+                  placeholder={plan.full?.model ?? chosen?.model ?? ""}
                   spellcheck={false}
                   onInput={(event) => (model.value = event.currentTarget.value)}
                 />
@@ -156,6 +152,25 @@ function Form({ presets }: { presets: Preset[] }) {
         <summary>Bring images of your own</summary>
         <Uploader onTaken={({ name }) => navigate(`/data/${name}`)} />
       </details>
+    </>
+  );
+}
+
+// An uploaded set has the size that it was prepared in: presets of that size come first.
+function Presets({ items, dataset }: { items: Preset[]; dataset: string }) {
+  const known = datasets.value?.find(({ name }) => name === dataset);
+  const fits = ({ training: { size } }: Preset) => size === undefined || size === known?.size;
+  const options = (some: Preset[]) =>
+    some.map(({ name, title }) => (
+      <option key={name} value={name}>
+        {name}: {title}
+      </option>
+    ));
+  if (!known || !isUploaded(known)) return <>{options(items)}</>;
+  return (
+    <>
+      <optgroup label={`For images of ${known.size} px`}>{options(items.filter(fits))}</optgroup>
+      <optgroup label="For images of other sizes">{options(items.filter((item) => !fits(item)))}</optgroup>
     </>
   );
 }
@@ -256,7 +271,7 @@ function Conditional({ dataset, plan, value, error, onChange }: ConditionalProps
   const isOn = typeof value === "boolean" ? value : (plan.full?.conditional ?? false);
   return (
     <div>
-      <label class="row">
+      <label class="check">
         <input type="checkbox" checked={isOn} onChange={(event) => onChange(event.currentTarget.checked)} />
         Conditional: learn the {classes.length} classes apart, to ask for one by its name
       </label>
@@ -266,7 +281,10 @@ function Conditional({ dataset, plan, value, error, onChange }: ConditionalProps
 }
 
 function Estimate({ plan: { dry, busy } }: { plan: Plan }) {
-  if (!dry) return <p class="hint">{busy ? "Looking at what it would take…" : "Choose what to train on."}</p>;
+  if (!dry)
+    return (
+      <p class="hint">{busy ? "Looking at what it would take…" : "Something has to be chosen otherwise first."}</p>
+    );
   const { config, estimate, chosen } = dry;
   const { seconds, time_source: timeSource, memory_bytes: memory, images, batches } = estimate;
   return (
