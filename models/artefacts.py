@@ -351,11 +351,10 @@ def last_tick(run_dir: Path) -> dict[str, Any] | None:
 
 def _newest(lines: list[dict[str, Any]], horizon: float) -> dict[str, Any] | None:
     """Find the last tick that no rollback after it and nothing at the `horizon` has undone."""
-    for line in reversed(lines):
-        images = int(line["images"])
+    for line in lines[::-1]:
         if ROLLED_BACK in line:
-            horizon = min(horizon, images)
-        elif images <= horizon:
+            horizon = min(horizon, line["images"])
+        elif line["images"] <= horizon:
             return line
     return None
 
