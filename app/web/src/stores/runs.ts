@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { call, Refused } from "../api/client.ts";
-import type { Run, Score } from "../api/types.ts";
+import type { Run } from "../api/types.ts";
 import { on, onReturn } from "../events.ts";
 
 const PAGE = 50;
@@ -100,12 +100,6 @@ function pick<T, K extends keyof T>(values: T, names: readonly K[]): Pick<T, K> 
 
 export function hasEnded(run: Run): boolean {
   return ENDED.includes(run.state);
-}
-
-/** The score that decides which snapshot is the best; null before the first evaluation. */
-export function decisive(scores: Record<string, unknown>): { name: string; score: Score } | null {
-  const [first] = Object.entries(scores as Record<string, Score>);
-  return first ? { name: first[0], score: first[1] } : null;
 }
 
 /** Whether an error says that there is no such run. */

@@ -2,9 +2,8 @@
 
 import type { Tick } from "../../api/types.ts";
 import { round } from "../../figures.ts";
-import { decisive } from "../../stores/runs.ts";
+import { bestOf, decisive } from "../../stores/scores.ts";
 import { Chart, type Line } from "../../ui/Chart.tsx";
-import { bestOf } from "./Film.tsx";
 import type { History } from "./history.ts";
 import { spoken } from "./words.ts";
 

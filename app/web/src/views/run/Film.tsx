@@ -6,7 +6,7 @@ import { address, call } from "../../api/client.ts";
 import type { Run, Snapshot } from "../../api/types.ts";
 import { round } from "../../figures.ts";
 import { attempt, notify } from "../../notices.tsx";
-import { decisive } from "../../stores/runs.ts";
+import { bestOf, decisive } from "../../stores/scores.ts";
 import type { History } from "./history.ts";
 import { spoken } from "./words.ts";
 
@@ -135,21 +135,6 @@ export function Film({ run, history }: { run: Run; history: History }) {
       </div>
     </section>
   );
-}
-
-/** The best-scoring snapshot, of those that were measured as the newest one was. */
-export function bestOf(snapshots: Snapshot[]): Snapshot | null {
-  let best: Snapshot | null = null;
-  const protocol = decisive(snapshots.findLast(({ scores }) => decisive(scores))?.scores ?? {})?.score.protocol;
-  for (const snapshot of snapshots) {
-    const found = decisive(snapshot.scores)?.score;
-    const before = decisive(best?.scores ?? {})?.score;
-    if (!found || found.protocol !== protocol) continue;
-    const isBetter =
-      !before || (found.lower_is_better === false ? found.value > before.value : found.value < before.value);
-    if (isBetter) best = snapshot;
-  }
-  return best;
 }
 
 function SnapshotScore({ snapshot, best }: { snapshot: Snapshot; best: Snapshot | null }) {
