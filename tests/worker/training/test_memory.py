@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.config import TrainingConfig
+from tests.worker.training.tiny import tiny
+from worker.data.loader import Loader
+from worker.data.prepared import Prepared
+from worker.training.failure import TrainingFailed
+from worker.training.memory import OutOfMemory, fits, is_out_of_memory, slices, told_apart
+from worker.training.state import TrainingState
+from worker.training.steps import Recipe, play_round
+
+CPU = torch.device("cpu")
+Start = tuple[TrainingState, Callable[[int], Recipe]]
+
+
+def start(config: TrainingConfig, digits: Prepared) -> Start:
+    state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
+    recipe = partial(Recipe.of, config, state, "fp32", config.total_images(digits.count))
+    return state, lambda count: recipe(slices=count)
+
+
+def give_room_for(images: int, state: TrainingState) -> None:
+    """Let the discriminator ask for more memory than there is where it is shown more images at once."""
+
+    def ask(_module: object, inputs: tuple[Tensor, ...]) -> None:
+        if len(inputs[0]) > images:
+            torch.empty(1 << 60, dtype=torch.uint8)
+
+    state.discriminator.register_forward_pre_hook(ask)
+
+
+def test_a_real_refusal_of_memory_is_told_from_other_errors() -> None:
+    with pytest.raises(OutOfMemory, match="allocate memory"), told_apart():
+        torch.empty(1 << 60, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="shape"), told_apart():
+        torch.ones(2) @ torch.ones(3, 3)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    assert is_out_of_memory(MemoryError())
+
+
+@pytest.mark.parametrize("preset", ["mlp-mnist", "quick-28", "r3gan-28"])
+@pytest.mark.parametrize("fitting", [True, False])
+def test_a_round_on_trial_leaves_nothing_behind(preset: str, fitting: bool, digits: Prepared) -> None:
+    """Whether it fits or breaks off in the discriminator's second step, after the first has moved it."""
+    state, recipe = start(tiny(preset, discriminator__steps=2), digits)
+    play_round(state, recipe(1))
+    before = state.capture()
+    seen = iter(range(1000))
+    if not fitting:
+        state.discriminator.register_forward_pre_hook(lambda *_: refuse() if next(seen) == 1 else None)
+    assert fits(state, recipe(1)) == fitting
+    after = state.capture()
+    assert [name for name in before.tensors if not torch.equal(before.tensors[name], after.tensors[name])] == []
+    assert after.values == before.values
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in state.discriminator.parameters())
+
+
+def refuse() -> None:
+    raise MemoryError
+
+
+def test_slices_are_halved_until_they_fit(digits: Prepared) -> None:
+    state, recipe = start(tiny("mlp-mnist"), digits)  # real and generated images together: 64 of batches of 32
+    give_room_for(17, state)
+    assert slices(state, recipe) == 4
+    assert slices(state, recipe, least=8) == 8
+
+
+@pytest.mark.parametrize(("preset", "images"), [("mlp-mnist", 1), ("dcgan-28", 2)])
+def test_slices_that_cannot_be_smaller_are_a_reason(preset: str, images: int, digits: Prepared) -> None:
+    """Of one image batch normalisation makes nothing."""
+    state, recipe = start(tiny(preset), digits)
+    give_room_for(0, state)
+    with pytest.raises(TrainingFailed, match=rf"cpu has not the memory for {images} image\(s\) at a time"):
+        slices(state, recipe)
+
+
+def test_other_errors_of_a_trial_are_no_want_of_memory(digits: Prepared) -> None:
+    state, recipe = start(tiny("mlp-mnist"), digits)
+    state.discriminator.register_forward_pre_hook(lambda *_: torch.ones(2) @ torch.ones(3, 3))
+    with pytest.raises(RuntimeError, match="shape"):
+        fits(state, recipe(1))
