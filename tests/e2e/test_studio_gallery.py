@@ -118,6 +118,8 @@ def test_alias_of_ones_own_is_set_and_a_wrong_name_told(view: View, gallery: Ser
     dialog.get_by_role("button", name="Point here").click()
     dialog.get_by_text("stable", exact=True).wait_for()
     assert _aliases(gallery)["stable"] == 2
+    dialog.get_by_role("button", name="Undo").click()
+    dialog.get_by_text("None points at this version").wait_for()
 
 
 def test_version_that_arrives_is_shown_without_a_reload(view: View, gallery: Service) -> None:

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { Notices } from "../notices.tsx";
 
 interface Props {
   title: string;
@@ -41,6 +42,8 @@ export function Dialog({ title, class: kind = "", onClose, children }: Props) {
         </header>
         {children}
       </div>
+      {/* What is outside of a modal dialog cannot be clicked: an undo has to be inside. */}
+      <Notices />
     </dialog>
   );
 }

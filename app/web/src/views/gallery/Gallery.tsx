@@ -29,15 +29,46 @@ export default function Gallery() {
         {models.value.map((model) => (
           <ModelCard key={model.name} model={model} />
         ))}
+        {models.value.every((model) => model.read_only) && can("train") && <Welcome />}
       </ul>
-      {models.value.every((model) => model.read_only) && can("train") && (
-        <p class="hint">
-          This is the generator that ships. <a href="/runs/new">Train one of your own</a>: what it publishes appears
-          here by itself.
-        </p>
-      )}
       <Shown />
     </>
+  );
+}
+
+// Beside the generator that ships, as long as there is no other.
+function Welcome() {
+  return (
+    <li class="welcome">
+      <h2>Make one of your own</h2>
+      <ol>
+        <li>
+          <h3>
+            <a href="/data">Bring images</a>
+          </h3>
+          <p>
+            A folder as zip or tar, a few hundred or tens of thousands. You are told which of them are unusable, and
+            why.
+          </p>
+        </li>
+        <li>
+          <h3>
+            <a href="/runs/new">Train a model</a>
+          </h3>
+          <p>
+            One dial from quick to best. Or begin with the digits that ship: the first shapes appear within minutes.
+          </p>
+        </li>
+        <li>
+          <h3>
+            <a href="/play">Play with it</a>
+          </h3>
+          <p>
+            Try the generator beside this one already: its seeds, the ways between them, and every picture as a file.
+          </p>
+        </li>
+      </ol>
+    </li>
   );
 }
 
