@@ -30,6 +30,8 @@ from worker.training.telemetry import Pacemaker, make_tick
 from worker.training.variety import Variety
 from worker.training.verdict import Health, judge
 
+_STOPPED = 0.02  # of the loop's time, by checkpoints
+
 
 class Publish(Protocol):
     """Makes a version of the generator's average."""
@@ -113,8 +115,9 @@ class Loop:
 
             # Keep.
             if not last and time.monotonic() >= next_checkpoint and not self.keeper.busy:
+                started = time.monotonic()
                 self.keeper.keep(state)
-                next_checkpoint = self._next_checkpoint()
+                next_checkpoint = self._next_checkpoint(time.monotonic() - started)
 
         self._keep()
         self._publish(last=True)
@@ -216,5 +219,6 @@ class Loop:
         self.keeper.keep(self.state)
         self.keeper.settle()
 
-    def _next_checkpoint(self) -> float:
-        return time.monotonic() + 60 * self.config.checkpoint_minutes
+    def _next_checkpoint(self, stopped: float = 0.0) -> float:
+        """Give the time of the next one, so late that copies of the state stop the loop for 2 % of its time at most."""
+        return time.monotonic() + max(60 * self.config.checkpoint_minutes, stopped / _STOPPED)
