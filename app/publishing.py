@@ -82,4 +82,5 @@ def _publish(house: House, run: Run, snapshot: Snapshot, weights: bytes) -> Publ
             software={"torch": torch} if isinstance(torch, str) else {},
         ),
         scores=evaluation.scores if evaluation is not None else {},
+        training=config,
     )

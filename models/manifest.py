@@ -15,6 +15,8 @@ from models.config import MAX_CLASSES, Frozen, GeneratorConfig, Label, Name, See
 MANIFEST = "manifest.json"
 WEIGHTS = "generator.safetensors"
 PREVIEW = "preview.png"
+CARD = "card.md"
+NEIGHBOURS = "neighbours.png"
 DELETED = "deleted.json"
 
 MAX_MANIFEST_BYTES = 1 << 20

@@ -16,13 +16,16 @@ from pathlib import Path
 
 from models.aliases import BEST, changing, write_alias
 from models.artefacts import kimg_name
-from models.config import NAME, GeneratorConfig
+from models.card import write_card
+from models.config import NAME, GeneratorConfig, TrainingConfig
 from models.directory import ModelDirectory
 from models.errors import InvalidName, ReadOnlyModel
 from models.files import sync_folder, write_file
 from models.manifest import (
+    CARD,
     DELETED,
     MANIFEST,
+    NEIGHBOURS,
     PREVIEW,
     WEIGHTS,
     Deletion,
@@ -67,6 +70,8 @@ def publish(
     classes: Sequence[str] = (),
     provenance: Provenance,
     scores: Mapping[str, Score] | None = None,
+    training: TrainingConfig | None = None,
+    neighbours: bytes | None = None,
 ) -> Published:
     """Publish a run's generator at a position, and move `best` to it where its score is the best.
 
@@ -83,6 +88,8 @@ def publish(
         classes: the labels of a conditional generator.
         provenance: where it comes from.
         scores: measurements, the one that decides about `best` first.
+        training: what trained it; with it comes a model card.
+        neighbours: a PNG of images beside the nearest ones in the data.
 
     Raises:
         Fenced: a newer attempt holds the run; nothing was published.
@@ -100,7 +107,7 @@ def publish(
     folder = root / model
     folder.mkdir(parents=True, exist_ok=True)
     sync_folder(root)
-    files = {WEIGHTS: weights, PREVIEW: preview}
+    files = {WEIGHTS: weights, PREVIEW: preview} | ({NEIGHBOURS: neighbours} if neighbours is not None else {})
     published = _published_before(folder, records, run, images)
     if published is None:
         _discard_older_staging(folder, run, token)
@@ -112,11 +119,21 @@ def publish(
             while published is None:
                 version = records.allocate(run, token, images, model, taken=set(numbers(folder)))
                 manifest = build_manifest(model, version, files, generator, classes, provenance, scores or {})
+                if training is not None:
+                    manifest = _with_card(manifest, training, staging)
                 published = _place(staging, folder, manifest)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     _move_best(folder, model, published.version)
     return published
+
+
+def _with_card(manifest: Manifest, training: TrainingConfig, staging: Path) -> Manifest:
+    """Write the card, which names the version's number, and list it."""
+    card = write_card(manifest, training)
+    (staging / CARD).unlink(missing_ok=True)
+    write_file(staging / CARD, card)
+    return manifest.model_copy(update={"files": {**manifest.files, CARD: FileEntry.of(card)}})
 
 
 def build_manifest(

@@ -19,7 +19,7 @@ from app.security import Requires
 from models.config import Frozen
 from models.directory import ModelDirectory
 from models.errors import BrokenVersion
-from models.manifest import MAX_VERSION, PREVIEW, WEIGHTS, Manifest, Score
+from models.manifest import CARD, MAX_VERSION, NEIGHBOURS, PREVIEW, WEIGHTS, Manifest, Score
 from models.survey import ModelInfo
 from models.versions import State, Version, is_pinned
 
@@ -119,6 +119,30 @@ def get_preview(name: str, reference: str, request: Request, house: HouseDep) ->
 def get_weights(name: str, reference: str, request: Request, house: HouseDep) -> Response:
     """Send the weights; the manifest tells their sha256 and the network that they belong to."""
     return _file(request, house, f"{name}@{reference}", WEIGHTS, "application/octet-stream")
+
+
+@router.get(
+    "/{name}@{reference}/card.md",
+    summary="Read a version's card",
+    dependencies=READ,
+    response_class=FileResponse,
+    responses={200: {"content": {"text/markdown": {}}}, **NOT_WHOLE},
+)
+def get_card(name: str, reference: str, request: Request, house: HouseDep) -> Response:
+    """Send the model card: data, settings, scores with their protocols, and how to use it, as Markdown."""
+    return _file(request, house, f"{name}@{reference}", CARD, "text/markdown; charset=utf-8")
+
+
+@router.get(
+    "/{name}@{reference}/neighbours.png",
+    summary="See a version's nearest training images",
+    dependencies=READ,
+    response_class=FileResponse,
+    responses={200: {"content": {"image/png": {}}}, **NOT_WHOLE},
+)
+def get_neighbours(name: str, reference: str, request: Request, house: HouseDep) -> Response:
+    """Send images that the version makes, each beside the training image most like it."""
+    return _file(request, house, f"{name}@{reference}", NEIGHBOURS, "image/png")
 
 
 @router.get("/{name}", summary="Show a model", dependencies=READ, responses=responses(404, 422))

@@ -11,9 +11,11 @@ import av
 import pytest
 from PIL import Image
 
-from models.artefacts import Attempt
+from models.artefacts import Attempt, EventWriter
 from models.checkpoint import generator_bytes
 from models.config import TrainingConfig
+from models.evaluation import Evaluation
+from models.manifest import Score
 from models.networks import build_generator
 from tests.fixtures.runs import Floor, write_snapshot, write_tick
 
@@ -138,6 +140,27 @@ def test_snapshot_is_published_once_and_served(floor: Floor, run_id: str, attemp
     assert manifest["provenance"]["run"] == run_id
     painted = floor.http.get("/samples", params={"model": "leaves@1", "seed": 1})
     assert (painted.status_code, painted.headers["x-atelier-model"]) == (200, "leaves@1")
+
+
+def test_a_published_snapshot_carries_its_scores_and_a_card(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    write_snapshot(attempt, 5000, weights(floor, run_id))
+    score = Score(value=41.5, protocol="a test's", floor=1.5)
+    evaluation = Evaluation(images=5000, chosen="sliced_wasserstein", scores={"sliced_wasserstein": score})
+    (attempt.snapshots / "000005.000.json").write_text(evaluation.model_dump_json())
+    EventWriter(attempt).append("score", evaluation.event())
+
+    expected = {"sliced_wasserstein": score.model_dump(mode="json")}
+    assert floor.read(run_id)["scores"] == expected
+    assert floor.http.get(f"/train/{run_id}/snapshots").json()["items"][0]["scores"] == expected
+    version = floor.http.post(f"/train/{run_id}/publish", json={"kimg": 5}).json()["version"]
+    ref = f"leaves@{version}"
+    assert floor.http.get(f"/models/{ref}").json()["scores"] == expected
+    assert floor.http.get("/models/leaves").json()["aliases"]["best"] == version
+    card = floor.http.get(f"/models/{ref}/card.md")
+    assert card.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert "| sliced_wasserstein | 41.5 | 1.5 | lower | a test's |" in card.text
+    missing = floor.http.get(f"/models/{ref}/neighbours.png")
+    assert (missing.status_code, missing.json()["detail"]) == (404, f"{ref} was published without neighbours.png")
 
 
 def test_publishing_what_is_not_kept(floor: Floor, run_id: str, attempt: Attempt) -> None:

@@ -29,6 +29,7 @@ from worker.settings import WorkerSettings
 from worker.training.assembly import configure_torch, fitted, new_state, share
 from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
 from worker.training.choice import settle
+from worker.training.compiled import compile_networks
 from worker.training.failure import FailureNote, TrainingFailed, disk_full
 from worker.training.graphs import Recorder
 from worker.training.guard import Rules
@@ -101,6 +102,8 @@ class Training:
             if slices != resolved.accumulate:
                 resolved = self._sliced(resolved, slices, "at once")
                 self._begin(config, resolved, checkpoint)
+            if resolved.compiled:
+                compile_networks(state, recipe, self._reporter.log)
             reached = self._loop(config, prepared, resolved, state, recipe).run()
         except OutOfMemory as error:
             # Other ranks are in the middle of a round, and end when this one does.
@@ -203,6 +206,7 @@ class Training:
         publisher = Publisher(
             self._house.model_dir,
             self._attempt.dir.parent,
+            prepared,
             self._records,
             self._run.id,
             self._run.token,

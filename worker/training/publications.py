@@ -11,12 +11,16 @@ import torch
 
 from models import artefacts
 from models.artefacts import Snapshot
+from models.checkpoint import load_generator
 from models.config import TrainingConfig
 from models.evaluation import best_of
 from models.manifest import Provenance
 from models.publishing import Published, publish
 from models.records import Records, RecordsUnavailable
+from worker.data.prepared import Prepared
+from worker.evaluation import neighbours
 from worker.training.reports import Reporter
+from worker.training.snapshots import Painter
 
 
 def software() -> dict[str, str]:
@@ -30,6 +34,7 @@ class Publisher:
 
     model_dir: Path
     run_dir: Path
+    prepared: Prepared
     records: Records
     run: str
     token: int
@@ -80,7 +85,15 @@ class Publisher:
             classes=self.config.classes,
             provenance=self._provenance(snapshot.images),
             scores={} if evaluation is None else evaluation.scores,
+            training=self.config,
+            neighbours=self._neighbours(weights),
         )
+
+    def _neighbours(self, weights: bytes) -> bytes:
+        """Show the first samples beside the data."""
+        painter = Painter(self.config.generator_config(), self.config.seed, torch.device("cpu"))
+        images = painter.paint(load_generator(weights, self.config.generator_config()))
+        return neighbours.picture(images, self.prepared)
 
     def _provenance(self, images: int) -> Provenance:
         return Provenance(

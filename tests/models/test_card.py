@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.card import write_card
+from models.directory import ModelDirectory
+from models.manifest import CARD, NEIGHBOURS, Score
+from models.publishing import publish
+from models.records import Records
+from tests.fixtures.versions import FILES, GENERATOR, provenance, training_config
+
+SCORE = Score(value=12.345, protocol="2000 samples | <of> a test", floor=0.5)
+
+
+def test_a_version_is_published_with_a_card_and_its_nearest_neighbours(tmp_path: Path, records: Records) -> None:
+    config = training_config()
+    records.create_run(config, {})
+    run = records.claim("worker", 1)
+    assert run is not None
+    publish(
+        tmp_path,
+        records,
+        run=run.id,
+        token=run.token,
+        images=512_000,
+        model="digits",
+        weights=FILES["generator.safetensors"],
+        preview=FILES["preview.png"],
+        generator=GENERATOR,
+        provenance=provenance(run.id, 512_000),
+        scores={"classifier_frechet": SCORE},
+        training=config,
+        neighbours=b"a picture",
+    )
+    version = ModelDirectory(tmp_path).resolve("digits@1")
+    assert version.manifest is not None
+    assert {CARD, NEIGHBOURS} < set(version.manifest.files)
+    card = (version.path / CARD).read_text(encoding="utf-8")
+    assert card.startswith("# digits@1\n")
+    assert r"| classifier_frechet | 12.35 | 0.5 | lower | 2000 samples \| &lt;of> a test |" in card
+    assert "512,000" in card
+    assert "samples?model=digits@1" in card
+    assert "![pairs](neighbours.png)" in card
+
+
+def test_a_card_of_a_folder_says_that_its_licence_is_unknown_and_cannot_be_broken_by_its_name() -> None:
+    config = training_config().model_copy(update={"dataset": "folder:a|b"})
+    manifest = ModelDirectory(Path("nowhere")).resolve(None).manifest
+    assert manifest is not None
+    shown = manifest.provenance.model_copy(update={"dataset": "folder:a|b\n# c"})
+    card = write_card(manifest.model_copy(update={"provenance": shown, "scores": {}}), config).decode()
+    assert r"`folder:a\|b # c`" in card
+    assert "consent" in card
+    assert "not evaluated" in card
