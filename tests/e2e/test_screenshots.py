@@ -45,7 +45,7 @@ def run(studio: House, tmp_path_factory: pytest.TempPathFactory) -> str:
         "overrides": {"tick_kimg": 1, "snapshots": 25},
     }  # fmt: skip
     with httpx.Client(base_url=studio.url, timeout=60) as http:
-        http.post("/datasets", data={"name": "shapes"}, files={"file": archive.open("rb")})
+        http.post("/datasets", data={"name": "shapes"}, files={"file": archive.read_bytes()})
         where = http.post("/train", json=body).headers["Location"]
         http.get("/datasets/mnist-mini")
         until(lambda: http.get(where).json()["state"] == "succeeded", "the run", 1200)

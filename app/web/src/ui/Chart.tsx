@@ -54,7 +54,7 @@ export function Chart({ title, summary, at, lines, range, level, mark }: Props) 
         height: HEIGHT,
         legend: { show: false },
         cursor: { points: { size: 6 }, drag: { x: false, y: false } },
-        scales: { x: { time: false }, y: range ? { range } : {} },
+        scales: { x: { time: false, range: (_, __, last) => [0, last || 1] }, y: range ? { range } : {} },
         axes: [axis(ink, { label: "kimg", labelSize: 20 }), axis(ink, { size: 56 })],
         series: [
           {},

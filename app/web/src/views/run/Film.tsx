@@ -113,7 +113,7 @@ export function Film({ run, history }: { run: Run; history: History }) {
       </div>
       <div class="row">
         <Publish run={run} snapshot={snapshot} />
-        {best.value && (
+        {best.value && best.value !== snapshot && (
           <button type="button" onClick={() => (chosen.value = snapshots.indexOf(best.value as Snapshot))}>
             Show the best
           </button>
