@@ -81,6 +81,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 Loss = Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic"]
 Change = Literal["color", "translation", "cutout"]
 Precision = Literal["auto", "fp32", "bf16"]
+Switch = Literal["auto", "off", "on"]
 Chosen = Literal["auto", "classifier_frechet", "sliced_wasserstein", "fid", "kid"]
 Guard = Literal["full", "numbers"]
 
@@ -252,6 +253,9 @@ class TrainingConfig(Frozen):
         Field(gt=0, le=1, description="of the run's length, reached by a cosine from 0; replaces ema_half_life_kimg"),
     ] = None
     precision: Precision = "auto"
+    compile: Annotated[
+        Switch, Field(description="networks by torch's compiler; auto: on a GPU beside a C compiler")
+    ] = "auto"
     devices: Annotated[int, Field(ge=1, le=16, description="of one host; each takes its share of every batch")] = 1
     guard: Annotated[
         Guard,

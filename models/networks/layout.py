@@ -24,7 +24,8 @@ class Flatten(nn.Flatten):
 
     def forward(self, x: Tensor) -> Tensor:
         """Give `x` in its new shape."""
-        if x.requires_grad and self.training:
+        # Compiled code lays out gradients itself, and knows no hooks.
+        if x.requires_grad and self.training and not torch.compiler.is_compiling():
             x.register_hook(_channels_last)  # type: ignore[no-untyped-call]
         flat: Tensor = super().forward(x)
         return flat

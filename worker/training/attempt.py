@@ -100,9 +100,9 @@ class Training:
         try:
             recipe, slices = fitted(config, resolved, state, ranks)
             if slices != resolved.accumulate:
-                resolved = self._sliced(resolved, slices, "at once")
+                resolved = self._sliced(resolved, slices, "from here on")
                 self._begin(config, resolved, checkpoint)
-            if resolved.compiled:
+            if resolved.compiled and len(recipe.slices) == 1:  # each slice would be compiled for itself
                 compile_networks(state, recipe, self._reporter.log)
             reached = self._loop(config, prepared, resolved, state, recipe).run()
         except OutOfMemory as error:

@@ -6,9 +6,16 @@ Gradients of gradients are taken, which half precision and compiled code do not 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+
+def eager(network: nn.Module) -> AbstractContextManager[object]:
+    """Run what may have been compiled of `network` as it is."""
+    # The question first: the context imports torch's compiler.
+    return nullcontext() if network._compiled_call_impl is None else torch.compiler.set_stance("force_eager")
 
 
 def interpolated(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:

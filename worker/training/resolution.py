@@ -7,6 +7,8 @@ stopped, and `differences` says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
+from shutil import which
 from typing import Annotated, Any, Literal
 
 import torch
@@ -21,7 +23,7 @@ from worker.training.steps import Precision
 
 Device = torch.device  # a run says with which `torch` it was made
 
-_EXACTNESS = ("device", "device_name", "precision", "threads", "accumulate", "torch", "data")
+_EXACTNESS = ("device", "device_name", "precision", "compiled", "threads", "accumulate", "torch", "data")
 
 
 class Resolved(Frozen):
@@ -37,6 +39,7 @@ class Resolved(Frozen):
     device: str
     device_name: str
     precision: Literal["fp32", "bf16"]
+    compiled: bool = False
     threads: int
     batch_size: int
     accumulate: int = 1
@@ -72,6 +75,7 @@ def resolve(
         device=",".join(names),
         device_name=device_name(device),
         precision=precision,
+        compiled=bool(earlier["compiled"]) if "compiled" in earlier else choose_compiled(config, device),
         threads=threads,
         batch_size=config.batch_size,
         accumulate=int(earlier.get("accumulate", 1)),
@@ -119,6 +123,16 @@ def choose_precision(config: TrainingConfig, device: torch.device) -> Precision:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if _cpu_multiplies_bf16() else "fp32"
+
+
+def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
+    """Tell whether networks are compiled: on a GPU that has what that needs, unless told; never for several devices.
+
+    On a CPU it made small networks slower, and a large one no faster, for ten seconds of compiling and more.
+    """
+    if config.devices > 1 or config.compile != "auto":
+        return config.devices == 1 and config.compile == "on"
+    return device.type == "cuda" and find_spec("triton") is not None and any(map(which, ("cc", "gcc", "clang")))
 
 
 def device_name(device: torch.device) -> str:

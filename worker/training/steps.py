@@ -385,7 +385,8 @@ def _judged(
     if penalised and recipe.penalty.kind == "r1_r2":
         images = torch.cat((real, fake)).requires_grad_()
         shown = _shown(state, recipe, dials, rows, images)
-        logits = state.discriminator(shown, *[torch.cat((labels, labels)) for labels in told])
+        with penalties.eager(state.discriminator):
+            logits = state.discriminator(shown, *[torch.cat((labels, labels)) for labels in told])
         return logits[: len(real)], logits[len(real) :], penalties.zero_centred(logits, images)
     with recipe.autocast():
         real_logits, fake_logits = _logits(state, recipe, dials, rows, real, fake, told)
@@ -393,7 +394,8 @@ def _judged(
         return real_logits, fake_logits, None
 
     def critic(images: Tensor) -> Tensor:
-        outputs: Tensor = state.discriminator(_shown(state, recipe, dials, rows, images), *told)
+        with penalties.eager(state.discriminator):
+            outputs: Tensor = state.discriminator(_shown(state, recipe, dials, rows, images), *told)
         return outputs
 
     shares = rows.of(state.noise.shares(recipe.batch))
