@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,8 @@ from torchvision.datasets import MNIST
 
 from benchmarks import ours, plain
 from models import checkpoint
+from models.config import GeneratorConfig
+from models.latents import classes as drawn_classes
 from models.latents import latents
 from models.pictures import to_uint8
 from models.presets import TrainRequest, resolve
@@ -44,7 +47,7 @@ def plain_samples(work: Path, datasets: Path, epochs: int) -> Tensor:
         checkpoint.save(trained.generator.state_dict(), path)
     generator.load_state_dict(checkpoint.load(path.read_bytes()))
     noise = torch.randn(SAMPLES, plain.LATENT, generator=torch.Generator().manual_seed(1))
-    return _sample(generator, noise)
+    return _sample(generator, noise).view(SAMPLES, 1, 28, 28)
 
 
 def our_samples(work: Path, datasets: Path, epochs: int) -> Tensor:
@@ -58,39 +61,51 @@ def our_samples(work: Path, datasets: Path, epochs: int) -> Tensor:
         torch.set_flush_denormal(True)
         ours.make_loop(config, prepared, path.parent / "run", choose_precision(config, ours.CPU), published).run()
         path.write_bytes(published.weights)
-    generator = checkpoint.load_generator(path.read_bytes(), config.generator_config())
-    return _sample(generator, torch.from_numpy(latents(config.latent, 1, np.arange(SAMPLES, dtype=np.int64))))
+    return painted(path.read_bytes(), config.generator_config())
+
+
+def painted(weights: bytes, config: GeneratorConfig, seed: int = 1) -> Tensor:
+    """Give uint8 `[10000, C, size, size]`: images 0 to 9,999 of a seed, as the service paints them.
+
+    Of a conditional generator each class is as likely as another.
+    """
+    indices = np.arange(SAMPLES, dtype=np.int64)
+    inputs = [torch.from_numpy(latents(config.latent, seed, indices))]
+    if config.classes:
+        inputs.append(torch.from_numpy(drawn_classes(seed, indices, config.classes)))
+    images = _sample(checkpoint.load_generator(weights, config), *inputs)
+    return images.view(SAMPLES, config.channels, config.size, config.size)
 
 
 @torch.no_grad()
-def _sample(generator: nn.Module, noise: Tensor) -> Tensor:
-    images = torch.cat([generator(part) for part in torch.split(noise, BATCH)]).view(-1, 1, 28, 28)
-    return torch.from_numpy(to_uint8(images.numpy()))
+def _sample(generator: nn.Module, *inputs: Tensor) -> Tensor:
+    parts = zip(*(torch.split(values, BATCH) for values in inputs), strict=True)
+    return torch.from_numpy(to_uint8(torch.cat([generator(*part) for part in parts]).numpy()))
 
 
 class Classifier(nn.Module):
-    """A small convolutional classifier of digits; its 64 features are what distances are measured on."""
+    """A small convolutional classifier of ten classes; its 64 features are what distances are measured on."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 1, size: int = 28) -> None:
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
             nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Linear(32 * 49, 64), nn.ReLU(),
+            nn.Flatten(), nn.Linear(32 * (size // 4) ** 2, 64), nn.ReLU(),
         )  # fmt: skip
         self.head = nn.Linear(64, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give logits `[N, 10]` for float32 images `[N, 1, 28, 28]` in [-1, 1]."""
+        """Give logits `[N, 10]` for float32 images `[N, C, size, size]` in [-1, 1]."""
         logits: Tensor = self.head(self.features(x))
         return logits
 
 
 def trained_classifier(work: Path, images: Tensor, labels: Tensor, epochs: int = 4) -> Classifier:
-    """Give the classifier, trained on MNIST's training images if `work` has none."""
+    """Give the classifier of uint8 images `[N, C, size, size]`, trained on them if `work` has none."""
     path = work / "classifier.safetensors"
     torch.manual_seed(0)
-    classifier = Classifier()
+    classifier = Classifier(images.shape[1], images.shape[2])
     if not path.exists():
         optimizer = torch.optim.Adam(classifier.parameters(), lr=1e-3)
         for _ in range(epochs):
@@ -110,7 +125,7 @@ def _each(network: Callable[[Tensor], Tensor], images: Tensor) -> Iterator[Tenso
 
 
 def features(classifier: Classifier, images: Tensor) -> Features:
-    """Give float64 `[N, 64]` for uint8 `[N, 1, 28, 28]`."""
+    """Give float64 `[N, 64]` for uint8 `[N, C, size, size]`."""
     return torch.cat(list(_each(classifier.features, images))).double().numpy()
 
 
@@ -136,6 +151,38 @@ def frechet_distance(left: Features, right: Features) -> float:
     return float(offset @ offset + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * cross)
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """How far images are from the test images, and the share of each class among them."""
+
+    distance: float
+    shares: NDArray[np.float64]
+
+    def __str__(self) -> str:
+        return f"{self.distance:.2f} | {self.shares.min():.1%}, {self.shares.max():.1%}"
+
+
+class Judge:
+    """Judges images by a classifier, beside a data set's test images."""
+
+    def __init__(self, classifier: Classifier, test_images: Tensor) -> None:
+        self._classifier = classifier
+        self._reference = features(classifier, test_images)
+
+    def __call__(self, images: Tensor) -> Verdict:
+        """Judge uint8 images `[N, C, size, size]`."""
+        distance = frechet_distance(features(self._classifier, images), self._reference)
+        return Verdict(distance, classes(self._classifier, images))
+
+
+def mnist_judge(work: Path, datasets: Path) -> Judge:
+    """Give the judge of digits, whose classifier is kept in `work`."""
+    classifier = trained_classifier(work, *mnist(datasets, train=True))
+    test_images, test_labels = mnist(datasets, train=False)
+    print(f"classifier: {accuracy(classifier, test_images, test_labels):.2%} of the test images", flush=True)
+    return Judge(classifier, test_images)
+
+
 def _square_root(symmetric: NDArray[np.float64]) -> NDArray[np.float64]:
     values, vectors = np.linalg.eigh(symmetric)
     root: NDArray[np.float64] = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
@@ -146,7 +193,8 @@ def _floats(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
-def _mnist(datasets: Path, *, train: bool) -> tuple[Tensor, Tensor]:
+def mnist(datasets: Path, *, train: bool) -> tuple[Tensor, Tensor]:
+    """Give MNIST's images, uint8 `[N, 1, 28, 28]`, and labels, int64 `[N]`."""
     data = MNIST(str(datasets / "mnist"), train=train, download=True)
     return data.data[:, None], data.targets
 
@@ -165,13 +213,9 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(arguments.threads)
 
-    (train_images, train_labels), (test_images, test_labels) = (
-        _mnist(datasets, train=train) for train in (True, False)
-    )
-    classifier = trained_classifier(work, train_images, train_labels)
-    print(f"classifier: {accuracy(classifier, test_images, test_labels):.2%} of the test images", flush=True)
+    judge = mnist_judge(work, datasets)
+    train_images, _ = mnist(datasets, train=True)
     chosen = torch.randperm(len(train_images), generator=torch.Generator().manual_seed(0))[:SAMPLES]
-    reference = features(classifier, test_images)
     print("| images | Fréchet distance to the test images | rarest and commonest digit |\n| --- | --- | --- |")
     sources: dict[str, Callable[[], Tensor]] = {
         "MNIST training images": lambda: train_images[chosen],
@@ -179,10 +223,7 @@ def main() -> None:
         f"mlp-mnist, {epochs} epochs": lambda: our_samples(work, datasets, epochs),
     }
     for name, samples in sources.items():
-        images = samples()
-        shares = classes(classifier, images)
-        distance = frechet_distance(features(classifier, images), reference)
-        print(f"| {name} | {distance:.2f} | {shares.min():.1%}, {shares.max():.1%} |", flush=True)
+        print(f"| {name} | {judge(samples())} |", flush=True)
 
 
 if __name__ == "__main__":
