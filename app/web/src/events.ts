@@ -3,6 +3,7 @@
 
 import { signal } from "@preact/signals";
 import type { Events } from "./api/types.ts";
+import { loadSession } from "./session.ts";
 
 type EventType = keyof Events;
 type Handler<T extends EventType> = (data: Events[T]) => void;
@@ -84,6 +85,8 @@ function opened(): void {
 function failed(): void {
   stream.value = "lost";
   if (source?.readyState !== EventSource.CLOSED) return;
+  // Sessions end with the service: after a restart a key may be asked for again. No answer is what `stream` tells.
+  loadSession().catch(() => {});
   timer = setTimeout(connect, pause);
   pause = Math.min(2 * pause, LAST_RETRY);
 }

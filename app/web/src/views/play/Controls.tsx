@@ -5,10 +5,17 @@ import type { Manifest, Model } from "../../api/types.ts";
 import { warn } from "../../notices.tsx";
 import { defaultRef, manifestOf, models } from "../../stores/models.ts";
 import { aliasesOf, LATEST, served } from "../../stores/versions.ts";
+import { NumberField } from "../../ui/NumberField.tsx";
 import { change, play, ref } from "./now.ts";
-import { randomSeed, seedOf, step } from "./state.ts";
+import { MOST_CELLS, randomSeed, seedOf, step } from "./state.ts";
 
 const COUNTS = [1, 4, 9, 16, 25, 36, 64, 100, 144, 256];
+const REACHES: Record<number, string> = {
+  0.1: "a hint",
+  0.25: "a little",
+  0.5: "half of the way",
+  1: "all of the way",
+};
 
 export function Controls() {
   const { view } = play.value;
@@ -99,39 +106,27 @@ function SeedField() {
 
 function CountField() {
   const { n, view } = play.value;
-  const most = view === "seeds" ? 100 : 256;
-  const counts = COUNTS.filter((count) => count <= most);
+  const most = view === "seeds" ? MOST_CELLS : Number.POSITIVE_INFINITY;
   return (
-    <label class="field">
-      Images
-      <select value={n} onChange={(event) => change({ n: Number(event.currentTarget.value) })}>
-        {[...new Set([...counts, n])]
-          .sort((a, b) => a - b)
-          .map((count) => (
-            <option key={count} value={count}>
-              {count === 1 ? "1, a single one" : count}
-            </option>
-          ))}
-      </select>
-    </label>
+    <NumberField
+      label="Images"
+      value={n}
+      among={COUNTS.filter((count) => count <= most)}
+      name={(count) => (count === 1 ? "1, a single one" : String(count))}
+      onChange={(count) => change({ n: count })}
+    />
   );
 }
 
 function ReachField() {
-  const { reach } = play.value;
   return (
-    <label class="field">
-      How far from the image
-      <select value={reach} onChange={(event) => change({ reach: Number(event.currentTarget.value) })}>
-        {[...new Set([0.1, 0.25, 0.5, 1, reach])]
-          .sort((a, b) => a - b)
-          .map((value) => (
-            <option key={value} value={value}>
-              {{ 0.1: "a hint", 0.25: "a little", 0.5: "half of the way", 1: "all of the way" }[value] ?? value}
-            </option>
-          ))}
-      </select>
-    </label>
+    <NumberField
+      label="How far from the image"
+      value={play.value.reach}
+      among={Object.keys(REACHES).map(Number)}
+      name={(reach) => REACHES[reach] ?? String(reach)}
+      onChange={(reach) => change({ reach })}
+    />
   );
 }
 

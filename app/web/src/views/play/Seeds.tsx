@@ -5,14 +5,12 @@ import { moveFocus } from "../../ui/arrows.ts";
 import { Painted } from "../../ui/Painted.tsx";
 import { Favour } from "./Favour.tsx";
 import { change, hrefWith, play, ref } from "./now.ts";
-import { MAX_STOPS, seedsFrom, step } from "./state.ts";
+import { MAX_STOPS, MOST_CELLS, seedsFrom, step } from "./state.ts";
 import { addressOf, one } from "./wishes.ts";
-
-const MOST = 100;
 
 export function Seeds() {
   const { seed, n, pick } = play.value;
-  const count = Math.min(n, MOST);
+  const count = Math.min(n, MOST_CELLS);
   const columns = Math.ceil(Math.sqrt(count));
   const sheet = useRef<HTMLDivElement>(null);
   return (
@@ -48,7 +46,7 @@ export function Seeds() {
           <a class="button small" href={hrefWith({ seed: step(seed, count), pick: null })}>
             Seeds after →
           </a>
-          {n > MOST && <span class="hint">The sheet shows {MOST}; the grid shows more.</span>}
+          {n > MOST_CELLS && <span class="hint">The sheet shows {MOST_CELLS}; the grid shows more.</span>}
         </div>
       </div>
       {pick === null ? (

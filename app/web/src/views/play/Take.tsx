@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { attempt, notify } from "../../notices.tsx";
 import { session } from "../../session.ts";
 import { copyText } from "../../ui/copy.ts";
+import { NumberField } from "../../ui/NumberField.tsx";
 import { play, ref } from "./now.ts";
 import { LANGUAGES, type Language, snippet } from "./snippets.ts";
 import { directions } from "./state.ts";
@@ -32,16 +33,13 @@ export function Take() {
         ))}
       </div>
       {wish.operation !== "GET /walk" && (
-        <label class="field">
-          Enlarged in PNG, WebP and JPEG
-          <select value={scale.value} onChange={(event) => (scale.value = Number(event.currentTarget.value))}>
-            {SCALES.map((times) => (
-              <option key={times} value={times}>
-                {times === 1 ? "not at all" : `${times} times`}
-              </option>
-            ))}
-          </select>
-        </label>
+        <NumberField
+          label="Enlarged in PNG, WebP and JPEG"
+          value={scale.value}
+          among={SCALES}
+          name={(times) => (times === 1 ? "not at all" : `${times} times`)}
+          onChange={(times) => (scale.value = times)}
+        />
       )}
       <Code wish={wish} scale={scale.value} />
     </section>

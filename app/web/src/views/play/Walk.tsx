@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ask, words } from "../../api/client.ts";
+import { NumberField } from "../../ui/NumberField.tsx";
 import { Painted } from "../../ui/Painted.tsx";
 import { change, play, ref } from "./now.ts";
 import { SeedMap } from "./SeedMap.tsx";
@@ -11,6 +12,7 @@ import { addressOf, film, one } from "./wishes.ts";
 /** A walk that is being changed is not filmed at every step. */
 const SETTLED_MILLISECONDS = 400;
 const FRAMES = [60, 120, 240, 480];
+const RATES = [10, 15, 30, 60];
 
 export function Walk() {
   return (
@@ -130,30 +132,8 @@ function Pace() {
   const { frames, fps } = play.value;
   return (
     <div class="row">
-      <label class="field">
-        Frames
-        <select value={frames} onChange={(event) => change({ frames: Number(event.currentTarget.value) })}>
-          {[...new Set([...FRAMES, frames])]
-            .sort((a, b) => a - b)
-            .map((count) => (
-              <option key={count} value={count}>
-                {count}
-              </option>
-            ))}
-        </select>
-      </label>
-      <label class="field">
-        Frames per second
-        <select value={fps} onChange={(event) => change({ fps: Number(event.currentTarget.value) })}>
-          {[...new Set([10, 15, 30, 60, fps])]
-            .sort((a, b) => a - b)
-            .map((rate) => (
-              <option key={rate} value={rate}>
-                {rate}
-              </option>
-            ))}
-        </select>
-      </label>
+      <NumberField label="Frames" value={frames} among={FRAMES} onChange={(count) => change({ frames: count })} />
+      <NumberField label="Frames per second" value={fps} among={RATES} onChange={(rate) => change({ fps: rate })} />
     </div>
   );
 }

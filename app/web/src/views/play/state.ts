@@ -6,6 +6,8 @@ export type View = (typeof VIEWS)[number];
 export const MAX_SEED = 2n ** 63n - 1n;
 export const MAX_COUNT = 4096;
 export const MAX_STOPS = 64;
+/** Seeds on one sheet: each is a request of its own. */
+export const MOST_CELLS = 100;
 
 export interface Play {
   view: View;
