@@ -20,7 +20,7 @@ from tests.fixtures.waiting import until
 from tests.worker.training.tiny import tiny
 from worker.exitcodes import ExitCode
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 logger = logging.getLogger(__name__)
 
@@ -90,6 +90,6 @@ def test_a_killed_training_ends_in_the_same_bytes(house: House, preset: str, pre
 
 def test_a_killed_training_that_the_guard_took_back_ends_in_the_same_bytes(house: House) -> None:
     rates = {"generator__lr": 1.0, "discriminator__lr": 1.0}
-    config = tiny("r3gan-32", kimg=2, tick_kimg=0.04, snapshots=4, checkpoint_minutes=OFTEN, **rates)
+    config = tiny("r3gan-32", kimg=1.2, tick_kimg=0.04, snapshots=3, checkpoint_minutes=OFTEN, **rates)
     run = assert_killed_run_ends_like_a_calm_one(house, config)
     assert history(house, run)[-1]["rollbacks"] >= 1
