@@ -11,13 +11,13 @@ import av
 import pytest
 from PIL import Image
 
-from models.artefacts import Attempt, EventWriter
+from models.artefacts import Attempt, EventWriter, append_line
 from models.checkpoint import generator_bytes
 from models.config import TrainingConfig
 from models.evaluation import Evaluation
 from models.manifest import Score
 from models.networks import build_generator
-from tests.fixtures.runs import Floor, write_snapshot, write_tick
+from tests.fixtures.runs import Floor, tick, write_snapshot, write_tick
 
 
 @pytest.fixture
@@ -171,3 +171,19 @@ def test_publishing_what_is_not_kept(floor: Floor, run_id: str, attempt: Attempt
     assert floor.http.post(f"/train/{run_id}/publish", json={"kimg": 6}).status_code == 404
     assert floor.http.post(f"/train/{run_id}/publish", json={}).status_code == 422
     assert json.loads(floor.http.get("/models").text)["items"] is not None
+
+
+def test_a_run_that_went_back_shows_one_history_and_says_why(floor: Floor) -> None:
+    run_id = floor.train()
+    attempt = floor.attempt(run_id)
+    for images in (1000, 2000, 3000):
+        append_line(attempt.ticks, tick(images, sentence=f"At {images}."))
+        write_snapshot(attempt, images)
+    attempt.roll_back(1000, rolled_back_from=3000)
+    reasons = ["At 3 kimg a loss is no longer a finite number.", "The run was taken back."]
+    EventWriter(attempt).append("health", {"verdict": "rolled_back", "reasons": reasons, "rolled_back_to": 1.0})
+    run = floor.read(run_id)
+    assert run["health"] == {"verdict": "rolled_back", "reasons": reasons, "sentence": "At 1000."}
+    assert run["progress"]["kimg"] == 1
+    assert [item["kimg"] for item in floor.http.get(f"/train/{run_id}/ticks").json()["items"]] == [1.0]
+    assert [item["kimg"] for item in floor.http.get(f"/train/{run_id}/snapshots").json()["items"]] == [1.0]
