@@ -194,6 +194,10 @@ def test_refused_upload_is_told_in_the_services_words(view: View, tmp_path: Path
     archive.write_bytes(b"PK\x03\x04 and nothing more")
     page = view.open("/data").page
     page.get_by_label("Archive of images").set_input_files(archive)
+    page.get_by_label("Name").fill("mnist")
+    page.get_by_text('There is a data set "mnist" already').wait_for()
+    assert page.get_by_role("button", name="Upload").is_disabled()
+    page.get_by_label("Name").fill("broken")
     page.get_by_role("button", name="Upload").click()
     page.get_by_role("alert").get_by_text("broken.zip was refused").wait_for()
 

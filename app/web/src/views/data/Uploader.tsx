@@ -4,6 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useId, useRef } from "preact/hooks";
 import type { Dataset } from "../../api/types.ts";
 import { bytes, duration } from "../../figures.ts";
+import { datasets } from "../../stores/datasets.ts";
 import { dismiss, type Upload, upload, uploads } from "../../stores/uploads.ts";
 import { Progress } from "../../ui/Progress.tsx";
 import { nameFrom } from "./names.ts";
@@ -81,6 +82,9 @@ function Settle({ file, onTaken, onDone }: SettleProps) {
   const size = useSignal("");
   const crop = useSignal("");
   const hint = useId();
+  const told = useId();
+  // A browser that is refused in the middle of gigabytes does not always hear why.
+  const isTaken = datasets.value?.some((known) => known.name === name.value && known.state !== "failed") ?? false;
 
   function send(event: Event) {
     event.preventDefault();
@@ -103,18 +107,23 @@ function Settle({ file, onTaken, onDone }: SettleProps) {
             pattern="[a-z0-9][a-z0-9._\-]{0,63}"
             title="small letters, digits, and . _ - between them; 64 at most"
             value={name.value}
+            aria-invalid={isTaken}
+            aria-describedby={told}
             onInput={(event) => (name.value = event.currentTarget.value)}
           />
         </label>
         <Size value={size.value} onChange={(value) => (size.value = value)} first="as proposed" />
         <Crop value={crop.value} onChange={(value) => (crop.value = value)} first="as proposed" />
       </div>
+      <p class="error" id={told} role="status">
+        {isTaken && `There is a data set "${name.value}" already: choose another name, or delete that one first.`}
+      </p>
       <p class="hint" id={hint}>
         Where you leave size and crop open, they follow from the images. The set itself never changes afterwards;
         another one can be made of the same images.
       </p>
       <div class="row">
-        <button type="submit" class="primary" aria-describedby={hint}>
+        <button type="submit" class="primary" aria-describedby={hint} disabled={isTaken}>
           Upload
         </button>
         <button type="button" onClick={onDone}>
