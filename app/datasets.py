@@ -78,7 +78,7 @@ def describe_builtin(house: House, dataset: BuiltinDataset) -> DatasetView:
             **dataset.model_dump(exclude={"folder", "counts"}),
             "state": "ready" if dataset.is_here(house.settings.datasets_dir) else "remote",
             "count": dataset.count,
-            "class_counts": dict(zip(dataset.classes, dataset.counts, strict=True)),
+            "class_counts": dict(zip(dataset.classes, dataset.counts, strict=False)),
             "pictures": pictures_of_builtin(house, dataset) is not None,
         }
     )

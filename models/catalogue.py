@@ -42,8 +42,8 @@ class UnknownDataset(DatasetProblem):
 class BuiltinDataset(Frozen):
     """A data set that every installation knows: its training split, `size` x `size` px.
 
-    `counts` are the images of each class; `folder` is where torchvision keeps its files below the data sets directory;
-    None: they ship with Atelier.
+    `counts` are the images of each class, of a set without labels all of them; `folder` is where torchvision keeps its
+    files below the data sets directory; None: they ship with Atelier.
     """
 
     name: Name
@@ -106,6 +106,17 @@ BUILTIN: Final = _known(
         licence=_MNIST_CREDIT,
         source="http://yann.lecun.com/exdb/mnist/",
         folder=None,
+    ),
+    BuiltinDataset(
+        name="stacked-mnist",
+        title="Stacked MNIST: three digits as red, green and blue, 1,000 combinations",
+        size=28,
+        channels=3,
+        classes=(),
+        counts=(60_000,),
+        licence=_MNIST_CREDIT,
+        source="http://yann.lecun.com/exdb/mnist/",
+        folder="mnist/MNIST/raw",
     ),
 )
 

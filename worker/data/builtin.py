@@ -30,18 +30,24 @@ _UNREADABLE: Final = (
 _log = logging.getLogger(__name__)
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
+_STACKING: Final = 0x57AC  # key of the orders in which digits are stacked
 
 
-def load(dataset: BuiltinDataset, datasets_dir: Path, scratch: Path) -> Arrays:
+def load(
+    dataset: BuiltinDataset, datasets_dir: Path, scratch: Path
+) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
     """Read a built-in set: images uint8 `[N, H, W]` and labels int64 `[N]`, in the published order.
 
-    `scratch` is an empty folder to unpack in; files in `datasets_dir` are only read, and downloaded ones added.
+    Stacked ones are `[N, H, W, 3]`, without labels. `scratch` is an empty folder to unpack in; files in `datasets_dir`
+    are only read, and downloaded ones added.
 
     Raises:
         DataProblem: the files are neither there nor to be had, or are damaged.
     """
     if dataset.folder is None:
         return _load_shipped()
+    if dataset.name == "stacked-mnist":
+        return stacked(_load_by_torchvision(dataset, datasets_dir / dataset.folder, scratch)[0]), None
     return _load_by_torchvision(dataset, datasets_dir / dataset.folder, scratch)
 
 
@@ -50,6 +56,20 @@ def _load_shipped() -> Arrays:
     images = read_idx(gzip.decompress((folder / "train-images-idx3-ubyte.gz").read_bytes()))
     labels = read_idx(gzip.decompress((folder / "train-labels-idx1-ubyte.gz").read_bytes()))
     return images, labels.astype(np.int64)
+
+
+def stacked(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put images `[N, H, W]` together by threes, one for each colour: as many, `[N, H, W, 3]`, always the same.
+
+    Each colour holds every image once, in an order of its own: that of Philox4x64-10 words.
+    """
+    orders = [
+        np.argsort(
+            np.random.Philox(key=np.array([_STACKING, colour], np.uint64)).random_raw(len(images)), kind="stable"
+        )
+        for colour in range(3)
+    ]
+    return np.stack([images[order] for order in orders], axis=-1)
 
 
 def read_idx(data: bytes) -> NDArray[np.uint8]:
@@ -69,7 +89,7 @@ def _load_by_torchvision(dataset: BuiltinDataset, raw: Path, scratch: Path) -> A
     """Let torchvision check, unpack and read copies: it would unpack beside the originals, which may be read-only."""
     from torchvision import datasets  # seconds to import, and of no use to folders and mnist-mini
 
-    reader: Any = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}[dataset.name]
+    reader: Any = datasets.FashionMNIST if dataset.name == "fashion-mnist" else datasets.MNIST
     work = scratch / reader.__name__ / "raw"
     work.mkdir(parents=True)
     packed = [name for name, _ in reader.resources]

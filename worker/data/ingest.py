@@ -209,8 +209,9 @@ class _Builtin:
 
     def pictures(self, size: int, channels: int, scratch: Path) -> _Pictures:
         images, labels = builtin.load(self._dataset, self._datasets_dir, scratch)
-        for image, label in zip(images, labels, strict=True):
-            yield _Picture(fit(Image.fromarray(image), size, channels), int(label))
+        for index, image in enumerate(images):
+            label = None if labels is None else int(labels[index])
+            yield _Picture(fit(Image.fromarray(image), size, channels), label)
 
 
 class _Folder:

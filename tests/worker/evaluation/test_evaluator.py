@@ -8,22 +8,13 @@ from torch import nn
 
 from models.config import TrainingConfig
 from models.networks import build_generator
+from tests.worker.evaluation.plans import PLAN
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.evaluation import classifier
 from worker.evaluation.evaluator import Evaluator, evaluator
-from worker.evaluation.plan import Plan
 
 CPU = torch.device("cpu")
-PLAN = Plan(
-    every=1,
-    publications=True,
-    final=False,
-    classifier=False,
-    inception=False,
-    chosen="sliced_wasserstein",
-    share=0.03,
-)
 
 
 def untrained(config: TrainingConfig) -> nn.Module:

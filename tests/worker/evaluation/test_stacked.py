@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.fixtures.models import TINY_CONDITIONAL, write_version
+from worker.data.builtin import stacked
+from worker.data.prepared import DataProblem, Prepared
+from worker.evaluation.samples import real
+from worker.evaluation.stacked import MODES, modes, new_reader, read, sample, train
+
+
+def test_digits_are_stacked_the_same_way_each_time_and_every_one_is_used() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
+    first, again = stacked(images), stacked(images)
+    assert first.shape == (50, 28, 28, 3)
+    assert np.array_equal(first, again)
+    for colour in range(3):
+        assert sorted(image.tobytes() for image in first[..., colour].copy()) == sorted(map(bytes, images))
+    assert not np.array_equal(first[..., 0], first[..., 1])
+
+
+def test_a_reader_learns_digits_and_reads_each_colour(digits: Prepared) -> None:
+    reader = new_reader()
+    assert train(reader, digits, epochs=1) > 0.85
+    assert digits.labels is not None
+    threes = torch.cat(list(real(digits, np.arange(300), torch.device("cpu")))).view(100, 3, 28, 28)
+    found = read(reader, threes.split(50))
+    assert found.shape == (100, 3)
+    assert (found.flatten().numpy() == digits.labels[:300]).mean() > 0.85
+
+
+def test_modes_are_counted_against_a_thousand_even_ones() -> None:
+    every = torch.cartesian_prod(*[torch.arange(10)] * 3)
+    assert modes(every) == (MODES, pytest.approx(0, abs=1e-12))
+    assert modes(every[:10]) == (10, pytest.approx(np.log(100)))
+
+
+def test_a_model_of_other_images_is_refused(tmp_path: Path) -> None:
+    write_version(tmp_path, "petals", 1, TINY_CONDITIONAL)
+    with pytest.raises(DataProblem, match="3x28x28"):
+        sample("petals", tmp_path)
