@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models.manifest import Score
+from models.manifest import CARD, MANIFEST, NEIGHBOURS, PREVIEW, FileEntry, Manifest, Score
 from models.records import Records
 from tests.fixtures.browser import Scheme, View, looking
 from tests.fixtures.models import write_version
@@ -33,9 +33,20 @@ def gallery(tmp_path: Path) -> Iterator[Service]:
     for number, value in enumerate((9.0, 3.0, 5.0), 1):
         scores = {"sliced": Score(value=value, protocol=PROTOCOL)}
         write_version(tmp_path / "models", "digits", number, seed=number, scores=scores)
+    _add_card(tmp_path / "models/digits/2")
     with serving(tmp_path) as service:
         service.ready()
         yield service
+
+
+def _add_card(folder: Path) -> None:
+    """Put a card into a version, and its nearest training images, as a run that was evaluated does."""
+    files = {CARD: b"# digits@2\n\nImages of digits.\n", NEIGHBOURS: (folder / PREVIEW).read_bytes()}
+    manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
+    listed = {name: FileEntry.of(data) for name, data in files.items()}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    (folder / MANIFEST).write_bytes(manifest.model_copy(update={"files": manifest.files | listed}).to_json())
 
 
 @pytest.fixture
@@ -89,6 +100,14 @@ def test_best_score_among_comparable_versions_is_marked(view: View) -> None:
     dialog.get_by_text("best", exact=True).wait_for()
     dialog.get_by_text(PROTOCOL).wait_for()
     dialog.get_by_text("mnist-mini").wait_for()
+
+
+def test_card_is_read_and_nearest_training_images_are_shown(view: View) -> None:
+    view.open("/?show=digits@2")
+    dialog = view.page.get_by_role("dialog")
+    dialog.get_by_alt_text("What was painted, each beside what is most like it in the training data").wait_for()
+    dialog.get_by_text("Read it").click()
+    dialog.get_by_text("Images of digits.").wait_for()
 
 
 def test_version_is_deleted_only_after_a_second_word_and_if_nothing_points_at_it(view: View, gallery: Service) -> None:

@@ -12,6 +12,7 @@ import { aliasesOf, BEST, heldBy, LATEST, served } from "../../stores/versions.t
 import { Chip } from "../../ui/Chip.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { deleteAlias, deleteVersion, point, promote } from "./actions.ts";
+import { Card } from "./Card.tsx";
 import { Scores } from "./Scores.tsx";
 
 interface Props {
@@ -71,6 +72,7 @@ export function Details({ model, version, onClose }: Props) {
       </section>
       {error.value && <p class="error">{error.value}</p>}
       {manifest.value && <Origin manifest={manifest.value} />}
+      {manifest.value && <Card manifest={manifest.value} />}
       {can("admin") && <Deletion model={model} version={version} onDeleted={onClose} />}
     </Dialog>
   );
