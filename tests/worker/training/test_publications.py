@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from models.artefacts import Attempt, read_events
+from models.checkpoint import generator_bytes
+from models.directory import ModelDirectory
+from models.evaluation import Evaluation
+from models.manifest import CARD, NEIGHBOURS, Score
+from models.networks import build_generator
+from models.records import Records
+from tests.worker.training.tiny import tiny
+from worker.data.prepared import Prepared
+from worker.training.publications import Publisher
+from worker.training.reports import Reporter
+
+
+def test_the_best_snapshot_is_published_with_the_last_and_is_best(
+    tmp_path: Path, digits: Prepared, records: Records
+) -> None:
+    config = tiny()
+    records.create_run(config, {})
+    run = records.claim("worker", 1)
+    assert run is not None
+    attempt = Attempt(tmp_path / "run", run.token)
+    attempt.create()
+    reporter = Reporter(attempt)
+    publisher = Publisher(tmp_path / "models", attempt.dir.parent, digits, records, run.id, run.token, config, reporter)
+    weights = generator_bytes(build_generator(config.generator_config()))
+    for images, value in ((1000, 5.0), (2000, 3.0), (3000, 4.0)):
+        reporter.snapshot(images, b"a grid", weights)
+        score = Score(value=value, protocol="a test's")
+        reporter.score(Evaluation(images=images, chosen="sliced_wasserstein", scores={"sliced_wasserstein": score}))
+    for _ in range(2):
+        publisher(3000, weights, b"a grid", last=True)
+
+    model = ModelDirectory(tmp_path / "models").model("tiny")
+    assert [version.manifest and version.manifest.provenance.images for version in model.versions] == [2000, 3000]
+    assert model.aliases == {"best": 1, "latest": 2}
+    best = model.versions[0].manifest
+    assert best is not None
+    assert best.scores["sliced_wasserstein"].value == 3.0
+    assert {CARD, NEIGHBOURS} < set(best.files)
+    told = [event.data["ref"] for event in read_events(attempt.dir.parent) if event.type == "published"]
+    assert told == ["tiny@1", "tiny@2", "tiny@2"]
