@@ -20,7 +20,8 @@ FROM python:3.11-slim AS page
 WORKDIR /page
 COPY requirements-node.txt .
 RUN python -m venv /node && /node/bin/pip install --no-cache-dir --require-hashes -r requirements-node.txt
-ENV PATH=/node/bin:$PATH
+# Node has a list of authorities of its own; those that the image trusts (a proxy's, where it has been added) count too.
+ENV PATH=/node/bin:$PATH NODE_OPTIONS=--use-system-ca
 COPY app/web/package.json app/web/package-lock.json app/web/.npmrc ./
 RUN npm ci
 COPY app/web ./
