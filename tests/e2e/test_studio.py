@@ -24,8 +24,8 @@ pytestmark = pytest.mark.browser
 # A training of seconds: settings of the preset mlp-mnist, by their labels on the page, in their groups.
 TINY = {
     "training": {"batch size": "10", "tick kimg": "0.25", "snapshots": "8"},
-    "generator": {"network.hidden": "[16]"},
-    "discriminator": {"network.hidden": "[16]"},
+    "generator": {"network hidden": "[16]"},
+    "discriminator": {"network hidden": "[16]"},
 }
 
 
@@ -65,7 +65,9 @@ def ticks(page: Page) -> Locator:
     return page.get_by_text(re.compile(r"At [\d.]+ kimg the discriminator's loss is"))
 
 
-def walk_the_journey(view: View, archive: Path, name: str, browser: Browser, tmp_path: Path) -> None:
+def walk_the_journey(
+    view: View, archive: Path, name: str, browser: Browser, tmp_path: Path, *, dial: str = "End"
+) -> None:
     """Upload, look at the findings, train, reload, see it finish, sample, move an alias, download."""
     page = view.open("/data").page
     upload(page, archive, name, "28")
@@ -74,6 +76,7 @@ def walk_the_journey(view: View, archive: Path, name: str, browser: Browser, tmp
     assert view.violations() == []
 
     set_up(page, name)
+    page.get_by_label("How long").press(dial)
     override(page, TINY)
     page.get_by_role("button", name="Start the training").click()
     page.wait_for_url(re.compile(r"/runs/(?!new)"))
@@ -125,7 +128,7 @@ def test_pictures_become_a_model_that_is_sampled_and_named(
 def test_photographs_of_flowers_become_a_model(
     view: View, flowers: Path, browser: Browser, http: httpx.Client, tmp_path: Path
 ) -> None:
-    walk_the_journey(view, flowers, "flowers", browser, tmp_path)
+    walk_the_journey(view, flowers, "flowers", browser, tmp_path, dial="Home")
     assert http.get("/datasets/flowers").json()["count"] == 2998
 
 

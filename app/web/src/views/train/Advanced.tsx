@@ -57,7 +57,7 @@ interface OneProps {
 
 function One({ setting: { name, value, words }, override, error, onChange }: OneProps) {
   const typed = useSignal<string | null>(null);
-  const label = name.slice(name.indexOf(".") + 1).replaceAll("_", " ");
+  const label = name.slice(name.indexOf(".") + 1).replaceAll(/[._]/g, " ");
   const shown = typed.value ?? write(override ?? value);
   const options = words ?? (typeof value === "boolean" ? ["true", "false"] : null);
 
