@@ -52,14 +52,17 @@ def new_reader() -> nn.Sequential:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         return nn.Sequential(
-            nn.Conv2d(1, 32, 3, padding=1),
-            nn.ReLU(),
+            nn.Conv2d(1, 24, 3, padding=1, bias=False),
             nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3, padding=1),
+            nn.BatchNorm2d(24),
             nn.ReLU(),
+            nn.Conv2d(24, 48, 3, padding=1, bias=False),
             nn.MaxPool2d(2),
+            nn.BatchNorm2d(48),
+            nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(64 * 49, 128),
+            nn.Linear(48 * 49, 128, bias=False),
+            nn.BatchNorm1d(128),
             nn.ReLU(),
             nn.Linear(128, 10),
         )
@@ -74,13 +77,18 @@ def train(reader: nn.Module, digits: Prepared, epochs: int = EPOCHS) -> float:
     optimizer = Adam(reader, _RATE, (0.9, 0.999))
     generator = torch.Generator().manual_seed(0)
     steps = epochs * len(chosen) // _BATCH
+    reader.train()
     for step in range(steps):
         drawn: Indices = chosen[torch.randint(len(chosen), (_BATCH,), generator=generator).numpy()]
         optimizer.lr = _RATE * (1 + math.cos(math.pi * step / steps)) / 2
-        loss = cross_entropy(reader(to_float(torch.from_numpy(digits.images[drawn]))), labels[drawn])
+        images = to_float(torch.from_numpy(digits.images[drawn]))
+        # Moved by a pixel or not: digits are written within a wide border.
+        down, right = torch.randint(-1, 2, (2,), generator=generator).tolist()
+        loss = cross_entropy(reader(images.roll((down, right), (2, 3))), labels[drawn])
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
+    reader.eval()
     return float((read(reader, real(digits, held_out, torch.device("cpu")))[:, 0] == labels[held_out]).double().mean())
 
 
@@ -117,7 +125,7 @@ def obtain_reader(house: WorkerSettings) -> tuple[nn.Module, float]:
         else:
             accuracy = train(reader, _prepared("mnist", 1, house))
             checkpoint.save({**reader.state_dict(), "accuracy": torch.tensor(accuracy)}, path)
-    return reader, accuracy
+    return reader.eval(), accuracy
 
 
 def _prepared(dataset: str, channels: int, house: WorkerSettings) -> Prepared:
