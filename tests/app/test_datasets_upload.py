@@ -68,7 +68,7 @@ def test_a_tar_gz_of_two_members_is_unzipped_as_it_comes(house: Reception) -> No
 def test_the_uploads_are_listed_among_the_built_in_sets(house: Reception) -> None:
     house.post(zipped({"a.png": RED}))
     names = [item["name"] for item in house.http.get("/datasets").json()["items"]]
-    assert names == ["cats", "fashion-mnist", "mnist", "mnist-mini"]
+    assert names == ["cats", "fashion-mnist", "mnist", "mnist-mini", "stacked-mnist"]
 
 
 def test_a_name_is_given_once(house: Reception) -> None:

@@ -33,7 +33,7 @@ def test_a_short_run_is_judged_at_its_end_only(digits: Prepared) -> None:
 
 
 def test_a_longer_run_is_judged_more_often(digits: Prepared) -> None:
-    short, long = (planned(digits, "quick-28", kimg=kimg).every for kimg in (500, 5000))
+    short, long = (planned(digits, "quick-28", kimg=kimg).every for kimg in (1000, 5000))
     assert 0 < long < short
 
 
