@@ -22,7 +22,7 @@ from worker.evaluation import balance, classifier, floors, inception, reference
 from worker.evaluation.inception import Inception
 from worker.evaluation.plan import FINAL_SAMPLES, SAMPLES, Plan
 from worker.evaluation.reference import Collected, Eyes, Reference, collect
-from worker.evaluation.samples import SEED, Indices, Sampler, conditions, real, split
+from worker.evaluation.samples import CHOICE, SEED, Indices, Sampler, conditions, real, split
 
 _TOLD_CLASSES: Final = 100  # shares of more classes are not told one by one
 _HIGHER_IS_BETTER: Final = ("diversity", "_precision", "_recall", "_density", "_coverage")
@@ -144,9 +144,11 @@ class _Yardstick:
     def protocol(self) -> str:
         """Say what is compared with what."""
         data = self._prepared.manifest
+        left, right = self._split.floor
         return (
             f"{self._sampler.count} samples of seed {SEED} against {self.reference.count} of {data.count} images that "
-            f"were trained on ({data.dataset}, {data.sha256[IMAGES][:12]}); floor: {len(self._split.control)} others"
+            f"were trained on ({data.dataset}, {data.sha256[IMAGES][:12]}), chosen v{CHOICE}; floor: {len(right)} "
+            f"against {len(left)} others"
         )
 
     @cached_property
@@ -158,8 +160,11 @@ class _Yardstick:
         return balance.shares(labels, len(self._prepared.classes))
 
     def floors(self) -> dict[str, float]:
-        """Measure other real images."""
-        found = self.reference.compare(self._collect(self._split.control))
+        """Compare real images with real ones."""
+        left, right = self._split.floor
+        whole = len(left) == self.reference.count
+        reference = self.reference if whole else Reference(self._collect(left), self.expected)
+        found = reference.compare(self._collect(right))
         return {name: measured.value for name, measured in found.items()}
 
     def look(self, generator: nn.Module) -> Collected:

@@ -55,7 +55,7 @@ class Collected:
 
 
 def collect(batches: Iterable[Tensor], count: int, eyes: Eyes) -> Collected:
-    """Reduce `count` images, uint8 `[B, C, H, W]` in batches; no more than a few batches are ever held."""
+    """Reduce `count` images, uint8 `[B, C, H, W]` in batches; of their pixels no more than patches and 500 are held."""
     few: list[Tensor] = []
     features: dict[str, list[Tensor]] = {}
     labels: list[Tensor] = []

@@ -19,20 +19,27 @@ from worker.data.prepared import Prepared
 
 SEED: Final = 20_177_106  # the latents of every evaluation, whatever the run's own seed
 BATCH: Final = 50
+CHOICE: Final = 2
+"""Counts the ways in which real images were chosen: raise it when other ones, or another order, would be."""
 _CHOICE: Final = 0x5EED  # key of the choices among real images
 
 Indices = NDArray[np.int64]
 
 
 class Split(NamedTuple):
-    """Two disjoint choices of a data set's images: what samples are compared with, and what tells the floor."""
+    """Choices of a data set's images, in no order of the data's: measures take the first ones, or blocks.
+
+    Attributes:
+        reference: what samples are compared with.
+        floor: two disjoint choices, whose comparison tells the floor.
+    """
 
     reference: Indices
-    control: Indices
+    floor: tuple[Indices, Indices]
 
 
 def split(count: int, samples: int) -> Split:
-    """Choose among `count` images: as many as there are samples for each, or half of the set where it is too small.
+    """Choose among `count` images: as many as there are samples for each, or for the floor halves of a smaller set.
 
     Args:
         count: images in the data set; at least 2.
@@ -40,7 +47,8 @@ def split(count: int, samples: int) -> Split:
     """
     order = permutation(count)
     each = min(samples, count // 2)
-    return Split(np.sort(order[each : 2 * each]), np.sort(order[:each]))
+    left, right = order[each : 2 * each], order[:each]
+    return Split(left if each == samples else order[:samples], (left, right))
 
 
 def permutation(count: int) -> Indices:

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from worker.evaluation import kernel, precision
+from worker.evaluation.samples import split
+
+CLASSES = 10
+
+
+@pytest.mark.parametrize("count", [3_000, 60_000])
+def test_a_set_in_the_order_of_its_classes_is_judged_as_a_shuffled_one(count: int) -> None:
+    labels = np.arange(count) * CLASSES // count
+    random = np.random.default_rng(0)
+    points = torch.from_numpy(np.eye(CLASSES)[labels] * 5 + random.normal(0, 0.1, (count, CLASSES)))
+    perfect = points[torch.from_numpy(random.permutation(count)[:2_000])]
+    chosen = points[torch.from_numpy(split(count, 2_000).reference)]
+    assert abs(kernel.discrepancy(perfect, chosen).mean) < 0.05
+    first = split(count, 10_000).reference[: precision.COUNT]
+    assert np.unique(labels[first]).size == CLASSES
+
+
+@pytest.mark.parametrize(("count", "reference", "floor"), [(11, 11, 5), (3_000, 2_000, 1_500), (9_000, 2_000, 2_000)])
+def test_a_small_set_is_compared_with_as_a_whole_and_its_floor_told_by_halves(
+    count: int, reference: int, floor: int
+) -> None:
+    found = split(count, 2_000)
+    left, right = found.floor
+    assert len(np.unique(found.reference)) == reference
+    assert len(left) == len(right) == floor
+    assert not set(left) & set(right)
+    assert (found.reference is left) == (reference == floor)
