@@ -116,6 +116,12 @@ def view(house: House, run: Run) -> RunView:
     )
 
 
+def shown(house: House, run: Run) -> int:
+    """Count the images that a run's newest tick says it was shown."""
+    images = (artefacts.last_tick(house.settings.runs_dir / run.id) or {}).get("images", 0)
+    return images if isinstance(images, int) else 0
+
+
 def published(house: House, run: Run) -> list[str]:
     """List the versions a run has published that are there, by position."""
     rows = house.records.publications(run.id)

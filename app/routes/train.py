@@ -167,7 +167,8 @@ def resume(run_id: str, house: HouseDep, length: Longer | None = None) -> RunVie
     length = length or Longer()
     if length.kimg is not None and length.epochs is not None:
         raise invalid([{"loc": ("body", "epochs"), "msg": "give the length as epochs or as kimg, not both"}])
-    return _steer(house, lambda: house.records.resume(run_id, length.kimg, length.epochs))
+    shown = runs.shown(house, runs.find(house, run_id))
+    return _steer(house, lambda: house.records.resume(run_id, length.kimg, length.epochs, shown))
 
 
 def _steer(house: House, act: Callable[[], Run]) -> RunView:

@@ -161,13 +161,19 @@ class Runs(Database):
         with self._writing() as connection:
             return change_run(connection, statement) or _refuse(find_run(connection, run_id), run_id, "paused")
 
-    def resume(self, run_id: str, kimg: float | None = None, epochs: float | None = None) -> Run:
+    def resume(self, run_id: str, kimg: float | None = None, epochs: float | None = None, shown: int = 0) -> Run:
         """Queue a run again, to go on from its newest checkpoint; with a length, that becomes its target.
+
+        Args:
+            run_id: the run.
+            kimg: the length, in thousands of images; or
+            epochs: in passes over its data set.
+            shown: images that the run has been shown already, as far as is known.
 
         Raises:
             UnknownRun: there is no such run.
             WrongState: it is queued or running, or has succeeded and the target is not longer.
-            InvalidLength: the length is no possible one.
+            InvalidLength: the length is no possible one, or less than was shown already.
         """
         with self._writing() as connection:
             # The lock is SQLite's one writer, or PostgreSQL's row: what is read here still holds when it is written.
@@ -176,7 +182,7 @@ class Runs(Database):
             run = to_run(found) if found is not None else None
             if run is None or run.state in ("queued", "running"):
                 return _refuse(run, run_id, "resumed")
-            config = _with_length(run, kimg, epochs)
+            config = _with_length(run, kimg, epochs, shown)
             statement = (
                 update(RunRow)
                 .where(RunRow.id == run_id)
@@ -185,7 +191,7 @@ class Runs(Database):
             return change_run(connection, statement) or _refuse(None, run_id, "resumed")
 
 
-def _with_length(run: Run, kimg: float | None, epochs: float | None) -> dict[str, Any]:
+def _with_length(run: Run, kimg: float | None, epochs: float | None, shown: int) -> dict[str, Any]:
     """Give the run's configuration with another target."""
     if kimg is None and epochs is None:
         if run.state == "succeeded":
@@ -204,6 +210,12 @@ def _with_length(run: Run, kimg: float | None, epochs: float | None) -> dict[str
         raise WrongState(
             f"run {run.id} has succeeded: it can only be resumed with a longer target than its {_length(run)}",
             run.state,
+        )
+    count = run.resolved.get("dataset_images")
+    if (kimg is not None or isinstance(count, int)) and config.total_images(count or 0) < shown:
+        raise InvalidLength(
+            f"run {run.id} has been shown {shown / 1000:g} kimg already, and cannot end before that: give a "
+            "longer one, or publish an earlier snapshot"
         )
     return config.model_dump(mode="json")
 

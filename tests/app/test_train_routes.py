@@ -220,6 +220,15 @@ def test_senseless_steering_is_409_with_the_state(floor: Floor) -> None:
     assert (longer.status_code, longer.json()["state"]) == (202, "queued")
 
 
+def test_resuming_with_a_length_behind_the_progress_is_422(floor: Floor) -> None:
+    run_id = floor.train()
+    floor.http.post(f"/train/{run_id}/pause")
+    write_tick(floor.attempt(run_id), 640)
+    refused = floor.http.post(f"/train/{run_id}/resume", json={"kimg": 0.5})
+    assert refused.status_code == 422
+    assert "has been shown 0.64 kimg already" in refused.text
+
+
 def test_resuming_with_two_lengths_is_422(floor: Floor) -> None:
     run_id = floor.train()
     floor.http.post(f"/train/{run_id}/pause")

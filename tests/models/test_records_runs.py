@@ -233,8 +233,18 @@ def test_a_paused_run_takes_another_length(records: Records) -> None:
     assert (run.config["kimg"], run.config["epochs"]) == (3.0, None)
 
 
+@pytest.mark.parametrize("length", [{"kimg": 3}, {"epochs": 3}])
+def test_a_length_behind_what_was_shown_is_refused(records: Records, length: dict[str, Any]) -> None:
+    run = running(records)
+    assert records.set_resolved(run.id, run.token, {"dataset_images": 1000})
+    assert records.release(run.id, run.token, "paused")
+    with pytest.raises(InvalidLength, match=r"has been shown 3.2 kimg already: .* give a longer one"):
+        records.resume(run.id, **length, shown=3200)
+    assert records.resume(run.id, **length, shown=3000).state == "queued"
+
+
 @pytest.mark.parametrize("length", [{}, {"epochs": 10}, {"epochs": 9}])
-def test_a_finished_run_needs_a_longer_target(records: Records, length: dict[str, float]) -> None:
+def test_a_finished_run_needs_a_longer_target(records: Records, length: dict[str, Any]) -> None:
     run = in_state(records, "succeeded")
     with pytest.raises(WrongState, match="longer target"):
         records.resume(run.id, **length)
@@ -268,7 +278,7 @@ def test_lengths_that_cannot_be_compared_are_refused(records: Records) -> None:
 
 
 @pytest.mark.parametrize("length", [{"epochs": 5, "kimg": 5}, {"epochs": 0}, {"kimg": -1}, {"kimg": float("nan")}])
-def test_an_impossible_length_is_refused(records: Records, length: dict[str, float]) -> None:
+def test_an_impossible_length_is_refused(records: Records, length: dict[str, Any]) -> None:
     run = in_state(records, "paused")
     with pytest.raises(InvalidLength, match=run.id):
         records.resume(run.id, **length)

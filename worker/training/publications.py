@@ -54,10 +54,10 @@ class Publisher:
             found = {snapshot.images: snapshot for snapshot in artefacts.snapshots(self.run_dir)}
             best = self._best(found)
             if best is not None and best.images != images and best.weights is not None:
-                earlier = self._publish(best, best.weights.read_bytes(), best.picture.read_bytes())
+                earlier = self._publish(best.images, best, best.weights.read_bytes(), best.picture.read_bytes())
                 if not earlier.already:
                     self.reporter.published(earlier.model, earlier.version, best.images)
-            published = self._publish(found[images], weights, preview)
+            published = self._publish(images, found.get(images), weights, preview)
         except RecordsUnavailable as error:
             if last:
                 raise
@@ -70,20 +70,21 @@ class Publisher:
         best = best_of(evaluation for evaluation in evaluations if evaluation is not None)
         return None if best is None else found[best.images]
 
-    def _publish(self, snapshot: Snapshot, weights: bytes, preview: bytes) -> Published:
-        evaluation = snapshot.evaluation()
+    def _publish(self, images: int, snapshot: Snapshot | None, weights: bytes, preview: bytes) -> Published:
+        # Without a snapshot: a run that was resumed beyond its target stops at once, wherever it is.
+        evaluation = None if snapshot is None else snapshot.evaluation()
         return publish(
             self.model_dir,
             self.records,
             run=self.run,
             token=self.token,
-            images=snapshot.images,
+            images=images,
             model=self.config.model,
             weights=weights,
             preview=preview,
             generator=self.config.generator_config(),
             classes=self.config.classes,
-            provenance=self._provenance(snapshot.images),
+            provenance=self._provenance(images),
             scores={} if evaluation is None else evaluation.scores,
             training=self.config,
             neighbours=self._neighbours(weights),

@@ -15,18 +15,34 @@ from worker.training.publications import Publisher
 from worker.training.reports import Reporter
 
 
-def test_the_best_snapshot_is_published_with_the_last_and_is_best(
-    tmp_path: Path, digits: Prepared, records: Records
-) -> None:
+def of_a_run(tmp_path: Path, digits: Prepared, records: Records) -> Publisher:
     config = tiny()
     records.create_run(config, {})
     run = records.claim("worker", 1)
     assert run is not None
     attempt = Attempt(tmp_path / "run", run.token)
     attempt.create()
-    reporter = Reporter(attempt)
-    publisher = Publisher(tmp_path / "models", attempt.dir.parent, digits, records, run.id, run.token, config, reporter)
-    weights = generator_bytes(build_generator(config.generator_config()))
+    return Publisher(
+        tmp_path / "models", tmp_path / "run", digits, records, run.id, run.token, config, Reporter(attempt)
+    )
+
+
+def test_a_position_without_a_snapshot_is_published_without_scores(
+    tmp_path: Path, digits: Prepared, records: Records
+) -> None:
+    publisher = of_a_run(tmp_path, digits, records)
+    publisher(640, generator_bytes(build_generator(tiny().generator_config())), b"a grid", last=True)
+    (version,) = ModelDirectory(tmp_path / "models").model("tiny").versions
+    assert version.manifest is not None
+    assert (version.manifest.provenance.images, version.manifest.scores) == (640, {})
+
+
+def test_the_best_snapshot_is_published_with_the_last_and_is_best(
+    tmp_path: Path, digits: Prepared, records: Records
+) -> None:
+    publisher = of_a_run(tmp_path, digits, records)
+    reporter = publisher.reporter
+    weights = generator_bytes(build_generator(tiny().generator_config()))
     for images, value in ((1000, 5.0), (2000, 3.0), (3000, 4.0)):
         reporter.snapshot(images, b"a grid", weights)
         score = Score(value=value, protocol="a test's")
@@ -41,5 +57,5 @@ def test_the_best_snapshot_is_published_with_the_last_and_is_best(
     assert best is not None
     assert best.scores["sliced_wasserstein"].value == 3.0
     assert {CARD, NEIGHBOURS} < set(best.files)
-    told = [event.data["ref"] for event in read_events(attempt.dir.parent) if event.type == "published"]
+    told = [event.data["ref"] for event in read_events(publisher.run_dir) if event.type == "published"]
     assert told == ["tiny@1", "tiny@2", "tiny@2"]
