@@ -12,14 +12,19 @@ import signal
 import sys
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from models import lifeline
 from models.artefacts import Attempt
+from worker.exitcodes import ExitCode, LastWord
+from worker.train import leave
 
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+_MEANT: Final = (ExitCode.STOPPED, ExitCode.REFUSED, ExitCode.FENCED)
 
 
 def main(arguments: list[str]) -> int:
@@ -33,16 +38,31 @@ def main(arguments: list[str]) -> int:
     attempt = Attempt(settings().runs_dir / run, int(token))
     with tempfile.TemporaryDirectory(prefix=".ranks-", dir=attempt.dir) as folder:
         ending = Path(folder) / "ending"
-        # Found by a file: torchrun's own way is a port, open to the network, whose messages it unpickles.
-        options = (
-            f"--nnodes=1 --nproc-per-node={count} --rdzv-id={run} --rdzv-backend=c10d --rdzv-conf=store_type=file "
-            f"--rdzv-endpoint={folder}/rendezvous --local-addr=127.0.0.1 --max-restarts=0 "
-            f"--log-dir={folder}/logs --shutdown-timeout={math.ceil(settings().grace_seconds)} --module"
+        last_word = LastWord(ending)
+        last_word.set_aside()
+        failures = _run(
+            [*options(folder, count, run, settings().grace_seconds), "worker.train", run, token, str(ending)]
         )
-        failures = _run([*options.split(), "worker.train", run, token, str(ending)])
-        if ending.exists():
-            return int(ending.read_text())
-    return _died(failures)
+        code = last_word.heard()
+    return ended(failures) if code is None else code
+
+
+def options(folder: str, count: str, run: str, grace_seconds: float) -> list[str]:
+    """Give torchrun's options for a run of `count` ranks, which meet in a folder."""
+    return [
+        "--nnodes=1",
+        f"--nproc-per-node={count}",
+        f"--rdzv-id={run}",
+        # Found by a file: torchrun's own way is a port, open to the network, whose messages it unpickles.
+        "--rdzv-backend=c10d",
+        "--rdzv-conf=store_type=file",
+        f"--rdzv-endpoint={folder}/rendezvous",
+        "--local-addr=127.0.0.1",
+        "--max-restarts=0",
+        f"--log-dir={folder}/logs",
+        f"--shutdown-timeout={math.ceil(grace_seconds)}",
+        "--module",
+    ]
 
 
 def _stay_on_this_host() -> None:
@@ -71,15 +91,17 @@ def _run(arguments: list[str]) -> Mapping[int, ProcessFailure]:
     return {}
 
 
-def _died(failures: Mapping[int, ProcessFailure]) -> int:
-    """End as the rank did that died first, by the same signal if it was one; where none did, as one killed late."""
+def ended(failures: Mapping[int, ProcessFailure]) -> int:
+    """End as the rank did that ended first, by the same signal if it was one; where none did, as one killed late."""
     if not failures:
         code = -signal.SIGTERM
     else:
-        # Whole seconds: of two in the same one, the rank that was killed is why the other failed.
-        rank, first = min(failures.items(), key=lambda item: (item[1].timestamp, item[1].exitcode != -signal.SIGKILL))
+        # Whole seconds: of two in the same one, the rank that was killed, or else the one that knew why, came first.
+        rank, first = min(failures.items(), key=lambda item: (item[1].timestamp, _blame(item[1].exitcode)))
         code = first.exitcode
-        print(f"rank {rank} of the training died first", flush=True)  # noqa: T201  # standard output is the run's log
+        if code not in _MEANT:
+            with suppress(OSError):  # the log may lie on a disk that is full
+                print(f"rank {rank} of the training died first", flush=True)  # noqa: T201  # standard output is the log
     if code < 0:
         if code != -signal.SIGKILL:
             signal.signal(-code, signal.SIG_DFL)
@@ -87,5 +109,9 @@ def _died(failures: Mapping[int, ProcessFailure]) -> int:
     return code
 
 
+def _blame(code: int) -> int:
+    return 0 if code == -signal.SIGKILL else 1 if code in _MEANT else 2
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave(main(sys.argv[1:]))

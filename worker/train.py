@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
 
     # torch takes seconds to import, in which a supervisor may die or ask to stop.
+    from worker.exitcodes import LastWord
     from worker.settings import settings
     from worker.training.attempt import attempt_run
     from worker.training.follower import follow
@@ -35,7 +36,7 @@ def main(arguments: list[str]) -> int:
         return follow(run_id, int(token), settings(), stop.is_set)
     code = attempt_run(run_id, int(token), settings(), stop.is_set)
     if ending:
-        Path(ending[0]).write_text(str(int(code)))
+        LastWord(Path(ending[0])).say(code)
     return code
 
 
@@ -44,6 +45,8 @@ def leave(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError:
+        os._exit(code)
+    if "WORLD_SIZE" in os.environ:  # torch's threads may be in the middle of a sum, and would end this in an abort
         os._exit(code)
     sys.exit(code)
 

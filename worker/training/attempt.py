@@ -36,7 +36,7 @@ from worker.training.guard import Rules
 from worker.training.loop import Loop
 from worker.training.memory import OutOfMemory, finer
 from worker.training.publications import Publisher
-from worker.training.ranks import Ranks, join
+from worker.training.ranks import Order, Ranks, join
 from worker.training.reals import real_grid
 from worker.training.reports import Reporter
 from worker.training.resolution import Resolved, differences, resolve
@@ -94,10 +94,11 @@ class Training:
         configure_torch(resolved)
         print(describe(config), flush=True)  # noqa: T201  # standard output is the run's log
         state = new_state(config, resolved, prepared, ranks)
-        if checkpoint is not None:
-            self._restore(state, checkpoint, resolved)
-        share(state, ranks)
         try:
+            if checkpoint is not None:
+                self._restore(state, checkpoint, resolved)
+            ranks.order(Order.TAKE_OVER)
+            share(state, ranks)
             recipe, slices = fitted(config, resolved, state, ranks)
             if slices != resolved.accumulate:
                 resolved = self._sliced(resolved, slices, "from here on")

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from models.artefacts import Attempt
@@ -15,7 +16,7 @@ from worker.data import prepared as data
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.assembly import configure_torch, fitted, new_state, share
-from worker.training.failure import TrainingFailed
+from worker.training.failure import FailureNote, TrainingFailed
 from worker.training.memory import OutOfMemory, finer, told_apart
 from worker.training.ranks import Order, Ranks, join
 from worker.training.resolution import Resolved
@@ -27,6 +28,8 @@ _LOOK_SECONDS = 0.1
 
 def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable[[], bool]) -> ExitCode:
     """Wait until rank 0 has written down what the attempt is, then do as it says until it says that this is the end.
+
+    Where this rank finds no room for a round, it says itself how the attempt ends: rank 0 waits for its share in vain.
 
     Raises:
         RuntimeError: rank 0 is gone.
@@ -44,15 +47,15 @@ def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable
     if found is None:
         raise RuntimeError(f"rank {ranks.rank} does not find the prepared data set that rank 0 has opened")
     state = new_state(config, resolved, found, ranks)
-    share(state, ranks)
-    try:
-        recipe, slices = fitted(config, resolved, state, ranks)
-        _obey(state, recipe, ranks)
-    except TrainingFailed:
-        ranks.order()  # rank 0 has found the same, and says that this is the end
-    except OutOfMemory:
-        _slice_finer(run_id, token, house, resolved, finer(state, recipe, slices))
-        raise
+    if ranks.order() is Order.TAKE_OVER:
+        share(state, ranks)
+        try:
+            recipe, slices = fitted(config, resolved, state, ranks)
+            _obey(state, recipe, ranks)
+        except TrainingFailed:
+            ranks.order()  # rank 0 has found the same, and says that this is the end
+        except OutOfMemory:
+            return _slice_finer(attempt, house, resolved, partial(finer, state, recipe, slices))
     ranks.close()
     return ExitCode.COMPLETED
 
@@ -66,8 +69,13 @@ def _obey(state: TrainingState, recipe: Recipe, ranks: Ranks) -> None:
                 play_round(state, recipe, watched=order is Order.WATCHED_ROUND)
 
 
-def _slice_finer(run_id: str, token: int, house: WorkerSettings, resolved: Resolved, slices: int) -> None:
-    """Let the next attempt find room: this one dies, for the others wait for what this rank cannot compute."""
+def _slice_finer(attempt: Attempt, house: WorkerSettings, resolved: Resolved, slices: Callable[[], int]) -> ExitCode:
+    """Let the next attempt find room, in smaller slices, or say why none could."""
+    try:
+        finer = resolved.model_copy(update={"accumulate": slices()})
+    except TrainingFailed as error:
+        FailureNote(attempt.dir).write(str(error))
+        return ExitCode.REFUSED
     with closing(Records(house.database_url)) as records:
-        sliced = resolved.model_copy(update={"accumulate": slices})
-        records.set_resolved(run_id, token, sliced.model_dump())
+        held = records.set_resolved(attempt.dir.parent.name, attempt.token, finer.model_dump())
+    return ExitCode.STOPPED if held else ExitCode.FENCED

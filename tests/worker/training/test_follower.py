@@ -1,0 +1,121 @@
+"""A rank that follows, on its own: what it is told comes from a script instead of rank 0."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.config import TrainingConfig
+from models.records import Run
+from tests.fixtures.trainings import House, working_house
+from tests.worker.training.tiny import tiny
+from worker.data.prepared import Prepared
+from worker.exitcodes import ExitCode
+from worker.settings import WorkerSettings
+from worker.training import follower
+from worker.training.follower import follow
+from worker.training.ranks import Order, Ranks
+from worker.training.resolution import resolve
+from worker.training.state import TrainingState
+
+
+class Scripted(Ranks):
+    """Rank 0's orders, one after the other, then its end."""
+
+    def __init__(self, path: Path, orders: list[Order]) -> None:
+        super().__init__()
+        self._path = path
+        self._orders = iter(orders)
+
+    def tell(self, _value: Any = None) -> Any:
+        return str(self._path)
+
+    def order(self, _order: Order = Order.END) -> Order:
+        return next(self._orders, Order.END)
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    yield from working_house(tmp_path)
+
+
+class Following:
+    """Follows in this process, in a run that rank 0 has begun."""
+
+    def __init__(self, house: House, digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.house = house
+        self.settings = WorkerSettings(data_dir=house.data_dir, database_url=house.url, device="cpu", threads=1)
+        self.rounds = 0
+        self._digits = digits
+        self._patch = monkeypatch
+
+    def begin(self, config: TrainingConfig) -> Run:
+        run = self.house.create(config)
+        attempt = self.house.attempt(run)
+        attempt.create()
+        resolved = resolve(config, self.settings, self._digits, {})
+        begun = {"config": config.model_dump(mode="json"), "resolved": resolved.model_dump()}
+        attempt.config.write_text(json.dumps(begun))
+        return run
+
+    def follow(self, run: Run, orders: list[Order], room: int = 1000) -> ExitCode:
+        """Obey; from the first ordered round on the discriminator has room for so many images."""
+        self._patch.setattr(follower, "join", lambda _devices: Scripted(self._digits.path, orders))
+        play, make = follower.play_round, follower.new_state
+
+        def counted(*arguments: Any, **settings: Any) -> None:
+            self.rounds += 1
+            play(*arguments, **settings)
+
+        def ask(_module: object, inputs: tuple[torch.Tensor, ...]) -> None:
+            if self.rounds and len(inputs[0]) > room:
+                torch.empty(1 << 60, dtype=torch.uint8)
+
+        def small(*arguments: Any) -> TrainingState:
+            state = make(*arguments)
+            state.discriminator.register_forward_pre_hook(ask)
+            return state
+
+        self._patch.setattr(follower, "play_round", counted)
+        self._patch.setattr(follower, "new_state", small)
+        return follow(run.id, run.token, self.settings, lambda: False)
+
+    def accumulate(self, run: Run) -> int:
+        row = self.house.records.get_run(run.id)
+        assert row is not None
+        return int(row.resolved.get("accumulate", 1))
+
+
+@pytest.fixture
+def following(house: House, digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> Following:
+    return Following(house, digits, monkeypatch)
+
+
+def test_a_rank_does_as_it_is_told_until_the_end(following: Following) -> None:
+    run = following.begin(tiny())
+    orders = [Order.TAKE_OVER, Order.ROUND, Order.TAKE_OVER, Order.WATCHED_ROUND]
+    assert following.follow(run, orders) == ExitCode.COMPLETED
+    assert following.rounds == 2
+
+
+def test_a_rank_ends_where_rank_0_could_not_begin(following: Following) -> None:
+    run = following.begin(tiny())
+    assert following.follow(run, []) == ExitCode.COMPLETED
+    assert following.rounds == 0
+
+
+def test_a_rank_without_room_hands_the_run_back_to_go_on_in_slices(following: Following) -> None:
+    run = following.begin(tiny())
+    assert following.follow(run, [Order.TAKE_OVER, Order.ROUND], room=8) == ExitCode.STOPPED
+    assert following.accumulate(run) == 2
+
+
+def test_a_rank_without_room_for_the_smallest_slice_says_why(following: Following) -> None:
+    run = following.begin(tiny("dcgan-28", batch_size=2))
+    assert following.follow(run, [Order.TAKE_OVER, Order.ROUND], room=0) == ExitCode.REFUSED
+    assert following.house.reason(run).startswith("cpu has not the memory for 2 image(s) at a time")
