@@ -8,16 +8,35 @@ from models import pictures
 from models.networks import build_generator
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
+from worker.evaluation import kernel, precision
 from worker.evaluation.samples import BATCH, Sampler, conditions, split, to_pixels
 
 CPU = torch.device("cpu")
+CLASSES = 10
 
 
-@pytest.mark.parametrize(("count", "each"), [(60_000, 2000), (3000, 1500), (5, 2)])
-def test_choices_are_disjoint_and_as_large_as_the_set_allows(count: int, each: int) -> None:
-    reference, control = split(count, 2000)
-    assert (len(reference), len(control)) == (each, each)
-    assert not set(reference) & set(control)
+@pytest.mark.parametrize("count", [3_000, 60_000])
+def test_a_set_in_the_order_of_its_classes_is_judged_as_a_shuffled_one(count: int) -> None:
+    labels = np.arange(count) * CLASSES // count
+    random = np.random.default_rng(0)
+    points = torch.from_numpy(np.eye(CLASSES)[labels] * 5 + random.normal(0, 0.1, (count, CLASSES)))
+    perfect = points[torch.from_numpy(random.permutation(count)[:2_000])]
+    chosen = points[torch.from_numpy(split(count, 2_000).reference)]
+    assert abs(kernel.discrepancy(perfect, chosen).mean) < 0.05
+    first = split(count, 10_000).reference[: precision.COUNT]
+    assert np.unique(labels[first]).size == CLASSES
+
+
+@pytest.mark.parametrize(("count", "reference", "floor"), [(11, 11, 5), (3_000, 2_000, 1_500), (9_000, 2_000, 2_000)])
+def test_a_small_set_is_compared_with_as_a_whole_and_its_floor_told_by_halves(
+    count: int, reference: int, floor: int
+) -> None:
+    found = split(count, 2_000)
+    left, right = found.floor
+    assert len(np.unique(found.reference)) == reference
+    assert len(left) == len(right) == floor
+    assert not set(left) & set(right)
+    assert (found.reference is left) == (reference == floor)
 
 
 def test_pixels_are_rounded_as_sampling_rounds_them() -> None:
