@@ -41,7 +41,7 @@ def measure(preset: str, prepared: Prepared, folder: Path) -> str:
     """Give a row of the table for one preset."""
     config: TrainingConfig = resolve(TrainRequest(preset=preset, dataset="mnist"))
     precision = choose_precision(config, ours.CPU)
-    found = plan(config, prepared, "cpu", precision, 1)
+    found = plan(config, prepared, "cpu", precision, 1, lambda: False)
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, ours.CPU), ours.CPU)
     recipe = Recipe.of(config, state, precision, config.total_images(prepared.count))
     play_round(state, recipe)

@@ -31,6 +31,9 @@ class WorkerSettings(HouseSettings):
     max_image_pixels: Annotated[int, Field(ge=1, le=89_478_485)] = 50_000_000
     """Of an image in an uploaded data set; larger ones are left out. Pillow itself goes no further than the bound."""
 
+    fetch_inception: bool = True
+    """Whether the weights that FID and KID look with are downloaded where they are missing and would be used."""
+
     @model_validator(mode="after")
     def _patience(self) -> Self:
         if self.lost_after_seconds < 3 * self.beat_seconds:

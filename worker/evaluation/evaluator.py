@@ -19,7 +19,7 @@ from models.evaluation import Evaluation
 from models.manifest import Score
 from worker.data.prepared import IMAGES, Prepared
 from worker.evaluation import balance, classifier, floors, inception, reference
-from worker.evaluation.inception import Inception
+from worker.evaluation.inception import Inception, NoInception
 from worker.evaluation.plan import FINAL_SAMPLES, SAMPLES, Plan
 from worker.evaluation.reference import Collected, Eyes, Reference, collect
 from worker.evaluation.samples import CHOICE, SEED, Indices, Sampler, conditions, real, split
@@ -38,6 +38,7 @@ class Evaluator:
         plan: what to measure.
         folder: where classifiers and weights are kept.
         log: told what happens once.
+        fetch: whether Inception's weights are downloaded where they are missing.
     """
 
     def __init__(
@@ -48,6 +49,8 @@ class Evaluator:
         plan: Plan,
         folder: Path,
         log: Callable[[str], None],
+        *,
+        fetch: bool = False,
     ) -> None:
         self.plan = plan
         self._config = config
@@ -56,23 +59,26 @@ class Evaluator:
         self._folder = folder
         self._log = log
         wanting = plan.inception and inception.find_weights(folder) is None
-        self._fetch = inception.Fetch(folder) if wanting else None
+        self._fetch = inception.Fetch(folder) if wanting and fetch else None
 
-    def __call__(self, generator: nn.Module, images: int, *, final: bool) -> Evaluation:
-        """Evaluate a generator in evaluation mode.
+    def __call__(self, generator: nn.Module, images: int, *, final: bool) -> Evaluation | None:
+        """Evaluate a generator in evaluation mode; None where the score that decides cannot be measured now.
 
         Args:
             generator: on the training's device.
             images: the position in the run.
             final: it is the run's last one.
         """
+        if self._eyes.inception is None and self.plan.chosen in reference.OF_INCEPTION:
+            self._log(f"not scored at {images / 1000:g} kimg: {self.plan.chosen} decides in this run, and is not there")
+            return None
         found = self._snapshots.look(generator)
         scores = self._scores(self._snapshots, found)
         if final and self.plan.final:
             ending = _Yardstick(self._config, self._prepared, self._device, FINAL_SAMPLES, self._eyes)
             more = self._scores(ending, ending.look(generator))
             scores |= {f"{name}_final": score for name, score in more.items()}
-        chosen = self.plan.chosen if self.plan.chosen in scores else reference.SLICED
+        chosen = self.plan.chosen
         first = {chosen: scores[chosen]}
         return Evaluation(images=images, chosen=chosen, scores=first | scores, **self._shares(found))
 
@@ -85,14 +91,16 @@ class Evaluator:
         return Eyes(trained, self._inception() if self.plan.inception else None)
 
     def _inception(self) -> Inception | None:
-        weights = inception.find_weights(self._folder)
-        if weights is None and self._fetch is not None:
-            fetched = self._fetch.result(patient=self.plan.chosen in (reference.FID, reference.KID))
-            if isinstance(fetched, str):
-                self._log(fetched)
-                return None
-            weights = fetched
-        return None if weights is None else inception.open_inception(weights, self._device)
+        try:
+            weights = inception.find_weights(self._folder)
+            if weights is None and self._fetch is not None:
+                weights = self._fetch.result(patient=self.plan.chosen in reference.OF_INCEPTION)
+            if weights is None:
+                raise NoInception(f"no FID, KID, precision or recall: {inception.FILE} is not in {self._folder}")
+            return inception.open_inception(weights, self._device)
+        except NoInception as error:
+            self._log(str(error))
+            return None
 
     @cached_property
     def _snapshots(self) -> _Yardstick:
@@ -182,9 +190,11 @@ def evaluator(
     plan: Plan | None,
     folder: Path,
     log: Callable[[str], None],
+    *,
+    fetch: bool,
 ) -> Evaluator | None:
     """Make what evaluates a run by its plan; without one it says so and gives None."""
     if plan is None:
         log(f"nothing is scored: {prepared.count} images are too few to compare with")
         return None
-    return Evaluator(config, prepared, device, plan, folder, log)
+    return Evaluator(config, prepared, device, plan, folder, log, fetch=fetch)

@@ -1,11 +1,13 @@
 """When a run is evaluated, and by what: decided at its first start by arithmetic, so that it takes 3 % of its time.
 
-No stopwatch decides: runs of one configuration, data set and kind of device are evaluated at the same positions.
+No stopwatch decides: runs of one configuration, data set, kind of device and number of threads are evaluated at the
+same positions. The end is always judged, whatever its share is.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,6 +15,7 @@ from models.config import Frozen, TrainingConfig
 from models.costs import operations
 from worker.data.prepared import Prepared
 from worker.evaluation import classifier
+from worker.evaluation.reference import OF_INCEPTION
 from worker.evaluation.samples import BATCH
 from worker.evaluation.sliced import sizes
 
@@ -89,7 +92,14 @@ class Plan(Frozen):
     share: float
 
 
-def plan(config: TrainingConfig, prepared: Prepared, device: DeviceType, precision: str, threads: int) -> Plan:
+def plan(
+    config: TrainingConfig,
+    prepared: Prepared,
+    device: DeviceType,
+    precision: str,
+    threads: int,
+    has_inception: Callable[[], bool],
+) -> Plan:
     """Decide on a run's evaluations.
 
     Args:
@@ -98,14 +108,25 @@ def plan(config: TrainingConfig, prepared: Prepared, device: DeviceType, precisi
         device: the kind that it trains on.
         precision: of its passes, fp32 or bf16.
         threads: of the CPU.
+        has_inception: tells whether Inception's weights are there; asked where its score would decide.
     """
     costs = _Costs(config, prepared, device, precision, threads if device == "cpu" else 1)
     classified = classifier.suits(prepared) and costs.training >= WORTH_A_CLASSIFIER
     # Inception's weights are only worth fetching where there is time to use them, which there is not on most CPUs.
     everything = _arranged(config, costs, classified=classified, inception=True)
-    if everything.publications and everything.final:
+    if everything.publications and everything.final and (everything.chosen not in OF_INCEPTION or has_inception()):
         return everything
     return _arranged(config, costs, classified=classified, inception=False)
+
+
+def replaced(config: TrainingConfig, plan: Plan) -> str | None:
+    """Say that another score decides than the one that was asked for; None where there is nothing to say."""
+    if config.score in ("auto", plan.chosen):
+        return None
+    why = "the data set has no labels for it, or the run is too short"
+    if config.score in OF_INCEPTION:
+        why = "its network's weights are missing, or looking through them would take too much of this run's time"
+    return f"the score {config.score} was asked for and cannot be had ({why}): {plan.chosen} decides in its place"
 
 
 def _arranged(config: TrainingConfig, costs: _Costs, *, classified: bool, inception: bool) -> Plan:
@@ -138,7 +159,7 @@ def _arranged(config: TrainingConfig, costs: _Costs, *, classified: bool, incept
 
 def _chosen(config: TrainingConfig, *, classified: bool, inception: bool) -> str:
     """Name the configuration's score where it is measured, else the best that is."""
-    if config.score in ("fid", "kid") and inception:
+    if config.score in OF_INCEPTION and inception:
         return config.score
     if config.score != "sliced_wasserstein" and classified:
         return "classifier_frechet"

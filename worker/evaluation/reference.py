@@ -25,6 +25,7 @@ INCEPTION: Final = "inception"
 CLASSIFIER_FRECHET: Final = "classifier_frechet"
 FID: Final = "fid"
 KID: Final = "kid"
+OF_INCEPTION: Final = (FID, KID)
 
 
 @dataclass(frozen=True)

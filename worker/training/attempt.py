@@ -24,6 +24,7 @@ from worker.data.ingest import prepare
 from worker.data.prepared import DataProblem, Prepared
 from worker.data.uploaded import open_uploaded
 from worker.evaluation.evaluator import evaluator
+from worker.evaluation.plan import replaced
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.assembly import configure_torch, fitted, new_state, share
@@ -155,6 +156,10 @@ class Training:
                 f'the data set "{config.dataset}" is another one than when the run was started: start a new run'
             )
         self._write_down(resolved)
+        plan = resolved.evaluation
+        is_first = "evaluation" not in self._run.resolved
+        if plan is not None and is_first and (told := replaced(config, plan)):
+            self._reporter.log(told)
         return resolved
 
     def _write_down(self, resolved: Resolved) -> None:
@@ -228,7 +233,13 @@ class Training:
             rules=Rules.of(config, prepared.count),
             variety=Variety(prepared, painter.count),
             evaluator=evaluator(
-                config, prepared, state.device, resolved.evaluation, self._house.evaluation_dir, self._reporter.log
+                config,
+                prepared,
+                state.device,
+                resolved.evaluation,
+                self._house.evaluation_dir,
+                self._reporter.log,
+                fetch=self._house.fetch_inception,
             ),
             # Ranks wait for each other in a round, and slices turn random generators back: neither can be recorded.
             perform=Recorder(recipe, state.device, self._reporter.log)

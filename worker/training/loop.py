@@ -5,10 +5,14 @@ What a round does is in `steps`, what a run consists of in `state`; files are wr
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+import torch
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from models.checkpoint import generator_bytes
 from models.config import TrainingConfig
@@ -18,7 +22,7 @@ from worker.training.assembly import share
 from worker.training.checkpoints import Keeper
 from worker.training.failure import GaveUp
 from worker.training.guard import Finding, Rules, Seen, look, note_tick, note_weights, watched
-from worker.training.memory import told_apart
+from worker.training.memory import OutOfMemory, told_apart
 from worker.training.ranks import Order
 from worker.training.reports import Reporter
 from worker.training.rollback import roll_back
@@ -205,9 +209,21 @@ class Loop:
         return plan.every > 0 and self._crossed(before, self.schedule.snapshot * plan.every)
 
     def _evaluate(self, *, last: bool) -> Evaluation | None:
+        """Let the average be evaluated; what goes wrong there costs the run a score, not its life."""
         if self.evaluator is None:
             return None
-        evaluation = self.evaluator(self.state.average, self.state.images, final=last)
+        images = self.state.images
+        try:
+            with told_apart():
+                evaluation = self.evaluator(self.state.average, images, final=last)
+        except (OutOfMemory, LinAlgError) as error:
+            why = "there was not the memory for it" if isinstance(error, OutOfMemory) else "it came to no numbers"
+            self.reporter.log(f"not scored at {images / 1000:g} kimg: {why} ({error})")
+            evaluation = None
+        if evaluation is None:
+            gc.collect()
+            torch.cuda.empty_cache()
+            return None
         self.reporter.score(evaluation)
         return evaluation
 

@@ -7,6 +7,7 @@ stopped, and `differences` says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from importlib.util import find_spec
 from shutil import which
 from typing import Annotated, Any, Literal
@@ -15,9 +16,11 @@ import torch
 from pydantic import Field
 
 from models.config import Frozen, TrainingConfig
-from models.settings import HouseSettings, training_threads
+from models.settings import training_threads
 from worker.data.prepared import Prepared
-from worker.evaluation.plan import MIN_IMAGES, Plan, plan
+from worker.evaluation.inception import have_weights
+from worker.evaluation.plan import MIN_IMAGES, DeviceType, Plan, plan
+from worker.settings import WorkerSettings
 from worker.training.failure import TrainingFailed
 from worker.training.steps import Precision
 
@@ -58,7 +61,7 @@ class Resolved(Frozen):
 
 
 def resolve(
-    config: TrainingConfig, settings: HouseSettings, prepared: Prepared, earlier: Mapping[str, Any]
+    config: TrainingConfig, settings: WorkerSettings, prepared: Prepared, earlier: Mapping[str, Any]
 ) -> Resolved:
     """Decide, or take over from `earlier` what can be taken over.
 
@@ -84,7 +87,7 @@ def resolve(
         dataset_images=prepared.count,
         data=prepared.manifest.sha256["images.u8"],
         torch=torch.__version__,
-        evaluation=_evaluation(config, prepared, device, precision, threads, earlier),
+        evaluation=_evaluation(config, settings, prepared, device, precision, threads, earlier),
         reasons=tuple(earlier.get("reasons", ())),
         config=earlier.get("config"),
     )
@@ -92,6 +95,7 @@ def resolve(
 
 def _evaluation(
     config: TrainingConfig,
+    settings: WorkerSettings,
     prepared: Prepared,
     device: Device,
     precision: Precision,
@@ -103,7 +107,9 @@ def _evaluation(
         return None
     if (known := earlier.get("evaluation")) is not None:
         return Plan.model_validate(known)
-    return plan(config, prepared, "cuda" if device.type == "cuda" else "cpu", precision, threads)
+    kind: DeviceType = "cuda" if device.type == "cuda" else "cpu"
+    has_inception = partial(have_weights, settings.evaluation_dir, fetch=settings.fetch_inception)
+    return plan(config, prepared, kind, precision, threads, has_inception)
 
 
 def differences(earlier: Mapping[str, Any], now: Resolved) -> list[str]:

@@ -4,8 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from models.artefacts import snapshots
+from models.evaluation import Evaluation
 from tests.worker.evaluation.plans import PLAN
 from tests.worker.training.attempts import CPU, Attempts
 from tests.worker.training.tiny import tiny
@@ -31,3 +35,25 @@ def test_evaluations_change_no_byte_of_the_weights(
     assert all(next(iter(each["scores"])) == each["chosen"] == "classifier_frechet" for each in told)
     kept = [snapshot.evaluation() for snapshot in snapshots(judged.run_dir)]
     assert [evaluation and evaluation.images for evaluation in kept] == [None, 160, 320, 480]
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("1 GiB more"), LinAlgError("no convergence")])
+def test_an_evaluation_that_fails_costs_a_score_and_not_the_run(
+    tmp_path: Path, digits: Prepared, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    config = tiny(kimg=0.064, snapshots=2, publish_every=1.0)
+    attempts = Attempts(tmp_path, digits)
+    judge = Evaluator(config, digits, CPU, PLAN, tmp_path, lambda _: None)
+
+    def look(self: Evaluator, generator: nn.Module, images: int, *, final: bool) -> Evaluation | None:
+        if not final:
+            raise error
+        return whole(self, generator, images, final=final)
+
+    whole = Evaluator.__call__
+    monkeypatch.setattr(Evaluator, "__call__", look)
+    assert replace(attempts.start(config), evaluator=judge).run()
+    assert [each["images"] for each in attempts.events("score")] == [64]
+    (told,) = [each["message"] for each in attempts.events("log")]
+    assert told.startswith("not scored at 0.032 kimg: ")
+    assert str(error) in told

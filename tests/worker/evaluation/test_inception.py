@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from worker.evaluation import frechet, inception, kernel, precision
-from worker.evaluation.inception import FILE, Fetch, Inception, find_weights, open_inception
+from worker.evaluation.inception import FILE, Fetch, Inception, NoInception, find_weights, have_weights, open_inception
 from worker.evaluation.reference import Eyes, Reference, collect, methods
 
 CPU = torch.device("cpu")
@@ -63,7 +65,7 @@ def test_scores_are_those_that_torch_fidelity_computes_of_the_same_features() ->
 
 def test_an_extractor_of_torch_fidelity_takes_part_in_an_evaluation() -> None:
     eyes = Eyes(inception=Inception(Tiny(), "tiny", CPU))
-    real, generated = (collect(images(seed).split(50), 200, eyes) for seed in (0, 5))
+    real, generated = (collect(torch.split(images(seed), 50), 200, eyes) for seed in (0, 5))
     found = Reference(real).compare(generated)
     assert {"fid", "kid", "inception_precision", "inception_recall", "sliced_wasserstein"} <= set(found)
     assert found["kid"].deviation == 0
@@ -76,22 +78,42 @@ def test_grey_images_are_looked_at_in_three_equal_channels() -> None:
     assert torch.equal(features[:, 0], features[:, 2])
 
 
+def pretend(monkeypatch: pytest.MonkeyPatch, weights: bytes) -> None:
+    """Take other bytes for the weights."""
+    monkeypatch.setattr(inception, "_SHA256", hashlib.sha256(weights).hexdigest())
+    monkeypatch.setattr(inception, "_BYTES", len(weights))
+
+
 def test_a_file_that_holds_more_than_tensors_is_not_accepted(tmp_path: Path) -> None:
     torch.save({"weights": Thread}, tmp_path / FILE)
+    with pytest.raises(NoInception, match="Weights only load failed"):
+        open_inception(tmp_path / FILE, CPU)
+
+
+@pytest.mark.parametrize("kept", [b"", b"PK\x03\x04 torn", b"another one"])
+def test_a_file_that_is_not_the_weights_is_as_good_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bytes
+) -> None:
+    pretend(monkeypatch, b"the weights")
+    (tmp_path / FILE).write_bytes(kept)
+    assert find_weights(tmp_path) is None
+    (tmp_path / FILE).write_bytes(b"the weights")
     assert find_weights(tmp_path) == tmp_path / FILE
-    with pytest.raises(Exception, match="Weights only load failed"):
+    with pytest.raises(NoInception, match="cannot be used"):
         open_inception(tmp_path / FILE, CPU)
 
 
 class Server:
-    """Serves one body at every address."""
+    """Serves one body at every address, or its parts as they come."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes | Iterator[bytes]) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(200)
                 self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):
+                    for part in [body] if isinstance(body, bytes) else body:
+                        self.wfile.write(part)
 
             def log_message(self, *arguments: Any) -> None:
                 pass
@@ -106,22 +128,40 @@ class Server:
 
 
 def test_weights_are_fetched_where_they_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inception, "_SHA256", hashlib.sha256(b"weights").hexdigest()[:8])
+    pretend(monkeypatch, b"weights")
     server = Server(b"weights")
     assert Fetch(tmp_path / "new", server.url).result(patient=True) == tmp_path / "new" / FILE
     server.close()
     assert (tmp_path / "new" / FILE).read_bytes() == b"weights"
+    assert have_weights(tmp_path / "new", fetch=False)
+    assert not have_weights(tmp_path, fetch=False)
 
 
-@pytest.mark.parametrize("served", [None, b"something else"])
-def test_without_weights_the_log_says_once_what_to_do(tmp_path: Path, served: bytes | None) -> None:
+@pytest.mark.parametrize("served", [None, b"others", b"far more than was asked for"])
+def test_without_weights_the_log_says_once_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: bytes | None
+) -> None:
+    pretend(monkeypatch, b"weights")
     server = Server(served or b"")
     if served is None:
         server.close()
-    told = Fetch(tmp_path, server.url).result(patient=True)
+    with pytest.raises(NoInception, match=f"could not be fetched .* put {FILE} from"):
+        Fetch(tmp_path, server.url).result(patient=True)
     if served is not None:
         server.close()
-    assert isinstance(told, str)
-    assert "could not be fetched" in told
-    assert f"put {FILE} from" in told
     assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_drips_is_left_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inception, "_SECONDS", 0.2)
+    enough = Event()
+
+    def drip() -> Iterator[bytes]:
+        while not enough.wait(0.02):
+            yield b"."
+
+    server = Server(drip())
+    with pytest.raises(NoInception, match=r"longer than 0\.2 seconds"):
+        Fetch(tmp_path, server.url).result(patient=True)
+    enough.set()
+    server.close()

@@ -5,15 +5,21 @@ from typing import Any
 
 import pytest
 
+from models.config import TrainingConfig
 from models.presets import TrainRequest, load, resolve
 from worker.data.prepared import Prepared
-from worker.evaluation.plan import SHARE, Plan, plan
+from worker.evaluation.plan import SHARE, Plan, plan, replaced
 
 
-def planned(digits: Prepared, preset: str, device: Any = "cpu", count: int = 60_000, **request: Any) -> Plan:
+def asked(preset: str, **request: Any) -> TrainingConfig:
+    return resolve(TrainRequest(preset=preset, dataset="mnist", **request))
+
+
+def planned(
+    digits: Prepared, preset: str, device: Any = "cpu", count: int = 60_000, has: bool = True, **request: Any
+) -> Plan:
     manifest = digits.manifest.model_copy(update={"count": count})
-    config = resolve(TrainRequest(preset=preset, dataset="mnist", **request))
-    return plan(config, replace(digits, manifest=manifest), device, "bf16", 2)
+    return plan(asked(preset, **request), replace(digits, manifest=manifest), device, "bf16", 2, lambda: has)
 
 
 @pytest.mark.parametrize("preset", [name for name in load() if load()[name].training["channels"] == 1])
@@ -46,3 +52,16 @@ def test_the_configuration_chooses_the_score_that_decides(digits: Prepared) -> N
     assert planned(digits, "r3gan-32", "cuda", overrides={"score": "kid"}).chosen == "kid"
     assert planned(digits, "quick-28", overrides={"score": "kid"}).chosen == "classifier_frechet"
     assert planned(digits, "quick-28", overrides={"score": "sliced_wasserstein"}).chosen == "sliced_wasserstein"
+
+
+def test_a_score_that_cannot_be_had_is_replaced_for_good_and_told(digits: Prepared) -> None:
+    request: dict[str, Any] = {"preset": "r3gan-32", "overrides": {"score": "fid"}}
+    there, missing = (planned(digits, device="cuda", has=has, **request) for has in (True, False))
+    assert (there.chosen, there.inception) == ("fid", True)
+    assert (missing.chosen, missing.inception) == ("classifier_frechet", False)
+    assert replaced(asked(**request), there) is None
+    told = replaced(asked(**request), missing)
+    assert told is not None
+    assert told.startswith("the score fid was asked for and cannot be had (its network's weights are missing")
+    assert told.endswith("classifier_frechet decides in its place")
+    assert replaced(asked("r3gan-32"), missing) is None

@@ -5,17 +5,17 @@ from typing import Any
 import pytest
 import torch
 
-from models.settings import HouseSettings
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
+from worker.settings import WorkerSettings
 from worker.training.failure import TrainingFailed
 from worker.training.resolution import choose_precision, differences, resolve
 
 CPU = torch.device("cpu")
 
 
-def house(**values: Any) -> HouseSettings:
-    return HouseSettings(**{"device": "cpu", "threads": 2, **values})
+def house(**values: Any) -> WorkerSettings:
+    return WorkerSettings(**{"device": "cpu", "threads": 2, **values})
 
 
 def test_what_the_machine_decides_is_written_down(digits: Prepared) -> None:
