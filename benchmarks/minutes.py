@@ -5,7 +5,7 @@
 Both are judged as in `benchmarks.quality`, whose `--work` folder holds the plain program's generator and the
 classifier: what is not there is trained first, which takes the plain program an hour. Each training is a process of
 its own, as a worker starts it, and its seconds are from start to exit: torch's import, snapshots, scores, guard,
-checkpoints and publications are part of them. `--seconds` chooses the length beforehand, by the pace of two short
+checkpoints and publications are part of them. `--seconds` chooses the length beforehand, by the pace of short
 runs; without it the preset's own holds. `--override penalty.weight=0.05 batch_size=32` probes other settings.
 """
 

@@ -5,8 +5,8 @@
 Each is judged as in `benchmarks.quality` (whose `--work` folder keeps the classifier), and what its guard saw last
 stands beside that: how much its images differ from one another (1 is as much as real ones), and how often it was taken
 back. A run has collapsed if a class is rarer than 1 %, or if its images differ by less than half as much as real ones.
-`--jobs` processes of one thread run at a time; the length is chosen beforehand, by the processor time of two short
-runs.
+`--jobs` processes of one thread run at a time; the length is chosen beforehand, by the processor time of short runs,
+or told: on a busy machine processor time is no measure of what a quiet one does.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for the classifier and the runs")
     parser.add_argument("--seeds", type=int, default=20, help="how many, from 0")
     parser.add_argument("--seconds", type=float, default=120.0, help="of processor time for each")
+    parser.add_argument("--kimg", type=float, help="length of each, instead of --seconds")
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -52,7 +53,7 @@ def main() -> None:
     lost: list[str] = []
     with House(arguments.work / "house", arguments.datasets, threads=1) as house:
         request = TrainRequest(preset=PRESET)
-        kimg = house.affordable(request, arguments.seconds, lambda trained: trained.process_seconds)
+        kimg = arguments.kimg or house.affordable(request, arguments.seconds, lambda trained: trained.process_seconds)
         requests = [request.model_copy(update={"seed": seed, "kimg": kimg}) for seed in range(arguments.seeds)]
         print("| seed | kimg | processor, s | distance | rarest, commonest | diversity | taken back | end |")
         print("| --- " * 8 + "|")

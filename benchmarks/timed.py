@@ -19,8 +19,8 @@ from models.presets import TrainRequest, resolve
 from models.records import Records, Run
 from worker.settings import WorkerSettings
 
-PROBES = 8.0, 32.0
-"""Lengths of the two short runs, in kimg, whose difference is the pace without what a run costs besides."""
+PROBES = 8.0, 8.0, 40.0
+"""Lengths of short runs, in kimg: the first prepares what is kept, the others' difference is the pace without the rest."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class House:
             yield from pool.map(self.train, requests)
 
     def affordable(self, request: TrainRequest, seconds: float, spent: Callable[[Trained], float]) -> float:
-        """Give the kimg that such a run reaches in so many seconds, by what two short ones have `spent`."""
-        short, long = (self.train(request.model_copy(update={"kimg": kimg, "epochs": None})) for kimg in PROBES)
+        """Give the kimg that such a run reaches in so many seconds, by what short ones have `spent`."""
+        _, short, long = (self.train(request.model_copy(update={"kimg": kimg, "epochs": None})) for kimg in PROBES)
         each = (spent(long) - spent(short)) / (long.kimg - short.kimg)
         besides = spent(short) - each * short.kimg
         return (seconds - besides) / each
