@@ -20,7 +20,7 @@ from models.records import Records, Run
 from worker.settings import WorkerSettings
 
 PROBES = 8.0, 8.0, 40.0
-"""Lengths of short runs, in kimg: the first prepares what is kept, the others' difference is the pace without the rest."""
+"""Lengths of short runs, in kimg: the first prepares what is kept, the difference of the others is their pace."""
 
 
 @dataclass(frozen=True)
