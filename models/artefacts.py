@@ -211,7 +211,12 @@ class Attempt:
         append_line(self.ticks, {"images": images, ROLLED_BACK: rolled_back_from, "time": now()})
 
     def start_images(self) -> int | None:
-        """Images done where this attempt began, or further back where it went; None before the trainer has begun.
+        """Images done where this attempt began, or further back where it went; None before the trainer has begun."""
+        start = self.start()
+        return None if start is None else start.images
+
+    def start(self) -> Position | None:
+        """Where this attempt began, or with fewer images where it went back; None before the trainer has begun.
 
         It is written into `config.json`.
         """
@@ -219,8 +224,8 @@ class Attempt:
             config = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        start = config.get("start_images") if isinstance(config, dict) else None
-        return start if isinstance(start, int) else None
+        images = config.get("start_images") if isinstance(config, dict) else None
+        return Position(config.get("start_rollbacks", 0), images) if isinstance(images, int) else None
 
 
 class EventWriter:

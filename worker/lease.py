@@ -50,7 +50,7 @@ class Lease:
             RecordsUnavailable: the database did not answer.
         """
         reached = newest_checkpoint(self._attempt)
-        if reached > max(self._reported, Position(0, self._attempt.start_images() or 0)):
+        if reached > max(self._reported, self._attempt.start() or Position(0, 0)):
             self._records.checkpointed(self._run.id, self._run.token)
             self._reported = reached
 

@@ -78,7 +78,7 @@ def work(attempt: Attempt, heeds: bool) -> int:
 def finish(attempt: Attempt) -> int:
     (attempt.dir / "pid").write_text(str(os.getpid()))
     done = [newest_checkpoint(earlier) for earlier in attempts(attempt.dir.parent)]
-    for images in range(max(done) + 1000, 51_000, 1000):
+    for images in range(max(done).images + 1000, 51_000, 1000):
         time.sleep(0.02)
         (attempt.checkpoints / kimg_name(images)).mkdir()
     return 0

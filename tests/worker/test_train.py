@@ -262,6 +262,10 @@ def test_numbers_that_are_no_longer_finite_are_undone_by_going_back(house: House
     assert [tick["rollbacks"] for tick in ticks][-1] == 1
     assert [tick["images"] for tick in ticks] == sorted({tick["images"] for tick in ticks})
 
+    run = house.again(run)
+    assert house.train(run) == ExitCode.COMPLETED
+    assert house.attempt(run).start() == Position(1, 6016)
+
 
 def test_numbers_that_are_no_longer_finite_are_a_reason_where_there_is_no_way_back(house: House) -> None:
     run = with_lost_weights(house, finished(house), refuges=False)

@@ -183,7 +183,8 @@ class Training:
         value = {
             "config": config.model_dump(mode="json"),
             "resolved": resolved.model_dump(),
-            "start_images": 0 if checkpoint is None else checkpoint.images,
+            "start_images": 0 if checkpoint is None else checkpoint.position.images,
+            "start_rollbacks": 0 if checkpoint is None else checkpoint.position.rollbacks,
             "resumed_from": None if checkpoint is None else checkpoint.name,
         }
         temporary = self._attempt.config.with_suffix(".tmp")

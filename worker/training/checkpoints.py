@@ -55,6 +55,11 @@ class Checkpoint:
         return int(self.values["images"])
 
     @property
+    def position(self) -> Position:
+        """Where the run was when it was taken."""
+        return Position(int(self.values["guard"]["rollbacks"]), self.images)
+
+    @property
     def name(self) -> str:
         """Name it within its run, `TOKEN/KIMG`."""
         return f"{self.token}/{self.path.name}"
