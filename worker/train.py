@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -41,14 +42,14 @@ def main(arguments: list[str]) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """Exit with `code`, also where the log's disk is full: the interpreter's own last flush would change the code."""
-    try:
+    """Exit with `code`, whatever else is left.
+
+    The interpreter's own end would change the code: it flushes a log whose disk may be full, and torch's threads may be
+    in the middle of a sum over ranks, or of a recording.
+    """
+    with suppress(OSError):
         sys.stdout.flush()
-    except OSError:
-        os._exit(code)
-    if "WORLD_SIZE" in os.environ:  # torch's threads may be in the middle of a sum, and would end this in an abort
-        os._exit(code)
-    sys.exit(code)
+    os._exit(code)
 
 
 if __name__ == "__main__":

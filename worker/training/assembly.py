@@ -11,6 +11,7 @@ from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training import memory
 from worker.training.allocator import keep_memory
+from worker.training.graphs import by_scalars
 from worker.training.ranks import Ranks
 from worker.training.resolution import Resolved
 from worker.training.state import TrainingState, seeds
@@ -53,5 +54,6 @@ def fitted(config: TrainingConfig, resolved: Resolved, state: TrainingState, ran
         TrainingFailed: one image at a time is too much.
     """
     recipe = partial(Recipe.of, config, state, resolved.precision, resolved.annealed_images, ranks)
-    count = memory.slices(state, recipe, ranks, resolved.accumulate)
+    by = partial(by_scalars, device=state.device) if resolved.recorded else None
+    count = memory.slices(state, recipe, ranks, resolved.accumulate, by)
     return recipe(count), count

@@ -7,6 +7,7 @@ around it (`worker.train`) brings the wish to stop.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -32,7 +33,7 @@ from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
 from worker.training.choice import settle
 from worker.training.compiled import compile_networks
 from worker.training.failure import FailureNote, TrainingFailed, disk_full
-from worker.training.graphs import Recorder
+from worker.training.graphs import Recorder, Unrecordable
 from worker.training.guard import Rules
 from worker.training.loop import Loop
 from worker.training.memory import OutOfMemory, finer
@@ -92,6 +93,7 @@ class Training:
         checkpoint: Checkpoint | None,
         ranks: Ranks,
     ) -> ExitCode:
+        began = time.monotonic()
         configure_torch(resolved)
         print(describe(config), flush=True)  # noqa: T201  # standard output is the run's log
         state = new_state(config, resolved, prepared, ranks)
@@ -101,21 +103,46 @@ class Training:
             ranks.order(Order.TAKE_OVER)
             share(state, ranks)
             recipe, slices = fitted(config, resolved, state, ranks)
-            if slices != resolved.accumulate:
-                resolved = self._sliced(resolved, slices, "from here on")
+            found = self._found(resolved, state, recipe, slices)
+            if found != resolved:
+                resolved = found
+                self._write_down(resolved)
                 self._begin(config, resolved, checkpoint)
-            if resolved.compiled and len(recipe.slices) == 1:  # each slice would be compiled for itself
-                compile_networks(state, recipe, self._reporter.log)
-            reached = self._loop(config, prepared, resolved, state, recipe).run()
+            reached = self._loop(config, prepared, resolved, state, recipe, began).run()
+        except Unrecordable as error:
+            self._stop_recording(resolved, str(error))
+            return ExitCode.STOPPED
         except OutOfMemory as error:
             # Other ranks are in the middle of a round, and end when this one does.
-            self._sliced(resolved, finer(state, recipe, slices), f"from its newest checkpoint on ({error})")
+            if resolved.recorded:  # what was recorded holds memory beside the round that found none
+                self._stop_recording(resolved, str(error))
+            else:
+                sliced = finer(state, recipe, slices)
+                self._tell_slices(resolved, sliced, f"from its newest checkpoint on ({error})")
+                self._write_down(resolved.model_copy(update={"accumulate": sliced}))
             return ExitCode.STOPPED
         except TrainingFailed:
             ranks.close()
             raise
         ranks.close()
         return ExitCode.COMPLETED if reached else ExitCode.STOPPED
+
+    def _found(self, resolved: Resolved, state: TrainingState, recipe: Recipe, slices: int) -> Resolved:
+        """Compile the networks if they are to be, and give what has turned out to be possible."""
+        if slices != resolved.accumulate:
+            self._tell_slices(resolved, slices, "from here on")
+        # Each slice would be compiled for itself; slices turn random generators back, which cannot be recorded.
+        whole = slices == 1
+        compiled = whole and resolved.compiled and compile_networks(state, recipe, self._reporter.log)
+        recorded = whole and resolved.recorded
+        return resolved.model_copy(update={"accumulate": slices, "compiled": compiled, "recorded": recorded})
+
+    def _stop_recording(self, resolved: Resolved, why: str) -> None:
+        """Decide that rounds are no longer recorded, and tell."""
+        self._reporter.log(
+            f"rounds are not recorded as CUDA graphs, but played as they are from the newest checkpoint on: {why}"
+        )
+        self._write_down(resolved.model_copy(update={"recorded": False}))
 
     def _config(self) -> TrainingConfig:
         try:
@@ -166,17 +193,14 @@ class Training:
         if not self._records.set_resolved(self._run.id, self._run.token, resolved.model_dump()):
             raise LeaseLost(f"run {self._run.id} is no longer held under token {self._run.token}")
 
-    def _sliced(self, resolved: Resolved, slices: int, when: str) -> Resolved:
-        """Decide that batches are cut into more slices, and tell."""
+    def _tell_slices(self, resolved: Resolved, slices: int, when: str) -> None:
+        """Tell that batches are cut into more slices."""
         each = resolved.batch_size // len(resolved.devices())
         self._reporter.log(
             f"{resolved.device_name} has not the memory for {each // resolved.accumulate} images at a time: the run "
             f"takes {each // slices} at a time {when}, and adds up the gradients of {slices} such slices; a step is "
             f"still made of {resolved.batch_size} images"
         )
-        sliced = resolved.model_copy(update={"accumulate": slices})
-        self._write_down(sliced)
-        return sliced
 
     def _begin(self, config: TrainingConfig, resolved: Resolved, checkpoint: Checkpoint | None) -> None:
         """Write down from where this attempt starts, before anything of it can be seen."""
@@ -199,6 +223,7 @@ class Training:
                 f"checkpoint {checkpoint.name} is of another configuration or of another version of the program, and "
                 f"the run cannot go on from it: start a new run ({error})"
             ) from error
+        checkpoint.tensors.clear()  # else they would fill as much memory again for as long as the run trains
         told = f"resumed from {checkpoint.name} at {checkpoint.images / 1000:g} kimg"
         if state.guard.rollbacks:
             told += f", with what {state.guard.rollbacks} rollbacks have changed"
@@ -207,7 +232,13 @@ class Training:
         self._reporter.log(told)
 
     def _loop(
-        self, config: TrainingConfig, prepared: Prepared, resolved: Resolved, state: TrainingState, recipe: Recipe
+        self,
+        config: TrainingConfig,
+        prepared: Prepared,
+        resolved: Resolved,
+        state: TrainingState,
+        recipe: Recipe,
+        began: float,
     ) -> Loop:
         painter = Painter(config.generator_config(), config.seed, state.device)
         publisher = Publisher(
@@ -242,10 +273,8 @@ class Training:
                 self._reporter.log,
                 fetch=self._house.fetch_inception,
             ),
-            # Ranks wait for each other in a round, and slices turn random generators back: neither can be recorded.
-            perform=Recorder(recipe, state.device, self._reporter.log)
-            if state.device.type == "cuda" and recipe.slices[0].count == recipe.batch
-            else None,
+            began=began,
+            perform=Recorder(recipe, state.device, self._reporter.log) if resolved.recorded else None,
         )
 
 

@@ -21,8 +21,10 @@ _TOLD = 300  # characters of what a compiler says
 
 def compile_networks(
     state: TrainingState, recipe: Recipe, log: Callable[[str], None], backend: Backend = "inductor"
-) -> None:
-    """Compile both networks of a training, by a round that is undone; where that fails they stay as they are.
+) -> bool:
+    """Compile both networks of a training, by a round that is undone; tell whether it could be done.
+
+    Where it fails they stay as they are.
 
     Args:
         state: of the training; after this it is the same.
@@ -41,16 +43,12 @@ def compile_networks(
     except Exception as error:  # noqa: BLE001  # compilers and what they need fail in many ways, none of them ours
         for network in networks:
             network._compiled_call_impl = None
-        _tidy(state)
+        state.drop_gradients()
         reason = " ".join(str(error).split())
         log(f"the networks are not compiled, but run as they are: {reason[:_TOLD]}")
+        compiled = False
     else:
+        compiled = True
         log(f"compiled both networks in {time.monotonic() - started:.1f} s")
     state.restore(before.tensors, before.values)
-
-
-def _tidy(state: TrainingState) -> None:
-    """Drop what a round that broke off has left."""
-    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-        optimizer.zero_grad()
-    state.discriminator.requires_grad_(True)
+    return compiled

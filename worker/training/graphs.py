@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, fields, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
 from worker.data.loader import Batch
 from worker.training.state import TrainingState
-from worker.training.steps import Dials, Recipe, perform
+from worker.training.steps import Dials, Perform, Recipe, perform
+
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE
 
 WARM_UP: Final = 3
 """Rounds of each kind that are played as they are: libraries choose their kernels and allocate their workspaces."""
@@ -43,6 +46,31 @@ class Board:
         return replace(scalars, **fixed)
 
 
+def by_scalars(recipe: Recipe, device: torch.device) -> Perform:
+    """Perform rounds as they are, but with their settings as scalars on the device, as those that are recorded."""
+    board = Board(recipe, device)
+
+    def performed(
+        state: TrainingState,
+        recipe: Recipe,
+        dials: Dials,
+        batches: Sequence[Batch],
+        penalised: Sequence[bool],
+        *,
+        watched: bool,
+    ) -> None:
+        perform(state, recipe, board.set(dials), batches, penalised, watched=watched)
+
+    return performed
+
+
+class Unrecordable(Exception):
+    """A round could not be recorded, and random generators are left in the middle of it: only a new process mends that.
+
+    pytorch/pytorch issue 171263: a generator that a failed recording knew takes part in it for good.
+    """
+
+
 class Recorded:
     """One kind of round (which steps take a penalty, whether it is watched) as a graph, and the images it looks at."""
 
@@ -54,6 +82,7 @@ class Recorded:
         batches: Sequence[Batch],
         penalised: Sequence[bool],
         stream: torch.cuda.Stream,
+        pool: _POOL_HANDLE,
         *,
         watched: bool,
     ) -> None:
@@ -63,7 +92,7 @@ class Recorded:
         self._graph = torch.cuda.CUDAGraph()
         self._graph.register_generator_state(state.noise.generator)
         # Other threads may allocate and copy meanwhile: only this one's calls are restricted.
-        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
+        with torch.cuda.graph(self._graph, pool, stream, capture_error_mode="thread_local"):
             perform(state, recipe, dials, self._batches, penalised, watched=watched)
 
     def replay(self, batches: Sequence[Batch]) -> None:
@@ -78,21 +107,22 @@ class Recorded:
 class Recorder:
     """Performs rounds on a GPU: the first ones of each kind as they are, the others from a recording.
 
-    A batch in slices, or shared among ranks, is worked on as it is: there the host has a say in the middle of a round.
+    For whole batches of a single rank: elsewhere the host has a say in the middle of a round. Recordings share their
+    memory, for one is played after the other and none leaves anything there.
 
     Args:
         recipe: of the training.
         device: where it is.
-        log: told what was recorded, and what could not be.
+        log: told what was recorded.
     """
 
     def __init__(self, recipe: Recipe, device: torch.device, log: Callable[[str], None]) -> None:
         self._log = log
         self._board = Board(recipe, device)
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
         self._recorded: dict[tuple[bool, ...], Recorded] = {}
         self._played: dict[tuple[bool, ...], int] = {}
-        self._gave_up = False
 
     def __call__(
         self,
@@ -104,10 +134,11 @@ class Recorder:
         *,
         watched: bool,
     ) -> None:
-        """Do a round's work; see `steps.perform`."""
-        if self._gave_up or len(recipe.slices) > 1 or recipe.ranks.count > 1:
-            perform(state, recipe, dials, batches, penalised, watched=watched)
-            return
+        """Do a round's work; see `steps.perform`.
+
+        Raises:
+            Unrecordable: this process cannot go on.
+        """
         kind = (*penalised, watched)
         current = torch.cuda.current_stream(state.device)
         self._stream.wait_stream(current)
@@ -132,18 +163,20 @@ class Recorder:
         penalised: Sequence[bool],
         *,
         watched: bool,
-    ) -> Recorded | None:
-        """Record a kind of round, which does nothing yet; None where it cannot be done."""
+    ) -> Recorded:
+        """Record a kind of round, which does nothing yet."""
         try:
-            recorded = Recorded(state, recipe, dials, batches, penalised, self._stream, watched=watched)
+            recorded = Recorded(state, recipe, dials, batches, penalised, self._stream, self._pool, watched=watched)
         except RuntimeError as error:
-            self._gave_up = True
-            for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-                optimizer.zero_grad()
-            state.discriminator.requires_grad_(True)
-            self._log(f"rounds are not recorded as CUDA graphs, but played as they are: {str(error).splitlines()[0]}")
-            return None
+            raise Unrecordable(first_line(error)) from error
         self._recorded[(*penalised, watched)] = recorded
         with_penalty = " with a penalty" if any(penalised) else ""
         self._log(f"recorded a round{with_penalty}{' before a tick' if watched else ''} as a CUDA graph")
         return recorded
+
+
+def first_line(error: BaseException) -> str:
+    """Tell why a recording failed: its end fails too, and that says nothing."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return str(error).partition("\n")[0] or type(error).__name__

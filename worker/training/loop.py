@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -21,6 +21,7 @@ from worker.evaluation.evaluator import Evaluator
 from worker.training.assembly import share
 from worker.training.checkpoints import Keeper
 from worker.training.failure import GaveUp
+from worker.training.graphs import WARM_UP, Unrecordable
 from worker.training.guard import Finding, Rules, Seen, look, note_tick, note_weights, watched
 from worker.training.memory import OutOfMemory, told_apart
 from worker.training.ranks import Order
@@ -35,6 +36,7 @@ from worker.training.variety import Variety
 from worker.training.verdict import Health, judge
 
 _STOPPED = 0.02  # of the loop's time, by checkpoints
+_WARM_UP = WARM_UP + 1  # rounds: after those that are played as they are one is recorded, where rounds are
 
 
 class Publish(Protocol):
@@ -49,6 +51,7 @@ class Loop:
     """One attempt at a run; `count` is the number of images in its data set.
 
     Without an `evaluator` nothing is scored; rounds are done in the plain way unless there is another one to `perform`.
+    The warm-up `began` when the training was put together.
     """
 
     config: TrainingConfig
@@ -65,6 +68,7 @@ class Loop:
     variety: Variety
     evaluator: Evaluator | None = None
     perform: Perform | None = None
+    began: float = field(default_factory=time.monotonic)
 
     def run(self) -> bool:
         """Train to the end, or until a stop is wanted, and leave a checkpoint; tell whether the end was reached.
@@ -72,6 +76,7 @@ class Loop:
         Raises:
             TrainingFailed: going on makes no sense.
             OutOfMemory: a round found no room, and the state is half of one.
+            Unrecordable: a round could not be recorded, and this process cannot go on.
             OSError: a report or a checkpoint could not be written.
         """
         try:
@@ -79,10 +84,14 @@ class Loop:
         except GaveUp as error:
             self.reporter.health(Health("failed", (str(error),)))
             raise
+        except (OutOfMemory, Unrecordable):
+            self.keeper.settle()  # the next attempt goes on from there
+            raise
 
     def _train(self) -> bool:
         state, schedule = self.state, self.schedule
         pacemaker = Pacemaker(state.images)
+        rounds = 0
         next_checkpoint = self._next_checkpoint()
         if state.images == 0:
             self._snapshot()
@@ -97,6 +106,9 @@ class Loop:
             last = after >= schedule.total
             ticks = last or crossed(before, after, schedule.tick)
             self._play(watched=ticks)
+            rounds += 1
+            if rounds == _WARM_UP and not ticks:
+                self._tell_warm_up(pacemaker)
 
             # Report and evaluate: what is published has its scores.
             publishing = not last and self._crossed(before, schedule.publish)
@@ -131,6 +143,17 @@ class Loop:
         self.recipe.ranks.order(Order.WATCHED_ROUND if watched else Order.ROUND)
         with told_apart():
             play_round(self.state, self.recipe, watched=watched, by=self.perform)
+
+    def _tell_warm_up(self, pacemaker: Pacemaker) -> None:
+        """Measure the pace from here on, and tell how long it took to come so far."""
+        if self.state.device.type == "cuda":
+            torch.cuda.synchronize(self.state.device)
+        pacemaker.warmed_up(self.state.images)
+        seconds = time.monotonic() - self.began
+        told = (
+            f"warm-up: {seconds:.1f} s until {_WARM_UP} rounds were done, with what was tried and compiled before them"
+        )
+        print(told, flush=True)  # noqa: T201  # standard output is the run's log
 
     def _has_ended(self) -> bool:
         """Tell whether the run's length is reached, or the guard has ended it at its best version."""

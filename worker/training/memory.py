@@ -16,7 +16,7 @@ from models.networks import uses_batch_norm
 from worker.training.failure import TrainingFailed
 from worker.training.ranks import ALONE, Ranks
 from worker.training.state import TrainingState
-from worker.training.steps import Recipe, play_round
+from worker.training.steps import Perform, Recipe, play_round
 
 _SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 
@@ -43,29 +43,42 @@ def told_apart() -> Iterator[None]:
         raise
 
 
-def fits(state: TrainingState, recipe: Recipe, ranks: Ranks = ALONE) -> bool:
-    """Play the heaviest round once, undo it, and tell whether every rank had the memory for it."""
+def fits(state: TrainingState, recipe: Recipe, ranks: Ranks = ALONE, by: Perform | None = None) -> bool:
+    """Play the heaviest round once, `by` another way than the plain one if one is given; undo it.
+
+    Returns:
+        Whether every rank had the memory for it.
+    """
     before = state.capture()
     fitted = True
     try:
         with told_apart(), ranks.apart():
             state.images = 0  # the first step of a run takes a penalty, if there is one
-            play_round(state, recipe)
+            play_round(state, recipe, by=by)
     except OutOfMemory:
         fitted = False
-    _tidy(state)
+    state.drop_gradients()
+    gc.collect()
+    if state.device.type == "cuda":
+        torch.cuda.empty_cache()
     state.restore(before.tensors, before.values)
     return not ranks.any(not fitted)
 
 
-def slices(state: TrainingState, recipe: Callable[[int], Recipe], ranks: Ranks = ALONE, least: int = 1) -> int:
+def slices(
+    state: TrainingState,
+    recipe: Callable[[int], Recipe],
+    ranks: Ranks = ALONE,
+    least: int = 1,
+    by: Callable[[Recipe], Perform] | None = None,
+) -> int:
     """Find into how many slices each rank has to cut its rows of a batch, from `least` on, doubling.
 
     Raises:
         TrainingFailed: not even the smallest slices fit.
     """
     count = least
-    while not fits(state, tried := recipe(count), ranks):
+    while not fits(state, tried := recipe(count), ranks, by and by(tried)):
         count = finer(state, tried, count)
     return count
 
@@ -84,13 +97,3 @@ def finer(state: TrainingState, recipe: Recipe, count: int) -> int:
             "on: choose smaller networks, or a device with more memory"
         )
     return 2 * count
-
-
-def _tidy(state: TrainingState) -> None:
-    """Drop what a round that broke off may have left, and give the memory back."""
-    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-        optimizer.zero_grad()
-    state.discriminator.requires_grad_(True)
-    gc.collect()
-    if state.device.type == "cuda":
-        torch.cuda.empty_cache()

@@ -26,7 +26,7 @@ from worker.training.steps import Precision
 
 Device = torch.device  # a run says with which `torch` it was made
 
-_EXACTNESS = ("device", "device_name", "precision", "compiled", "threads", "accumulate", "torch", "data")
+_EXACTNESS = ("device", "device_name", "precision", "compiled", "recorded", "threads", "accumulate", "torch", "data")
 
 
 class Resolved(Frozen):
@@ -35,6 +35,7 @@ class Resolved(Frozen):
     Schedules run over `annealed_images`, the first length of the run: a longer target does not stretch them. With
     several devices `device` names them all, as `ATELIER_DEVICE` does, and `threads` are those of each process. Where a
     device has not room for its share of a batch, that is cut into `accumulate` slices, whose gradients are added up.
+    What is `compiled`, and `recorded` as CUDA graphs, is what the device and its tools turned out to be able to do.
     `preset` is the one behind `auto`, for which there are also `reasons` and the `config` that was chosen.
     """
 
@@ -43,6 +44,7 @@ class Resolved(Frozen):
     device_name: str
     precision: Literal["fp32", "bf16"]
     compiled: bool = False
+    recorded: bool = False
     threads: int
     batch_size: int
     accumulate: int = 1
@@ -79,6 +81,7 @@ def resolve(
         device_name=device_name(device),
         precision=precision,
         compiled=bool(earlier["compiled"]) if "compiled" in earlier else choose_compiled(config, device),
+        recorded=bool(earlier["recorded"]) if "recorded" in earlier else choose_recorded(config, device),
         threads=threads,
         batch_size=config.batch_size,
         accumulate=int(earlier.get("accumulate", 1)),
@@ -139,6 +142,11 @@ def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
     if config.devices > 1 or config.compile != "auto":
         return config.devices == 1 and config.compile == "on"
     return device.type == "cuda" and find_spec("triton") is not None and any(map(which, ("cc", "gcc", "clang")))
+
+
+def choose_recorded(config: TrainingConfig, device: torch.device) -> bool:
+    """Tell whether rounds are recorded as CUDA graphs: ranks wait for each other in a round, which cannot be."""
+    return device.type == "cuda" and config.devices == 1
 
 
 def device_name(device: torch.device) -> str:

@@ -171,6 +171,12 @@ class TrainingState:
         # Last, because nothing above may draw from it.
         self.set_randomness(tensors)
 
+    def drop_gradients(self) -> None:
+        """Drop what a round that broke off may have left."""
+        for _, _, optimizer in self._optimizers():
+            optimizer.zero_grad()
+        self.discriminator.requires_grad_(True)
+
     def randomness(self) -> dict[str, Tensor]:
         """Copy every random state."""
         states = {"random.noise": self.noise.generator.get_state(), "random.torch": torch.get_rng_state()}

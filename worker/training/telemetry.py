@@ -117,15 +117,24 @@ class Pace:
 
 
 class Pacemaker:
-    """Measures the pace between ticks; the first tick, which contains the warm-up, is left out of the estimate."""
+    """Measures the pace between ticks, from the end of the warm-up on.
+
+    Where a tick comes before that, it contains the warm-up, and is left out of the estimate.
+    """
 
     def __init__(self, images: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last = (clock(), images)
         self._marks: deque[tuple[float, int]] = deque(maxlen=_SPEED_TICKS + 1)
 
+    def warmed_up(self, images: int) -> None:
+        """Measure from here on, unless there was a tick."""
+        if not self._marks:
+            self._last = (self._clock(), images)
+            self._marks.append(self._last)
+
     def measure(self, images: int, total: int) -> Pace:
-        """Give the pace since the last tick, and the time left by the last ten ticks after the first."""
+        """Give the pace since the last tick, and the time left by the last ten ticks."""
         mark = (self._clock(), images)
         speed = _speed(self._last, mark)
         self._last = mark

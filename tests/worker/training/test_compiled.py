@@ -60,7 +60,7 @@ def test_networks_are_captured_but_for_steps_with_a_penalty(training: tuple[Trai
     state, recipe = training
     before, noise = weights(state), state.noise.generator.get_state()
     captured, log = Captured(), list[str]()
-    compile_networks(state, recipe, log.append, captured)
+    assert compile_networks(state, recipe, log.append, captured)
     assert log[0].startswith("compiled both networks in ")
     assert captured.graphs >= 4  # both networks, with gradients and without
     assert all(map(torch.equal, before, weights(state)))
@@ -78,7 +78,7 @@ def test_networks_that_cannot_be_compiled_stay_as_they_are(training: tuple[Train
     def broken(_graph: Any, _inputs: Any) -> Callable[..., Any]:
         raise RuntimeError("no C compiler found")
 
-    compile_networks(state, recipe, log.append, broken)
+    assert not compile_networks(state, recipe, log.append, broken)
     assert "the networks are not compiled, but run as they are" in log[0]
     assert "no C compiler found" in log[0]
     assert all(map(torch.equal, before, weights(state)))

@@ -18,10 +18,12 @@ from worker.data.prepared import Prepared
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training import follower
+from worker.training.assembly import new_state
 from worker.training.follower import follow
 from worker.training.ranks import Order, Ranks
 from worker.training.resolution import resolve
 from worker.training.state import TrainingState
+from worker.training.steps import play_round
 
 
 class Scripted(Ranks):
@@ -66,18 +68,17 @@ class Following:
     def follow(self, run: Run, orders: list[Order], room: int = 1000) -> ExitCode:
         """Obey; from the first ordered round on the discriminator has room for so many images."""
         self._patch.setattr(follower, "join", lambda _devices: Scripted(self._digits.path, orders))
-        play, make = follower.play_round, follower.new_state
 
         def counted(*arguments: Any, **settings: Any) -> None:
             self.rounds += 1
-            play(*arguments, **settings)
+            play_round(*arguments, **settings)
 
         def ask(_module: object, inputs: tuple[torch.Tensor, ...]) -> None:
             if self.rounds and len(inputs[0]) > room:
                 torch.empty(1 << 60, dtype=torch.uint8)
 
         def small(*arguments: Any) -> TrainingState:
-            state = make(*arguments)
+            state = new_state(*arguments)
             state.discriminator.register_forward_pre_hook(ask)
             return state
 

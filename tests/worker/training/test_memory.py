@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -12,9 +13,10 @@ from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.failure import TrainingFailed
+from worker.training.graphs import by_scalars
 from worker.training.memory import OutOfMemory, fits, is_out_of_memory, slices, told_apart
 from worker.training.state import TrainingState
-from worker.training.steps import Recipe, play_round
+from worker.training.steps import Perform, Recipe, play_round
 
 CPU = torch.device("cpu")
 Start = tuple[TrainingState, Callable[[int], Recipe]]
@@ -80,6 +82,24 @@ def test_slices_that_cannot_be_smaller_are_a_reason(preset: str, images: int, di
     give_room_for(0, state)
     with pytest.raises(TrainingFailed, match=rf"cpu has not the memory for {images} image\(s\) at a time"):
         slices(state, recipe)
+
+
+def test_a_trial_plays_as_the_training_will(digits: Prepared) -> None:
+    """Scalars on the device take Adam through several passes, which need memory beside each other."""
+    state, recipe = start(tiny("r3gan-28"), digits)
+    seen = list[bool]()
+
+    def by(recipe: Recipe) -> Perform:
+        performed = by_scalars(recipe, CPU)
+
+        def watched(*arguments: Any, **settings: Any) -> None:
+            performed(*arguments, **settings)
+            seen.append(isinstance(state.generator_optimizer.lr, Tensor))
+
+        return watched
+
+    assert slices(state, recipe, by=by) == 1
+    assert seen == [True]
 
 
 def test_other_errors_of_a_trial_are_no_want_of_memory(digits: Prepared) -> None:

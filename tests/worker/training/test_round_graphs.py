@@ -13,13 +13,14 @@ from models.config import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.graphs import WARM_UP, Board, Recorder
+from worker.training.graphs import WARM_UP, Board, Recorder, Unrecordable, by_scalars, first_line
 from worker.training.state import TrainingState
-from worker.training.steps import Perform, Recipe, perform, play_round
+from worker.training.steps import Perform, Recipe, play_round
 
 CPU = torch.device("cpu")
 ANNEALED = {"generator__lr_end": 1e-5, "discriminator__beta2_end": 0.99}
 AUGMENTED = {"augment__policy": ["color"], "augment__p": 0.5, "augment__control": "cosine"}
+ADAPTIVE = {"augment__control": "adaptive"}
 TRAININGS: list[tuple[str, dict[str, Any]]] = [
     ("mlp-mnist", {}),
     ("mlp-conditional", ANNEALED),
@@ -43,21 +44,12 @@ def trained(config: TrainingConfig, digits: Prepared, device: torch.device, roun
     return [*weights, state.sums.tensor.cpu(), state.sums.gradient_d.cpu(), state.sums.gradient_g.cpu()]
 
 
-def by_scalars(recipe: Recipe, device: torch.device = CPU) -> Perform:
-    """Perform rounds as they are, with their settings as scalars on the device."""
-    board = Board(recipe, device)
-
-    def performed(state: Any, recipe: Any, dials: Any, *rest: Any, watched: bool) -> None:
-        perform(state, recipe, board.set(dials), *rest, watched=watched)
-
-    return performed
-
-
 @pytest.mark.parametrize(("preset", "overrides"), TRAININGS)
 def test_settings_on_the_device_do_what_numbers_do(preset: str, overrides: dict[str, Any], digits: Prepared) -> None:
     config = tiny(preset, **overrides)
     by_numbers = trained(config, digits, CPU, 5, lambda _recipe: None)
-    for expected, found in zip(by_numbers, trained(config, digits, CPU, 5, by_scalars), strict=True):
+    found_by_scalars = trained(config, digits, CPU, 5, functools.partial(by_scalars, device=CPU))
+    for expected, found in zip(by_numbers, found_by_scalars, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-5)
 
 
@@ -85,20 +77,69 @@ def test_recorded_rounds_do_what_rounds_do(preset: str, overrides: dict[str, Any
     plain = trained(config, digits, gpu, rounds, functools.partial(by_scalars, device=gpu))
     recorded = trained(config, digits, gpu, rounds, lambda recipe: Recorder(recipe, gpu, log.append))
     assert any("as a CUDA graph" in line for line in log)
-    assert not any("as they are" in line for line in log)
     for expected, found in zip(plain, recorded, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_what_cannot_be_recorded_is_played_as_it_is(digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Refused:
-        def __init__(self, *_arguments: Any, **_settings: Any) -> None:
-            raise RuntimeError("operation not permitted when stream is capturing")
+def test_what_cannot_be_recorded_is_told_with_its_reason(digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error that ends the recording says nothing but that it was invalidated."""
 
-    monkeypatch.setattr("worker.training.graphs.Recorded", Refused)
+    def read_back(*_arguments: Any, **_settings: Any) -> None:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
     config, gpu = tiny(), torch.device("cuda", 0)
-    log: list[str] = []
-    trained(config, digits, gpu, 8, lambda recipe: Recorder(recipe, gpu, log.append))
-    reason = "operation not permitted when stream is capturing"
-    assert log == [f"rounds are not recorded as CUDA graphs, but played as they are: {reason}"]
+    monkeypatch.setattr("worker.training.graphs.Recorded", read_back)
+    with pytest.raises(Unrecordable, match="not permitted"):
+        trained(config, digits, gpu, 8, lambda recipe: Recorder(recipe, gpu, lambda _line: None))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize(("preset", "overrides"), TRAININGS)
+def test_no_round_on_a_gpu_waits_for_it(preset: str, overrides: dict[str, Any], digits: Prepared) -> None:
+    config, gpu = tiny(preset, **overrides), torch.device("cuda", 0)
+    state = TrainingState(config, Loader(digits, config.batch_size, 0, gpu), gpu)
+    recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count))
+    play_round(state, recipe)  # libraries may wait while they begin
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            play_round(state, recipe, watched=True)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_the_reason_of_a_failed_recording_is_its_first_error() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        fail_twice()
+    assert first_line(caught.value) == "operation not permitted when stream is capturing"
+
+
+def fail_twice() -> None:
+    try:
+        raise RuntimeError("operation not permitted when stream is capturing\nCompile with TORCH_USE_CUDA_DSA")
+    finally:
+        raise RuntimeError("the recording was invalidated")
+
+
+READING = ["item", "tolist", "numpy", "cpu", "nonzero", "__bool__", "__float__", "__int__", "__index__"]
+
+
+@pytest.mark.parametrize(("preset", "overrides"), [*TRAININGS, ("mlp-mnist", {**AUGMENTED, **ADAPTIVE})])
+def test_nothing_in_a_round_is_read_back(
+    preset: str, overrides: dict[str, Any], digits: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU each of these waits for the device."""
+    config = tiny(preset, **overrides)
+    state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
+    recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count))
+
+    def refuse(*_arguments: Any) -> None:
+        raise AssertionError("a round waits for the device")
+
+    for name in READING:
+        monkeypatch.setattr(Tensor, name, refuse)
+    with pytest.raises(AssertionError, match="waits"):
+        bool(state.sums.gradient_d)
+    for _ in range(3):
+        play_round(state, recipe, watched=True)

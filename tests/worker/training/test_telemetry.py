@@ -32,6 +32,15 @@ def test_the_warm_up_counts_for_no_estimate() -> None:
     assert pacemaker.measure(300, 1000) == Pace(50.0, 14.0)
 
 
+def test_the_first_tick_is_measured_from_the_end_of_the_warm_up_on() -> None:
+    times = iter([0.0, 10.0, 12.0, 13.0])
+    pacemaker = Pacemaker(0, lambda: next(times))
+    pacemaker.warmed_up(100)
+    assert pacemaker.measure(200, 1000) == Pace(50.0, 16.0)
+    pacemaker.warmed_up(200)
+    assert pacemaker.measure(300, 1000) == Pace(100.0, 10.5)
+
+
 def test_a_tick_says_where_the_run_is() -> None:
     means = Means(
         loss_d=1.1,

@@ -1,0 +1,75 @@
+"""Runs whose rounds are to be recorded or compiled, and cannot be; a GPU's part is played by the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.records import Run
+from tests.fixtures.trainings import House, working_house
+from tests.worker.training.tiny import tiny
+from worker.exitcodes import ExitCode
+from worker.training import attempt, resolution
+from worker.training.graphs import Unrecordable
+from worker.training.memory import OutOfMemory
+from worker.training.steps import perform
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    yield from working_house(tmp_path)
+
+
+def record(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> list[int]:
+    """Let rounds be recorded on a CPU too, until that fails after 80 of them; give which recorders there were."""
+    made: list[int] = []
+
+    class Recorder:
+        def __init__(self, *_arguments: Any) -> None:
+            made.append(0)
+
+        def __call__(self, *arguments: Any, **settings: Any) -> None:
+            made[-1] += 1
+            if made[-1] > 80:
+                raise failure
+            perform(*arguments, **settings)
+
+    monkeypatch.setattr(resolution, "choose_recorded", lambda _config, _device: True)
+    monkeypatch.setattr(attempt, "Recorder", Recorder)
+    return made
+
+
+def resolved(house: House, run: Run) -> dict[str, Any]:
+    row = house.records.get_run(run.id)
+    assert row is not None
+    return row.resolved
+
+
+@pytest.mark.parametrize("failure", [Unrecordable("not permitted"), OutOfMemory("not permitted")])
+def test_a_run_whose_rounds_cannot_be_recorded_goes_on_without_from_its_checkpoint(
+    failure: Exception, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is recorded holds memory, so that it is the first to go where there is none."""
+    recorders = record(monkeypatch, failure)
+    run = house.create(tiny(kimg=6))
+    assert house.train(run) == ExitCode.STOPPED
+    assert resolved(house, run).items() >= {"recorded": False, "accumulate": 1}.items()
+    told = "rounds are not recorded as CUDA graphs, but played as they are from the newest checkpoint on: not permitted"
+    assert house.told(run)[-1] == told
+    assert any(house.attempt(run).checkpoints.iterdir())
+    run = house.again(run)
+    assert house.train(run) == ExitCode.COMPLETED
+    assert recorders == [81]
+    (resumed,) = [line for line in house.told(run) if line.startswith("resumed from 1/")]
+    assert "recorded was True and is False" in resumed
+
+
+def test_what_could_not_be_compiled_is_not_called_compiled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolution, "choose_compiled", lambda _config, _device: True)
+    monkeypatch.setattr(attempt, "compile_networks", lambda *_arguments: False)
+    run = house.create(tiny(kimg=1))
+    assert house.train(run) == ExitCode.COMPLETED
+    assert resolved(house, run)["compiled"] is False
