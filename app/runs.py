@@ -5,6 +5,7 @@ Rows are `models.records`'s, files `models.artefacts`'s; nothing here changes ei
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -92,7 +93,6 @@ def view(house: House, run: Run) -> RunView:
     run_dir = house.settings.runs_dir / run.id
     tick = artefacts.last_tick(run_dir) or {}
     health = artefacts.last_event(run_dir, "health")
-    score = artefacts.last_event(run_dir, "score")
     return RunView(
         id=run.id,
         state=run.state,
@@ -106,7 +106,7 @@ def view(house: House, run: Run) -> RunView:
         progress=_progress(house, run, tick),
         latest=Latest(**{name: tick.get(name) for name in _LATEST}),
         health=Health(**{"verdict": None, **(health.data if health else {}), "sentence": tick.get("sentence")}),
-        scores=score.data["scores"] if score else {},
+        scores=_scores(run_dir),
         published=published(house, run),
         resolved=run.resolved,
         created_at=run.created_at,
@@ -114,6 +114,13 @@ def view(house: House, run: Run) -> RunView:
         ended_at=run.ended_at,
         error=run.error,
     )
+
+
+def _scores(run_dir: Path) -> dict[str, Score]:
+    """Read the newest evaluation that no rollback has undone."""
+    found = (snapshot.evaluation() for snapshot in reversed(artefacts.snapshots(run_dir)))
+    newest = next((evaluation for evaluation in found if evaluation is not None), None)
+    return {} if newest is None else newest.scores
 
 
 def shown(house: House, run: Run) -> int:

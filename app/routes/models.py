@@ -136,13 +136,13 @@ def get_card(name: str, reference: str, request: Request, house: HouseDep) -> Re
 @router.get(
     "/{name}@{reference}/neighbours.png",
     summary="See a version's nearest training images",
-    dependencies=READ,
+    dependencies=[Requires("train"), Depends(no_query)],
     response_class=FileResponse,
     responses={200: {"content": {"image/png": {}}}, **NOT_WHOLE},
 )
 def get_neighbours(name: str, reference: str, request: Request, house: HouseDep) -> Response:
-    """Send images that the version makes, each beside the training image most like it."""
-    return _file(request, house, f"{name}@{reference}", NEIGHBOURS, "image/png")
+    """Send images that the version makes, each beside the training image most like it: for those who may train."""
+    return _file(request, house, f"{name}@{reference}", NEIGHBOURS, "image/png", private=True)
 
 
 @router.get("/{name}", summary="Show a model", dependencies=READ, responses=responses(404, 422))
@@ -171,8 +171,10 @@ def _manifest(version: Version) -> Manifest:
     return version.manifest
 
 
-def _file(request: Request, house: HouseDep, ref: str, name: str, media_type: str) -> Response:
-    """Send one of a version's files, if it is what the manifest says."""
+def _file(
+    request: Request, house: HouseDep, ref: str, name: str, media_type: str, *, private: bool = False
+) -> Response:
+    """Send one of a version's files, if it is what the manifest says; `private` ones are in no shared cache."""
     version = house.directory.resolve(ref)
     entry = _manifest(version).files.get(name)
     if entry is None:
@@ -180,7 +182,7 @@ def _file(request: Request, house: HouseDep, ref: str, name: str, media_type: st
     pinned = is_pinned(ref)
     headers = {
         "ETag": f'"{entry.sha256}"',
-        "Cache-Control": cache_control(seeded=True, pinned=pinned, private=house.settings.keys_required),
+        "Cache-Control": cache_control(seeded=True, pinned=pinned, private=private or house.settings.keys_required),
         "X-Atelier-Model": version.ref,
     }
     if has_already(request.headers.getlist("if-none-match"), headers["ETag"]):

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.checkpoint import load_generator
+from models.checkpoint import generator_bytes, load_generator
 from models.config import GeneratorConfig
-from models.manifest import WEIGHTS, Score
-from tests.fixtures.models import TINY_MLP, swap_weights, write_version
+from models.manifest import NEIGHBOURS, PREVIEW, WEIGHTS, Score
+from tests.fixtures.models import TINY_MLP, swap_weights, tiny_generator, write_version
 from tests.fixtures.service import Service
+from tests.fixtures.versions import put_version
 from tests.fixtures.waiting import until
 
 
@@ -162,3 +163,12 @@ def test_a_version_is_deleted_unless_an_alias_points_at_it(service: Service, mod
 
 def test_an_alias_does_not_name_a_version_to_delete(service: Service) -> None:
     assert service.client.delete("/models/digits@latest").status_code == 422
+
+
+def test_training_images_are_kept_by_no_shared_cache(service: Service, model_root: Path) -> None:
+    files = {WEIGHTS: generator_bytes(tiny_generator(TINY_MLP, 0)), PREVIEW: b"a picture", NEIGHBOURS: b"pairs"}
+    put_version(model_root, "digits", 2, files, generator=TINY_MLP)
+    seen(service, "digits", 2)
+    answer = service.client.get("/models/digits@2/neighbours.png")
+    assert (answer.status_code, answer.content) == (200, b"pairs")
+    assert answer.headers["Cache-Control"].startswith("private, ")

@@ -11,7 +11,7 @@ import av
 import pytest
 from PIL import Image
 
-from models.artefacts import Attempt, EventWriter, append_line
+from models.artefacts import Attempt, EventWriter, append_line, kimg_name
 from models.checkpoint import generator_bytes
 from models.config import TrainingConfig
 from models.evaluation import Evaluation
@@ -161,6 +161,17 @@ def test_a_published_snapshot_carries_its_scores_and_a_card(floor: Floor, run_id
     assert "| sliced_wasserstein | 41.5 | 1.5 | lower | a test's |" in card.text
     missing = floor.http.get(f"/models/{ref}/neighbours.png")
     assert (missing.status_code, missing.json()["detail"]) == (404, f"{ref} was published without neighbours.png")
+
+
+def test_scores_that_a_rollback_has_undone_are_not_told(floor: Floor, run_id: str, attempt: Attempt) -> None:
+    for images, value in ((7000, 40.0), (8000, 900.0)):
+        write_snapshot(attempt, images)
+        score = Score(value=value, protocol="a test's")
+        evaluation = Evaluation(images=images, chosen="sliced_wasserstein", scores={"sliced_wasserstein": score})
+        (attempt.snapshots / f"{kimg_name(images)}.json").write_text(evaluation.model_dump_json())
+        EventWriter(attempt).append("score", evaluation.event())
+    attempt.roll_back(7500, 8500)
+    assert floor.read(run_id)["scores"]["sliced_wasserstein"]["value"] == 40.0
 
 
 def test_publishing_what_is_not_kept(floor: Floor, run_id: str, attempt: Attempt) -> None:

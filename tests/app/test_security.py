@@ -72,6 +72,8 @@ def test_every_route_needs_a_key_and_a_scope(keyed: Service, method: str, path: 
 
 
 def _for_samples(path: str) -> bool:
+    if path.endswith("/neighbours.png"):  # holds images that were trained on
+        return False
     return path.startswith(("/samples", "/grid", "/walk", "/models", "/metrics"))
 
 

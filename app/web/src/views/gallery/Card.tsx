@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { ask, words } from "../../api/client.ts";
 import type { Manifest } from "../../api/types.ts";
+import { can } from "../../session.ts";
 
 const CARD = "card.md";
 const NEIGHBOURS = "neighbours.png";
@@ -11,7 +12,8 @@ export function Card({ manifest }: { manifest: Manifest }) {
   const ref = `${manifest.model}@${manifest.version}`;
   return (
     <>
-      {NEIGHBOURS in manifest.files && (
+      {/* Photographs that were trained on are for those who train. */}
+      {NEIGHBOURS in manifest.files && can("train") && (
         <section aria-labelledby="neighbours-title">
           <h3 id="neighbours-title">Nearest training images</h3>
           <img
