@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
 from models.catalogue import BUILTIN
 from models.config import TrainingConfig
-from models.manifest import CARD, NEIGHBOURS, PREVIEW, Manifest, Score
-
-__all__ = ["CARD", "write_card"]
+from models.manifest import NEIGHBOURS, PREVIEW, Manifest, Score
 
 _SETTINGS: Final = ("loss", "batch_size", "latent", "penalty", "augment", "precision", "seed")
-_CELL: Final = str.maketrans({"|": r"\|", "\n": " ", "<": "&lt;"})
+_MARKUP: Final = re.compile(r"[\\`*\[\]<>|!&~]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")  # inside a word _ is itself
 
 
 def write_card(manifest: Manifest, config: TrainingConfig) -> bytes:
@@ -42,14 +42,14 @@ def _head(manifest: Manifest) -> str:
 
 def _data(manifest: Manifest, config: TrainingConfig) -> str:
     known = BUILTIN.get(config.dataset)
-    name = _plain(manifest.provenance.dataset)
+    name = _code(manifest.provenance.dataset)
     if known is not None:
         return (
-            f"## Data\n\n{_plain(known.title)} (`{name}`), {known.count:,} images. "
+            f"## Data\n\n{_plain(known.title)} ({name}), {known.count:,} images. "
             f"Licence: {_plain(known.licence)}. Source: <{known.source}>"
         )
     return (
-        f"## Data\n\n`{name}`, images of whoever trained this model. Their licence, and the consent of people in them, "
+        f"## Data\n\n{name}, images of whoever trained this model. Their licence, and the consent of people in them, "
         "are not known to this program: ask before you pass the model or its images on."
     )
 
@@ -101,8 +101,20 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Make text fit for a cell of a table; it may come from whoever named a data set."""
-    return text.translate(_CELL)
+    """Make text mean itself, in a sentence or a cell of a table; it may come from whoever named a data set."""
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", _line(text))
+
+
+def _code(text: str) -> str:
+    """Set text as code, between more backticks than it holds in a row."""
+    line = _line(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{fence} {line} {fence}" if "`" in line else f"{fence}{line}{fence}"
+
+
+def _line(text: str) -> str:
+    """Put spaces for what ends a line, is not seen, turns the direction of writing, or is no character at all."""
+    return "".join(" " if unicodedata.category(each)[0] == "C" or each.isspace() else each for each in text)
 
 
 def _short(value: object) -> str:

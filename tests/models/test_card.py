@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from models.card import write_card
 from models.directory import ModelDirectory
 from models.manifest import CARD, NEIGHBOURS, Score
@@ -37,7 +39,7 @@ def test_a_version_is_published_with_a_card_and_its_nearest_neighbours(tmp_path:
     assert {CARD, NEIGHBOURS} < set(version.manifest.files)
     card = (version.path / CARD).read_text(encoding="utf-8")
     assert card.startswith("# digits@1\n")
-    assert r"| classifier_frechet | 12.35 | 0.5 | lower | 2000 samples \| &lt;of> a test |" in card
+    assert r"| classifier_frechet | 12.35 | 0.5 | lower | 2000 samples \| \<of\> a test |" in card
     assert "512,000" in card
     assert "samples?model=digits@1" in card
     assert "![pairs](neighbours.png)" in card
@@ -49,6 +51,34 @@ def test_a_card_of_a_folder_says_that_its_licence_is_unknown_and_cannot_be_broke
     assert manifest is not None
     shown = manifest.provenance.model_copy(update={"dataset": "folder:a|b\n# c"})
     card = write_card(manifest.model_copy(update={"provenance": shown, "scores": {}}), config).decode()
-    assert r"`folder:a\|b # c`" in card
+    assert "\n`folder:a|b # c`, images" in card
     assert "consent" in card
     assert "not evaluated" in card
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ("![x](http://evil)", r"\!\[x\](http://evil)"),
+        ("<img src=x>", r"\<img src=x\>"),
+        ("a`b", r"a\`b"),
+        (r"end\|", r"end\\\|"),
+        ("*bold* _too_ but_not_this", r"\*bold\* \_too\_ but_not_this"),
+        ("one\r\n# two\u2028three\u202efour\x00", "one  # two three four "),
+    ],
+)
+def test_what_others_wrote_is_shown_as_they_wrote_it(named: str, shown: str) -> None:
+    manifest = ModelDirectory(Path("nowhere")).resolve(None).manifest
+    assert manifest is not None
+    score = Score(value=1.0, protocol=named)
+    card = write_card(manifest.model_copy(update={"scores": {"fid": score}}), training_config()).decode()
+    assert f"| fid | 1 |  | lower | {shown} |" in card
+
+
+def test_a_name_cannot_leave_the_code_that_it_is_set_in() -> None:
+    manifest = ModelDirectory(Path("nowhere")).resolve(None).manifest
+    assert manifest is not None
+    provenance = manifest.provenance.model_copy(update={"dataset": "folder:``![x](y)`"})
+    config = training_config().model_copy(update={"dataset": "folder:``![x](y)`"})
+    card = write_card(manifest.model_copy(update={"provenance": provenance}), config).decode()
+    assert "\n``` folder:``![x](y)` ```, images of whoever" in card
