@@ -299,6 +299,9 @@ class TrainingConfig(Frozen):
                 f"{self.devices} cannot share batches of {self.batch_size} evenly: set batch_size={fitting}",
             )
 
+        if self.compile == "on" and self.devices > 1:
+            yield "compile", f"is for one device, and the run asks for {self.devices}: set auto or off"
+
     def _penalty_misfits(self) -> Iterator[tuple[str, str]]:
         if self.loss == "wasserstein" and self.penalty.kind != "gradient":
             yield "penalty.kind", "the Wasserstein loss has no bound without a penalty: set gradient"

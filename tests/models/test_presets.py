@@ -203,6 +203,7 @@ def test_overrides_of_what_the_request_says_itself_are_refused(field: str) -> No
 def test_devices_that_cannot_share_a_batch_are_refused_when_it_is_asked_for() -> None:
     assert "batch_size=102" in errors_of(overrides={"devices": 3, "batch_size": 100})[("overrides", "devices")]
     assert resolve(TrainRequest(preset="mlp-mnist", overrides={"devices": 2})).devices == 2
+    assert "set auto or off" in errors_of(overrides={"devices": 2, "compile": "on"})[("overrides", "compile")]
 
 
 def test_every_wrong_override_is_told_at_once() -> None:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
 from models.networks import uses_batch_norm
+from worker.training.allocator import give_memory_back, within
 from worker.training.failure import TrainingFailed
 from worker.training.ranks import ALONE, Ranks
 from worker.training.state import TrainingState
 from worker.training.steps import Perform, Recipe, play_round
 
 _SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+_USABLE = 0.9  # of the memory that a machine has available: others want some, too
 
 
 class OutOfMemory(Exception):
@@ -52,7 +54,7 @@ def fits(state: TrainingState, recipe: Recipe, ranks: Ranks = ALONE, by: Perform
     before = state.capture()
     fitted = True
     try:
-        with told_apart(), ranks.apart():
+        with told_apart(), ranks.apart(), _bounded(state.device, ranks):
             state.images = 0  # the first step of a run takes a penalty, if there is one
             play_round(state, recipe, by=by)
     except OutOfMemory:
@@ -61,8 +63,15 @@ def fits(state: TrainingState, recipe: Recipe, ranks: Ranks = ALONE, by: Perform
     gc.collect()
     if state.device.type == "cuda":
         torch.cuda.empty_cache()
+    elif not fitted:
+        give_memory_back()
     state.restore(before.tensors, before.values)
     return not ranks.any(not fitted)
+
+
+def _bounded(device: torch.device, ranks: Ranks) -> AbstractContextManager[None]:
+    """Let a CPU's ranks find the end of its memory, each of its share; a GPU tells of its own."""
+    return within(_USABLE / ranks.count) if device.type == "cpu" else nullcontext()
 
 
 def slices(

@@ -65,7 +65,7 @@ class Resolved(Frozen):
 def resolve(
     config: TrainingConfig, settings: WorkerSettings, prepared: Prepared, earlier: Mapping[str, Any]
 ) -> Resolved:
-    """Decide, or take over from `earlier` what can be taken over.
+    """Decide, or take over from `earlier` what can be taken over; on another kind of device that is less.
 
     Raises:
         TrainingFailed: the run cannot be done with these devices.
@@ -73,18 +73,19 @@ def resolve(
     names = choose_devices(settings.device, config.devices, str(earlier.get("device", "")).split(","))
     device = torch.device(names[0])
     total = config.total_images(prepared.count)
-    precision: Precision = earlier.get("precision") or choose_precision(config, device)
+    here = earlier if _is_of(device, earlier) else {}
+    precision: Precision = here.get("precision") or choose_precision(config, device)
     threads = int(earlier.get("threads") or max(1, (settings.threads or training_threads()) // config.devices))
     return Resolved(
         preset=str(earlier.get("preset", config.preset)),
         device=",".join(names),
         device_name=device_name(device),
         precision=precision,
-        compiled=bool(earlier["compiled"]) if "compiled" in earlier else choose_compiled(config, device),
-        recorded=bool(earlier["recorded"]) if "recorded" in earlier else choose_recorded(config, device),
+        compiled=bool(here["compiled"]) if "compiled" in here else choose_compiled(config, device),
+        recorded=bool(here["recorded"]) if "recorded" in here else choose_recorded(config, device),
         threads=threads,
         batch_size=config.batch_size,
-        accumulate=int(earlier.get("accumulate", 1)),
+        accumulate=int(here.get("accumulate", 1)),
         total_images=total,
         annealed_images=int(earlier.get("annealed_images") or earlier.get("total_images") or total),
         dataset_images=prepared.count,
@@ -94,6 +95,11 @@ def resolve(
         reasons=tuple(earlier.get("reasons", ())),
         config=earlier.get("config"),
     )
+
+
+def _is_of(device: Device, earlier: Mapping[str, Any]) -> bool:
+    """Tell whether the earlier decisions were made for a device of this kind."""
+    return str(earlier.get("device", "")).startswith(device.type)
 
 
 def _evaluation(
@@ -139,9 +145,9 @@ def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
 
     On a CPU it made small networks slower, and a large one no faster, for ten seconds of compiling and more.
     """
-    if config.devices > 1 or config.compile != "auto":
-        return config.devices == 1 and config.compile == "on"
-    return device.type == "cuda" and find_spec("triton") is not None and any(map(which, ("cc", "gcc", "clang")))
+    if config.compile != "auto":
+        return config.compile == "on"
+    return config.devices == 1 and device.type == "cuda" and find_spec("triton") is not None and any(map(which, ("cc", "gcc", "clang")))
 
 
 def choose_recorded(config: TrainingConfig, device: torch.device) -> bool:

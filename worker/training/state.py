@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from worker.training.adam import Adam
 from worker.training.augment import Confidence
 from worker.training.guard import Memory
 from worker.training.telemetry import Sums
+
+_CUDA: Final = "random.cuda"
 
 
 class Batches(Protocol):
@@ -114,6 +116,7 @@ class TrainingState:
         pair = build(config)
         layout = torch.contiguous_format if config.generator.network.family == "mlp" else torch.channels_last
         self.device = device
+        self._seed = config.seed
         self.generator: nn.Module = pair.generator.to(device=device, memory_format=layout)  # type: ignore[call-overload]
         self.discriminator: nn.Module = pair.discriminator.to(device=device, memory_format=layout)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
@@ -154,6 +157,9 @@ class TrainingState:
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go on from what `capture` gave.
 
+        On another kind of device than that, whose random states mean nothing here, new ones are drawn from the run's
+        seed and the position: the same ones each time, but others than there.
+
         Raises:
             KeyError, RuntimeError: it is the state of another configuration, or of another version of the program.
         """
@@ -169,7 +175,15 @@ class TrainingState:
         self.images = int(values["images"])
         self.guard = Memory.model_validate(values["guard"])
         # Last, because nothing above may draw from it.
-        self.set_randomness(tensors)
+        if (_CUDA in tensors) == (self.device.type == "cuda"):
+            self.set_randomness(tensors)
+        else:
+            self._draw_anew()
+
+    def _draw_anew(self) -> None:
+        drawn = np.random.SeedSequence((self._seed, self.images)).generate_state(2)
+        torch.manual_seed(int(drawn[0]))
+        self.noise.generator.manual_seed(int(drawn[1]))
 
     def drop_gradients(self) -> None:
         """Drop what a round that broke off may have left."""
@@ -181,7 +195,7 @@ class TrainingState:
         """Copy every random state."""
         states = {"random.noise": self.noise.generator.get_state(), "random.torch": torch.get_rng_state()}
         if self.device.type == "cuda":
-            states["random.cuda"] = torch.cuda.get_rng_state(self.device)
+            states[_CUDA] = torch.cuda.get_rng_state(self.device)
         return states
 
     def set_randomness(self, states: Mapping[str, Tensor]) -> None:
@@ -189,7 +203,7 @@ class TrainingState:
         self.noise.generator.set_state(states["random.noise"])
         torch.set_rng_state(states["random.torch"])
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(states["random.cuda"], self.device)
+            torch.cuda.set_rng_state(states[_CUDA], self.device)
 
     def _modules(self) -> Iterator[tuple[str, nn.Module]]:
         yield "generator", self.generator

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from models.config import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
+from worker.training import allocator
 from worker.training.failure import TrainingFailed
 from worker.training.graphs import by_scalars
 from worker.training.memory import OutOfMemory, fits, is_out_of_memory, slices, told_apart
@@ -100,6 +102,21 @@ def test_a_trial_plays_as_the_training_will(digits: Prepared) -> None:
 
     assert slices(state, recipe, by=by) == 1
     assert seen == [True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+def test_a_trial_finds_the_end_of_a_memory_that_is_granted_without_end(
+    digits: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system would kill a process that touched what it was granted."""
+    monkeypatch.setattr(allocator, "available_memory", lambda: 1 << 29)
+    state, recipe = start(tiny("mlp-mnist"), digits)
+    touched = list[Tensor]()
+    ask = state.discriminator.register_forward_pre_hook(lambda *_: touched.append(torch.empty(1 << 30)))
+    assert not fits(state, recipe(1))
+    ask.remove()
+    assert fits(state, recipe(1))
+    assert touched == []
 
 
 def test_other_errors_of_a_trial_are_no_want_of_memory(digits: Prepared) -> None:

@@ -84,3 +84,15 @@ def test_a_longer_target_leaves_schedules_at_the_first_length(digits: Prepared) 
     assert (first["annealed_images"], longer.total_images, longer.annealed_images) == (8000, 16000, 8000)
     again = resolve(tiny(kimg=24), house(), digits, longer.model_dump())
     assert (again.total_images, again.annealed_images) == (24000, 8000)
+
+
+def test_another_kind_of_device_decides_anew_what_depends_on_it(digits: Prepared) -> None:
+    first = resolve(tiny(precision="fp32"), house(), digits, {})
+    on_gpu = {"device": "cuda:0", "device_name": "NVIDIA H200", "precision": "bf16", "compiled": True}
+    earlier = {**first.model_dump(), **on_gpu, "recorded": True, "accumulate": 4, "annealed_images": 5}
+    now = resolve(tiny(precision="fp32"), house(), digits, earlier)
+    assert (now.precision, now.compiled, now.recorded, now.accumulate) == ("fp32", False, False, 1)
+    assert now.annealed_images == 5
+    changed = differences(earlier, now)
+    assert changed[0] == "device was cuda:0 and is cpu"
+    assert len(changed) == 6

@@ -104,6 +104,25 @@ def test_the_state_of_another_network_is_refused(digits: Prepared) -> None:
         fresh(tiny(generator__network__hidden=[16]), digits).restore(kept.tensors, kept.values)
 
 
+def test_a_state_of_another_kind_of_device_goes_on_with_random_numbers_of_its_own(digits: Prepared) -> None:
+    """A GPU's generator for noise has another state, and the GPU has one of its own."""
+    config = tiny()
+    kept = play(fresh(config, digits), config, 2).capture()
+    gpus = {**kept.tensors, "random.noise": torch.zeros(16, dtype=torch.uint8)}
+    gpus["random.cuda"] = gpus["random.noise"]
+    ends = []
+    for _ in range(2):
+        restored = fresh(config, digits)
+        restored.restore(gpus, kept.values)
+        assert restored.position == kept.position
+        networks = [name for name in kept.tensors if not name.startswith("random.")]
+        found = everything(restored)
+        assert [name for name in networks if not torch.equal(found[name], kept.tensors[name])] == []
+        ends.append(everything(play(restored, config, 3)))
+    assert_same(*ends)
+    assert not torch.equal(ends[0]["random.noise"], everything(play(fresh(config, digits), config, 5))["random.noise"])
+
+
 def test_schedules_go_on_where_they_were(digits: Prepared) -> None:
     config = tiny("r3gan-32", kimg=0.2)
     state = play(fresh(config, digits), config, 6)
