@@ -1,7 +1,8 @@
 """Which rows of a batch a network is given, where a batch is cut into slices for several devices or for want of memory.
 
 Whatever is drawn at random is drawn for the whole batch, by identical generators, and each slice takes its own rows: so
-a training does the same however its batches are cut.
+a training does the same however its batches are cut, but for the rounding of sums, and for batch normalisation, which
+sees all ranks' rows of one slice.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable
         share(state, ranks)
         try:
             recipe, slices = fitted(config, resolved, state, ranks)
-            _obey(state, recipe, ranks)
+            obey(state, recipe, ranks)
         except TrainingFailed:
             ranks.order()  # rank 0 has found the same, and says that this is the end
         except OutOfMemory:
@@ -60,7 +60,12 @@ def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable
     return ExitCode.COMPLETED
 
 
-def _obey(state: TrainingState, recipe: Recipe, ranks: Ranks) -> None:
+def obey(state: TrainingState, recipe: Recipe, ranks: Ranks) -> None:
+    """Play the rounds that rank 0 orders, and take its state over where it says so, until the end.
+
+    Raises:
+        OutOfMemory: this rank found no room for a round.
+    """
     while (order := ranks.order()) is not Order.END:
         if order is Order.TAKE_OVER:
             share(state, ranks)

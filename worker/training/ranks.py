@@ -1,8 +1,9 @@
 """The processes that train one run together, one for each device: torch.distributed, set up by Lightning Fabric.
 
-Every rank holds the whole state, and all of them the same one: they draw the same order and noise, each works on its
-own rows of a batch, and what they add up (gradients, batch statistics, losses) comes out the same, to the bit, in each.
-So rank 0 alone decides, reports and writes; the others are told each step that it takes (`Order`).
+Every rank holds both networks, the average, optimisers and random states, and all of them the same ones: they draw the
+same order and noise, each works on its own rows of a batch, and what they add up (gradients, batch statistics, losses)
+comes out the same, to the bit, in each. What has been reported and what the guard knows is rank 0's: it alone decides,
+reports and writes; the others are told each round that it plays (`Order`), and get its whole state where that jumps.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 from models.networks.rows import Rows
 
 _WORKING = timedelta(minutes=10)
-"""For a rank to come to the next sum; the first one may wait for a compiler."""
+"""For a rank to come to the next sum of a round."""
 _WAITING = timedelta(hours=12)
 """For rank 0 to say what comes next: it may be evaluating, or writing to a slow disk."""
 _BUCKET = 1 << 23  # values that are summed at once

@@ -147,7 +147,8 @@ def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
     """
     if config.compile != "auto":
         return config.compile == "on"
-    return config.devices == 1 and device.type == "cuda" and find_spec("triton") is not None and any(map(which, ("cc", "gcc", "clang")))
+    has_compiler = find_spec("triton") is not None and any(map(which, ("cc", "gcc", "clang")))
+    return config.devices == 1 and device.type == "cuda" and has_compiler
 
 
 def choose_recorded(config: TrainingConfig, device: torch.device) -> bool:

@@ -8,22 +8,27 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from models.artefacts import Position
 from models.config import TrainingConfig
+from tests.worker.training.attempts import Attempts
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared, read
+from worker.training.follower import obey
 from worker.training.ranks import Order, Ranks, join
 from worker.training.state import TrainingState, seeds
 from worker.training.steps import Recipe, play_round
 from worker.training.synchrony import synchronise
 
 Result = dict[str, Any]
+CPU = torch.device("cpu")
 
 
 def normalised(ranks: Ranks) -> Result:
@@ -77,14 +82,36 @@ TRAININGS: dict[str, TrainingConfig] = {
 
 def played(config: TrainingConfig, digits: Prepared, ranks: Ranks, slices: int = 1, rounds: int = 6) -> Result:
     """Train for some rounds."""
-    device = torch.device("cpu")
-    state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, device), device)
+    state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
     for network in (state.generator, state.discriminator):
         synchronise(network, ranks)
     recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count), ranks, slices)
     for _ in range(rounds):
         play_round(state, recipe, watched=True)
     return {"tensors": state.capture().tensors, "position": state.batches.position}
+
+
+def gone_back(ranks: Ranks, folder: Path, digits: Prepared) -> Result:
+    """Train with rank 0's loop, which loses its weights on the way and goes back."""
+    config = tiny("mlp-mnist", precision="fp32", kimg=1.28, snapshots=10, tick_kimg=0.128)
+    if not ranks.leads:
+        state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
+        obey(state, Recipe.of(config, state, "fp32", config.total_images(digits.count), ranks), ranks)
+        return {"tensors": state.capture().tensors, "position": tuple(state.position), "lr": state.guard.rate}
+    run = Attempts(folder / "run", digits)
+    loop = run.start(config, young=64)
+    state = loop.state
+
+    def lose_weights_once() -> bool:
+        if state.position == Position(0, 640):
+            with torch.no_grad():
+                next(state.generator.parameters()).fill_(torch.nan)
+        return False
+
+    recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count), ranks)
+    assert replace(loop, recipe=recipe, stop_wanted=lose_weights_once).run()
+    ranks.order(Order.END)
+    return {"tensors": state.capture().tensors, "position": tuple(state.position), "lr": state.guard.rate}
 
 
 PARTS: dict[str, Callable[[Ranks], Result]] = {"normalised": normalised, "told": told}
@@ -95,6 +122,7 @@ def work(ranks: Ranks, folder: Path, digits: Prepared) -> None:
         torch.save(part(ranks), folder / f"{name}-{ranks.rank}.pt")
     for name, config in TRAININGS.items():
         torch.save(played(config, digits, ranks), folder / f"{name}-{ranks.rank}.pt")
+    torch.save(gone_back(ranks, folder, digits), folder / f"gone back-{ranks.rank}.pt")
 
 
 def main(count: int, folder: Path, digits: Prepared) -> int:

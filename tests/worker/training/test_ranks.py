@@ -63,6 +63,15 @@ def test_two_ranks_train_as_one_process_does(name: str, of_two: Results, digits:
     compare(first["tensors"], alone["tensors"])
 
 
+def test_all_ranks_go_back_where_rank_0_does(of_two: Results) -> None:
+    first, second = of_two("gone back")
+    assert first["position"] == second["position"] == (1, 1280)
+    assert first["lr"] == second["lr"] == 0.5
+    differing = [key for key in first["tensors"] if not torch.equal(first["tensors"][key], second["tensors"][key])]
+    assert differing == ["sums"]  # those that were told are rank 0's
+    assert all(tensor.isfinite().all() for tensor in second["tensors"].values())
+
+
 @pytest.mark.parametrize("name", ["dropout", "conditional", "pairs and r1_r2"])
 def test_slices_train_as_the_whole_batch_does(name: str, digits: Prepared) -> None:
     whole, sliced = (played(TRAININGS[name], digits, ALONE, slices) for slices in (1, 4))
