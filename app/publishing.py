@@ -75,7 +75,7 @@ def _publish(house: House, run: Run, snapshot: Snapshot, weights: bytes) -> Publ
         classes=config.classes,
         provenance=Provenance(
             run=run.id,
-            preset=run.preset,
+            preset=str(run.resolved.get("preset", run.preset)),
             dataset=run.dataset,
             kimg=snapshot.kimg,
             seed=config.seed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from models.catalogue import BUILTIN
 from models.config import TrainingConfig
@@ -15,16 +15,24 @@ _SETTINGS: Final = ("loss", "batch_size", "latent", "penalty", "augment", "preci
 _MARKUP: Final = re.compile(r"[\\`*\[\]<>|!&~]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")  # inside a word _ is itself
 
 
-def write_card(manifest: Manifest, config: TrainingConfig) -> bytes:
+class Pairs(NamedTuple):
+    """A PNG of generated images beside the nearest ones of the data, `searched` of which were looked at."""
+
+    picture: bytes
+    searched: int
+    count: int
+
+
+def write_card(manifest: Manifest, config: TrainingConfig, pairs: Pairs | None = None) -> bytes:
     """Write the card of a version that `config` has trained, as Markdown in UTF-8."""
-    parts = [_head(manifest), _data(manifest, config), _training(manifest, config), _scores(manifest)]
-    if NEIGHBOURS in manifest.files:
-        parts.append(
-            "## Nearest training images\n\nEach generated image, and to its right the training image most like it, by "
-            "pixels. Pairs that are the same mean that the model remembers its data.\n\n"
-            f"![pairs]({NEIGHBOURS})"
-        )
-    parts.append(_use(manifest))
+    parts = [
+        _head(manifest),
+        _data(manifest, config),
+        _training(manifest, config),
+        _scores(manifest),
+        _neighbours(pairs),
+        _use(manifest),
+    ]
     return ("\n\n".join(parts) + "\n").encode()
 
 
@@ -81,6 +89,18 @@ def _scores(manifest: Manifest) -> str:
         "the floor is what real images score against other real ones.\n\n"
         + _table(("score", "value", "floor", "better", "protocol"), rows)
     )
+
+
+def _neighbours(pairs: Pairs | None) -> str:
+    if pairs is None:
+        told = "They were not looked for: this version was published by hand, and only the worker has the data at hand."
+    else:
+        where = f"all {pairs.count:,}" if pairs.searched == pairs.count else f"{pairs.searched:,} of {pairs.count:,}"
+        told = (
+            f"Each generated image, and to its right the training image most like it, by pixels, among {where}. Pairs "
+            f"that are the same mean that the model remembers its data.\n\n![pairs]({NEIGHBOURS})"
+        )
+    return f"## Nearest training images\n\n{told}"
 
 
 def _use(manifest: Manifest) -> str:

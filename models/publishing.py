@@ -9,14 +9,14 @@ import errno
 import re
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from models.aliases import BEST, changing, write_alias
 from models.artefacts import kimg_name
-from models.card import write_card
+from models.card import Pairs, write_card
 from models.config import NAME, GeneratorConfig, TrainingConfig
 from models.directory import ModelDirectory
 from models.errors import InvalidName, ReadOnlyModel
@@ -71,7 +71,7 @@ def publish(
     provenance: Provenance,
     scores: Mapping[str, Score] | None = None,
     training: TrainingConfig | None = None,
-    neighbours: bytes | None = None,
+    pairs: Callable[[], Pairs] | None = None,
 ) -> Published:
     """Publish a run's generator at a position, and move `best` to it where its score is the best.
 
@@ -89,7 +89,7 @@ def publish(
         provenance: where it comes from.
         scores: measurements, the one that decides about `best` first.
         training: what trained it; with it comes a model card.
-        neighbours: a PNG of images beside the nearest ones in the data.
+        pairs: gives images beside the nearest ones in the data; asked only where the position is not published yet.
 
     Raises:
         Fenced: a newer attempt holds the run; nothing was published.
@@ -107,10 +107,13 @@ def publish(
     folder = root / model
     folder.mkdir(parents=True, exist_ok=True)
     sync_folder(root)
-    files = {WEIGHTS: weights, PREVIEW: preview} | ({NEIGHBOURS: neighbours} if neighbours is not None else {})
     published = _published_before(folder, records, run, images)
     if published is None:
         _discard_older_staging(folder, run, token)
+        files, shown = {WEIGHTS: weights, PREVIEW: preview}, None
+        if pairs is not None:
+            shown = pairs()
+            files[NEIGHBOURS] = shown.picture
         staging = folder / f".staging-{run}-{kimg_name(images)}-{token}-{secrets.token_hex(4)}"
         try:
             staging.mkdir()
@@ -120,7 +123,7 @@ def publish(
                 version = records.allocate(run, token, images, model, taken=set(numbers(folder)))
                 manifest = build_manifest(model, version, files, generator, classes, provenance, scores or {})
                 if training is not None:
-                    manifest = _with_card(manifest, training, staging)
+                    manifest = _with_card(manifest, training, shown, staging)
                 published = _place(staging, folder, manifest)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
@@ -128,9 +131,9 @@ def publish(
     return published
 
 
-def _with_card(manifest: Manifest, training: TrainingConfig, staging: Path) -> Manifest:
+def _with_card(manifest: Manifest, training: TrainingConfig, pairs: Pairs | None, staging: Path) -> Manifest:
     """Write the card, which names the version's number, and list it."""
-    card = write_card(manifest, training)
+    card = write_card(manifest, training, pairs)
     (staging / CARD).unlink(missing_ok=True)
     write_file(staging / CARD, card)
     return manifest.model_copy(update={"files": {**manifest.files, CARD: FileEntry.of(card)}})

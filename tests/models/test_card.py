@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.card import write_card
+from models.card import Pairs, write_card
 from models.directory import ModelDirectory
 from models.manifest import CARD, NEIGHBOURS, Score
 from models.publishing import publish
@@ -32,7 +32,7 @@ def test_a_version_is_published_with_a_card_and_its_nearest_neighbours(tmp_path:
         provenance=provenance(run.id, 512_000),
         scores={"classifier_frechet": SCORE},
         training=config,
-        neighbours=b"a picture",
+        pairs=lambda: Pairs(b"a picture", 900, 6000),
     )
     version = ModelDirectory(tmp_path).resolve("digits@1")
     assert version.manifest is not None
@@ -42,6 +42,7 @@ def test_a_version_is_published_with_a_card_and_its_nearest_neighbours(tmp_path:
     assert r"| classifier_frechet | 12.35 | 0.5 | lower | 2000 samples \| \<of\> a test |" in card
     assert "512,000" in card
     assert "samples?model=digits@1" in card
+    assert "among 900 of 6,000" in card
     assert "![pairs](neighbours.png)" in card
 
 
@@ -54,6 +55,7 @@ def test_a_card_of_a_folder_says_that_its_licence_is_unknown_and_cannot_be_broke
     assert "\n`folder:a|b # c`, images" in card
     assert "consent" in card
     assert "not evaluated" in card
+    assert "published by hand" in card
 
 
 @pytest.mark.parametrize(

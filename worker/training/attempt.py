@@ -249,6 +249,7 @@ class Training:
             self._run.id,
             self._run.token,
             config,
+            resolved.preset,
             self._reporter,
         )
         return Loop(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from models import artefacts
 from models.artefacts import Snapshot
+from models.card import Pairs
 from models.checkpoint import load_generator
 from models.config import TrainingConfig
 from models.evaluation import best_of
@@ -20,7 +22,6 @@ from models.records import Records, RecordsUnavailable
 from worker.data.prepared import Prepared
 from worker.evaluation import neighbours
 from worker.training.reports import Reporter
-from worker.training.snapshots import Painter
 
 
 def software() -> dict[str, str]:
@@ -30,7 +31,10 @@ def software() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes for one attempt at a run: where it is, and before that the best of its snapshots so far."""
+    """Publishes for one attempt at a run: where it is, and before that the best of its snapshots so far.
+
+    `preset` is the one behind `auto`.
+    """
 
     model_dir: Path
     run_dir: Path
@@ -39,6 +43,7 @@ class Publisher:
     run: str
     token: int
     config: TrainingConfig
+    preset: str
     reporter: Reporter
 
     def __call__(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:
@@ -87,19 +92,19 @@ class Publisher:
             provenance=self._provenance(images),
             scores={} if evaluation is None else evaluation.scores,
             training=self.config,
-            neighbours=self._neighbours(weights),
+            pairs=partial(self._pairs, weights),
         )
 
-    def _neighbours(self, weights: bytes) -> bytes:
+    def _pairs(self, weights: bytes) -> Pairs:
         """Show the first samples beside the data."""
-        painter = Painter(self.config.generator_config(), self.config.seed, torch.device("cpu"))
-        images = painter.paint(load_generator(weights, self.config.generator_config()))
-        return neighbours.picture(images, self.prepared)
+        generator = self.config.generator_config()
+        shown = neighbours.paint(load_generator(weights, generator), generator, self.config.seed)
+        return neighbours.pairs(shown, self.prepared)
 
     def _provenance(self, images: int) -> Provenance:
         return Provenance(
             run=self.run,
-            preset=self.config.preset,
+            preset=self.preset,
             dataset=self.config.dataset,
             kimg=images / 1000,
             seed=self.config.seed,

@@ -23,8 +23,8 @@ export function Card({ manifest }: { manifest: Manifest }) {
             loading="lazy"
           />
           <p class="hint">
-            Each generated image, and to its right the training image most like it. Pairs that are the same mean that
-            the model remembers its data.
+            Each generated image, and to its right the training image most like it, by pixels; the card tells how many
+            were looked at. Pairs that are the same mean that the model remembers its data.
           </p>
         </section>
       )}
