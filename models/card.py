@@ -16,11 +16,11 @@ _MARKUP: Final = re.compile(r"[\\`*\[\]<>|!&~]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z]
 
 
 class Pairs(NamedTuple):
-    """A PNG of generated images beside the nearest ones of the data, `searched` of which were looked at."""
+    """A PNG of generated images beside the nearest ones of the data, of whose `images` so many were `searched`."""
 
     picture: bytes
     searched: int
-    count: int
+    images: int
 
 
 def write_card(manifest: Manifest, config: TrainingConfig, pairs: Pairs | None = None) -> bytes:
@@ -95,7 +95,7 @@ def _neighbours(pairs: Pairs | None) -> str:
     if pairs is None:
         told = "They were not looked for: this version was published by hand, and only the worker has the data at hand."
     else:
-        where = f"all {pairs.count:,}" if pairs.searched == pairs.count else f"{pairs.searched:,} of {pairs.count:,}"
+        where = f"all {pairs.images:,}" if pairs.searched == pairs.images else f"{pairs.searched:,} of {pairs.images:,}"
         told = (
             f"Each generated image, and to its right the training image most like it, by pixels, among {where}. Pairs "
             f"that are the same mean that the model remembers its data.\n\n![pairs]({NEIGHBOURS})"

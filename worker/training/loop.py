@@ -251,8 +251,9 @@ class Loop:
         return evaluation
 
     def _publish(self, *, last: bool) -> None:
-        average = self.state.average
-        self.publish(self.state.images, generator_bytes(average), self.painter.grid(average), last=last)
+        average, images = self.state.average, self.state.images
+        preview = self.reporter.picture(images) or self.painter.grid(average)
+        self.publish(images, generator_bytes(average), preview, last=last)
 
     def _keep(self) -> None:
         self.keeper.keep(self.state)

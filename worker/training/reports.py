@@ -48,6 +48,11 @@ class Reporter:
         told = {"images": images, "kimg": images / 1000, "picture": f"{name}.png"}
         self._events.append("snapshot", {**told, "watched": dict(watched or {})})
 
+    def picture(self, images: int) -> bytes | None:
+        """Read the picture of this attempt's snapshot at a position; None where it took none."""
+        path = self._attempt.snapshots / f"{kimg_name(images)}.png"
+        return path.read_bytes() if path.exists() else None
+
     def score(self, evaluation: Evaluation) -> None:
         """Keep what an evaluation found beside its snapshot, and tell it."""
         path = self._attempt.snapshots / f"{kimg_name(evaluation.images)}.json"
