@@ -204,7 +204,9 @@ def _step_back() -> None:
     """Leave the cores to the lanes: a load may take its time. (On Linux, niceness is a thread's own.)"""
     torch.set_num_threads(1)
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        thread = threading.get_native_id()
+        # Never up, which needs a privilege: the whole service may have been started with more niceness than this.
+        os.setpriority(os.PRIO_PROCESS, thread, max(NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _reason(error: Exception) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from app.engine.batcher import Batcher
 from app.engine.calibration import Calibrations
 from app.engine.devices import lanes
 from app.engine.inputs import Inputs
-from app.engine.pool import Pool
+from app.engine.pool import Pool, _step_back
 from app.engine.tile import Painter
 from models.checkpoint import generator_bytes
 from models.config import MlpGenerator
@@ -250,3 +253,15 @@ def test_loading_goes_on_beside_a_busy_device(room: Room) -> None:
     finally:
         stop.set()
         load.join(60)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere niceness is not a thread's own")
+def test_a_service_that_was_niced_stays_so_while_it_loads() -> None:
+    def load() -> int:
+        me = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, me, 19)
+        _step_back()
+        return os.getpriority(os.PRIO_PROCESS, me)
+
+    with ThreadPoolExecutor(1) as niced:
+        assert niced.submit(load).result() == 19
