@@ -24,7 +24,7 @@ from models.artefacts import Attempt
 from models.config import TrainingConfig
 from models.presets import TrainRequest, resolve
 from worker.data.loader import Batch
-from worker.training.checkpoints import Keeper
+from worker.training.keeper import Keeper
 from worker.training.state import TrainingState
 from worker.training.steps import Recipe, play_round
 

@@ -29,12 +29,13 @@ from worker.evaluation.plan import replaced
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.assembly import configure_torch, fitted, new_state, share
-from worker.training.checkpoints import Checkpoint, Keeper, newest_valid
+from worker.training.checkpoints import Checkpoint, newest_valid
 from worker.training.choice import settle
 from worker.training.compiled import compile_networks
 from worker.training.failure import FailureNote, TrainingFailed, disk_full
 from worker.training.graphs import Recorder, Unrecordable
 from worker.training.guard import Rules
+from worker.training.keeper import Keeper
 from worker.training.loop import Loop
 from worker.training.memory import OutOfMemory, finer
 from worker.training.publications import Publisher

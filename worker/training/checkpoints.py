@@ -1,6 +1,7 @@
-"""Checkpoints on disk, `checkpoints/KIMG/{state.safetensors, state.json}`: whole or not there, newest first when read.
+"""Checkpoints on disk, `{checkpoints,best}/KIMG/{state.safetensors, state.json}`: whole or not there.
 
-What belongs into one is `worker.training.state`'s business. Those in `best/` are what a rollback goes back to.
+A run goes on from the newest of its `checkpoints/`, and a rollback goes back to one in `best/`, whichever attempt wrote
+them. What belongs into one is `worker.training.state`'s business, when one is taken and dropped `keeper`'s.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ from typing import Any
 from torch import Tensor
 
 from models import checkpoint
-from models.artefacts import Attempt, Position, attempts
-from worker.training.state import Capture, TrainingState
+from models.artefacts import Position, attempts
+from models.files import sync_folder
+from worker.training.guard import Memory
+from worker.training.state import Capture
 
-KEPT = 2
 _TENSORS, _VALUES = "state.safetensors", "state.json"
+STAGING = ".writing-"
 _FORMAT = 1
 
 
@@ -72,7 +74,7 @@ def newest_valid(run_dir: Path, on_skip: Callable[[str], None]) -> Checkpoint | 
         run_dir: the run's folder, with one folder per attempt.
         on_skip: told why a newer one was passed over.
     """
-    for token, folder in _folders(run_dir):
+    for token, folder in folders(run_dir):
         try:
             return read(folder, token)
         except InvalidCheckpoint as problem:
@@ -88,13 +90,7 @@ def read_refuge(run_dir: Path, position: Position, on_skip: Callable[[str], None
         position: what the guard remembers.
         on_skip: told why the one wanted was passed over.
     """
-    found = [
-        (at, attempt.token, path)
-        for attempt in attempts(run_dir)
-        for at, path in _named(attempt.refuges)
-        if at <= position and at.images <= position.images
-    ]
-    for _, token, folder in sorted(found, reverse=True):
+    for _, token, folder in refuges(run_dir, position):
         try:
             return read(folder, token)
         except InvalidCheckpoint as problem:
@@ -132,9 +128,7 @@ def write(folder: Path, capture: Capture, facts: Mapping[str, Any]) -> Path:
     target = folder / capture.position.name
     if target.exists():
         return target
-    staging = folder / f".writing-{target.name}"
-    try:
-        staging.mkdir()
+    with staged(target) as staging:
         checkpoint.save(capture.tensors, staging / _TENSORS)
         with (staging / _TENSORS).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -143,97 +137,28 @@ def write(folder: Path, capture: Capture, facts: Mapping[str, Any]) -> Path:
             json.dump(header, text, indent=1)
             text.flush()
             os.fsync(text.fileno())
-        staging.rename(target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    _sync(folder)
     return target
 
 
-class Keeper:
-    """Keeps an attempt's newest checkpoints, and what they would go back to.
-
-    The training waits for the copy of its state, not for the disk. A state with numbers that are not finite is dropped:
-    what is on the disk is better, and the guard finds them by itself, at a position that no clock chooses.
-    """
-
-    def __init__(self, attempt: Attempt, facts: Mapping[str, Any]) -> None:
-        self._attempt = attempt
-        self._facts = facts
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
-        self._writing: Future[None] | None = None
-        self._needed: dict[Path, str] = {}
-        """By checkpoint, the name of the one that it would go back to."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a checkpoint is still being written."""
-        return self._writing is not None and not self._writing.done()
-
-    def keep(self, state: TrainingState) -> None:
-        """Copy the state, and write it in the background once an earlier write has ended.
-
-        Raises:
-            OSError: an earlier checkpoint could not be written.
-        """
-        self._start(self._write, state)
-
-    def shelter(self, state: TrainingState) -> None:
-        """Copy and write the state likewise, as what a rollback goes back to.
-
-        Raises:
-            OSError: an earlier checkpoint could not be written.
-        """
-        self._start(self._write_refuge, state)
-
-    def refuge(self, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
-        """Read what a rollback goes back to, of this attempt or an earlier one.
-
-        Raises:
-            OSError: a checkpoint could not be written.
-        """
-        self.settle()
-        return read_refuge(self._attempt.dir.parent, position, on_skip)
-
-    def settle(self) -> None:
-        """Wait until the disk has everything.
-
-        Raises:
-            OSError: the checkpoint could not be written.
-        """
-        if self._writing is not None:
-            writing, self._writing = self._writing, None
-            writing.result()
-
-    def _start(self, write: Callable[[Capture, str], None], state: TrainingState) -> None:
-        self.settle()
-        self._writing = self._writer.submit(write, state.capture(), state.guard.refuge.name)
-
-    def _write(self, capture: Capture, refuge: str) -> None:
-        if capture.not_finite():
-            return
-        self._needed[write(self._attempt.checkpoints, capture, self._facts)] = refuge
-        for _, old in _named(self._attempt.checkpoints)[KEPT:]:
-            shutil.rmtree(old)
-            self._needed.pop(old, None)
-
-    def _write_refuge(self, capture: Capture, refuge: str) -> None:
-        if capture.not_finite():
-            return
-        write(self._attempt.refuges, capture, self._facts)
-        for _, old in _named(self._attempt.refuges):
-            if old.name != refuge and old.name not in self._needed.values():
-                shutil.rmtree(old)
-
-
-def _folders(run_dir: Path) -> Iterator[tuple[int, Path]]:
+def folders(run_dir: Path) -> Iterator[tuple[int, Path]]:
+    """List a run's checkpoints, the newest of its newest attempt first: attempt and folder."""
     for attempt in reversed(attempts(run_dir)):
-        for _, folder in _named(attempt.checkpoints):
+        for _, folder in named(attempt.checkpoints):
             yield attempt.token, folder
 
 
-def _named(folder: Path) -> list[tuple[Position, Path]]:
+def refuges(run_dir: Path, position: Position) -> list[tuple[Position, int, Path]]:
+    """List what can be gone back to from a memory of `position`, the best first: position, attempt and folder."""
+    found = [
+        (at, attempt.token, path)
+        for attempt in attempts(run_dir)
+        for at, path in named(attempt.refuges)
+        if at <= position and at.images <= position.images
+    ]
+    return sorted(found, reverse=True)
+
+
+def named(folder: Path) -> list[tuple[Position, Path]]:
     """List checkpoint folders, newest first."""
     with suppress(FileNotFoundError):
         found = [(position, path) for path in folder.iterdir() if (position := Position.parse(path.name))]
@@ -241,9 +166,29 @@ def _named(folder: Path) -> list[tuple[Position, Path]]:
     return []
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def wanted(values: Mapping[str, Any]) -> Position:
+    """Give the position of what a state would go back to."""
+    return Memory.model_validate(values["guard"]).refuge
+
+
+def wanted_by(folder: Path) -> Position | None:
+    """Read from a checkpoint what it would go back to; None where it cannot be read: nothing goes on from it either."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return wanted(json.loads((folder / _VALUES).read_bytes())["values"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextmanager
+def staged(target: Path) -> Iterator[Path]:
+    """Give a folder to fill, which then gets its name; if it cannot be filled, nothing of it is left."""
+    staging = target.with_name(STAGING + target.name)
+    try:
+        staging.mkdir()
+        yield staging
+        sync_folder(staging)
+        staging.rename(target)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    sync_folder(target.parent)

@@ -19,10 +19,10 @@ from models.config import TrainingConfig
 from models.evaluation import Evaluation
 from worker.evaluation.evaluator import Evaluator
 from worker.training.assembly import share
-from worker.training.checkpoints import Keeper
 from worker.training.failure import GaveUp
 from worker.training.graphs import WARM_UP, Unrecordable
 from worker.training.guard import Finding, Rules, Seen, look, note_tick, note_weights, watched
+from worker.training.keeper import Keeper
 from worker.training.memory import OutOfMemory, told_apart
 from worker.training.ranks import Order
 from worker.training.reports import Reporter
@@ -35,7 +35,6 @@ from worker.training.telemetry import Pacemaker, make_tick
 from worker.training.variety import Variety
 from worker.training.verdict import Health, judge
 
-_STOPPED = 0.02  # of the loop's time, by checkpoints
 _WARM_UP = WARM_UP + 1  # rounds: after those that are played as they are one is recorded, where rounds are
 
 
@@ -92,11 +91,9 @@ class Loop:
         state, schedule = self.state, self.schedule
         pacemaker = Pacemaker(state.images)
         rounds = 0
-        next_checkpoint = self._next_checkpoint()
         if state.images == 0:
             self._snapshot()
-        if state.position == state.guard.refuge:
-            self.keeper.shelter(state)
+            self._shelter()
 
         while not self._has_ended():
             if self.stop_wanted():
@@ -130,10 +127,9 @@ class Loop:
                 self._publish(last=False)
 
             # Keep.
-            if not last and time.monotonic() >= next_checkpoint and not self.keeper.busy:
-                started = time.monotonic()
+            self._shelter()
+            if not last and self.keeper.is_due(60 * self.config.checkpoint_minutes):
                 self.keeper.keep(state)
-                next_checkpoint = self._next_checkpoint(time.monotonic() - started)
 
         self._keep()
         self._publish(last=True)
@@ -209,8 +205,6 @@ class Loop:
         evaluation = self._evaluate(last=last) if scores else None
         score = None if evaluation is None else evaluation.score
         state.guard = look(self.rules, state.guard, Seen(state.images, diversity, score))
-        if state.guard.refuge == state.position:
-            self.keeper.shelter(state)
         return next((finding for finding in state.guard.standing if self.rules.act_on(finding)), None)
 
     def _snapshot(self) -> float | None:
@@ -255,10 +249,11 @@ class Loop:
         preview = self.reporter.picture(images) or self.painter.grid(average)
         self.publish(images, generator_bytes(average), preview, last=last)
 
+    def _shelter(self) -> None:
+        """Keep this point if it is what the run would go back to now."""
+        if self.state.position == self.state.guard.refuge:
+            self.keeper.shelter(self.state)
+
     def _keep(self) -> None:
         self.keeper.keep(self.state)
         self.keeper.settle()
-
-    def _next_checkpoint(self, stopped: float = 0.0) -> float:
-        """Give the time of the next one, so late that copies of the state stop the loop for 2 % of its time at most."""
-        return time.monotonic() + max(60 * self.config.checkpoint_minutes, stopped / _STOPPED)

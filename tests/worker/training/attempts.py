@@ -15,8 +15,9 @@ from models.artefacts import Attempt, read_events
 from models.config import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.checkpoints import Keeper, newest_valid
+from worker.training.checkpoints import newest_valid
 from worker.training.guard import Rules
+from worker.training.keeper import Keeper
 from worker.training.loop import Loop
 from worker.training.reports import Reporter
 from worker.training.schedule import Schedule

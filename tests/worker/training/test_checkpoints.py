@@ -1,49 +1,16 @@
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
 import torch
 
 from models.artefacts import Attempt, Position
-from worker.training.checkpoints import InvalidCheckpoint, Keeper, newest_valid, read, write
-from worker.training.failure import disk_full
-from worker.training.guard import Memory
-from worker.training.state import Capture
-
-
-class State:
-    """A state of one tensor, at a position, that would go back to another."""
-
-    def __init__(self, images: int, value: float = 1.0, rollbacks: int = 0, refuge: int = 0) -> None:
-        self.position = Position(rollbacks, images)
-        self.guard = Memory(rollbacks=rollbacks, refuge=Position(rollbacks, refuge))
-        self.tensor = torch.full((3,), value)
-
-    def capture(self) -> Capture:
-        return Capture(self.position, {"weight": self.tensor.clone()}, {"images": self.position.images})
-
-
-@pytest.fixture
-def attempt(tmp_path: Path) -> Attempt:
-    made = Attempt(tmp_path, 1)
-    made.create()
-    return made
-
-
-def keep(attempt: Attempt, *positions: int) -> None:
-    keeper = Keeper(attempt, {"threads": 1})
-    for images in positions:
-        keeper.keep(State(images))
-    keeper.settle()
-
-
-def names(attempt: Attempt) -> list[str]:
-    return sorted(path.name for path in attempt.checkpoints.iterdir())
+from tests.worker.training.kept import State, keep
+from worker.training.checkpoints import InvalidCheckpoint, newest_valid, read, read_refuge, write
+from worker.training.keeper import Keeper
 
 
 def newest(attempt: Attempt, *skipped: str) -> int | None:
@@ -62,11 +29,6 @@ def test_what_was_kept_is_read_back(attempt: Attempt) -> None:
     assert found is not None
     assert (found.name, found.images, found.facts) == ("1/000001.000", 1000, {"threads": 1})
     assert torch.equal(found.tensors["weight"], torch.ones(3))
-
-
-def test_the_newest_two_are_kept(attempt: Attempt) -> None:
-    keep(attempt, 1000, 2000, 3000, 12000)
-    assert names(attempt) == ["000003.000", "000012.000"]
 
 
 def test_a_run_without_checkpoints_has_none(tmp_path: Path) -> None:
@@ -122,38 +84,6 @@ def test_the_newest_attempt_comes_first_and_older_ones_help_out(attempt: Attempt
     assert newest(attempt) == 4000
 
 
-def test_a_state_that_diverged_never_replaces_a_good_checkpoint(attempt: Attempt) -> None:
-    keeper = Keeper(attempt, {})
-    for state in (State(1000), State(2000, torch.nan), State(1000, rollbacks=1, refuge=1000)):
-        keeper.keep(state)
-        keeper.shelter(state)
-    keeper.settle()
-    assert names(attempt) == ["000001.000", "000001.000-1"]
-    assert sorted(path.name for path in attempt.refuges.iterdir()) == ["000001.000-1"]
-
-
-def test_after_a_rollback_fewer_images_are_newer(attempt: Attempt) -> None:
-    keep(attempt, 9000, 12000)
-    keeper = Keeper(attempt, {})
-    keeper.keep(State(4000, rollbacks=1))
-    keeper.settle()
-    assert names(attempt) == ["000004.000-1", "000012.000"]
-    assert newest(attempt) == 4000
-
-
-def test_what_a_kept_checkpoint_would_go_back_to_is_kept_too(attempt: Attempt) -> None:
-    keeper = Keeper(attempt, {})
-    for images in (0, 1000, 2000, 3000):
-        keeper.shelter(State(images, refuge=images))
-        if images == 1000:
-            keeper.keep(State(1500, refuge=1000))
-    keeper.settle()
-    assert sorted(path.name for path in attempt.refuges.iterdir()) == ["000001.000", "000003.000"]
-    found = keeper.refuge(Position(0, 1000), pytest.fail)
-    assert found is not None
-    assert found.images == 1000
-
-
 def test_a_torn_refuge_gives_way_to_the_one_before_it(attempt: Attempt) -> None:
     keeper = Keeper(attempt, {})
     keeper.shelter(State(1000, refuge=1000))
@@ -162,23 +92,11 @@ def test_a_torn_refuge_gives_way_to_the_one_before_it(attempt: Attempt) -> None:
     keeper.settle()
     (attempt.refuges / "000002.000" / "state.json").write_text("{")
     told: list[str] = []
-    found = Keeper(Attempt(attempt.dir.parent, 2), {}).refuge(Position(0, 2000), told.append)
+    found = read_refuge(attempt.dir.parent, Position(0, 2000), told.append)
     assert found is not None
     assert found.images == 1000
     assert "1/000002.000 is skipped" in told[0]
-    assert keeper.refuge(Position(0, 500), pytest.fail) is None
-
-
-def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    keep(attempt, 1000)
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left") as caught:
-        keep(attempt, 2000)
-    assert disk_full(caught.value)
-    assert names(attempt) == ["000001.000"]
+    assert read_refuge(attempt.dir.parent, Position(0, 500), pytest.fail) is None
 
 
 def test_the_same_position_is_written_once(attempt: Attempt) -> None:

@@ -1,0 +1,39 @@
+"""States of one tensor, to be kept without a training around them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from models.artefacts import Attempt, Position
+from worker.training.guard import Memory
+from worker.training.keeper import Keeper
+from worker.training.state import Capture
+
+
+class State:
+    """A state of one tensor, at a position, that would go back to another."""
+
+    def __init__(self, images: int, value: float = 1.0, rollbacks: int = 0, refuge: int = 0) -> None:
+        self.images = images
+        self.position = Position(rollbacks, images)
+        self.guard = Memory(rollbacks=rollbacks, refuge=Position(rollbacks, refuge))
+        self.tensor = torch.full((3,), value)
+
+    def capture(self) -> Capture:
+        values = {"images": self.images, "guard": self.guard.model_dump(mode="json")}
+        return Capture(self.position, {"weight": self.tensor.clone()}, values)
+
+
+def keep(attempt: Attempt, *positions: int) -> None:
+    """Keep a state at each of these positions."""
+    keeper = Keeper(attempt, {"threads": 1})
+    for images in positions:
+        keeper.keep(State(images))
+    keeper.settle()
+
+
+def names(folder: Path) -> list[str]:
+    """List a folder of checkpoints."""
+    return sorted(path.name for path in folder.iterdir())

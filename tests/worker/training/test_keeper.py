@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+import torch
+
+from models.artefacts import Attempt, Position, attempts
+from tests.worker.training.kept import State, keep, names
+from worker.training import keeper as keeping
+from worker.training.checkpoints import newest_valid, write
+from worker.training.failure import disk_full
+from worker.training.keeper import Keeper
+from worker.training.state import Capture
+
+
+def after(attempt: Attempt) -> Attempt:
+    """Begin the next attempt."""
+    made = Attempt(attempt.dir.parent, attempt.token + 1)
+    made.create()
+    return made
+
+
+def everything(attempt: Attempt) -> dict[str, list[str]]:
+    """List what a run's attempts hold; those that hold nothing are left out."""
+    found = {
+        f"{each.token}/{folder.name}": names(folder)
+        for each in attempts(attempt.dir.parent)
+        for folder in (each.checkpoints, each.refuges)
+    }
+    return {name: kept for name, kept in found.items() if kept}
+
+
+@contextmanager
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Let the disk do nothing inside, and list what is written after."""
+    free, written = Event(), []
+
+    def wait(folder: Path, capture: Capture, facts: dict[str, Any]) -> Path:
+        assert free.wait(60)
+        written.append(f"{folder.name}/{capture.position.name}")
+        return write(folder, capture, facts)
+
+    monkeypatch.setattr(keeping, "write", wait)
+    try:
+        yield written
+    finally:
+        free.set()
+
+
+def test_the_newest_two_are_kept(attempt: Attempt) -> None:
+    keep(attempt, 1000, 2000, 3000, 12000)
+    assert names(attempt.checkpoints) == ["000003.000", "000012.000"]
+
+
+def test_a_run_keeps_no_more_for_having_taken_many_attempts(attempt: Attempt) -> None:
+    for token in range(1, 5):
+        keeper = Keeper(attempt, {})
+        keeper.shelter(State(token * 1000, refuge=token * 1000))
+        keeper.keep(State(token * 1000 + 500, refuge=token * 1000))
+        keeper.settle()
+        (attempt.checkpoints / ".writing-000009.000").mkdir()
+        (attempt.refuges / ".writing-000009.000").mkdir()
+        attempt = after(attempt)
+    keep(attempt, 8000)
+    assert everything(attempt) == {
+        "4/checkpoints": ["000004.500"],
+        "4/best": ["000004.000"],
+        "5/checkpoints": ["000008.000"],
+    }
+
+
+def test_what_earlier_attempts_left_is_not_touched_before_there_is_a_checkpoint(attempt: Attempt) -> None:
+    keep(attempt, 1000, 2000)
+    (attempt.checkpoints / ".writing-000003.000").mkdir()
+    before = everything(attempt)
+    second = after(attempt)
+    keeper = Keeper(second, {})
+    keeper.shelter(State(0))
+    keeper.keep(State(2500, torch.nan))
+    keeper.settle()
+    assert everything(attempt) == {**before, "2/best": ["000000.000"]}
+
+
+def test_nothing_is_dropped_once_there_is_a_later_attempt(attempt: Attempt) -> None:
+    keep(attempt, 1000, 2000)
+    after(attempt)
+    keep(attempt, 3000, 4000)
+    assert names(attempt.checkpoints) == ["000001.000", "000002.000", "000003.000", "000004.000"]
+
+
+def test_a_state_that_diverged_never_replaces_a_good_checkpoint(attempt: Attempt) -> None:
+    keeper = Keeper(attempt, {})
+    for state in (State(1000), State(2000, torch.nan), State(1000, rollbacks=1, refuge=1000)):
+        keeper.keep(state)
+        keeper.shelter(state)
+    keeper.settle()
+    assert names(attempt.checkpoints) == ["000001.000", "000001.000-1"]
+    assert names(attempt.refuges) == ["000001.000-1"]
+
+
+def test_after_a_rollback_fewer_images_are_newer(attempt: Attempt) -> None:
+    keep(attempt, 9000, 12000)
+    keeper = Keeper(attempt, {})
+    keeper.keep(State(4000, rollbacks=1))
+    keeper.settle()
+    assert names(attempt.checkpoints) == ["000004.000-1", "000012.000"]
+    newest = newest_valid(attempt.dir.parent, pytest.fail)
+    assert newest is not None
+    assert newest.images == 4000
+
+
+def test_what_a_kept_checkpoint_would_go_back_to_is_kept_too(attempt: Attempt) -> None:
+    keeper = Keeper(attempt, {})
+    keeper.shelter(State(0))
+    for images in (1000, 2000, 3000):
+        keeper.shelter(State(images, refuge=images))
+        keeper.keep(State(images + 500, refuge=images))
+    keeper.shelter(State(4000, refuge=4000))
+    keeper.settle()
+    assert everything(attempt) == {
+        "1/checkpoints": ["000003.500", "000004.000"],
+        "1/best": ["000003.000", "000004.000"],
+    }
+    found = keeper.refuge(Position(0, 3000), pytest.fail)
+    assert found is not None
+    assert found.images == 3000
+
+
+def test_a_refuge_is_a_checkpoint_of_the_same_files(attempt: Attempt) -> None:
+    keeper = Keeper(attempt, {})
+    keeper.shelter(State(1000, refuge=1000))
+    keeper.keep(State(1000, refuge=1000))
+    keeper.settle()
+    for name in ("state.safetensors", "state.json"):
+        assert (attempt.checkpoints / "000001.000" / name).samefile(attempt.refuges / "000001.000" / name)
+
+
+def test_a_refuge_is_a_checkpoint_where_files_cannot_be_linked_too(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    keeper = Keeper(attempt, {})
+    keeper.shelter(State(1000, refuge=1000))
+    keeper.settle()
+    assert everything(attempt) == {"1/checkpoints": ["000001.000"], "1/best": ["000001.000"]}
+    assert newest_valid(attempt.dir.parent, pytest.fail) is not None
+
+
+def test_a_refuge_waits_for_the_disk_beside_the_training_and_gives_way_to_a_newer_one(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = Keeper(attempt, {})
+    with slow_disk(monkeypatch) as written:
+        keeper.keep(State(500))
+        for images in (1000, 2000, 3000):
+            keeper.shelter(State(images, refuge=images))
+        assert keeper.busy
+    keeper.settle()
+    assert written == ["checkpoints/000000.500", "best/000003.000"]
+    assert everything(attempt) == {"1/checkpoints": ["000000.500", "000003.000"], "1/best": ["000003.000"]}
+
+
+@pytest.mark.parametrize("take", [Keeper.keep, Keeper.shelter])
+def test_checkpoints_by_the_clock_are_spaced_so_that_copies_take_two_hundredths(
+    take: Any, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
+    keeper = Keeper(attempt, {})
+    state = State(1000, refuge=1000)
+    capture = state.capture
+
+    def copy() -> Capture:
+        now[0] += 0.5
+        return capture()
+
+    monkeypatch.setattr(state, "capture", copy)
+    assert keeper.is_due(0)
+    take(keeper, state)
+    keeper.settle()
+    now[0] += 24.9
+    assert not keeper.is_due(10)
+    now[0] += 0.2
+    assert keeper.is_due(10)
+    assert not keeper.is_due(60)
+
+
+def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    keep(attempt, 1000)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        keep(attempt, 2000)
+    assert disk_full(caught.value)
+    assert names(attempt.checkpoints) == ["000001.000"]
