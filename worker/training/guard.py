@@ -31,6 +31,8 @@ PENALTY: Final = 2.0
 # times (the plain networks do for two of a hundred epochs) and comes back by itself.
 EVALUATIONS: Final = 3
 SHARE: Final = 0.05
+# Of the run: so far apart, at least, are points to go back to that no score tells to be better than others.
+APART: Final = 0.03
 # Rounds in which only numbers count: networks that have hardly begun are alike in everything else.
 YOUNG: Final = 500
 # Of the run: a generator that never painted different images has so long to begin with it.
@@ -177,10 +179,11 @@ def note_weights(broken: Sequence[str]) -> Finding | None:
 def look(rules: Rules, memory: Memory, seen: Seen) -> Memory:
     """Take in an evaluation: what stands in the new memory are the rules that have held for long enough."""
     if seen.images < rules.young:
-        return memory.model_copy(update={"gradients": (), "refuge": _here(memory, seen)})
+        refuge = _here(memory, seen) if _is_apart(rules, memory, seen) else memory.refuge
+        return memory.model_copy(update={"gradients": (), "refuge": refuge})
     diverse = memory.diverse or seen.diversity is None or seen.diversity > COLLAPSED
-    memory = memory.model_copy(update={"diverse": diverse})
-    measured = _measure(memory, seen)
+    memory = _comparable(memory, seen.score).model_copy(update={"diverse": diverse})
+    measured = _Measured(seen.images, _typical(memory), seen.diversity, seen.score)
     findings = {finding.kind: finding for finding in _findings(rules, memory, measured)}
     # What was not measured this time neither holds for longer nor has ended.
     missing = measured.missing()
@@ -192,10 +195,10 @@ def look(rules: Rules, memory: Memory, seen: Seen) -> Memory:
     score, now = measured.score, measured.gradients
     is_best = score is not None and (memory.best is None or score.beats(memory.best))
     # Without scores any point is good at which no rule holds.
-    has_scores = memory.best is not None or score is not None
+    is_good = is_best or (memory.best is None and score is None and _is_apart(rules, memory, seen))
     return memory.model_copy(
         update={
-            "refuge": _here(memory, seen) if not held and (is_best or not has_scores) else memory.refuge,
+            "refuge": _here(memory, seen) if is_good and not held else memory.refuge,
             "gradients": (),
             "usual": memory.usual if held or now is None else (*memory.usual, now)[-_REMEMBERED:],
             "first": memory.first or score,
@@ -230,7 +233,7 @@ def watched(memory: Memory, seen: Seen) -> dict[str, float | None]:
 
 @dataclass(frozen=True)
 class _Measured:
-    """What the rules look at; None where it was not measured this time, or cannot be compared."""
+    """What the rules look at; None where it was not measured this time."""
 
     images: int
     gradients: tuple[float, float] | None
@@ -247,9 +250,17 @@ class _Measured:
         return {kind for kind, value in kinds.items() if value is None}
 
 
-def _measure(memory: Memory, seen: Seen) -> _Measured:
-    comparable = memory.best is None or (seen.score is not None and seen.score.protocol == memory.best.protocol)
-    return _Measured(seen.images, _typical(memory), seen.diversity, seen.score if comparable else None)
+def _comparable(memory: Memory, score: Score | None) -> Memory:
+    """Forget scores of another protocol than that of a new one, and what followed from them."""
+    if score is None or memory.best is None or score.protocol == memory.best.protocol:
+        return memory
+    update: dict[str, object] = {
+        "first": None,
+        "best": None,
+        "held": {kind: hold for kind, hold in memory.held.items() if kind != "worsening"},
+        "standing": tuple(finding for finding in memory.standing if finding.kind != "worsening"),
+    }
+    return memory.model_copy(update=update)
 
 
 def _findings(rules: Rules, memory: Memory, measured: _Measured) -> Iterator[Finding]:
@@ -284,6 +295,11 @@ def _worsening(score: Score, first: Score, best: Score) -> Iterator[Finding]:
     room = abs(best.value) * ((WORSE - 1) if score.lower_is_better else (1 - 1 / WORSE))
     if lost > max(room, LOST * abs(best.value - first.value)):
         yield Finding(kind="worsening", seen=f"the score is {score.value:.4g}, at its best it was {best.value:.4g}")
+
+
+def _is_apart(rules: Rules, memory: Memory, seen: Seen) -> bool:
+    """Tell whether it is worth a copy of the state to go back to here rather than where the run would go now."""
+    return seen.images - memory.refuge.images >= APART * rules.total
 
 
 def _here(memory: Memory, seen: Seen) -> Position:

@@ -59,12 +59,15 @@ class Reporter:
         _replace(path, evaluation.model_dump_json(indent=1).encode())
         self._events.append("score", evaluation.event())
 
-    def rolled_back(self, health: Health, images: int, rolled_back_from: int) -> None:
-        """Drop what lies beyond a position that the run went back to, and tell why."""
-        self._attempt.roll_back(images, rolled_back_from)
+    def goes_back(self, health: Health, images: int) -> None:
+        """Tell that the run goes back to a position, and why."""
         self._events.append("health", {**asdict(health), "rolled_back_to": images / 1000})
         self._health = health
         self.log(" ".join(health.reasons))
+
+    def went_back(self, images: int, rolled_back_from: int) -> None:
+        """Drop what lies beyond the position that the run went back to."""
+        self._attempt.roll_back(images, rolled_back_from)
 
     def published(self, model: str, version: int, images: int) -> None:
         """Tell of a new version."""

@@ -37,12 +37,14 @@ def roll_back(state: TrainingState, finding: Finding, total: int, keeper: Keeper
         )
     state.restore(refuge.tensors, refuge.values)
     state.guard = gone_back(state.guard, rollbacks, total if ends else None)
-    # Before readers are told, so that a run killed in between starts from here.
-    keeper.keep(state)
-    keeper.settle()
     done = _ended(state.images) if ends else _done(state)
     health = Health("stopped" if ends else "rolled_back", (f"{seen}.", done), f"{seen}. {done}")
-    reporter.rolled_back(health, state.images, left)
+    # Before it is kept: a run killed in between tells it twice, the other way round never. Histories are cut last: a
+    # run killed before that begins at the checkpoint, which cuts them as well.
+    reporter.goes_back(health, state.images)
+    keeper.keep(state)
+    keeper.settle()
+    reporter.went_back(state.images, left)
 
 
 def _done(state: TrainingState) -> str:

@@ -129,6 +129,15 @@ def test_evaluations_close_together_have_to_make_a_twentieth_of_the_run() -> Non
     assert look(rules, memory, Seen(1500, 0.0)).standing != ()
 
 
+def test_without_scores_refuges_lie_a_few_hundredths_of_the_run_apart() -> None:
+    rules = replace(RULES, total=1000)
+    memory, refuges = Memory(), []
+    for images in range(2, 100, 2):
+        memory = look(rules, memory, Seen(images, 0.9))
+        refuges.append(memory.refuge.images)
+    assert sorted(set(refuges)) == [0, 30, 60, 90]
+
+
 def test_a_young_run_is_left_alone() -> None:
     memory = Memory()
     for images in range(1, 10):
@@ -189,12 +198,18 @@ def test_where_higher_is_better_half_the_best_is_worse() -> None:
         assert ("worsening" in memory.held) == (value == 0.3)
 
 
-def test_scores_of_another_protocol_are_not_compared() -> None:
+def test_another_protocol_begins_anew() -> None:
     run = Run()
     run.evaluate(3)
-    memory = look(RULES, run.memory, Seen(40, 0.9, Score(value=99.0, protocol="other")))
-    assert memory.held == {}
-    assert memory.best == run.memory.best
+    run.evaluate(3, score=3.0)
+    assert run.standing == ["worsening"]
+    first = Score(value=99.0, protocol="other")
+    memory = look(RULES, run.memory, Seen(40, 0.9, first))
+    assert (memory.held, memory.standing, memory.refuge) == ({}, (), Position(0, 40))
+    assert memory.first == memory.best == first
+    memory = look(RULES, memory, Seen(44, 0.9, Score(value=200.0, protocol="other")))
+    assert list(memory.held) == ["worsening"]
+    assert look(RULES, memory, Seen(48, 0.9, Score(value=9.0, protocol="other"))).refuge == Position(0, 48)
 
 
 def test_after_a_rollback_the_rules_start_over_with_gentler_settings() -> None:

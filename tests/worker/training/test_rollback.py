@@ -216,6 +216,41 @@ def test_a_run_stopped_before_or_after_its_rollback_ends_in_the_same_bytes(
     assert [found.images for found in snapshots(run.run_dir)] == [found.images for found in snapshots(calm.run_dir)]
 
 
+class Killed(Exception):
+    """Stands in for a kill."""
+
+
+@pytest.mark.parametrize(("place", "when", "told_times"), [("keeper", "keep", 2), ("reporter", "went_back", 1)])
+def test_a_run_killed_while_it_goes_back_tells_why_and_ends_in_the_same_bytes(
+    place: str,
+    when: str,
+    told_times: int,
+    run: Attempts,
+    tmp_path: Path,
+    digits: Prepared,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lose(state: TrainingState) -> None:
+        if state.position == Position(0, 1600):
+            next(state.generator.parameters()).fill_(torch.nan)
+
+    def kill(*arguments: object) -> None:
+        raise Killed
+
+    config = tiny(**(SHORT | {"checkpoint_minutes": 60}))
+    calm = Attempts(tmp_path / "calm", digits)
+    assert harmed(calm, config, lose).run()
+    loop = harmed(run, config, lose)
+    monkeypatch.setattr(getattr(loop, place), when, kill)
+    with pytest.raises(Killed):
+        loop.run()
+    assert harmed(run, config, lose).run()
+    assert run.weights == calm.weights
+    assert len(told(run)) == told_times
+    assert [data["verdict"] for data in run.events("health")].count("rolled_back") == told_times
+    assert [tick["images"] for tick in read_ticks(run.run_dir)] == [tick["images"] for tick in read_ticks(calm.run_dir)]
+
+
 def test_minimax_reports_what_it_does_not_act_on(run: Attempts) -> None:
     assert harmed(run, tiny("minimax", **SHORT), freeze).run()
     assert told(run) == []
