@@ -24,7 +24,7 @@ from worker.data.prepared import Prepared
 from worker.evaluation.samples import Indices, permutation, to_float
 from worker.training.adam import Adam
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raise it when the same data would give another classifier: earlier files are then passed over."""
 SIDE: Final = 28
 FEATURES: Final = 64
@@ -37,6 +37,7 @@ _SEED: Final = 0
 _HELD_OUT: Final = 0.1
 _MOST_HELD_OUT: Final = 2_000
 _WIDTHS: Final = (16, 32)
+_ACCURACY: Final = "accuracy"  # beside the weights in their file
 
 
 class Network(nn.Module):
@@ -115,13 +116,16 @@ def obtain(prepared: Prepared, folder: Path, device: torch.device, log: Callable
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{_identity(prepared)}-v{FORMAT}.safetensors"
     with locked(folder / f".{path.stem}.lock"):
-        network = _read(path, prepared)
-        if network is None:
+        found = _read(path, prepared)
+        if found is None:
             network = train(prepared, device)
-            checkpoint.save(network.state_dict(), path)
+            # Measured once: on another device it might be another digit, and protocols would differ.
+            found = _Trained(network, measure(network, prepared, device))
+            checkpoint.save(
+                {**network.cpu().state_dict(), _ACCURACY: torch.tensor(found.accuracy, dtype=torch.float64)}, path
+            )
             log(f"a classifier of {prepared.manifest.dataset} was trained for evaluations; it is kept in {folder}")
-    accuracy = measure(network, prepared, device)
-    return Classifier(network.cpu(), accuracy, device)
+    return Classifier(found.network, found.accuracy, device)
 
 
 def _identity(prepared: Prepared) -> str:
@@ -130,13 +134,20 @@ def _identity(prepared: Prepared) -> str:
     return hashlib.sha256("".join(hashes[name] for name in sorted(hashes)).encode()).hexdigest()[:32]
 
 
-def _read(path: Path, prepared: Prepared) -> Network | None:
+class _Trained(NamedTuple):
+    network: Network
+    accuracy: float
+
+
+def _read(path: Path, prepared: Prepared) -> _Trained | None:
     network = _empty(prepared)
     try:
-        network.load_state_dict(checkpoint.load(path.read_bytes()), strict=True)
-    except (FileNotFoundError, CheckpointError, RuntimeError):
+        tensors = checkpoint.load(path.read_bytes())
+        accuracy = float(tensors.pop(_ACCURACY))
+        network.load_state_dict(tensors, strict=True)
+    except (FileNotFoundError, CheckpointError, KeyError, RuntimeError):
         return None
-    return network
+    return _Trained(network, accuracy)
 
 
 def _empty(prepared: Prepared) -> Network:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from models import checkpoint
-from models.checkpoint import load_generator
+from models.checkpoint import CheckpointError, load_generator
 from models.directory import ModelDirectory, ModelError
 from models.files import locked
 from worker.data.ingest import prepare
@@ -108,22 +108,28 @@ def modes(digits: Tensor) -> Modes:
 
 
 def obtain_reader(house: WorkerSettings) -> tuple[nn.Module, float]:
-    """Give the house's reader and its accuracy, training it where there is none yet.
+    """Give the house's reader and its accuracy, training it where there is none yet, or none that is whole.
 
     Raises:
-        DataProblem: MNIST cannot be had.
+        DataProblem: MNIST cannot be had, or was not learned well enough; then nothing is kept.
     """
     folder = house.evaluation_dir
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"digits-v{_FORMAT}.safetensors"
     reader = new_reader()
     with locked(folder / f".{path.stem}.lock"):
-        if path.exists():
+        try:
             tensors = checkpoint.load(path.read_bytes())
             accuracy = float(tensors.pop("accuracy"))
             reader.load_state_dict(tensors)
-        else:
+        except (FileNotFoundError, CheckpointError, KeyError, RuntimeError):
+            reader = new_reader()
             accuracy = train(reader, _prepared("mnist", 1, house))
+            if accuracy < ACCURACY:
+                raise DataProblem(
+                    f"the reader names {accuracy:.2%} of digits rightly, and at least {ACCURACY:.0%} are needed: are "
+                    f"the files of mnist in {house.datasets_dir} whole?"
+                ) from None
             checkpoint.save({**reader.state_dict(), "accuracy": torch.tensor(accuracy)}, path)
     return reader.eval(), accuracy
 
@@ -143,7 +149,8 @@ def sample(ref: str, model_dir: Path) -> Iterable[Tensor]:
     """Paint the samples of a model that is named `NAME`, `NAME@VERSION` or `NAME@ALIAS`.
 
     Raises:
-        ModelError: there is no such version, or its weights cannot be used.
+        ModelError: there is no such version.
+        CheckpointError: its weights cannot be used.
         DataProblem: its images are no stacked digits.
     """
     directory = ModelDirectory(model_dir)
@@ -167,8 +174,6 @@ def main() -> None:
     house = settings()
     try:
         reader, accuracy = obtain_reader(house)
-        if accuracy < ACCURACY:
-            raise SystemExit(f"the reader names {accuracy:.2%} of digits rightly: at least {ACCURACY:.0%} are needed")
         print(f"reader: {accuracy:.2%} of held-out digits, {SAMPLES:,} pictures each\n")  # noqa: T201
         print("| pictures | modes of 1,000 | reverse KL |\n| --- | --- | --- |")  # noqa: T201
         stacked = _prepared("stacked-mnist", 3, house)
@@ -178,7 +183,7 @@ def main() -> None:
         for name, pictures in sources.items():
             found = modes(read(reader, pictures))
             print(f"| {name} | {found.occurring} | {found.divergence:.4f} |", flush=True)  # noqa: T201
-    except (ModelError, DataProblem) as error:
+    except (ModelError, CheckpointError, DataProblem) as error:
         raise SystemExit(str(error)) from None
 
 

@@ -9,8 +9,10 @@ import torch
 from tests.fixtures.models import TINY_CONDITIONAL, write_version
 from worker.data.builtin import stacked
 from worker.data.prepared import DataProblem, Prepared
+from worker.evaluation import stacked as stacked_command
 from worker.evaluation.samples import real
-from worker.evaluation.stacked import MODES, modes, new_reader, read, sample, train
+from worker.evaluation.stacked import MODES, modes, new_reader, obtain_reader, read, sample, train
+from worker.settings import WorkerSettings
 
 
 def test_digits_are_stacked_the_same_way_each_time_and_every_one_is_used() -> None:
@@ -43,3 +45,21 @@ def test_a_model_of_other_images_is_refused(tmp_path: Path) -> None:
     write_version(tmp_path, "petals", 1, TINY_CONDITIONAL)
     with pytest.raises(DataProblem, match="3x28x28"):
         sample("petals", tmp_path)
+
+
+def test_a_torn_reader_is_trained_again_and_a_poor_one_is_not_kept(
+    digits: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = WorkerSettings(data_dir=tmp_path)
+    house.evaluation_dir.mkdir(parents=True)
+    path = house.evaluation_dir / "digits-v1.safetensors"
+    path.write_bytes(b"torn")
+    monkeypatch.setattr(stacked_command, "_prepared", lambda *_: digits)
+    monkeypatch.setattr(stacked_command, "train", lambda *_: 0.5)
+    with pytest.raises(DataProblem, match=r"50\.00% of digits rightly"):
+        obtain_reader(house)
+    assert path.read_bytes() == b"torn"
+    monkeypatch.setattr(stacked_command, "train", lambda *_: 0.995)
+    assert obtain_reader(house)[1] == 0.995
+    monkeypatch.setattr(stacked_command, "train", pytest.fail)
+    assert obtain_reader(house)[1] == pytest.approx(0.995)
