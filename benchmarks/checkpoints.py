@@ -25,8 +25,9 @@ from models.config import TrainingConfig
 from models.presets import TrainRequest, resolve
 from worker.data.loader import Batch
 from worker.training.keeper import Keeper
+from worker.training.recipe import Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import Recipe, play_round
+from worker.training.steps import play_round
 
 CPU = torch.device("cpu")
 PRESETS = {"mlp-mnist": 32, "dcgan-64": 4, "r3gan-32": 2}

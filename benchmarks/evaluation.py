@@ -22,9 +22,10 @@ from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.evaluation.evaluator import Evaluator
 from worker.evaluation.plan import plan
+from worker.training.recipe import Recipe
 from worker.training.resolution import choose_precision
 from worker.training.state import TrainingState, seeds
-from worker.training.steps import Recipe, play_round
+from worker.training.steps import play_round
 
 PRESETS = ("quick-28", "mlp-mnist", "dcgan-28")
 ROUNDS = 30

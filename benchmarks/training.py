@@ -27,7 +27,7 @@ from benchmarks import ours, plain
 from models.artefacts import read_ticks
 from models.presets import TrainRequest, resolve
 from worker.training.allocator import keep_memory
-from worker.training.steps import Precision
+from worker.training.recipe import Precision
 
 WINDOW = 100  # updates whose losses are averaged
 

@@ -13,9 +13,9 @@ from worker.training import memory
 from worker.training.allocator import keep_memory
 from worker.training.graphs import by_scalars
 from worker.training.ranks import Ranks
+from worker.training.recipe import Recipe
 from worker.training.resolution import Resolved
 from worker.training.state import TrainingState, seeds
-from worker.training.steps import Recipe
 from worker.training.synchrony import synchronise
 
 

@@ -11,19 +11,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-import torch
 from pydantic import ValidationError
-from torchinfo import summary
 
 from models.artefacts import Attempt
 from models.catalogue import is_uploaded
 from models.config import TrainingConfig
 from models.files import replace_file
-from models.networks import build
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
-from worker.data.ingest import prepare
 from worker.data.prepared import DataProblem, Prepared
-from worker.data.uploaded import open_uploaded
 from worker.evaluation.evaluator import evaluator
 from worker.evaluation.plan import replaced
 from worker.exitcodes import ExitCode
@@ -32,21 +27,23 @@ from worker.training.assembly import configure_torch, fitted, new_state, share
 from worker.training.checkpoints import Checkpoint, newest_valid
 from worker.training.choice import settle
 from worker.training.compiled import compile_networks
+from worker.training.description import describe
 from worker.training.failure import FailureNote, TrainingFailed, disk_full
 from worker.training.graphs import Recorder, Unrecordable
 from worker.training.guard import Rules
 from worker.training.keeper import Keeper
 from worker.training.loop import Loop
+from worker.training.material import opened
 from worker.training.memory import OutOfMemory, finer
 from worker.training.publications import Publisher
 from worker.training.ranks import Order, Ranks, join
 from worker.training.reals import real_grid
+from worker.training.recipe import Recipe
 from worker.training.reports import Reporter
 from worker.training.resolution import Resolved, differences, resolve
 from worker.training.schedule import Schedule
 from worker.training.snapshots import Painter
 from worker.training.state import TrainingState
-from worker.training.steps import Recipe
 from worker.training.variety import Variety
 
 
@@ -154,24 +151,7 @@ class Training:
             ) from error
 
     def _prepare(self, config: TrainingConfig) -> Prepared:
-        prepared = self._open(config)
-        check_classes(config, prepared)
-        return prepared
-
-    def _open(self, config: TrainingConfig) -> Prepared:
-        shape = config.dataset, config.size, config.channels
-        if is_uploaded(config.dataset):
-            return open_uploaded(*shape, records=self._records, uploads_dir=self._house.uploads_dir)
-        prepared = prepare(
-            *shape,
-            datasets_dir=self._house.datasets_dir,
-            images_dir=self._house.images_dir,
-            prepared_dir=self._house.prepared_dir,
-            on_progress=self._check_stop,
-        )
-        for skipped in prepared.skipped:
-            self._reporter.log(f"{config.dataset}: {skipped}")
-        return prepared
+        return opened(config, self._records, self._house, self._reporter.log, self._check_stop)
 
     def _check_stop(self, _done: int, _total: int) -> None:
         if self._stop_wanted():
@@ -278,35 +258,6 @@ class Training:
             began=began,
             perform=Recorder(recipe, state.device, self._reporter.log) if resolved.recorded else None,
         )
-
-
-def check_classes(config: TrainingConfig, prepared: Prepared) -> None:
-    """Refuse a conditional training on other classes than those that it was asked for.
-
-    Raises:
-        TrainingFailed: the folders have changed since, or one of them holds no usable image.
-    """
-    if not config.conditional or config.classes == prepared.classes:
-        return
-    lost = [name for name in config.classes if name not in prepared.classes]
-    new = [name for name in prepared.classes if name not in config.classes]
-    changes = [f"no usable image of {', '.join(lost)}"] if lost else []
-    changes += [f"new classes {', '.join(new)}"] if new else []
-    raise TrainingFailed(
-        f"{config.dataset} is not what it was when the run was started ({' and '.join(changes) or 'another order'}): "
-        "put the images back, or start a new run"
-    )
-
-
-def describe(config: TrainingConfig) -> str:
-    """Give a layer-by-layer summary of both networks, from copies that have been run once."""
-    # Not on the meta device: running a layer there imports torch's compiler, which takes seconds.
-    pair = build(config)
-    z, image = torch.zeros(1, config.latent.dim), torch.zeros(1, config.channels, config.size, config.size)
-    told = [torch.zeros(1, dtype=torch.int64)] if config.conditional else []
-    generator = summary(pair.generator, input_data=[z, *told], device="cpu", verbose=0)
-    discriminator = summary(pair.discriminator, input_data=[image, *told], device="cpu", verbose=0)
-    return f"generator\n{generator}\n\ndiscriminator\n{discriminator}"
 
 
 def claimed_run(records: Records, run_id: str, token: int) -> Run:

@@ -11,8 +11,9 @@ from typing import Any
 
 from torch import nn
 
+from worker.training.recipe import Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import Recipe, perform
+from worker.training.steps import perform
 
 Backend = str | Callable[..., Any]
 

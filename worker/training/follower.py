@@ -19,9 +19,10 @@ from worker.training.assembly import configure_torch, fitted, new_state, share
 from worker.training.failure import FailureNote, TrainingFailed
 from worker.training.memory import OutOfMemory, finer, told_apart
 from worker.training.ranks import Order, Ranks, join
+from worker.training.recipe import Recipe
 from worker.training.resolution import Resolved
 from worker.training.state import TrainingState
-from worker.training.steps import Recipe, play_round
+from worker.training.steps import play_round
 
 _LOOK_SECONDS = 0.1
 

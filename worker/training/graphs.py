@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from worker.data.loader import Batch
+from worker.training.recipe import Dials, Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import Dials, Perform, Recipe, perform
+from worker.training.steps import Perform, perform
 
 if TYPE_CHECKING:
     from torch.cuda import _POOL_HANDLE

@@ -25,12 +25,13 @@ from worker.training.guard import Finding, Rules, Seen, look, note_tick, note_we
 from worker.training.keeper import Keeper
 from worker.training.memory import OutOfMemory, told_apart
 from worker.training.ranks import Order
+from worker.training.recipe import Recipe
 from worker.training.reports import Reporter
 from worker.training.rollback import roll_back
 from worker.training.schedule import Schedule, crossed
 from worker.training.snapshots import Painter
 from worker.training.state import TrainingState
-from worker.training.steps import Perform, Recipe, play_round
+from worker.training.steps import Perform, play_round
 from worker.training.telemetry import Pacemaker, make_tick
 from worker.training.variety import Variety
 from worker.training.verdict import Health, judge

@@ -16,8 +16,9 @@ from models.networks import uses_batch_norm
 from worker.training.allocator import give_memory_back, within
 from worker.training.failure import TrainingFailed
 from worker.training.ranks import ALONE, Ranks
+from worker.training.recipe import Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import Perform, Recipe, play_round
+from worker.training.steps import Perform, play_round
 
 _SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 _USABLE = 0.9  # of the memory that a machine has available: others want some, too

@@ -22,7 +22,7 @@ from worker.evaluation.inception import have_weights
 from worker.evaluation.plan import MIN_IMAGES, DeviceType, Plan, plan
 from worker.settings import WorkerSettings
 from worker.training.failure import TrainingFailed
-from worker.training.steps import Precision
+from worker.training.recipe import Precision
 
 Device = torch.device  # a run says with which `torch` it was made
 

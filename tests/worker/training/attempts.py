@@ -19,11 +19,11 @@ from worker.training.checkpoints import newest_valid
 from worker.training.guard import Rules
 from worker.training.keeper import Keeper
 from worker.training.loop import Loop
+from worker.training.recipe import Recipe
 from worker.training.reports import Reporter
 from worker.training.schedule import Schedule
 from worker.training.snapshots import Painter
 from worker.training.state import TrainingState, seeds
-from worker.training.steps import Recipe
 from worker.training.variety import Variety
 
 CPU = torch.device("cpu")

@@ -23,8 +23,9 @@ from worker.data.loader import Loader
 from worker.data.prepared import Prepared, read
 from worker.training.follower import obey
 from worker.training.ranks import Order, Ranks, join
+from worker.training.recipe import Recipe
 from worker.training.state import TrainingState, seeds
-from worker.training.steps import Recipe, play_round
+from worker.training.steps import play_round
 from worker.training.synchrony import synchronise
 
 Result = dict[str, Any]

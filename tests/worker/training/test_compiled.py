@@ -13,8 +13,9 @@ from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.compiled import compile_networks
+from worker.training.recipe import Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import Recipe, play_round
+from worker.training.steps import play_round
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own

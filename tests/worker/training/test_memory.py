@@ -17,8 +17,9 @@ from worker.training import allocator
 from worker.training.failure import TrainingFailed
 from worker.training.graphs import by_scalars
 from worker.training.memory import OutOfMemory, fits, is_out_of_memory, slices, told_apart
+from worker.training.recipe import Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import Perform, Recipe, play_round
+from worker.training.steps import Perform, play_round
 
 CPU = torch.device("cpu")
 Start = tuple[TrainingState, Callable[[int], Recipe]]

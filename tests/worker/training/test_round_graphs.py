@@ -14,8 +14,9 @@ from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.graphs import WARM_UP, Board, Recorder, Unrecordable, by_scalars, first_line
+from worker.training.recipe import Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import Perform, Recipe, play_round
+from worker.training.steps import Perform, play_round
 
 CPU = torch.device("cpu")
 ANNEALED = {"generator__lr_end": 1e-5, "discriminator__beta2_end": 0.99}

@@ -8,8 +8,9 @@ from models.config import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
+from worker.training.recipe import Precision, Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import Precision, Recipe, play_round
+from worker.training.steps import play_round
 
 CPU = torch.device("cpu")
 

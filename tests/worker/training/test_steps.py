@@ -12,8 +12,9 @@ from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training import steps
 from worker.training.augment import augment
+from worker.training.recipe import Precision, Recipe
 from worker.training.state import Noise, TrainingState
-from worker.training.steps import Precision, Recipe, play_round, to_float, update_discriminator, update_generator
+from worker.training.steps import play_round, to_float, update_discriminator, update_generator
 
 CPU = torch.device("cpu")
 
