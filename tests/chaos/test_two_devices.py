@@ -87,7 +87,7 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path / "with a space"))
     monkeypatch.setenv("ATELIER_DEVICE", "cpu,cpu")
     monkeypatch.setenv("ATELIER_THREADS", "2")
     made = House(redis_server.url)
