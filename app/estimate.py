@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.house import House
 from app.plans import Plan
+from app.runs import configuration
 from models import artefacts
 from models.config import TrainingConfig
 from models.costs import memory_bytes, operations
@@ -63,8 +64,8 @@ def _pace(house: House, config: TrainingConfig, preset: str) -> _Pace | None:
     runs, _ = house.records.list_runs(limit=LOOKED_AT)
     for run in sorted(runs, key=lambda run: _preset_of(run) != preset):
         speed = (artefacts.last_tick(house.settings.runs_dir / run.id) or {}).get("images_per_second")
-        if speed:
-            other = TrainingConfig.model_validate(run.config)
+        other = configuration(run) if speed else None
+        if speed and other is not None:
             same = _preset_of(run) == preset
             source = "this preset" if same else f"{_preset_of(run)}, by operations per image"
             return _Pace(float(speed) * operations(other) / operations(config), f"the last run here of {source}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from app.house import House
 from app.problems import Problem, phrase
@@ -116,6 +116,14 @@ def view(house: House, run: Run) -> RunView:
     )
 
 
+def configuration(run: Run) -> TrainingConfig | None:
+    """Read what a run trains; None for one of another version of the program, whose settings are not these."""
+    try:
+        return TrainingConfig.model_validate(run.config)
+    except ValidationError:
+        return None
+
+
 def _scores(run_dir: Path) -> dict[str, Score]:
     """Read the newest evaluation that no rollback has undone."""
     found = (snapshot.evaluation() for snapshot in reversed(artefacts.snapshots(run_dir)))
@@ -155,8 +163,8 @@ def total_images(config: TrainingConfig, count: int | None) -> int | None:
 
 
 def _progress(house: House, run: Run, tick: dict[str, Any]) -> Progress:
-    config = TrainingConfig.model_validate(run.config)
-    total = total_images(config, image_count(house, run.dataset, run.resolved))
+    config = configuration(run)
+    total = None if config is None else total_images(config, image_count(house, run.dataset, run.resolved))
     # The row knows a target that was set after the tick: a resumption may have made the run longer.
     images = tick.get("images", 0)
     return Progress(

@@ -156,9 +156,13 @@ def _classes(facts: Facts, training: Mapping[str, Any], size: int) -> _Decision:
 
 def _augmentation(facts: Facts, training: Mapping[str, Any], size: int) -> _Decision:  # noqa: ARG001
     known = f"{facts.count:,} images"
-    if training.get("augment", {}).get("policy"):
-        return {}, {"augment": "Images are changed at random before they are judged, as the preset does by itself."}
-    # In grey drawings brightness is the drawing itself.
+    if usual := training.get("augment", {}).get("policy"):
+        # In grey drawings brightness is the drawing itself.
+        kept = [change for change in usual if change != "color" or facts.channels == 3]
+        told = "Images are changed at random before they are judged, as the preset does by itself"
+        if kept == list(usual):
+            return {}, {"augment": f"{told}."}
+        return {"augment.policy": kept}, {"augment": f"{told}, but for their colours: they are grey."}
     policy = ["color", "translation", "cutout"] if facts.channels == 3 else ["translation", "cutout"]
     if facts.count <= FEW:
         told = f"All images are changed at random ({', '.join(policy)}): {known} would be learned by heart."

@@ -16,7 +16,7 @@ from app.deps import HouseDep, no_query
 from app.estimate import Estimate, estimate
 from app.house import House
 from app.paging import Page
-from app.plans import Chosen, plan
+from app.plans import Chosen, Plan, plan
 from app.problems import Problem, invalid, phrase, responses, wrong_parameter
 from app.runs import RunView
 from app.security import Requires
@@ -109,21 +109,31 @@ def create(
 
     The preset `auto` wants a data set: it chooses for that and, at the run's first start, for the worker's device.
     """
-    made = plan(house, request)
-    config = made.config
-    if query.dry_run:
-        dry = DryRun(config=config, estimate=estimate(house, made), chosen=made.chosen)
-        return Response(dry.model_dump_json(), media_type="application/json")
+    sent = request.model_dump(mode="json")
     try:
-        run, created = house.records.create_run(config, request.model_dump(mode="json"), idempotency_key)
+        # First of all: a repeat gives its run though the data set may have gone since, or the disk be full.
+        run = None if query.dry_run or idempotency_key is None else house.records.repeated(idempotency_key, sent)
+        if run is None:
+            made = plan(house, request)
+            if query.dry_run:
+                dry = DryRun(config=made.config, estimate=estimate(house, made), chosen=made.chosen)
+                return Response(dry.model_dump_json(), media_type="application/json")
+            run, created = house.records.create_run(made.config, sent, idempotency_key)
+            if created:
+                _announce(house, made)
     except IdempotencyConflict as conflict:
         raise invalid([{"loc": ("header", "Idempotency-Key"), "msg": str(conflict)}]) from conflict
-    if created:
-        if not catalogue.is_uploaded(config.dataset):
-            house.wakeups.prepare(config.dataset, config.size, config.channels)
-        house.runs_changed()
     response.headers["Location"] = f"/train/{run.id}"
     return runs.view(house, run)
+
+
+def _announce(house: House, made: Plan) -> None:
+    """Let the data set be prepared, where it is known in which size and colours, and a worker look."""
+    config = made.config
+    undecided = set() if made.chosen is None else {"size", "channels"} & set(made.chosen.undecided)
+    if not undecided and not catalogue.is_uploaded(config.dataset):
+        house.wakeups.prepare(config.dataset, config.size, config.channels)
+    house.runs_changed()
 
 
 @router.get("", summary="List runs", responses=responses(503))

@@ -65,12 +65,23 @@ class Runs(Database):
         except IntegrityError:
             if idempotency_key is None:
                 raise
-            return self._repeated(idempotency_key, request), False
+            run = self.repeated(idempotency_key, request)
+            if run is None:
+                raise
+            return run, False
 
-    def _repeated(self, idempotency_key: str, request: dict[str, Any]) -> Run:
+    def repeated(self, idempotency_key: str, request: dict[str, Any]) -> Run | None:
+        """Give the run that came of a request before; None where there is none.
+
+        Raises:
+            IdempotencyConflict: the key came with another request.
+        """
         statement = select(*RUN_COLUMNS).where(RunRow.idempotency_key == idempotency_key)
         with self._reading() as connection:
-            run = to_run(connection.execute(statement).mappings().one())
+            row = connection.execute(statement).mappings().one_or_none()
+        if row is None:
+            return None
+        run = to_run(row)
         if _canonical(run.request) != _canonical(request):
             raise IdempotencyConflict(
                 f'the idempotency key "{idempotency_key}" came before with another request (run {run.id}): '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shutil import rmtree
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from models.artefacts import EventWriter
+from models.config import TrainingConfig
 from tests.fixtures.runs import Floor, write_tick
 
 BODY = {"preset": "mlp-mnist", "dataset": "mnist-mini"}
@@ -160,6 +162,32 @@ def test_repeat_with_an_idempotency_key_gives_the_same_run(floor: Floor) -> None
     assert first.json()["id"] == again.json()["id"]
     other = floor.http.post("/train", json={**BODY, "seed": 1}, headers=headers)
     assert "another request" in errors(other)["header.Idempotency-Key"]
+
+
+def test_a_repeat_gives_its_run_though_the_data_set_has_gone(floor: Floor) -> None:
+    folder = floor.house.settings.images_dir / "soon-gone"
+    folder.mkdir(parents=True)
+    for number in range(80):
+        Image.new("RGB", (64, 64)).save(folder / f"{number}.png")
+    body = {"preset": "dcgan-64", "dataset": "folder:soon-gone", "model": "gone", "kimg": 1}
+    headers = {"idempotency-key": "gone"}
+    first = floor.http.post("/train", json=body, headers=headers)
+    rmtree(folder)
+    again = floor.http.post("/train", json=body, headers=headers)
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert first.json()["id"] == again.json()["id"]
+    assert floor.http.post("/train", json=body).status_code == 422
+
+
+def test_a_run_of_another_version_of_the_program_can_be_looked_at(floor: Floor) -> None:
+    run = floor.house.records.get_run(floor.train(preset="minimax"))
+    assert run is not None
+    config = TrainingConfig.model_validate(run.config).model_copy(update={"batch_size": 0})
+    older, _ = floor.house.records.create_run(config, {})
+    write_tick(floor.attempt(older.id), 1000)
+    progress = floor.read(older.id)["progress"]
+    assert (progress["kimg"], progress["total_kimg"]) == (1.0, None)
+    assert floor.http.post("/train", params={"dry_run": "true"}, json=BODY).status_code == 200
 
 
 def test_list_filters_and_pages(floor: Floor) -> None:

@@ -97,6 +97,13 @@ def test_few_images_are_changed_at_random_and_many_are_not() -> None:
     assert many.augment.policy == ()
 
 
+@pytest.mark.parametrize("data", [facts(64, 1, 300), facts(64, 1), facts(128, 1, 300)])
+def test_the_brightness_of_grey_drawings_is_never_changed(data: Facts) -> None:
+    for device in (CPU, GPU):
+        config, _ = chosen(data, device)
+        assert "color" not in config.augment.policy
+
+
 def test_gamma_grows_with_the_third_power_of_the_size() -> None:
     small, _ = chosen(facts(28, 1), CPU)
     large, choice = chosen(facts(32, 1), CPU)

@@ -238,7 +238,7 @@ def test_a_length_behind_what_was_shown_is_refused(records: Records, length: dic
     run = running(records)
     assert records.set_resolved(run.id, run.token, {"dataset_images": 1000})
     assert records.release(run.id, run.token, "paused")
-    with pytest.raises(InvalidLength, match=r"has been shown 3.2 kimg already: .* give a longer one"):
+    with pytest.raises(InvalidLength, match=r"has been shown 3\.2 kimg already, .* give a longer one"):
         records.resume(run.id, **length, shown=3200)
     assert records.resume(run.id, **length, shown=3000).state == "queued"
 

@@ -28,11 +28,15 @@ class Agreement(NamedTuple):
 
 
 class Balls(NamedTuple):
-    """Features `[N, D]` and, around each, the distances to its third and fifth neighbour, `[N]`."""
+    """Features `[N, D]` and, around each, the distances to its third and fifth neighbour, `[N]`.
+
+    In a set too small for so many, `dense` tells the number of the farther one.
+    """
 
     features: Tensor
     radii: Tensor
     dense_radii: Tensor
+    dense: int
 
 
 def balls(features: Tensor) -> Balls:
@@ -41,7 +45,7 @@ def balls(features: Tensor) -> Balls:
     # The nearest one is a row itself. A set too small for so many neighbours takes the farthest.
     wanted = min(DENSE_NEIGHBOURS + 1, len(rows))
     near = torch.cat([torch.cdist(part, rows).topk(wanted, largest=False).values for part in torch.split(rows, _ROWS)])
-    return Balls(rows, near[:, min(NEIGHBOURS, wanted - 1)], near[:, wanted - 1])
+    return Balls(rows, near[:, min(NEIGHBOURS, wanted - 1)], near[:, wanted - 1], max(1, wanted - 1))
 
 
 def agreement(real: Balls, generated: Balls) -> Agreement:
@@ -61,6 +65,6 @@ def agreement(real: Balls, generated: Balls) -> Agreement:
     return Agreement(
         precision=inside / count,
         recall=float(found.float().mean()),
-        density=hits / (DENSE_NEIGHBOURS * count),
+        density=hits / (real.dense * count),
         coverage=float(covered.float().mean()),
     )

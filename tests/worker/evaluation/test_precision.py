@@ -37,3 +37,8 @@ def test_a_point_is_inside_the_ball_of_its_third_neighbour() -> None:
 
 def test_no_more_than_2000_images_are_compared() -> None:
     assert len(balls(drawn(COUNT + 10, 0)).features) == COUNT
+
+
+def test_density_is_told_by_the_neighbours_that_there_are() -> None:
+    rows = torch.tensor([[0.0], [1.0], [2.0]])
+    assert agreement(balls(rows), balls(rows + 0.01)).density == pytest.approx(7 / (2 * 3))
