@@ -16,7 +16,7 @@ from models.card import Pairs
 from models.checkpoint import load_generator
 from models.config import TrainingConfig
 from models.evaluation import best_of
-from models.manifest import Provenance
+from models.manifest import WEIGHTS, Provenance
 from models.publishing import Published, publish
 from models.records import Records, RecordsUnavailable
 from worker.data.prepared import Prepared
@@ -68,7 +68,18 @@ class Publisher:
                 raise
             self.reporter.log(f"nothing is published at {images / 1000:g} kimg: the database is away ({error})")
             return
+        if published.already and not self._is_of(published, weights):
+            self.reporter.log(
+                f"nothing is published at {images / 1000:g} kimg: {published.ref} is of the same position, from before "
+                "the run was taken back"
+            )
+            return
         self.reporter.published(published.model, published.version, images)
+
+    def _is_of(self, published: Published, weights: bytes) -> bool:
+        """Tell whether a version holds these weights, or held them before it was deleted."""
+        path = self.model_dir / published.model / str(published.version) / WEIGHTS
+        return not path.exists() or path.read_bytes() == weights
 
     def _best(self, found: Mapping[int, Snapshot]) -> Snapshot | None:
         evaluations = (snapshot.evaluation() for snapshot in found.values())

@@ -11,11 +11,12 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 from models.artefacts import snapshots
 from models.evaluation import Evaluation
 from tests.worker.evaluation.plans import PLAN
-from tests.worker.training.attempts import CPU, Attempts
+from tests.worker.training.attempts import CPU, Attempts, after
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.evaluation import classifier
 from worker.evaluation.evaluator import Evaluator
+from worker.training.loop import Loop
 
 
 def test_evaluations_change_no_byte_of_the_weights(
@@ -35,6 +36,28 @@ def test_evaluations_change_no_byte_of_the_weights(
     assert all(next(iter(each["scores"])) == each["chosen"] == "classifier_frechet" for each in told)
     kept = [snapshot.evaluation() for snapshot in snapshots(judged.run_dir)]
     assert [evaluation and evaluation.images for evaluation in kept] == [None, 160, 320, 480]
+
+
+def test_a_run_stopped_between_evaluations_has_the_same_scores_and_bytes(tmp_path: Path, digits: Prepared) -> None:
+    config = tiny(kimg=0.96, snapshots=6, publish_every=1.0)
+    calm, stopped = (Attempts(tmp_path / name, digits) for name in ("calm", "stopped"))
+
+    def attempt(run: Attempts, rounds: int) -> Loop:
+        judge = Evaluator(config, digits, CPU, PLAN, tmp_path, lambda _: None)
+        return replace(run.start(config, after(rounds), young=64), evaluator=judge)
+
+    whole = attempt(calm, 100)
+    assert whole.run()
+    for rounds in (7, 3, 6):  # between two evaluations, right behind one, between two others
+        assert not attempt(stopped, rounds).run()
+    last = attempt(stopped, 100)
+    assert last.run()
+    assert stopped.weights == calm.weights
+    assert last.state.guard == whole.state.guard
+    assert whole.state.guard.best is not None
+    histories = [[found.evaluation() for found in snapshots(run.run_dir)] for run in (stopped, calm)]
+    assert histories[0] == histories[1]
+    assert len(histories[0]) == 7
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("1 GiB more"), LinAlgError("no convergence")])

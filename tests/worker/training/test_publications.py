@@ -8,7 +8,7 @@ from models.artefacts import Attempt, read_events
 from models.checkpoint import generator_bytes
 from models.directory import ModelDirectory
 from models.evaluation import Evaluation
-from models.manifest import CARD, NEIGHBOURS, Score
+from models.manifest import CARD, NEIGHBOURS, WEIGHTS, Score
 from models.networks import build_generator
 from models.records import Records
 from tests.worker.training.tiny import tiny
@@ -39,6 +39,20 @@ def test_a_position_without_a_snapshot_is_published_without_scores(
     assert version.manifest is not None
     assert (version.manifest.provenance.images, version.manifest.scores) == (640, {})
     assert version.manifest.provenance.preset == "quick-28"
+
+
+def test_a_version_from_before_a_rollback_is_not_told_as_one_of_the_new_weights(
+    tmp_path: Path, digits: Prepared, records: Records
+) -> None:
+    publisher = of_a_run(tmp_path, digits, records)
+    before, after = (generator_bytes(build_generator(tiny().generator_config())) for _ in range(2))
+    for weights in (before, before, after):
+        publisher(640, weights, b"a grid", last=False)
+    events = read_events(publisher.run_dir)
+    assert [event.data["ref"] for event in events if event.type == "published"] == ["tiny@1", "tiny@1"]
+    (told,) = [event.data["message"] for event in events if event.type == "log"]
+    assert told.startswith("nothing is published at 0.64 kimg: tiny@1 is of the same position, from before")
+    assert (tmp_path / "models" / "tiny" / "1" / WEIGHTS).read_bytes() == before
 
 
 def test_the_best_snapshot_is_published_with_the_last_and_is_best(
