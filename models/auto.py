@@ -250,10 +250,16 @@ def complete(request: TrainRequest, facts: Facts, device: Device) -> tuple[Train
         epochs=request.epochs,
         kimg=request.kimg if has_length else choice.kimg,
         seed=request.seed,
-        overrides={**choice.overrides, **request.overrides},
+        overrides={**_still_fitting(choice.overrides, request), **request.overrides},
     )
     config = presets.resolve(chosen, lambda _: facts.classes)
     return config.model_copy(update={"preset": AUTO}), choice
+
+
+def _still_fitting(overrides: dict[str, Any], request: TrainRequest) -> dict[str, Any]:
+    """Leave out what was chosen for networks of another family than the one that is asked for."""
+    others = [path.removesuffix("family") for path in request.overrides if path.endswith(".network.family")]
+    return {path: value for path, value in overrides.items() if not path.startswith(tuple(others))}
 
 
 def misfits(request: TrainRequest, facts: Facts) -> list[ErrorItem]:

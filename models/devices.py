@@ -30,9 +30,10 @@ class Device(Frozen):
 
 
 def local(settings: HouseSettings) -> Device:
-    """Describe the device that a worker on this machine would train on, under the same settings."""
+    """Describe the first device that a worker on this machine would train on, under the same settings."""
     cores = settings.threads or training_threads()
-    if not settings.device.startswith("cpu") and (memory := _cuda_memory()) is not None:
+    name, _, index = settings.device.partition(",")[0].strip().partition(":")
+    if name != "cpu" and (memory := _cuda_memory(int(index) if index.isdecimal() else 0)) is not None:
         return Device(kind="cuda", cores=cores, memory_bytes=memory)
     return Device(kind="cpu", cores=cores, memory_bytes=main_memory())
 
@@ -46,13 +47,13 @@ def main_memory() -> int:
         return whole
 
 
-def _cuda_memory() -> int | None:
-    """Ask the driver for the first GPU's memory; None where there is none."""
+def _cuda_memory(index: int) -> int | None:
+    """Ask the driver for a GPU's memory; None where it is not there."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:
         return None
     device, size = ctypes.c_int(0), ctypes.c_size_t(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGet(ctypes.byref(device), 0) != 0:
+    if driver.cuInit(0) != 0 or driver.cuDeviceGet(ctypes.byref(device), index) != 0:
         return None
     return size.value if driver.cuDeviceTotalMem_v2(ctypes.byref(size), device) == 0 else None

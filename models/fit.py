@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from models.catalogue import BUILTIN
 from models.config import TrainingConfig
 from models.datasets.facts import Facts
 from models.presets import ErrorItem, proposed
@@ -44,8 +45,10 @@ def _hint(facts: Facts) -> str:
 
 
 def _colours(config: TrainingConfig, facts: Facts) -> Iterator[ErrorItem]:
-    # Images of a folder are turned grey on the way in where a preset wants them so; colours cannot be made up.
-    if config.channels == facts.channels or (config.channels == 1 and not facts.prepared):
+    # Images are turned grey on the way in where a preset wants them so; colours cannot be made up. Of a folder only
+    # some images were looked at: others may have colours.
+    is_known = facts.prepared or facts.name in BUILTIN
+    if config.channels == facts.channels or not is_known or (config.channels == 1 and not facts.prepared):
         return
     yield _item(
         f'"{facts.name}" holds {_KINDS[facts.channels]} images and the preset "{config.preset}" trains on '

@@ -142,6 +142,23 @@ def test_what_the_request_says_itself_counts_and_needs_no_reason() -> None:
     assert not {"size", "batch_size", "kimg", "augment"} & set(choice.reasons)
 
 
+def test_networks_of_another_family_have_no_widths_that_nobody_gave() -> None:
+    family = {"generator.network.family": "mlp", "discriminator.network.family": "mlp"}
+    for data in (facts(64), facts(28, 1)):
+        assert auto.misfits(TrainRequest(preset="auto", dataset="pets", overrides=family), data) == []
+        config, _ = chosen(data, CPU, overrides=family)
+        assert config.generator.network.family == "mlp"
+
+
+def test_colours_are_refused_only_of_a_set_that_is_known_to_have_none() -> None:
+    config, _ = chosen(facts(28, 3), CPU)
+    grey = facts(28, 1, prepared=False)
+    assert fit.misfits(config, grey.model_copy(update={"name": "folder:pets"})) == []
+    for known in (grey.model_copy(update={"name": "mnist"}), facts(28, 1)):
+        (problem,) = fit.misfits(config, known)
+        assert "holds grey images" in problem.msg
+
+
 def test_grey_is_trained_of_coloured_images_where_that_is_asked_for() -> None:
     config, choice = chosen(facts(28, 3, prepared=False), CPU, overrides={"channels": 1})
     assert (choice.preset, config.channels) == ("quick-28", 1)

@@ -23,10 +23,16 @@ def test_devices_are_told_in_words() -> None:
 def test_cpu_is_taken_where_it_is_set_or_there_is_no_gpu(
     setting: str, gpu: int | None, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "_cuda_memory", lambda: gpu)
+    monkeypatch.setattr(devices, "_cuda_memory", lambda _: gpu)
     device = local(HouseSettings(device=setting, threads=3))
     assert (device.kind, device.cores) == (kind, 3)
     assert device.memory_bytes == (gpu if kind == "cuda" else main_memory())
+
+
+def test_the_gpu_that_is_named_first_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_cuda_memory", lambda index: (index + 1) << 30)
+    for setting, gigabytes in (("cuda:3,cuda:0", 4), ("cuda", 1), ("auto", 1), (" cuda:1 ", 2)):
+        assert local(HouseSettings(device=setting)).memory_bytes == gigabytes << 30
 
 
 def test_machine_without_a_driver_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
