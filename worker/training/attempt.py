@@ -18,7 +18,7 @@ from models.catalogue import is_uploaded
 from models.config import TrainingConfig
 from models.files import replace_file
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
-from worker.data.prepared import DataProblem, Prepared
+from worker.data.prepared import Prepared
 from worker.evaluation.evaluator import evaluator
 from worker.evaluation.plan import replaced
 from worker.exitcodes import ExitCode
@@ -28,7 +28,7 @@ from worker.training.checkpoints import Checkpoint, newest_valid
 from worker.training.choice import settle
 from worker.training.compiled import compile_networks
 from worker.training.description import describe
-from worker.training.failure import FailureNote, TrainingFailed, disk_full
+from worker.training.failure import FailureNote, TrainingFailed, explain
 from worker.training.graphs import Recorder, Unrecordable
 from worker.training.guard import Rules
 from worker.training.keeper import Keeper
@@ -303,12 +303,3 @@ def attempt_run(run_id: str, token: int, house: WorkerSettings, stop_wanted: Cal
         return ExitCode.FENCED
     finally:
         records.close()
-
-
-def explain(error: Exception) -> str | None:
-    """Give the reason for an error that a retry would not mend; None for any other."""
-    if disk_full(error):
-        return f"disk full: {error}; free some space, then resume the run"
-    if isinstance(error, TrainingFailed | DataProblem):
-        return str(error)
-    return None

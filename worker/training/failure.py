@@ -7,6 +7,8 @@ import json
 import sqlite3
 from pathlib import Path
 
+from worker.data.prepared import DataProblem
+
 _RESERVED_BYTES = 4096
 
 
@@ -28,6 +30,15 @@ def disk_full(error: BaseException) -> bool:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
+
+
+def explain(error: Exception) -> str | None:
+    """Give the reason for an error that a retry would not mend; None for any other."""
+    if disk_full(error):
+        return f"disk full: {error}; free some space, then resume the run"
+    if isinstance(error, TrainingFailed | DataProblem):
+        return str(error)
+    return None
 
 
 class FailureNote:
