@@ -24,7 +24,9 @@ FEW: Final = 2000
 MANY: Final = 20_000
 """From so many images on it does not, in a training of usual length."""
 PER_CLASS: Final = 200
-"""Images that a class needs to be learned apart."""
+"""Images that classes need on average to be learned apart."""
+LEAST_OF_A_CLASS: Final = 50
+"""Images that the smallest class needs for that."""
 MOST_CLASSES: Final = 100
 SIZES: Final[tuple[int, ...]] = get_args(Size)
 CPU_SIZE: Final = 32
@@ -149,6 +151,9 @@ def _classes(facts: Facts, training: Mapping[str, Any], size: int) -> _Decision:
         return {}, {}
     if count > MOST_CLASSES or facts.count < PER_CLASS * count:
         why = f"not told apart: {count} classes of {facts.count // count:,} images on average are too few for each"
+        return {}, {"conditional": f"The classes are {why}."}
+    if facts.fewest is not None and facts.fewest < LEAST_OF_A_CLASS:
+        why = f"not told apart: one of {count} classes has {facts.fewest} images, which is too few to learn it from"
         return {}, {"conditional": f"The classes are {why}."}
     why = f"the {count} classes have {facts.count // count:,} images on average"
     return {"conditional": True}, {"conditional": f"The classes are learned apart, to be asked for one by one: {why}."}

@@ -5,6 +5,7 @@ Of a folder only names are listed and some headers read; its images are decoded 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -31,6 +32,9 @@ class Facts(Frozen):
     prepared: Annotated[bool, Field(description="prepared in that size and these colours, and to be had in no other")]
     channels: Annotated[Channels, Field(description="1: no image has colours")]
     classes: tuple[str, ...]
+    fewest: Annotated[int | None, Field(description="images of the smallest class; null: not known, or no classes")] = (
+        None
+    )
 
 
 class _Header(NamedTuple):
@@ -60,6 +64,7 @@ def of_upload(name: str, report: Report) -> Facts:
         prepared=True,
         channels=report.channels,
         classes=tuple(report.classes),
+        fewest=min(report.classes.values(), default=None),
     )
 
 
@@ -77,7 +82,8 @@ def of_folder(name: str, images_dir: Path) -> Facts:
     if not headers:
         raise DatasetProblem(f'"{name}": none of the image files looked at in {folder} can be read: are they images?')
     sides = sorted(header.side for header in headers)
-    _, classes = class_folders(files)
+    root, classes = class_folders(files)
+    counts = Counter(file.relative_to(root).parts[0] for file in files) if classes else {}
     return Facts(
         name=name,
         count=len(files),
@@ -85,6 +91,7 @@ def of_folder(name: str, images_dir: Path) -> Facts:
         prepared=False,
         channels=1 if all(header.grey for header in headers) else 3,
         classes=tuple(readable(each) for each in classes),
+        fewest=min(counts.values(), default=None),
     )
 
 

@@ -82,7 +82,8 @@ def test_classes_are_learned_apart_where_each_has_images_enough() -> None:
     assert config.conditional
     assert config.classes == tuple("0123456789")
     assert "10 classes" in choice.reasons["conditional"]
-    for few in (facts(64, 3, 1500, classes=10), facts(28, 1, 60_000, classes=101)):
+    rare = facts(28, 1, 60_000, classes=10).model_copy(update={"fewest": 1})
+    for few in (facts(64, 3, 1500, classes=10), facts(28, 1, 60_000, classes=101), rare):
         config, choice = chosen(few, CPU)
         assert not config.conditional
         assert "not told apart" in choice.reasons["conditional"]

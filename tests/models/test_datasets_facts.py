@@ -29,7 +29,7 @@ def test_folder_is_known_by_names_and_headers_at_any_depth(tmp_path: Path) -> No
     picture(tmp_path / "pets/cats/small/a.JPG")
     picture(tmp_path / "pets/dogs/b.png", (200, 100))
     expected = Facts(
-        name="folder:pets", count=2, side=30, prepared=False, channels=3, classes=("cats", "dogs")
+        name="folder:pets", count=2, side=30, prepared=False, channels=3, classes=("cats", "dogs"), fewest=1
     )  # fmt: skip
     assert of_folder("folder:pets", tmp_path) == expected
     for name in ("folder:pets/", "folder:."):
