@@ -1,6 +1,6 @@
 """The training loop: rounds until the length is reached, with reports, publications and checkpoints between them.
 
-What a round does is in `steps`, what a run consists of in `state`; files are written by `reports` and `checkpoints`.
+What a round does is in `steps`, what a run consists of in `state`; files are written by `reports` and `keeper`.
 """
 
 from __future__ import annotations

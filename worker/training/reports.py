@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.artefacts import Attempt, EventWriter, append_line, kimg_name, read_evaluation
+from models.artefacts import Attempt, EventWriter, append_line, images_of, kimg_name, read_evaluation
 from models.evaluation import Evaluation, best_of
+from models.files import replace_file
 from worker.training.schedule import thin
 from worker.training.verdict import Health
 
@@ -40,9 +41,10 @@ class Reporter:
         name = kimg_name(images)
         folder = self._attempt.snapshots
         # The picture last: readers list pictures, and look for weights beside them.
-        _replace(folder / f"{name}.safetensors", weights)
-        _replace(folder / f"{name}.png", picture)
-        kept = {_position(path): path for path in folder.glob("*.safetensors")}
+        replace_file(folder / f"{name}.safetensors", weights)
+        replace_file(folder / f"{name}.png", picture)
+        weighted = ((images_of(path.stem), path) for path in folder.glob("*.safetensors"))
+        kept = {position: path for position, path in weighted if position is not None}
         for position in thin(sorted(kept), best=_best(folder)):
             kept[position].unlink()
         told = {"images": images, "kimg": images / 1000, "picture": f"{name}.png"}
@@ -56,7 +58,7 @@ class Reporter:
     def score(self, evaluation: Evaluation) -> None:
         """Keep what an evaluation found beside its snapshot, and tell it."""
         path = self._attempt.snapshots / f"{kimg_name(evaluation.images)}.json"
-        _replace(path, evaluation.model_dump_json(indent=1).encode())
+        replace_file(path, evaluation.model_dump_json(indent=1).encode())
         self._events.append("score", evaluation.event())
 
     def goes_back(self, health: Health, images: int) -> None:
@@ -85,14 +87,3 @@ def _best(folder: Path) -> int | None:
     found = (read_evaluation(path) for path in sorted(folder.glob("*.json")))
     best = best_of(evaluation for evaluation in found if evaluation is not None)
     return None if best is None else best.images
-
-
-def _position(path: Path) -> int:
-    kimg, _, rest = path.stem.partition(".")
-    return int(kimg) * 1000 + int(rest)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
