@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.artefacts import last_tick, read_events
-from worker.training.guard import COLLAPSED, EXPLODED, FADED, GRACE
+from worker.training.findings import COLLAPSED, EXPLODED, FADED, GRACE
 
 
 class Row(NamedTuple):

@@ -29,8 +29,8 @@ from worker.training.choice import settle
 from worker.training.compiled import compile_networks
 from worker.training.description import describe
 from worker.training.failure import FailureNote, TrainingFailed, explain
+from worker.training.findings import Rules
 from worker.training.graphs import Recorder, Unrecordable
-from worker.training.guard import Rules
 from worker.training.keeper import Keeper
 from worker.training.loop import Loop
 from worker.training.material import opened

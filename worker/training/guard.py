@@ -1,25 +1,23 @@
-"""Watches over a training: rules on plain values, taken at fixed image counts, and what follows from them.
+"""Watches over a training at fixed image counts: what it remembers, how long rules have to hold, where to go back to.
 
-Pure functions on an immutable memory that is part of every checkpoint. The loop brings the values and acts; where there
-are several ranks, one of them decides.
+Pure functions on an immutable memory that is part of every checkpoint; the rules are in `findings`. The loop brings the
+values and acts; where there are several ranks, one of them decides.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Final, Literal, Self
+from typing import Final
 
 from pydantic import Field
 
 from models.artefacts import Position
-from models.config import Frozen, TrainingConfig
+from models.config import Frozen
 from models.manifest import Score
+from worker.training.findings import COLLAPSED, Before, Finding, Kind, Measured, Rules, find
 from worker.training.telemetry import Means
-
-Kind = Literal["diverged", "exploding", "discriminator_won", "collapsed", "worsening"]
 
 MAX_ROLLBACKS: Final = 3
 RATE: Final = 0.5
@@ -33,67 +31,8 @@ EVALUATIONS: Final = 3
 SHARE: Final = 0.05
 # Of the run: so far apart, at least, are points to go back to that no score tells to be better than others.
 APART: Final = 0.03
-# Rounds in which only numbers count: networks that have hardly begun are alike in everything else.
-YOUNG: Final = 500
-# Of the run: a generator that never painted different images has so long to begin with it.
-GRACE: Final = 0.1
-
-# Mean distance between generated images, of that between real ones. Healthy generators have 0.7 to 1.1, untrained ones
-# 0.2 (`mlp`) and more; one that paints the same image, whatever it is given, is near 0.
-COLLAPSED: Final = 0.1
-# Of the usual norm of a network's gradients. Healthy runs stay within a factor of 30 from their first hundred updates
-# to their last; batches differ by a factor of 3.
-EXPLODED: Final = 1000.0
-FADED: Final = 0.001
-# Adam divides by the root of the mean square plus 1e-8: gradients below that move nothing any more.
-STILL: Final = 1e-8
-# Times the best score (or a part of it, where higher is better): StudioGAN's DCGAN on CIFAR-10 decays from an FID of 49
-# to 137, while scores on 2,000 samples differ from one evaluation to the next by a tenth or two.
-WORSE: Final = 2.0
-# Of what the run has gained since its first score: where scores may be 0 or less (KID), multiples say nothing.
-LOST: Final = 0.1
-
 _REMEMBERED = 20  # evaluations whose gradients make what is usual
 _ENOUGH = 3  # of them before anything is unusual
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What a run's configuration makes of the rules; all lengths in real images.
-
-    Attributes:
-        acts: whether anything but numbers that are not finite is acted on; else it is only told.
-        total: the run's length.
-        young: only numbers count before this position.
-        parameters: of the generator.
-    """
-
-    acts: bool
-    total: int
-    young: int
-    parameters: int
-
-    @classmethod
-    def of(cls, config: TrainingConfig, count: int) -> Self:
-        """Take them out of a configuration for a data set of `count` images."""
-        return cls(
-            # A minimax generator's gradient fades whenever the discriminator is ahead: that is what it shows.
-            acts=config.guard == "full" and config.loss != "minimax",
-            total=config.total_images(count),
-            young=YOUNG * config.batch_size * config.discriminator.steps,
-            parameters=config.generator_config().parameters(),
-        )
-
-    def act_on(self, finding: Finding) -> bool:
-        """Tell whether a finding ends in a rollback."""
-        return self.acts or finding.kind == "diverged"
-
-
-class Finding(Frozen):
-    """A rule that has held for long enough, and what was seen, as the middle of a sentence."""
-
-    kind: Kind
-    seen: str
 
 
 class Held(Frozen):
@@ -183,8 +122,9 @@ def look(rules: Rules, memory: Memory, seen: Seen) -> Memory:
         return memory.model_copy(update={"gradients": (), "refuge": refuge})
     diverse = memory.diverse or seen.diversity is None or seen.diversity > COLLAPSED
     memory = _comparable(memory, seen.score).model_copy(update={"diverse": diverse})
-    measured = _Measured(seen.images, _typical(memory), seen.diversity, seen.score)
-    findings = {finding.kind: finding for finding in _findings(rules, memory, measured)}
+    measured = Measured(seen.images, _typical(memory), seen.diversity, seen.score)
+    before = Before(memory.diverse, _usual(memory), memory.first, memory.best)
+    findings = {finding.kind: finding for finding in find(rules, before, measured)}
     # What was not measured this time neither holds for longer nor has ended.
     missing = measured.missing()
     held = {kind: hold for kind, hold in memory.held.items() if kind in missing}
@@ -231,25 +171,6 @@ def watched(memory: Memory, seen: Seen) -> dict[str, float | None]:
     return {"diversity": seen.diversity, "gradient_d": ratios[0], "gradient_g": ratios[1]}
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What the rules look at; None where it was not measured this time."""
-
-    images: int
-    gradients: tuple[float, float] | None
-    diversity: float | None
-    score: Score | None
-
-    def missing(self) -> set[Kind]:
-        kinds: dict[Kind, object] = {
-            "exploding": self.gradients,
-            "discriminator_won": self.gradients,
-            "collapsed": self.diversity,
-            "worsening": self.score,
-        }
-        return {kind for kind, value in kinds.items() if value is None}
-
-
 def _comparable(memory: Memory, score: Score | None) -> Memory:
     """Forget scores of another protocol than that of a new one, and what followed from them."""
     if score is None or memory.best is None or score.protocol == memory.best.protocol:
@@ -261,40 +182,6 @@ def _comparable(memory: Memory, score: Score | None) -> Memory:
         "standing": tuple(finding for finding in memory.standing if finding.kind != "worsening"),
     }
     return memory.model_copy(update=update)
-
-
-def _findings(rules: Rules, memory: Memory, measured: _Measured) -> Iterator[Finding]:
-    diversity, score = measured.diversity, measured.score
-    if measured.gradients is not None:
-        yield from _gradients(rules, measured.gradients, _usual(memory))
-    begun = memory.diverse or measured.images >= GRACE * rules.total
-    if diversity is not None and diversity < COLLAPSED and begun:
-        told = f"images of different latents differ by {diversity:.0%} of what real images differ by"
-        yield Finding(kind="collapsed", seen=told)
-    if score is not None and memory.first is not None and memory.best is not None:
-        yield from _worsening(score, memory.first, memory.best)
-
-
-def _gradients(rules: Rules, now: tuple[float, float], usual: tuple[float, float] | None) -> Iterator[Finding]:
-    told = "the generator learns nothing from the discriminator any more: its gradient is"
-    if now[1] < STILL * math.sqrt(rules.parameters):
-        yield Finding(kind="discriminator_won", seen=f"{told} {now[1]:.1e}, too small to move it")
-    elif usual is not None and now[1] < FADED * usual[1]:
-        yield Finding(kind="discriminator_won", seen=f"{told} {now[1]:.1e}, usually it was {usual[1]:.1e}")
-    if usual is None:
-        return
-    for name, norm, before in zip(("discriminator", "generator"), now, usual, strict=True):
-        if norm > EXPLODED * before:
-            yield Finding(kind="exploding", seen=f"the {name}'s gradient is {norm:.1e}, usually it was {before:.1e}")
-            return
-
-
-def _worsening(score: Score, first: Score, best: Score) -> Iterator[Finding]:
-    lost = (score.value - best.value) if score.lower_is_better else (best.value - score.value)
-    # Higher is better: half the best is as bad as twice the best is where lower is better.
-    room = abs(best.value) * ((WORSE - 1) if score.lower_is_better else (1 - 1 / WORSE))
-    if lost > max(room, LOST * abs(best.value - first.value)):
-        yield Finding(kind="worsening", seen=f"the score is {score.value:.4g}, at its best it was {best.value:.4g}")
 
 
 def _is_apart(rules: Rules, memory: Memory, seen: Seen) -> bool:

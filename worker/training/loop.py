@@ -20,8 +20,9 @@ from models.evaluation import Evaluation
 from worker.evaluation.evaluator import Evaluator
 from worker.training.assembly import share
 from worker.training.failure import GaveUp
+from worker.training.findings import Finding, Rules
 from worker.training.graphs import WARM_UP, Unrecordable
-from worker.training.guard import Finding, Rules, Seen, look, note_tick, note_weights, watched
+from worker.training.guard import Seen, look, note_tick, note_weights, watched
 from worker.training.keeper import Keeper
 from worker.training.memory import OutOfMemory, told_apart
 from worker.training.ranks import Order

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from worker.training.failure import GaveUp
-from worker.training.guard import MAX_ROLLBACKS, Finding, Memory, gone_back
+from worker.training.findings import Finding
+from worker.training.guard import MAX_ROLLBACKS, Memory, gone_back
 from worker.training.keeper import Keeper
 from worker.training.reports import Reporter
 from worker.training.state import TrainingState

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.config import Loss
-from worker.training.guard import Finding, Kind
+from worker.training.findings import Finding, Kind
 from worker.training.losses import OBJECTIVES
 from worker.training.telemetry import Means
 

@@ -16,7 +16,7 @@ from models.config import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.checkpoints import newest_valid
-from worker.training.guard import Rules
+from worker.training.findings import Rules
 from worker.training.keeper import Keeper
 from worker.training.loop import Loop
 from worker.training.recipe import Recipe

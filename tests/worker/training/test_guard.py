@@ -8,13 +8,9 @@ import pytest
 from models.artefacts import Position
 from models.manifest import Score
 from tests.worker.training.tiny import tiny
+from worker.training.findings import COLLAPSED, EXPLODED, FADED, GRACE, Rules
 from worker.training.guard import (
-    COLLAPSED,
-    EXPLODED,
-    FADED,
-    GRACE,
     Memory,
-    Rules,
     Seen,
     gone_back,
     look,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from models.config import Loss
-from worker.training.guard import Finding
+from worker.training.findings import Finding
 from worker.training.losses import OBJECTIVES
 from worker.training.telemetry import Means
 from worker.training.verdict import judge
