@@ -82,7 +82,8 @@ def walk_the_journey(
     page.wait_for_url(re.compile(r"/runs/(?!new)"))
     ticks(page).wait_for()
 
-    # A reload, and a second device, see the same run with all that it has told.
+    # A reload in the middle, and a second device, see the same run with all that it has told.
+    assert page.get_by_role("heading", name=f"{name} running").is_visible()
     page.reload()
     ticks(page).wait_for()
     with looking(browser, view.url, "dark", 390) as other:

@@ -3,11 +3,12 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { words } from "./api/client.ts";
 import { listen, stopListening, stream } from "./events.ts";
 import { attempt, Notices } from "./notices.tsx";
 import { path } from "./router.ts";
 import { findRoute, ROUTES, type Route, type ViewProps } from "./routes.ts";
-import { can, mustSignIn, session, signOut } from "./session.ts";
+import { can, mustSignIn, session, sessionError, signOut } from "./session.ts";
 import { SignIn } from "./signin.tsx";
 import { nextTheme, theme } from "./theme.ts";
 import { Failure } from "./ui/Failure.tsx";
@@ -29,10 +30,19 @@ export function App() {
         </p>
       )}
       <main id="main" tabIndex={-1}>
-        {mustSignIn.value ? <SignIn /> : session.value && <View />}
+        {session.value === null ? <Beginning /> : mustSignIn.value ? <SignIn /> : <View />}
       </main>
       <Notices />
     </>
+  );
+}
+
+// Nothing is shown before it is known what may be: `session` asks again until it is told.
+function Beginning() {
+  return sessionError.value === null ? (
+    <p class="loading">Loading…</p>
+  ) : (
+    <Failure title="Atelier cannot be reached" text={words(sessionError.value)} />
   );
 }
 
@@ -85,14 +95,19 @@ function View() {
     document.title = route ? `${route.title} · Atelier` : "Atelier";
     failed.value = null;
     if (!route) return;
+    // Whoever goes on before a view is here must not be shown it afterwards.
+    let isWanted = true;
     route.load().then(
       (module) => {
-        loaded.value = { route, view: module.default };
+        if (isWanted) loaded.value = { route, view: module.default };
       },
       (error: unknown) => {
-        failed.value = error;
+        if (isWanted) failed.value = error;
       },
     );
+    return () => {
+      isWanted = false;
+    };
   }, [route, failed, loaded]);
 
   // Whoever cannot see that the view has changed is taken to its beginning.

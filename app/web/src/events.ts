@@ -57,7 +57,7 @@ export function stopListening(): void {
 function seen(): void {
   clearTimeout(timer);
   if (document.hidden) timer = setTimeout(close, HIDDEN_MILLISECONDS);
-  else if (!source) connect();
+  else if (!source || source.readyState === EventSource.CLOSED) connect();
 }
 
 function close(): void {
@@ -87,6 +87,7 @@ function failed(): void {
   if (source?.readyState !== EventSource.CLOSED) return;
   // Sessions end with the service: after a restart a key may be asked for again. No answer is what `stream` tells.
   loadSession().catch(() => {});
+  clearTimeout(timer);
   timer = setTimeout(connect, pause);
   pause = Math.min(2 * pause, LAST_RETRY);
 }

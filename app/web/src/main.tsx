@@ -11,11 +11,21 @@ import { App } from "./app.tsx";
 import { warn } from "./notices.tsx";
 import { followLinks } from "./router.ts";
 import { findRoute } from "./routes.ts";
-import { loadSession } from "./session.ts";
+import { beginSession, loadSession } from "./session.ts";
 import { applyTheme } from "./theme.ts";
 
 applyTheme();
+keepDropped();
 followLinks((path) => findRoute(path) !== null);
-whenUnauthorized(() => void loadSession());
+whenUnauthorized(() => void loadSession().catch(warn));
 render(<App />, document.getElementById("studio") ?? document.body);
-loadSession().catch(warn);
+void beginSession();
+
+// A file that misses the place for it must not take the page's place.
+function keepDropped(): void {
+  for (const type of ["dragover", "drop"] as const) {
+    addEventListener(type, (event) => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    });
+  }
+}

@@ -72,7 +72,16 @@ export const ROUTES: Route[] = [
 export function findRoute(path: string): { route: Route; name: string } | null {
   for (const route of ROUTES) {
     const match = route.pattern.exec(path);
-    if (match) return { route, name: decodeURIComponent(match[1] ?? "") };
+    if (match) return { route, name: decoded(match[1] ?? "") };
   }
   return null;
+}
+
+// Not everything that can be typed into an address bar is well-formed.
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }

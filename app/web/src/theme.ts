@@ -7,7 +7,7 @@ export type Theme = "auto" | "light" | "dark";
 
 const NEXT: Record<Theme, Theme> = { auto: "light", light: "dark", dark: "auto" };
 
-const kept = stored<Theme>("theme", "auto", (value): value is Theme => String(value) in NEXT);
+const kept = stored<Theme>("theme", "auto", (value): value is Theme => Object.hasOwn(NEXT, String(value)));
 export const theme = signal<Theme>(kept.read());
 
 export function applyTheme(): void {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Snapshot } from "../src/api/types.ts";
-import { bestOf, decisive } from "../src/stores/scores.ts";
+import { bestOf, decisive, meaningOf, scoreName } from "../src/stores/scores.ts";
 
 function snapshot(kimg: number, value?: number, protocol = "a", lower = true): Snapshot {
   const scores =
@@ -19,4 +19,14 @@ test("the best is among those that were measured as the newest was", () => {
   assert.equal(bestOf(runs)?.kimg, 3);
   assert.equal(bestOf([snapshot(1, 1, "a", false), snapshot(2, 2, "a", false)])?.kimg, 2);
   assert.equal(bestOf([snapshot(0)]), null);
+});
+
+test("scores have names that people know, and a meaning", () => {
+  assert.equal(scoreName("classifier_frechet"), "Fréchet distance (classifier)");
+  assert.equal(scoreName("fid_final"), "FID, at the end");
+  assert.equal(scoreName("inception_recall"), "Recall (Inception)");
+  assert.equal(scoreName("classifier_new"), "new (classifier)");
+  assert.equal(scoreName("something_else"), "something else");
+  assert.match(meaningOf("classifier_precision_final"), /like the data/);
+  assert.equal(meaningOf("something_else"), "");
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Refused } from "../src/api/client.ts";
-import { lengthOf, STOPS } from "../src/views/train/length.ts";
+import { ALL, lengthOf, STOPS, stopOf } from "../src/views/train/length.ts";
 import { byField } from "../src/views/train/plan.ts";
 import { type Config, groupsOf, read, write } from "../src/views/train/settings.ts";
 
@@ -54,4 +54,9 @@ test("a refusal is told at the fields that it speaks of", () => {
   });
   assert.deepEqual(byField(refused), { "generator.lr": "too high\nreally", dataset: "unknown" });
   assert.deepEqual(byField(new Refused(503, { detail: "the database is away" })), { "": "the database is away" });
+});
+
+test("an address names a stop of the dial, or means all of the length", () => {
+  assert.equal(stopOf("0"), 0);
+  for (const text of [null, "-1", "1.5", "99", "x"]) assert.equal(stopOf(text), ALL);
 });

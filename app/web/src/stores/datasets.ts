@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { all } from "../api/client.ts";
+import { reading } from "../api/reading.ts";
 import type { Dataset } from "../api/types.ts";
 import { on, onReturn } from "../events.ts";
 
@@ -19,27 +20,31 @@ export function keepDatasets(): void {
     if (data.state === "deleted") dropDataset(data.dataset);
     else putDataset(data as Dataset);
   });
-  onReturn(() => void refresh());
-  void refresh();
+  onReturn(() => void list.now());
+  void list.now();
 }
 
-async function refresh(): Promise<void> {
-  try {
-    datasets.value = sorted(await all("GET /datasets", {}));
+const list = reading(
+  () => all("GET /datasets", {}),
+  (items) => {
+    datasets.value = sorted(items);
     datasetsError.value = null;
-  } catch (error) {
+  },
+  (error) => {
     datasetsError.value = error;
-  }
-}
+  },
+);
 
 /** Take over what the service answered about one data set. */
 export function putDataset(dataset: Dataset): void {
+  list.heard();
   const others = (datasets.value ?? []).filter(({ name }) => name !== dataset.name);
   datasets.value = sorted([...others, dataset]);
 }
 
 /** Forget a data set that is deleted. */
 export function dropDataset(gone: string): void {
+  list.heard();
   datasets.value = datasets.value?.filter(({ name }) => name !== gone) ?? null;
 }
 

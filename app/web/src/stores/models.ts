@@ -1,10 +1,10 @@
 // The models, as the service lists them; kept up to date by the event stream once somebody has asked for them.
 
 import { effect, signal } from "@preact/signals";
-import { all, call } from "../api/client.ts";
+import { address, all, ask, call } from "../api/client.ts";
+import { reading } from "../api/reading.ts";
 import type { Manifest, Model } from "../api/types.ts";
 import { on, onReturn, stream } from "../events.ts";
-import { warn } from "../notices.tsx";
 import { byRecency } from "./versions.ts";
 
 /** Newest first; null until they are known. */
@@ -24,17 +24,21 @@ export function keepModels(): void {
   void refreshModels();
 }
 
-export async function refreshModels(): Promise<void> {
-  try {
-    models.value = (await all("GET /models", {})).sort(byRecency);
+const list = reading(
+  () => all("GET /models", {}),
+  (items) => {
+    models.value = items.sort(byRecency);
     modelsError.value = null;
-  } catch (error) {
+  },
+  (error) => {
     modelsError.value = error;
-  }
-}
+  },
+);
+export const refreshModels = list.now;
 
 /** Take over what the service answered about one model. */
 export function putModel(model: Model): void {
+  list.heard();
   models.value = (models.value ?? []).map((known) => (known.name === model.name ? model : known));
 }
 
@@ -53,6 +57,19 @@ export function manifestOf(name: string, version: number): Promise<Manifest> {
 
 /** The version that is painted with where no model is named; null until it is known. */
 export const defaultRef = signal<string | null>(null);
+/** Why it is not: there is no such model, or it cannot be painted with now. */
+export const defaultError = signal<unknown>(null);
+
+const readDefault = reading(
+  () => ask(address("GET /samples", { query: { n: 1, seed: 0 } })),
+  ({ headers }) => {
+    defaultRef.value = headers.get("X-Atelier-Model");
+    defaultError.value = null;
+  },
+  (error) => {
+    defaultError.value = error;
+  },
+);
 
 let askedDefault = false;
 
@@ -62,8 +79,6 @@ export function keepDefault(): void {
   askedDefault = true;
   effect(() => {
     if (models.value === null) return;
-    fetch("/samples?n=1&seed=0", { method: "HEAD" }).then((answer) => {
-      if (answer.ok) defaultRef.value = answer.headers.get("X-Atelier-Model");
-    }, warn);
+    void readDefault.now();
   });
 }

@@ -2,6 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { call, Refused } from "../api/client.ts";
+import { reading } from "../api/reading.ts";
 import type { Run } from "../api/types.ts";
 import { on, onReturn } from "../events.ts";
 
@@ -23,7 +24,9 @@ export function keepRuns(): void {
   if (asked) return;
   asked = true;
   on("state", (data) => {
-    if (data.preset !== undefined) putRun(data as unknown as Run);
+    if (data.preset === undefined) return;
+    list.heard();
+    putRun(data as unknown as Run);
   });
   on("tick", ({ run, ...tick }) =>
     change(run, ({ health }) => ({
@@ -39,24 +42,29 @@ export function keepRuns(): void {
   on("published", ({ run, model, version }) =>
     change(run, ({ published }) => ({ published: [...new Set([...published, `${model}@${version}`])] })),
   );
-  onReturn(() => void refreshRuns());
-  void refreshRuns();
+  onReturn(() => void list.now());
+  void list.now();
 }
 
-async function refreshRuns(): Promise<void> {
-  try {
+const list = reading(
+  async () => {
     const page = await call("GET /train", { query: { limit: PAGE } });
     // What was shown as going on may have ended beyond the newest page.
     const beyond = runs.value.filter(
       ({ id, state }) => !ENDED.includes(state) && !page.items.some((run) => run.id === id),
     );
-    putAll([...page.items, ...(await Promise.all(beyond.map(({ id }) => readRun(id))))]);
-    if (older.value === undefined) older.value = page.next;
+    await Promise.all(beyond.map(({ id }) => readRun(id)));
+    return page;
+  },
+  ({ items, next }) => {
+    putAll(items);
+    if (older.value === undefined) older.value = next;
     runsError.value = null;
-  } catch (error) {
+  },
+  (error) => {
     runsError.value = error;
-  }
-}
+  },
+);
 
 /** Load the next page of older runs. */
 export async function loadOlder(): Promise<void> {

@@ -1,6 +1,6 @@
 // Uploads on their way: they go on while other views are shown.
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { Refused, Unreachable, words } from "../api/client.ts";
 import type { Dataset } from "../api/types.ts";
 import { putDataset } from "./datasets.ts";
@@ -23,6 +23,14 @@ export interface Upload {
 }
 
 export const uploads = signal<Upload[]>([]);
+
+// Whoever leaves the page ends what is on its way: the browser asks first.
+effect(() => {
+  if (!uploads.value.some(({ error }) => error === null)) return;
+  const ask = (event: BeforeUnloadEvent) => event.preventDefault();
+  addEventListener("beforeunload", ask);
+  return () => removeEventListener("beforeunload", ask);
+});
 
 const FIRST_MOMENTS = 1000;
 

@@ -1,9 +1,10 @@
 // Takes an archive of images, dropped or chosen; it is sent once its name and what to make of it are settled.
 
 import { useSignal } from "@preact/signals";
-import { useId, useRef } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import type { Dataset } from "../../api/types.ts";
 import { bytes, duration } from "../../figures.ts";
+import { notify } from "../../notices.tsx";
 import { datasets } from "../../stores/datasets.ts";
 import { dismiss, type Upload, upload, uploads } from "../../stores/uploads.ts";
 import { Progress } from "../../ui/Progress.tsx";
@@ -13,12 +14,24 @@ import { Crop, Size } from "./Options.tsx";
 const TYPES = ".zip,.tar,.tgz,.gz,application/zip,application/x-tar,application/gzip";
 
 /** `onTaken`: called with the data set once the service has it. */
-export function Uploader({ onTaken }: { onTaken?: (dataset: Dataset) => void }) {
+export function Uploader({ onTaken }: { onTaken: (dataset: Dataset) => void }) {
   const file = useSignal<File | null>(null);
+  const isHere = useRef(true);
+  useEffect(
+    () => () => {
+      isHere.current = false;
+    },
+    [],
+  );
+  // Who looks at another view by now is told, and not taken away from it.
+  const taken = (dataset: Dataset) => {
+    if (isHere.current) onTaken(dataset);
+    else notify(`${dataset.name} is here, and is being prepared.`);
+  };
   return (
     <section class="uploader" aria-label="Upload images">
       {file.value ? (
-        <Settle key={file.value.name} file={file.value} onTaken={onTaken} onDone={() => (file.value = null)} />
+        <Settle key={file.value.name} file={file.value} onTaken={taken} onDone={() => (file.value = null)} />
       ) : (
         <Drop onFile={(chosen) => (file.value = chosen)} />
       )}
@@ -73,7 +86,7 @@ function Drop({ onFile }: { onFile: (file: File) => void }) {
 
 interface SettleProps {
   file: File;
-  onTaken: ((dataset: Dataset) => void) | undefined;
+  onTaken: (dataset: Dataset) => void;
   onDone: () => void;
 }
 
@@ -90,7 +103,7 @@ function Settle({ file, onTaken, onDone }: SettleProps) {
     event.preventDefault();
     onDone();
     void upload(file, { name: name.value, size: size.value, crop: crop.value }).then((dataset) => {
-      if (dataset) onTaken?.(dataset);
+      if (dataset) onTaken(dataset);
     });
   }
 

@@ -2,7 +2,9 @@
 
 import type { Model, Version } from "../../api/types.ts";
 import { round } from "../../figures.ts";
+import { meaningOf } from "../../stores/scores.ts";
 import { isBestScore } from "../../stores/versions.ts";
+import { ScoreName } from "../../ui/ScoreName.tsx";
 
 export function Scores({ model, version, full = false }: { model: Model; version: Version; full?: boolean }) {
   const all = Object.entries(version.scores);
@@ -13,12 +15,13 @@ export function Scores({ model, version, full = false }: { model: Model; version
       {shown.map(([name, score]) => (
         <div key={name}>
           <dt>
-            {name.replaceAll("_", " ")} <Better lower={score.lower_is_better !== false} />
+            <ScoreName name={name} lower={score.lower_is_better !== false} />
           </dt>
           <dd>
             <strong>{round(score.value)}</strong>
             {score.deviation != null && <span class="hint"> ± {round(score.deviation)}</span>}
             {isBestScore(model, name, score) && <span class="best"> best</span>}
+            {full && meaningOf(name) && <p class="hint">{meaningOf(name)}</p>}
             {full && score.floor != null && (
               <p class="hint">{round(score.floor)} between real images and real images</p>
             )}
@@ -27,15 +30,5 @@ export function Scores({ model, version, full = false }: { model: Model; version
         </div>
       ))}
     </dl>
-  );
-}
-
-function Better({ lower }: { lower: boolean }) {
-  const text = lower ? "lower is better" : "higher is better";
-  return (
-    <span title={text}>
-      <span aria-hidden="true">{lower ? "↓" : "↑"}</span>
-      <span class="unseen">({text})</span>
-    </span>
   );
 }

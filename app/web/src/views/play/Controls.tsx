@@ -156,10 +156,11 @@ function ClassField() {
 
 function PsiField() {
   const { psi } = play.value;
+  const held = useSignal<number | null>(null);
   return (
     <label class="field">
       <span class="psi-head">
-        Truncation psi <output>{psi.toFixed(2)}</output>
+        Truncation psi <output>{(held.value ?? psi).toFixed(2)}</output>
       </span>
       <input
         type="range"
@@ -169,7 +170,11 @@ function PsiField() {
         value={psi}
         list="psi-marks"
         aria-describedby="psi-hint"
-        onChange={(event) => change({ psi: Number(event.currentTarget.value) }, { replace: true })}
+        onInput={(event) => (held.value = event.currentTarget.valueAsNumber)}
+        onChange={(event) => {
+          held.value = null;
+          change({ psi: event.currentTarget.valueAsNumber }, { replace: true });
+        }}
       />
       <datalist id="psi-marks">
         <option value="1" />

@@ -3,7 +3,7 @@
 import "./play.css";
 import { useEffect } from "preact/hooks";
 import { words } from "../../api/client.ts";
-import { keepDefault, keepModels, models, modelsError } from "../../stores/models.ts";
+import { defaultError, keepDefault, keepModels, models, modelsError } from "../../stores/models.ts";
 import { Failure } from "../../ui/Failure.tsx";
 import { Controls } from "./Controls.tsx";
 import { Grid } from "./Grid.tsx";
@@ -44,7 +44,7 @@ export default function Play() {
         </nav>
       </div>
       <div class="play">
-        <div class="stage">{ref.value ? <Shown /> : <p class="loading">Loading…</p>}</div>
+        <div class="stage">{ref.value ? <Shown /> : <NotYet />}</div>
         <aside class="panel" aria-label="What to paint">
           <Controls />
           <Take />
@@ -52,6 +52,15 @@ export default function Play() {
       </div>
       <Shelf />
     </>
+  );
+}
+
+function NotYet() {
+  if (play.value.model !== "" || defaultError.value === null) return <p class="loading">Loading…</p>;
+  return (
+    <p class="error" role="alert">
+      {words(defaultError.value)} Choose a model that is there.
+    </p>
   );
 }
 

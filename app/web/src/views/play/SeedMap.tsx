@@ -46,6 +46,8 @@ export function SeedMap() {
     const cell = Number((event.target as HTMLElement).dataset.cell);
     const index = stops.indexOf(seeds[cell] ?? -1n);
     const to = seeds[cell + arrowStep(event.key, COLUMNS)];
+    // Alt with an arrow is the browser's way back: not here, not even at the map's edge.
+    if (event.altKey && arrowStep(event.key, COLUMNS)) event.preventDefault();
     if (event.altKey && index >= 0 && to !== undefined) change({ stops: moved(stops, index, to) });
     moveFocus(event, map.current, COLUMNS);
   };

@@ -27,6 +27,11 @@ export const favourites = signal(kept.read());
 export const visits = signal(lately.read());
 effect(() => kept.write(favourites.value));
 effect(() => lately.write(visits.value));
+// What is starred in another tab is kept here too, instead of being written over.
+globalThis.addEventListener?.("storage", () => {
+  favourites.value = kept.read();
+  visits.value = lately.read();
+});
 
 export function isFavourite(one: Favourite): boolean {
   return favourites.value.some((known) => same(known, one));

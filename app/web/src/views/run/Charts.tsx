@@ -2,10 +2,9 @@
 
 import type { Tick } from "../../api/types.ts";
 import { round } from "../../figures.ts";
-import { bestOf, decisive } from "../../stores/scores.ts";
+import { bestOf, decisive, scoreName } from "../../stores/scores.ts";
 import { Chart, type Line } from "../../ui/Chart.tsx";
 import type { History } from "./history.ts";
-import { spoken } from "./words.ts";
 
 export function Charts({ history }: { history: History }) {
   const ticks = history.ticks.value ?? [];
@@ -75,8 +74,8 @@ function Scores({ history }: { history: History }) {
   const way = score.lower_is_better === false ? "higher is better" : "lower is better";
   return (
     <Chart
-      title={`Score: ${spoken(name)}, ${way}`}
-      lines={[{ label: spoken(name), color: "--accent", values, points: true }]}
+      title={`Score: ${scoreName(name)}, ${way}`}
+      lines={[{ label: scoreName(name), color: "--accent", values, points: true }]}
       at={judged.map(({ kimg }) => kimg)}
       {...(best ? { mark: { index: judged.indexOf(best), label: "best" } } : {})}
       {...(score.floor != null ? { level: { value: score.floor, label: "real against real" } } : {})}

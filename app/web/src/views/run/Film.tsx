@@ -7,8 +7,8 @@ import type { Run, Snapshot } from "../../api/types.ts";
 import { round } from "../../figures.ts";
 import { attempt, notify } from "../../notices.tsx";
 import { bestOf, decisive } from "../../stores/scores.ts";
+import { ScoreName } from "../../ui/ScoreName.tsx";
 import type { History } from "./history.ts";
-import { spoken } from "./words.ts";
 
 const FORMATS = ["webp", "gif", "mp4"] as const;
 const FRAME_MILLISECONDS = 120;
@@ -142,7 +142,8 @@ function SnapshotScore({ snapshot, best }: { snapshot: Snapshot; best: Snapshot 
   if (!found) return null;
   return (
     <span>
-      {spoken(found.name)} <strong>{round(found.score.value)}</strong>
+      <ScoreName name={found.name} lower={found.score.lower_is_better !== false} />{" "}
+      <strong>{round(found.score.value)}</strong>
       {best?.kimg === snapshot.kimg && <span class="best"> the best so far</span>}
     </span>
   );

@@ -3,6 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { address, ask, words } from "../../api/client.ts";
+import { reading } from "../../api/reading.ts";
 import type { Run } from "../../api/types.ts";
 import { on, onReturn } from "../../events.ts";
 
@@ -24,18 +25,19 @@ function Lines({ id }: { id: string }) {
   const frame = useRef<HTMLPreElement>(null);
 
   useEffect(() => {
-    const read = () =>
-      ask(address("GET /train/{run_id}/log", { path: { run_id: id }, query: { tail: LINES } }))
-        .then((answer) => answer.text())
-        .then((lines) => {
-          text.value = lines;
-        })
-        .catch((error: unknown) => {
-          text.value = words(error);
-        });
-    const mine = (data: { run: string }) => void (data.run === id && read());
-    const stop = [on("log", mine), on("published", mine), on("state", mine), onReturn(() => void read())];
-    void read();
+    const path = address("GET /train/{run_id}/log", { path: { run_id: id }, query: { tail: LINES } });
+    const lines = reading(
+      async () => (await ask(path)).text(),
+      (told) => {
+        text.value = told;
+      },
+      (error) => {
+        text.value = words(error);
+      },
+    );
+    const mine = (data: { run: string }) => void (data.run === id && lines.now());
+    const stop = [on("log", mine), on("published", mine), on("state", mine), onReturn(() => void lines.now())];
+    void lines.now();
     return () => {
       for (const each of stop) each();
     };
@@ -61,7 +63,7 @@ function Lines({ id }: { id: string }) {
         </a>
       </div>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by the keyboard. */}
-      <pre ref={frame} tabIndex={0} role="log" aria-label="Log of the run">
+      <pre ref={frame} tabIndex={0} role="log" aria-live="off" aria-label="Log of the run">
         {text.value ?? "Loading…"}
       </pre>
     </>

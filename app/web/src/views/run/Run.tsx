@@ -8,10 +8,11 @@ import type { Run as Item } from "../../api/types.ts";
 import { moment, round } from "../../figures.ts";
 import type { ViewProps } from "../../routes.ts";
 import { isUnknown, keepRuns, readRun, runOf } from "../../stores/runs.ts";
-import { decisive } from "../../stores/scores.ts";
+import { decisive, meaningOf } from "../../stores/scores.ts";
 import { Chip } from "../../ui/Chip.tsx";
 import { Failure } from "../../ui/Failure.tsx";
 import { Progress } from "../../ui/Progress.tsx";
+import { ScoreName } from "../../ui/ScoreName.tsx";
 import { Charts } from "./Charts.tsx";
 import { Film } from "./Film.tsx";
 import { useHistory } from "./history.ts";
@@ -97,11 +98,13 @@ function Verdict({ run: { health, scores, published } }: { run: Item }) {
         <div>
           <h2>Newest score</h2>
           <p>
-            <strong class="figure">{round(best.score.value)}</strong> {spoken(best.name)}
+            <strong class="figure">{round(best.score.value)}</strong>{" "}
+            <ScoreName name={best.name} lower={best.score.lower_is_better !== false} />
             {best.score.floor != null && (
               <span class="hint"> · {round(best.score.floor)} between real images and real images</span>
             )}
           </p>
+          {meaningOf(best.name) && <p class="hint">{meaningOf(best.name)}</p>}
           <p class="hint">{best.score.protocol}</p>
         </div>
       )}

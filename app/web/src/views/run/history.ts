@@ -3,6 +3,7 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { all, call, words } from "../../api/client.ts";
+import { reading } from "../../api/reading.ts";
 import type { Snapshot, Tick } from "../../api/types.ts";
 import { on, onReturn } from "../../events.ts";
 
@@ -25,20 +26,28 @@ export function useHistory(run: string): History {
     const fail = (refused: unknown) => {
       error.value = words(refused);
     };
-    const readTicks = () =>
-      call("GET /train/{run_id}/ticks", { path }).then(({ items }) => {
+    const ofTicks = reading(
+      () => call("GET /train/{run_id}/ticks", { path }),
+      ({ items }) => {
         ticks.value = items as unknown as Tick[];
         error.value = "";
-      }, fail);
-    const readSnapshots = () =>
-      all("GET /train/{run_id}/snapshots", { path }).then((items) => {
+      },
+      fail,
+    );
+    const ofSnapshots = reading(
+      () => all("GET /train/{run_id}/snapshots", { path }),
+      (items) => {
         snapshots.value = items;
-      }, fail);
-    const readAll = () => void Promise.all([readTicks(), readSnapshots()]);
-    const readIfMine = (data: { run: string }) => void (data.run === run && readSnapshots());
+      },
+      fail,
+    );
+    const readAll = () => void Promise.all([ofTicks.now(), ofSnapshots.now()]);
+    const readIfMine = (data: { run: string }) => void (data.run === run && ofSnapshots.now());
     const stop = [
       on("tick", ({ run: of, time: _, ...tick }) => {
-        if (of === run && ticks.value) ticks.value = [...before(ticks.value, tick.kimg), tick];
+        if (of !== run) return;
+        ofTicks.heard();
+        if (ticks.value) ticks.value = [...before(ticks.value, tick.kimg), tick];
       }),
       on("snapshot", readIfMine),
       on("score", readIfMine),

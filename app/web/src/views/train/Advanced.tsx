@@ -13,6 +13,7 @@ interface Props {
 
 export function Advanced({ config, overrides, errors, onChange }: Props) {
   const changed = Object.keys(overrides);
+  const undone = useSignal(0);
   const isWrong = changed.some((name) => errors[name]);
 
   function change(name: string, value: Override | undefined) {
@@ -24,7 +25,15 @@ export function Advanced({ config, overrides, errors, onChange }: Props) {
     <details class="advanced" open={isWrong || undefined}>
       <summary>Advanced settings{changed.length > 0 && ` (${changed.length} changed)`}</summary>
       {changed.length > 0 && (
-        <button type="button" class="small" onClick={() => onChange({})}>
+        <button
+          type="button"
+          class="small"
+          onClick={() => {
+            // What is half typed goes too.
+            undone.value++;
+            onChange({});
+          }}
+        >
           Back to the preset's
         </button>
       )}
@@ -34,7 +43,7 @@ export function Advanced({ config, overrides, errors, onChange }: Props) {
           <div class="fields">
             {settings.map((setting) => (
               <One
-                key={setting.name}
+                key={`${setting.name} ${undone.value}`}
                 setting={setting}
                 override={overrides[setting.name]}
                 error={errors[setting.name]}

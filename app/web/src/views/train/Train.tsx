@@ -3,18 +3,18 @@
 import "./train.css";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { call } from "../../api/client.ts";
+import { call, words } from "../../api/client.ts";
 import type { Preset, Run } from "../../api/types.ts";
 import { bytes, duration, plural, round } from "../../figures.ts";
-import { warn } from "../../notices.tsx";
 import { navigate, patchQuery, place } from "../../router.ts";
-import { datasets, isUploaded, keepDatasets } from "../../stores/datasets.ts";
+import { datasets, datasetsError, isUploaded, keepDatasets } from "../../stores/datasets.ts";
 import { keepPresets, presets } from "../../stores/presets.ts";
 import { putRun } from "../../stores/runs.ts";
+import { Failure } from "../../ui/Failure.tsx";
 import { Uploader } from "../data/Uploader.tsx";
 import { Advanced } from "./Advanced.tsx";
 import { Field } from "./Field.tsx";
-import { ALL, STOPS } from "./length.ts";
+import { ALL, STOPS, stopOf } from "./length.ts";
 import { byField, type Plan, type Request, usePlan } from "./plan.ts";
 import { groupsOf, type Override, type Values } from "./settings.ts";
 
@@ -22,9 +22,14 @@ const FOLDER = "folder:";
 
 export default function Train() {
   keepDatasets();
+  const failed = useSignal<unknown>(null);
   useEffect(() => {
-    keepPresets().catch(warn);
-  }, []);
+    keepPresets().catch((error: unknown) => {
+      failed.value = error;
+    });
+  }, [failed]);
+  const error = failed.value ?? (datasets.value === null ? datasetsError.value : null);
+  if (error !== null) return <Failure title="There is nothing to choose from yet" text={words(error)} />;
   if (datasets.value === null || presets.value === null) return <p class="loading">Loading…</p>;
   return <Form presets={presets.value} />;
 }
@@ -33,7 +38,7 @@ function Form({ presets }: { presets: Preset[] }) {
   const { query } = place.value;
   const dataset = query.get("dataset") ?? "mnist-mini";
   const preset = query.get("preset") ?? presets[0]?.name ?? "";
-  const stop = useSignal(ALL);
+  const stop = stopOf(query.get("dial"));
   const model = useSignal("");
   const seed = useSignal("");
   const overrides = useSignal<Record<string, Override>>({});
@@ -49,7 +54,7 @@ function Form({ presets }: { presets: Preset[] }) {
     overrides: { ...ofImages(dataset, chosen), ...overrides.value },
   };
   const isComplete = dataset !== "" && dataset !== FOLDER && preset !== "";
-  const plan = usePlan(isComplete ? request : null, STOPS[stop.value]?.share ?? 1).value;
+  const plan = usePlan(isComplete ? request : null, STOPS[stop]?.share ?? 1).value;
   const errors = refused.value ?? plan.errors;
 
   async function start(event: Event) {
@@ -93,10 +98,10 @@ function Form({ presets }: { presets: Preset[] }) {
             {chosen && <p class="hint">{chosen.description}</p>}
           </div>
           <Dial
-            value={stop.value}
+            value={stop}
             plan={plan}
             error={errors.kimg ?? errors.epochs}
-            onChange={(value) => (stop.value = value)}
+            onChange={(value) => patchQuery({ dial: value === ALL ? null : value }, { replace: true })}
           />
           <div class="fields">
             <Field label="Publish as" error={errors.model}>
@@ -288,8 +293,11 @@ function Estimate({ plan: { dry, busy } }: { plan: Plan }) {
   const { config, estimate, chosen } = dry;
   const { seconds, time_source: timeSource, memory_bytes: memory, images, batches } = estimate;
   return (
-    <div aria-live="polite" aria-busy={busy}>
+    <div aria-busy={busy}>
       <h2>What it will take</h2>
+      <p class="unseen" role="status">
+        {seconds === null ? "It is not known how long it takes." : `It takes about ${duration(seconds)}.`}
+      </p>
       <dl>
         <dt>Time</dt>
         <dd>

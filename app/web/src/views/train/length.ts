@@ -18,6 +18,12 @@ export const STOPS: Stop[] = [
 
 export const ALL = STOPS.length - 1;
 
+/** The stop that an address names; all of the length where it names none. */
+export function stopOf(text: string | null): number {
+  const stop = Number(text ?? ALL);
+  return STOPS[stop] ? stop : ALL;
+}
+
 /** Give the length of a share of a full training, as a request says it; the full one need not be said. */
 export function lengthOf(full: Config, share: number): { epochs?: number; kimg?: number } {
   if (share === 1) return {};
