@@ -118,10 +118,7 @@ class Loop:
 
             # Go back, where something is wrong.
             if finding is not None:
-                roll_back(state, finding, schedule.total, self.keeper, self.reporter)
-                self.recipe.ranks.order(Order.TAKE_OVER)
-                share(state, self.recipe.ranks)
-                pacemaker = Pacemaker(state.images)
+                pacemaker = self._go_back(finding)
                 continue
 
             # Publish: before a checkpoint of the same position, so that a publication cut off by a kill comes again.
@@ -141,6 +138,13 @@ class Loop:
         self.recipe.ranks.order(Order.WATCHED_ROUND if watched else Order.ROUND)
         with told_apart():
             play_round(self.state, self.recipe, watched=watched, by=self.perform)
+
+    def _go_back(self, finding: Finding) -> Pacemaker:
+        """Roll back, on all ranks, and measure the pace from there on."""
+        roll_back(self.state, finding, self.schedule.total, self.keeper, self.reporter)
+        self.recipe.ranks.order(Order.TAKE_OVER)
+        share(self.state, self.recipe.ranks)
+        return Pacemaker(self.state.images)
 
     def _tell_warm_up(self, pacemaker: Pacemaker) -> None:
         """Measure the pace from here on, and tell how long it took to come so far."""
