@@ -18,7 +18,7 @@ from tests.fixtures.service import Service, serving
 from tests.fixtures.waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator
+    from playwright.sync_api import Browser, Locator, Route
 
 pytestmark = pytest.mark.browser
 
@@ -184,6 +184,45 @@ def test_service_that_is_gone_is_told_of(browser: Browser, tmp_path: Path) -> No
             running.close()
             view.page.get_by_text("The connection to Atelier is gone").wait_for()
             view.faults.clear()
+
+
+def test_page_that_begins_without_an_answer_begins_as_soon_as_there_is_one(view: View) -> None:
+    page = view.page
+    page.route("**/session", lambda route: route.abort())
+    view.open("/").page.get_by_role("heading", name="Atelier cannot be reached").wait_for()
+    page.unroute("**/session")
+    _card(view, "digits").wait_for()
+    view.faults.clear()
+
+
+def test_view_that_comes_late_is_not_shown_where_somebody_went_on(view: View) -> None:
+    page = view.page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/assets/Data-*.js", hold)
+    page.get_by_role("link", name="Data", exact=True).click()
+    page.get_by_role("link", name="Play", exact=True).first.click()
+    page.get_by_role("heading", name="Take along").wait_for()
+    with page.expect_response("**/assets/Data-*.js"):
+        held[0].continue_()
+    view.settle()
+    assert page.get_by_role("heading", level=1).inner_text() == "Play"
+
+
+def test_names_of_64_letters_fit_a_narrow_screen(browser: Browser, gallery: Service) -> None:
+    name = "w" * 64
+    scores = {"classifier_frechet_final": Score(value=9.0, protocol="p" * 200)}
+    write_version(gallery.settings.data_dir / "models", name, 1, scores=scores)
+    gallery.client.put(f"/models/{name}/aliases/{'a' * 64}", json={"version": 1}).raise_for_status()
+    with looking(browser, gallery.url, width=360, height=740) as view:
+        for path in ("/", f"/?show={name}@1", f"/play?model={name}&pick=1", f"/play?model={name}&view=near"):
+            view.open(path).page.get_by_text(name).first.wait_for(state="attached")
+            view.settle()
+            assert view.page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        view.open("/").page.get_by_text("Fréchet distance (classifier), at the end").wait_for()
 
 
 def test_key_is_asked_for_where_one_is_needed(browser: Browser, tmp_path: Path) -> None:

@@ -1,5 +1,10 @@
 // Counts side by side: a table whose rows have bars as long as their counts.
 
+import { Scroll } from "./Scroll.tsx";
+
+/** More rows than these scroll by themselves. */
+const MOST = 20;
+
 interface Props {
   title: string;
   /** What is counted, as the heading of the second column. */
@@ -10,7 +15,7 @@ interface Props {
 export function Bars({ title, unit, counts }: Props) {
   const rows = Object.entries(counts);
   const most = Math.max(...rows.map(([, count]) => count), 1);
-  return (
+  const table = (
     <table class="bars">
       <caption class="unseen">{title}</caption>
       <thead class="unseen">
@@ -32,4 +37,5 @@ export function Bars({ title, unit, counts }: Props) {
       </tbody>
     </table>
   );
+  return rows.length > MOST ? <Scroll label={title}>{table}</Scroll> : table;
 }

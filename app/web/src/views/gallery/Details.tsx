@@ -4,7 +4,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { words } from "../../api/client.ts";
 import type { Manifest, Model, Version } from "../../api/types.ts";
-import { bytes, moment, round } from "../../figures.ts";
+import { bytes, moment, plural, round } from "../../figures.ts";
 import { attempt } from "../../notices.tsx";
 import { can } from "../../session.ts";
 import { manifestOf } from "../../stores/models.ts";
@@ -178,7 +178,9 @@ function Origin({ manifest }: { manifest: Manifest }) {
         {!!manifest.classes?.length && (
           <>
             <dt>Classes</dt>
-            <dd>{manifest.classes.join(", ")}</dd>
+            <dd>
+              <Classes names={manifest.classes} />
+            </dd>
           </>
         )}
         <dt>Files</dt>
@@ -195,6 +197,18 @@ function Origin({ manifest }: { manifest: Manifest }) {
         )}
       </dl>
     </section>
+  );
+}
+
+// Hundreds of names are not read by the way.
+function Classes({ names }: { names: string[] }) {
+  const all = names.join(", ");
+  if (names.length <= 20) return <>{all}</>;
+  return (
+    <details>
+      <summary>{plural(names.length, "class", "classes")}</summary>
+      {all}
+    </details>
   );
 }
 
