@@ -4,6 +4,7 @@
 
 `Schemas` holds what is sent as JSON, `Operations` what each route takes and gives. The file is made for the type check
 only: nothing of it is left in what browsers load, so the build does without.
+The package openapi-typescript writes its types with the compiler's own tree, which TypeScript has no more since 7.
 """
 
 from __future__ import annotations

@@ -165,11 +165,14 @@ def _passed(view: View) -> bool:
 
 
 def test_escape_closes_the_details_and_the_back_button_opens_them(view: View) -> None:
-    view.page.get_by_role("link", name="digits version 2").click()
+    link = view.page.get_by_role("link", name="digits version 2")
+    link.click()
     dialog = view.page.get_by_role("dialog")
     dialog.wait_for()
     view.page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
+    # Whoever uses the keyboard goes on where they were.
+    assert link.evaluate("link => link === document.activeElement")
     view.page.go_back()
     dialog.wait_for()
 
