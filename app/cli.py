@@ -97,9 +97,10 @@ def follow(run: str, url: Url = "", key: Key = "") -> None:
 
 
 def _follow(client: Client, run: str) -> None:
-    from app.follow import follow
-
     try:
+        # Here, because it takes its time: an interruption meanwhile is answered too.
+        from app.follow import follow
+
         ended = follow(client, run)
     except KeyboardInterrupt:
         typer.echo(f"\nthe run goes on; watch it again with: atelier follow {run}")
@@ -195,9 +196,9 @@ def add_dataset(
 
 
 def _await_dataset(client: Client, name: str) -> None:
-    from app.datasets_pack import report, wait_until_prepared
-
     try:
+        from app.datasets_pack import report, wait_until_prepared
+
         view = wait_until_prepared(client, name)
     except KeyboardInterrupt:
         typer.echo(f"\nthe preparation of {name} goes on; see: atelier datasets list")

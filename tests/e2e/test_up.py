@@ -93,7 +93,8 @@ def test_ctrl_c_while_following_leaves_the_run_going_and_says_so(house: House) -
     with subprocess.Popen(command, env=house.environment, stdout=subprocess.PIPE, text=True) as follower:
         assert follower.stdout
         run = follower.stdout.readline().split()[1].rstrip(":")
-        until(lambda: json.loads(house.get(f"/train/{run}"))["state"] == "running", "the run to start", 60)
+        while follower.stdout.readline() != "running\n":
+            assert follower.poll() is None
         follower.send_signal(signal.SIGINT)
         rest = follower.stdout.read()
 
