@@ -46,8 +46,8 @@ class Capture:
 
     def not_finite(self) -> list[str]:
         """Name the tensors that hold a NaN or an infinity."""
-        # By numpy: this is asked in the thread that writes. Where two threads have torch share out work, OpenMP lets the
-        # helpers of both sleep between two pieces: a quarter of a small network's speed on two threads.
+        # By numpy: this is asked in the thread that writes. Where two threads have torch share out work, OpenMP lets
+        # the helpers of both sleep between two pieces: a quarter of a small network's speed on two threads.
         return [
             name
             for name, tensor in self.tensors.items()
