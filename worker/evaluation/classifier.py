@@ -17,10 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from models import checkpoint
-from models.checkpoint import CheckpointError
-from models.files import locked
 from worker.data.prepared import Prepared
+from worker.evaluation import learned
 from worker.evaluation.samples import Indices, permutation, to_float
 from worker.training.adam import Adam
 
@@ -37,7 +35,6 @@ _SEED: Final = 0
 _HELD_OUT: Final = 0.1
 _MOST_HELD_OUT: Final = 2_000
 _WIDTHS: Final = (16, 32)
-_ACCURACY: Final = "accuracy"  # beside the weights in their file
 
 
 class Network(nn.Module):
@@ -113,41 +110,21 @@ def obtain(prepared: Prepared, folder: Path, device: torch.device, log: Callable
     Raises:
         OSError: it could not be written, such as on a full disk.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+
+    def learn() -> tuple[Network, float]:
+        network = train(prepared, device)
+        accuracy = measure(network, prepared, device)
+        log(f"a classifier of {prepared.manifest.dataset} was trained for evaluations; it is kept in {folder}")
+        return network, accuracy
+
     path = folder / f"{_identity(prepared)}-v{FORMAT}.safetensors"
-    with locked(folder / f".{path.stem}.lock"):
-        found = _read(path, prepared)
-        if found is None:
-            network = train(prepared, device)
-            # Measured once: on another device it might be another digit, and protocols would differ.
-            found = _Trained(network, measure(network, prepared, device))
-            checkpoint.save(
-                {**network.cpu().state_dict(), _ACCURACY: torch.tensor(found.accuracy, dtype=torch.float64)}, path
-            )
-            log(f"a classifier of {prepared.manifest.dataset} was trained for evaluations; it is kept in {folder}")
-    return Classifier(found.network, found.accuracy, device)
+    return Classifier(*learned.obtain(path, lambda: _empty(prepared), learn), device)
 
 
 def _identity(prepared: Prepared) -> str:
     """Name what a classifier depends on: pixels and labels."""
     hashes = prepared.manifest.sha256
     return hashlib.sha256("".join(hashes[name] for name in sorted(hashes)).encode()).hexdigest()[:32]
-
-
-class _Trained(NamedTuple):
-    network: Network
-    accuracy: float
-
-
-def _read(path: Path, prepared: Prepared) -> _Trained | None:
-    network = _empty(prepared)
-    try:
-        tensors = checkpoint.load(path.read_bytes())
-        accuracy = float(tensors.pop(_ACCURACY))
-        network.load_state_dict(tensors, strict=True)
-    except (FileNotFoundError, CheckpointError, KeyError, RuntimeError):
-        return None
-    return _Trained(network, accuracy)
 
 
 def _empty(prepared: Prepared) -> Network:

@@ -19,12 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models import checkpoint
 from models.checkpoint import CheckpointError, load_generator
 from models.directory import ModelDirectory, ModelError
-from models.files import locked
 from worker.data.ingest import prepare
 from worker.data.prepared import DataProblem, Prepared
+from worker.evaluation import learned
 from worker.evaluation.balance import divergence, shares
 from worker.evaluation.samples import Indices, Sampler, permutation, real, to_float
 from worker.settings import WorkerSettings, settings
@@ -113,24 +112,18 @@ def obtain_reader(house: WorkerSettings) -> tuple[nn.Module, float]:
     Raises:
         DataProblem: MNIST cannot be had, or was not learned well enough; then nothing is kept.
     """
-    folder = house.evaluation_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"digits-v{_FORMAT}.safetensors"
-    reader = new_reader()
-    with locked(folder / f".{path.stem}.lock"):
-        try:
-            tensors = checkpoint.load(path.read_bytes())
-            accuracy = float(tensors.pop("accuracy"))
-            reader.load_state_dict(tensors)
-        except (FileNotFoundError, CheckpointError, KeyError, RuntimeError):
-            reader = new_reader()
-            accuracy = train(reader, _prepared("mnist", 1, house))
-            if accuracy < ACCURACY:
-                raise DataProblem(
-                    f"the reader names {accuracy:.2%} of digits rightly, and at least {ACCURACY:.0%} are needed: are "
-                    f"the files of mnist in {house.datasets_dir} whole?"
-                ) from None
-            checkpoint.save({**reader.state_dict(), "accuracy": torch.tensor(accuracy)}, path)
+
+    def learn() -> tuple[nn.Module, float]:
+        reader = new_reader()
+        accuracy = train(reader, _prepared("mnist", 1, house))
+        if accuracy < ACCURACY:
+            raise DataProblem(
+                f"the reader names {accuracy:.2%} of digits rightly, and at least {ACCURACY:.0%} are needed: are "
+                f"the files of mnist in {house.datasets_dir} whole?"
+            )
+        return reader, accuracy
+
+    reader, accuracy = learned.obtain(house.evaluation_dir / f"digits-v{_FORMAT}.safetensors", new_reader, learn)
     return reader.eval(), accuracy
 
 
