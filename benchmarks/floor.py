@@ -37,7 +37,7 @@ from worker.data.ingest import prepare
 from worker.training.allocator import keep_memory
 from worker.training.loop import Loop
 from worker.training.resolution import choose_precision
-from worker.training.steps import perform, play_round
+from worker.training.steps import Round, perform, play_round
 from worker.training.telemetry import Sums
 
 TARGETS: Final = {"dcgan-64": 0.5, "mlp-mnist": 0.6}
@@ -227,7 +227,7 @@ class Turns:
         dials = recipe.dials(state)
         for index in range(self.work.rounds):
             penalised = recipe.penalised(index * recipe.images())
-            perform(state, recipe, dials, batches, penalised, watched=False)
+            perform(state, recipe, dials, Round(batches, penalised))
         state.sums = sums
 
     def _products(self) -> None:

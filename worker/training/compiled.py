@@ -13,7 +13,7 @@ from torch import nn
 
 from worker.training.recipe import Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import perform
+from worker.training.steps import Round, perform
 
 Backend = str | Callable[..., Any]
 
@@ -40,7 +40,7 @@ def compile_networks(
         network.compile(backend=backend, fullgraph=True, dynamic=False)
     try:
         batches = [state.batches.next() for _ in range(recipe.batches())]
-        perform(state, recipe, recipe.dials(state), batches, [False] * recipe.discriminator.steps, watched=False)
+        perform(state, recipe, recipe.dials(state), Round(batches, (False,) * recipe.discriminator.steps))
     except Exception as error:  # noqa: BLE001  # compilers and what they need fail in many ways, none of them ours
         for network in networks:
             network._compiled_call_impl = None

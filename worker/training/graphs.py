@@ -15,7 +15,7 @@ import torch
 from worker.data.loader import Batch
 from worker.training.recipe import Dials, Recipe
 from worker.training.state import TrainingState
-from worker.training.steps import Perform, perform
+from worker.training.steps import Perform, Round, perform
 
 if TYPE_CHECKING:
     from torch.cuda import _POOL_HANDLE
@@ -51,16 +51,8 @@ def by_scalars(recipe: Recipe, device: torch.device) -> Perform:
     """Perform rounds as they are, but with their settings as scalars on the device, as those that are recorded."""
     board = Board(recipe, device)
 
-    def performed(
-        state: TrainingState,
-        recipe: Recipe,
-        dials: Dials,
-        batches: Sequence[Batch],
-        penalised: Sequence[bool],
-        *,
-        watched: bool,
-    ) -> None:
-        perform(state, recipe, board.set(dials), batches, penalised, watched=watched)
+    def performed(state: TrainingState, recipe: Recipe, dials: Dials, this: Round) -> None:
+        perform(state, recipe, board.set(dials), this)
 
     return performed
 
@@ -80,21 +72,19 @@ class Recorded:
         state: TrainingState,
         recipe: Recipe,
         dials: Dials,
-        batches: Sequence[Batch],
-        penalised: Sequence[bool],
+        this: Round,
         stream: torch.cuda.Stream,
         pool: _POOL_HANDLE,
-        *,
-        watched: bool,
     ) -> None:
         self._batches = [
-            Batch(batch.images.clone(), None if batch.labels is None else batch.labels.clone()) for batch in batches
+            Batch(batch.images.clone(), None if batch.labels is None else batch.labels.clone())
+            for batch in this.batches
         ]
         self._graph = torch.cuda.CUDAGraph()
         self._graph.register_generator_state(state.noise.generator)
         # Other threads may allocate and copy meanwhile: only this one's calls are restricted.
         with torch.cuda.graph(self._graph, pool, stream, capture_error_mode="thread_local"):
-            perform(state, recipe, dials, self._batches, penalised, watched=watched)
+            perform(state, recipe, dials, this._replace(batches=self._batches))
 
     def replay(self, batches: Sequence[Batch]) -> None:
         """Play the round with these images."""
@@ -125,54 +115,35 @@ class Recorder:
         self._recorded: dict[tuple[bool, ...], Recorded] = {}
         self._played: dict[tuple[bool, ...], int] = {}
 
-    def __call__(
-        self,
-        state: TrainingState,
-        recipe: Recipe,
-        dials: Dials,
-        batches: Sequence[Batch],
-        penalised: Sequence[bool],
-        *,
-        watched: bool,
-    ) -> None:
+    def __call__(self, state: TrainingState, recipe: Recipe, dials: Dials, this: Round) -> None:
         """Do a round's work; see `steps.perform`.
 
         Raises:
             Unrecordable: this process cannot go on.
         """
-        kind = (*penalised, watched)
+        kind = (*this.penalised, this.watched)
         current = torch.cuda.current_stream(state.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             scalars = self._board.set(dials)
             recorded = self._recorded.get(kind)
             if recorded is None and self._played.get(kind, 0) >= WARM_UP:
-                recorded = self._record(state, recipe, scalars, batches, penalised, watched=watched)
+                recorded = self._recorded[kind] = self._record(state, recipe, scalars, this)
             if recorded is None:
                 self._played[kind] = self._played.get(kind, 0) + 1
-                perform(state, recipe, scalars, batches, penalised, watched=watched)
+                perform(state, recipe, scalars, this)
             else:
-                recorded.replay(batches)
+                recorded.replay(this.batches)
         current.wait_stream(self._stream)
 
-    def _record(
-        self,
-        state: TrainingState,
-        recipe: Recipe,
-        dials: Dials,
-        batches: Sequence[Batch],
-        penalised: Sequence[bool],
-        *,
-        watched: bool,
-    ) -> Recorded:
+    def _record(self, state: TrainingState, recipe: Recipe, dials: Dials, this: Round) -> Recorded:
         """Record a kind of round, which does nothing yet."""
         try:
-            recorded = Recorded(state, recipe, dials, batches, penalised, self._stream, self._pool, watched=watched)
+            recorded = Recorded(state, recipe, dials, this, self._stream, self._pool)
         except RuntimeError as error:
             raise Unrecordable(first_line(error)) from error
-        self._recorded[(*penalised, watched)] = recorded
-        with_penalty = " with a penalty" if any(penalised) else ""
-        self._log(f"recorded a round{with_penalty}{' before a tick' if watched else ''} as a CUDA graph")
+        with_penalty = " with a penalty" if any(this.penalised) else ""
+        self._log(f"recorded a round{with_penalty}{' before a tick' if this.watched else ''} as a CUDA graph")
         return recorded
 
 

@@ -5,8 +5,8 @@ Pure maths on the state; when to report, keep or stop is decided by `worker.trai
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,20 +20,22 @@ from worker.training.recipe import Dials, Recipe
 from worker.training.state import TrainingState
 
 
-class Perform(Protocol):
-    """Does a round's work, as `perform` does it."""
+class Round(NamedTuple):
+    """What is done in a round.
 
-    def __call__(
-        self,
-        state: TrainingState,
-        recipe: Recipe,
-        dials: Dials,
-        batches: Sequence[Batch],
-        penalised: Sequence[bool],
-        *,
-        watched: bool,
-    ) -> None:
-        """Move the state; its counter of images is left alone."""
+    Attributes:
+        batches: real images for each step of the discriminator, then for those of the generator that need some.
+        penalised: which of the discriminator's steps take a penalty.
+        watched: whether to note the norms of both networks' gradients.
+    """
+
+    batches: Sequence[Batch]
+    penalised: tuple[bool, ...]
+    watched: bool = False
+
+
+Perform = Callable[[TrainingState, Recipe, Dials, Round], None]
+"""Does a round's work, as `perform` does it."""
 
 
 def play_round(state: TrainingState, recipe: Recipe, *, watched: bool = False, by: Perform | None = None) -> None:
@@ -43,37 +45,28 @@ def play_round(state: TrainingState, recipe: Recipe, *, watched: bool = False, b
     The device's work is done `by` another way than `perform`, if one is given.
     """
     batches = [state.batches.next() for _ in range(recipe.batches())]
-    (by or perform)(state, recipe, recipe.dials(state), batches, recipe.penalised(state.images), watched=watched)
+    this = Round(batches, recipe.penalised(state.images), watched)
+    (by or perform)(state, recipe, recipe.dials(state), this)
     state.images += recipe.images()
 
 
-def perform(
-    state: TrainingState,
-    recipe: Recipe,
-    dials: Dials,
-    batches: Sequence[Batch],
-    penalised: Sequence[bool],
-    *,
-    watched: bool,
-) -> None:
+def perform(state: TrainingState, recipe: Recipe, dials: Dials, this: Round) -> None:
     """Do a round's work, all of it on the device: nothing is read back, and nothing here depends on numbers there.
 
     Args:
         state: what is moved; its counter of images is left alone.
         recipe: the rules.
         dials: this round's settings.
-        batches: real images for each step of the discriminator, then for those of the generator that need some.
-        penalised: which of the discriminator's steps take a penalty.
-        watched: whether to note the norms of the gradients.
+        this: what it is done on, and how.
     """
     state.discriminator_optimizer.set(dials.discriminator_lr, dials.discriminator_beta2)
     state.generator_optimizer.set(dials.generator_lr, dials.generator_beta2)
-    shown = iter(batches)
-    for takes_penalty in penalised:
-        update_discriminator(state, recipe, dials, next(shown), penalised=takes_penalty, watched=watched)
+    shown = iter(this.batches)
+    for takes_penalty in this.penalised:
+        update_discriminator(state, recipe, dials, next(shown), penalised=takes_penalty, watched=this.watched)
     state.discriminator.requires_grad_(False)
     for _ in range(recipe.generator.steps):
-        update_generator(state, recipe, dials, next(shown, None), watched=watched)
+        update_generator(state, recipe, dials, next(shown, None), watched=this.watched)
         ema.update(state.average, state.generator, dials.average_keep)
     state.discriminator.requires_grad_(True)
 
