@@ -17,7 +17,7 @@ from models.config import NAME, Frozen, Name, Size, TrainingConfig
 from models.costs import memory_bytes, operations
 from models.datasets.facts import Facts
 from models.devices import Device
-from models.presets import AUTO, RESERVED_MODELS, ConfigError, ErrorItem, TrainRequest
+from models.presets import AUTO, MOST_CLASSES, RESERVED_MODELS, ConfigError, ErrorItem, TrainRequest
 
 FEW: Final = 2000
 """Up to so many images a discriminator soon knows by heart."""
@@ -27,7 +27,6 @@ PER_CLASS: Final = 200
 """Images that classes need on average to be learned apart."""
 LEAST_OF_A_CLASS: Final = 50
 """Images that the smallest class needs for that."""
-MOST_CLASSES: Final = 100
 SIZES: Final[tuple[int, ...]] = get_args(Size)
 CPU_SIZE: Final = 32
 """Pixels beyond which a CPU takes days, where the images leave the choice and there are many."""
@@ -151,10 +150,10 @@ def _classes(facts: Facts, training: Mapping[str, Any], size: int) -> _Decision:
         return {}, {}
     if count > MOST_CLASSES or facts.count < PER_CLASS * count:
         why = f"not told apart: {count} classes of {facts.count // count:,} images on average are too few for each"
-        return {}, {"conditional": f"The classes are {why}."}
+        return {"conditional": False}, {"conditional": f"The classes are {why}."}
     if facts.fewest is not None and facts.fewest < LEAST_OF_A_CLASS:
         why = f"not told apart: one of {count} classes has {facts.fewest} images, which is too few to learn it from"
-        return {}, {"conditional": f"The classes are {why}."}
+        return {"conditional": False}, {"conditional": f"The classes are {why}."}
     why = f"the {count} classes have {facts.count // count:,} images on average"
     return {"conditional": True}, {"conditional": f"The classes are learned apart, to be asked for one by one: {why}."}
 

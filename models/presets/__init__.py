@@ -13,7 +13,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import combinations
 from types import UnionType
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -36,6 +36,10 @@ ClassesOf = Callable[[str], Sequence[str]]
 
 AUTO = "auto"
 """The preset that is chosen for a data set and a device, by `models.auto`."""
+WHERE_THERE_ARE: Final = "auto"
+"""What `conditional` may be until the data set is known: true where it has classes, a hundred at most."""
+MOST_CLASSES: Final = 100
+"""Classes up to which there are usually enough images of each to learn it by itself."""
 
 RESERVED_MODELS = frozenset({"starter"})
 # What a request says with fields of its own.
@@ -151,7 +155,8 @@ def proposed(size: int, channels: int, count: int) -> Preset | None:
 def resolve(request: TrainRequest, classes_of: ClassesOf = catalogue.builtin_classes) -> TrainingConfig:
     """Complete a request from its preset, and from its data set the classes of a conditional training.
 
-    An override of a network's family starts from that family's defaults, not from the preset's network.
+    An override of a network's family starts from that family's defaults, not from the preset's network. `conditional`,
+    a preset's or an override, may be "auto", see `WHERE_THERE_ARE`.
 
     Args:
         request: what was asked for.
@@ -168,8 +173,13 @@ def resolve(request: TrainRequest, classes_of: ClassesOf = catalogue.builtin_cla
     if errors := [*request_errors(request, preset), *_override_errors(request.overrides)]:
         raise ConfigError(errors)
     values = _values(request, preset)
-    if values.get("conditional") is True:
-        values["classes"] = _classes(values["dataset"], classes_of)
+    if values.get("conditional") in (True, WHERE_THERE_ARE):
+        classes = _classes(values["dataset"], classes_of)
+        if values["conditional"] == WHERE_THERE_ARE:
+            values["conditional"] = 2 <= len(classes) <= MOST_CLASSES
+        elif not classes:
+            raise ConfigError([_no_labels(values["dataset"])])
+        values["classes"] = classes if values["conditional"] else ()
     try:
         return TrainingConfig.model_validate(values, strict=True)
     except ValidationError as error:
@@ -178,20 +188,17 @@ def resolve(request: TrainRequest, classes_of: ClassesOf = catalogue.builtin_cla
 
 def _classes(dataset: str, classes_of: ClassesOf) -> tuple[str, ...]:
     try:
-        found = tuple(classes_of(dataset))
+        return tuple(classes_of(dataset))
     except catalogue.DatasetProblem as problem:
         raise ConfigError([_item("dataset", str(problem))]) from problem
-    if not found:
-        raise ConfigError(
-            [
-                _item(
-                    "dataset",
-                    f'"{dataset}" has no labels, which a conditional training needs: put the images of each class into '
-                    "a folder of its own, or choose a preset that is not conditional",
-                )
-            ]
-        )
-    return found
+
+
+def _no_labels(dataset: str) -> ErrorItem:
+    return _item(
+        "dataset",
+        f'"{dataset}" has no labels, which a conditional training needs: put the images of each class into '
+        "a folder of its own, or choose a preset that is not conditional",
+    )
 
 
 def _item(field: str, message: str) -> ErrorItem:

@@ -75,7 +75,7 @@ def fits(
     training = preset.training
     size_fits = training["size"] == size if prepared else training["size"] <= size
     colours_fit = training["channels"] == channels if prepared else training["channels"] <= channels or is_folder
-    labels_fit = classes > 0 or not training.get("conditional", False)
+    labels_fit = classes > 0 or training.get("conditional") is not True
     return size_fits and colours_fit and labels_fit and training.get("batch_size", 64) <= count
 
 

@@ -293,6 +293,18 @@ def test_any_preset_can_be_made_conditional() -> None:
     assert resolve(request, lambda _: ("cats", "dogs")).classes == ("cats", "dogs")
 
 
+@pytest.mark.parametrize(("count", "conditional"), [(0, False), (1, False), (2, True), (100, True), (101, False)])
+@pytest.mark.parametrize(("preset", "overrides"), [("quick-28", {}), ("mlp-mnist", {"conditional": "auto"})])
+def test_classes_are_learned_apart_where_there_are_some_if_that_is_left_to_the_data_set(
+    preset: str, overrides: dict[str, Any], count: int, conditional: bool
+) -> None:
+    names = tuple(f"class {n}" for n in range(count))
+    config = resolve(TrainRequest(preset=preset, dataset="pets", overrides=overrides), lambda _: names)
+    assert (config.conditional, config.classes) == (conditional, names if conditional else ())
+    told = resolve(TrainRequest(preset=preset, dataset="pets", overrides={"conditional": False}), lambda _: names)
+    assert (told.conditional, told.classes) == (False, ())
+
+
 def test_a_conditional_training_without_labels_is_refused(tmp_path: Path) -> None:
     request = TrainRequest(preset="mlp-conditional", dataset="folder:pets")
     with pytest.raises(ConfigError, match='dataset: "folder:pets" has no labels, which a conditional training needs'):
