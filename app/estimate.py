@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from app.house import House
 from app.plans import Plan
 from app.runs import configuration
-from models import artefacts
+from models.artefacts.history import last_tick
 from models.config import TrainingConfig
 from models.costs import memory_bytes, operations
 from models.records import Run
@@ -63,7 +63,7 @@ def _pace(house: House, config: TrainingConfig, preset: str) -> _Pace | None:
     """Take the last run of the same preset, else of any; what it did in a second, in this training's images."""
     runs, _ = house.records.list_runs(limit=LOOKED_AT)
     for run in sorted(runs, key=lambda run: _preset_of(run) != preset):
-        speed = (artefacts.last_tick(house.settings.runs_dir / run.id) or {}).get("images_per_second")
+        speed = (last_tick(house.settings.runs_dir / run.id) or {}).get("images_per_second")
         other = configuration(run) if speed else None
         if speed and other is not None:
             same = _preset_of(run) == preset

@@ -18,7 +18,7 @@ from starlette.responses import StreamingResponse
 
 from app import datasets, runs
 from app.house import House
-from models.artefacts import Event, EventId, EventTail
+from models.artefacts.events import Event, EventId, EventTail
 from models.catalogue import BUILTIN
 from models.directory import ModelInfo
 from models.records import RecordsUnavailable, Run, State

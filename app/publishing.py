@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from app.house import House
 from app.problems import Problem, phrase, retry_later
-from models.artefacts import Snapshot
+from models.artefacts.history import Snapshot
 from models.config import TrainingConfig
 from models.manifest import Provenance
 from models.publishing import Published, publish

@@ -12,7 +12,8 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from app.house import House
 from app.problems import Problem, phrase
-from models import artefacts
+from models.artefacts.events import last_event
+from models.artefacts.history import last_tick, snapshots
 from models.catalogue import BUILTIN, is_uploaded
 from models.config import TrainingConfig
 from models.manifest import Score
@@ -91,8 +92,8 @@ def find(house: House, run_id: str) -> Run:
 def view(house: House, run: Run) -> RunView:
     """Put a run together; reads a few files and rows, so call it from a thread."""
     run_dir = house.settings.runs_dir / run.id
-    tick = artefacts.last_tick(run_dir) or {}
-    health = artefacts.last_event(run_dir, "health")
+    tick = last_tick(run_dir) or {}
+    health = last_event(run_dir, "health")
     return RunView(
         id=run.id,
         state=run.state,
@@ -126,14 +127,14 @@ def configuration(run: Run) -> TrainingConfig | None:
 
 def _scores(run_dir: Path) -> dict[str, Score]:
     """Read the newest evaluation that no rollback has undone."""
-    found = (snapshot.evaluation() for snapshot in reversed(artefacts.snapshots(run_dir)))
+    found = (snapshot.evaluation() for snapshot in reversed(snapshots(run_dir)))
     newest = next((evaluation for evaluation in found if evaluation is not None), None)
     return {} if newest is None else newest.scores
 
 
 def shown(house: House, run: Run) -> int:
     """Count the images that a run's newest tick says it was shown."""
-    images = (artefacts.last_tick(house.settings.runs_dir / run.id) or {}).get("images", 0)
+    images = (last_tick(house.settings.runs_dir / run.id) or {}).get("images", 0)
     return images if isinstance(images, int) else 0
 
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.artefacts import Attempt
+from models.artefacts.attempts import Attempt
 from models.config import TrainingConfig
 from models.presets import TrainRequest, resolve
 from worker.data.loader import Batch

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from models.artefacts import last_tick, read_events
+from models.artefacts.events import read_events
+from models.artefacts.history import last_tick
 from worker.training.findings import COLLAPSED, EXPLODED, FADED, GRACE
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from models.artefacts import Attempt
+from models.artefacts.attempts import Attempt
 from models.config import TrainingConfig
 from worker.data.ingest import prepare
 from worker.data.loader import Loader

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from models.artefacts import Attempt, kimg_name, last_event, read_ticks
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import last_event
+from models.artefacts.history import read_ticks
+from models.artefacts.positions import kimg_name
 from models.config import TrainingConfig
 from models.presets import TrainRequest, resolve
 from models.records import Records, Run

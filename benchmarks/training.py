@@ -24,7 +24,7 @@ from statistics import fmean, median, stdev
 import torch
 
 from benchmarks import ours, plain
-from models.artefacts import read_ticks
+from models.artefacts.history import read_ticks
 from models.presets import TrainRequest, resolve
 from worker.training.allocator import keep_memory
 from worker.training.recipe import Precision

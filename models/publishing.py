@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.aliases import BEST, changing, write_alias
-from models.artefacts import kimg_name
+from models.artefacts.positions import kimg_name
 from models.card import Pairs, write_card
 from models.config import NAME, GeneratorConfig, TrainingConfig
 from models.directory import ModelDirectory

@@ -9,7 +9,8 @@ import logging
 import threading
 import time
 
-from models.artefacts import Attempt, Position
+from models.artefacts.attempts import Attempt
+from models.artefacts.positions import Position
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from models.artefacts import Attempt
+from models.artefacts.attempts import Attempt
 from models.records import Lease, Records
 from worker.hints import Hints
 from worker.supervisor import log_tail

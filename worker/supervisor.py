@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from models.artefacts import Attempt, EventWriter
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import EventWriter
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
 from worker.child import Child
 from worker.exitcodes import ExitCode

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from models import lifeline
-from models.artefacts import Attempt
+from models.artefacts.attempts import Attempt
 from worker.exitcodes import ExitCode, LastWord
 from worker.train import leave
 

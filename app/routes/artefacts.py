@@ -22,8 +22,10 @@ from app.painting.films import FILM_TYPES
 from app.problems import Problem, phrase, responses
 from app.publishing import PublishedView, publish_snapshot
 from app.security import Requires
-from models import artefacts
-from models.artefacts import Attempt, Snapshot, kimg_name
+from models.artefacts import history
+from models.artefacts.attempts import Attempt, attempts
+from models.artefacts.history import Snapshot
+from models.artefacts.positions import kimg_name
 from models.config import Frozen
 from models.manifest import Score
 from models.pictures import Animation, AnimationFormat, Pixels, animation_encoder, loss_chart
@@ -82,7 +84,7 @@ class PublishRequest(Frozen):
 )
 def ticks(run_id: str, query: Annotated[TicksQuery, Query()], house: HouseDep) -> Any:
     """Give every progress report, as one history: what a resumption undid is left out."""
-    items = artefacts.read_ticks(_run_dir(house, run_id))
+    items = history.read_ticks(_run_dir(house, run_id))
     if query.format == "json":
         return Ticks(items=items)
     name = f'attachment; filename="{run_id}-ticks.csv"'
@@ -109,7 +111,7 @@ def to_csv(items: list[dict[str, Any]]) -> str:
 def losses(run_id: str, house: HouseDep, request: Request) -> Response:
     """Draw the loss curves, D(x) and D(G(z)), with the values at balance where the loss has them."""
     run = runs.find(house, run_id)
-    items = artefacts.read_ticks(_run_dir(house, run_id))
+    items = history.read_ticks(_run_dir(house, run_id))
 
     def draw() -> Response:
         with house.drawing:
@@ -122,7 +124,7 @@ def losses(run_id: str, house: HouseDep, request: Request) -> Response:
 @router.get("/snapshots", summary="A run's snapshots", responses=responses(404, 503))
 def snapshots(run_id: str, paging: PagingQuery, house: HouseDep) -> Page[SnapshotView]:
     """List the grids of fixed latents, oldest first."""
-    found = artefacts.snapshots(_run_dir(house, run_id))
+    found = history.snapshots(_run_dir(house, run_id))
     return page({kimg_name(snapshot.images): _view(run_id, snapshot) for snapshot in found}, paging)
 
 
@@ -163,7 +165,7 @@ def _file(request: Request, picture: Path, *parts: object) -> Response:
 )
 def real_picture(run_id: str, house: HouseDep, request: Request) -> Response:
     """Give images of the run's data set as it trains on them, in rows and columns as its snapshots have."""
-    picture = artefacts.real_images(_run_dir(house, run_id))
+    picture = history.real_images(_run_dir(house, run_id))
     if picture is None:
         raise Problem(404, phrase(404), f"run {run_id} has not looked at its data set yet")
     return _file(request, picture, run_id)
@@ -177,7 +179,7 @@ def real_picture(run_id: str, house: HouseDep, request: Request) -> Response:
 )
 def timelapse(run_id: str, query: Annotated[TimelapseQuery, Query()], house: HouseDep, request: Request) -> Response:
     """Show the snapshots one after the other."""
-    found = artefacts.snapshots(_run_dir(house, run_id))
+    found = history.snapshots(_run_dir(house, run_id))
     if not found:
         raise Problem(404, phrase(404), f"run {run_id} has no snapshots yet")
 
@@ -205,7 +207,7 @@ def _pixels(picture: Path) -> Pixels:
 )
 def log(run_id: str, query: Annotated[LogQuery, Query()], house: HouseDep) -> Response:
     """Give what the training processes wrote, attempt after attempt."""
-    found = artefacts.attempts(_run_dir(house, run_id))
+    found = attempts(_run_dir(house, run_id))
     if query.tail is None:
         return StreamingResponse(_whole(found), media_type="text/plain")
     return Response(b"".join(_last_lines(found, query.tail)), media_type="text/plain")
@@ -273,7 +275,7 @@ def _run_dir(house: HouseDep, run_id: str) -> Path:
 
 
 def _snapshot(house: HouseDep, run_id: str, kimg: float) -> Snapshot:
-    for snapshot in artefacts.snapshots(_run_dir(house, run_id)):
+    for snapshot in history.snapshots(_run_dir(house, run_id)):
         # Positions are whole images: half an image is the nearest that two of them can be told apart by.
         if abs(snapshot.images - kimg * 1000) < 0.5:
             return snapshot

@@ -15,7 +15,7 @@ from app.event_stream import EventStream, Frames, HouseFollower, RunFollower, fo
 from app.house import House
 from app.problems import invalid, responses, retry_later
 from app.security import Requires
-from models.artefacts import EventId, read_events
+from models.artefacts.events import EventId, read_events
 
 router = APIRouter(tags=["events"], dependencies=[Requires("train"), Depends(no_query)])
 

@@ -12,7 +12,7 @@ import httpx
 import redis
 
 from models import messages
-from models.artefacts import EventWriter
+from models.artefacts.events import EventWriter
 from tests.fixtures.hostile import RED, zipped
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.runs import Floor, write_tick

@@ -11,7 +11,10 @@ import av
 import pytest
 from PIL import Image
 
-from models.artefacts import Attempt, EventWriter, append_line, kimg_name
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import EventWriter
+from models.artefacts.lines import append_line
+from models.artefacts.positions import kimg_name
 from models.checkpoint import generator_bytes
 from models.config import TrainingConfig
 from models.evaluation import Evaluation

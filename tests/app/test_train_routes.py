@@ -9,7 +9,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from models.artefacts import EventWriter
+from models.artefacts.events import EventWriter
 from models.config import TrainingConfig
 from tests.fixtures.runs import Floor, write_tick
 

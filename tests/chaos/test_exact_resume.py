@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from models.artefacts import last_tick, read_ticks, snapshots
+from models.artefacts.history import last_tick, read_ticks, snapshots
 from models.config import TrainingConfig
 from models.records import Run
 from tests.fixtures.trainings import House, working_house

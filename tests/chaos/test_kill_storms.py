@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts import attempts
+from models.artefacts.attempts import attempts
 from models.records import Run
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer

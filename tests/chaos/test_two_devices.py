@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts import Attempt, read_events, read_ticks
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import read_events
+from models.artefacts.history import read_ticks
 from models.config import TrainingConfig
 from models.directory import ModelDirectory
 from models.records import Records, Run

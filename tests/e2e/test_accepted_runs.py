@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from models.artefacts import Attempt, read_events
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import read_events
 from tests.fixtures.runs import Floor
 from worker.exitcodes import ExitCode
 from worker.settings import WorkerSettings

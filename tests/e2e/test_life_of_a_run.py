@@ -17,7 +17,9 @@ import httpx
 import pytest
 
 from models import presets
-from models.artefacts import Attempt, read_events, read_ticks
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import read_events
+from models.artefacts.history import read_ticks
 from models.directory import ModelDirectory
 from models.records import Records, Run
 from tests.fixtures.postgres import PostgresServer

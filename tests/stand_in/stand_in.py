@@ -12,7 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from models import lifeline
-from models.artefacts import Attempt, EventWriter, attempts, kimg_name
+from models.artefacts.attempts import Attempt, attempts
+from models.artefacts.events import EventWriter
+from models.artefacts.positions import kimg_name
 from worker.lease import newest_checkpoint
 
 MODES = {

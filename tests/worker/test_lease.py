@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts import Attempt, Position
+from models.artefacts.attempts import Attempt
+from models.artefacts.positions import Position
 from models.records import Records, Run
 from tests.fixtures.versions import training_config
 from worker.lease import Lease

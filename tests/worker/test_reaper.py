@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from models import messages, presets
-from models.artefacts import Attempt
+from models.artefacts.attempts import Attempt
 from models.records import Records, Run, new_id
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import until

@@ -13,7 +13,8 @@ import pytest
 import redis
 
 from models import messages, presets
-from models.artefacts import Attempt, read_events
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import read_events
 from models.records import Records, Run
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from models.artefacts import Position, read_events, read_ticks
+from models.artefacts.events import read_events
+from models.artefacts.history import read_ticks
+from models.artefacts.positions import Position
 from models.checkpoint import load_generator
 from models.datasets.uploads import UploadFolder
 from models.directory import ModelDirectory

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 
-from models.artefacts import Attempt
+from models.artefacts.attempts import Attempt
 from models.catalogue import is_uploaded
 from models.config import TrainingConfig
 from models.files import replace_file
@@ -192,9 +192,7 @@ class Training:
             "start_rollbacks": 0 if checkpoint is None else checkpoint.position.rollbacks,
             "resumed_from": None if checkpoint is None else checkpoint.name,
         }
-        temporary = self._attempt.config.with_suffix(".tmp")
-        temporary.write_text(json.dumps(value, indent=1))
-        temporary.replace(self._attempt.config)
+        replace_file(self._attempt.config, json.dumps(value, indent=1).encode())
 
     def _restore(self, state: TrainingState, checkpoint: Checkpoint, resolved: Resolved) -> None:
         try:

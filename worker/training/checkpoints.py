@@ -19,7 +19,8 @@ from typing import Any
 from torch import Tensor
 
 from models import checkpoint
-from models.artefacts import Position, attempts
+from models.artefacts.attempts import attempts
+from models.artefacts.positions import Position
 from models.files import sync_folder
 from worker.training.guard import Memory
 from worker.training.state import Capture

@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from models.artefacts import Attempt
+from models.artefacts.attempts import Attempt
 from models.config import TrainingConfig
 from models.records import Records
 from worker.data import prepared as data

@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import Field
 
-from models.artefacts import Position
+from models.artefacts.positions import Position
 from models.config import Frozen
 from models.manifest import Score
 from worker.training.findings import COLLAPSED, Before, Finding, Kind, Measured, Rules, find

@@ -13,7 +13,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from models.artefacts import Attempt, Position, attempts
+from models.artefacts.attempts import Attempt, attempts
+from models.artefacts.positions import Position
 from worker.training.checkpoints import (
     STAGING,
     Checkpoint,

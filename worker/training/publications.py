@@ -10,8 +10,7 @@ from pathlib import Path
 
 import torch
 
-from models import artefacts
-from models.artefacts import Snapshot
+from models.artefacts.history import Snapshot, snapshots
 from models.card import Pairs
 from models.checkpoint import load_generator
 from models.config import TrainingConfig
@@ -56,7 +55,7 @@ class Publisher:
             RecordsUnavailable: the database is away, and this was the `last` chance.
         """
         try:
-            found = {snapshot.images: snapshot for snapshot in artefacts.snapshots(self.run_dir)}
+            found = {snapshot.images: snapshot for snapshot in snapshots(self.run_dir)}
             best = self._best(found)
             if best is not None and best.images != images and best.weights is not None:
                 earlier = self._publish(best.images, best, best.weights.read_bytes(), best.picture.read_bytes())

@@ -8,7 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.artefacts import Attempt, EventWriter, append_line, images_of, kimg_name, read_evaluation
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import EventWriter
+from models.artefacts.history import read_evaluation
+from models.artefacts.lines import append_line
+from models.artefacts.positions import images_of, kimg_name
 from models.evaluation import Evaluation, best_of
 from models.files import replace_file
 from worker.training.schedule import thin

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.artefacts import Position
+from models.artefacts.positions import Position
 from models.config import Latent, TrainingConfig
 from models.networks import build
 from worker.data.loader import Batch

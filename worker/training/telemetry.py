@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.artefacts import now
+from models.artefacts.lines import now
 
 # Where in the sums lie the values of the discriminator's steps, of the generator's, of the penalty's; behind the values
 # of each, the number of steps.

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from models.artefacts import snapshots
+from models.artefacts.history import snapshots
 from models.evaluation import Evaluation
 from tests.worker.evaluation.plans import PLAN
 from tests.worker.training.attempts import CPU, Attempts, after

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from models.artefacts import Attempt, read_events
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import read_events
 from models.config import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared

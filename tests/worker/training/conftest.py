@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts import Attempt
+from models.artefacts.attempts import Attempt
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch
 
-from models.artefacts import Attempt, Position
+from models.artefacts.attempts import Attempt
+from models.artefacts.positions import Position
 from worker.training.guard import Memory
 from worker.training.keeper import Keeper
 from worker.training.state import Capture

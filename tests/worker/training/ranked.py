@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.artefacts import Position
+from models.artefacts.positions import Position
 from models.config import TrainingConfig
 from tests.worker.training.attempts import Attempts
 from tests.worker.training.tiny import tiny

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.artefacts import Attempt, Position
+from models.artefacts.attempts import Attempt
+from models.artefacts.positions import Position
 from tests.worker.training.kept import State, keep
 from worker.training.checkpoints import InvalidCheckpoint, newest_valid, read, read_refuge, write
 from worker.training.keeper import Keeper

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from models.artefacts import Position
+from models.artefacts.positions import Position
 from models.manifest import Score
 from tests.worker.training.tiny import tiny
 from worker.training.findings import COLLAPSED, EXPLODED, FADED, GRACE, Rules

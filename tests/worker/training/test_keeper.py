@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from models.artefacts import Attempt, Position, attempts
+from models.artefacts.attempts import Attempt, attempts
+from models.artefacts.positions import Position
 from tests.worker.training.kept import State, keep, names
 from worker.training import keeper as keeping
 from worker.training.checkpoints import newest_valid, write

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts import read_ticks, snapshots
+from models.artefacts.history import read_ticks, snapshots
 from models.checkpoint import load
 from tests.worker.training.attempts import Attempts, after
 from tests.worker.training.tiny import tiny

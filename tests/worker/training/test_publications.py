@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts import Attempt, read_events
+from models.artefacts.attempts import Attempt
+from models.artefacts.events import read_events
 from models.checkpoint import generator_bytes
 from models.directory import ModelDirectory
 from models.evaluation import Evaluation

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from models.artefacts import Position, last_tick, read_ticks, snapshots
+from models.artefacts.history import last_tick, read_ticks, snapshots
+from models.artefacts.positions import Position
 from models.config import TrainingConfig
 from models.evaluation import Evaluation
 from models.manifest import Score
