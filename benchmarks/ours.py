@@ -64,5 +64,5 @@ def make_loop(
         publish=publish,
         stop_wanted=lambda: False,
         rules=Rules.of(config, prepared.count),
-        variety=Variety(prepared, painter.count),
+        variety=Variety(prepared, config.generator_config().classes),
     )

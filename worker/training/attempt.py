@@ -243,7 +243,7 @@ class Training:
             publish=publisher,
             stop_wanted=self._stop_wanted,
             rules=Rules.of(config, prepared.count),
-            variety=Variety(prepared, painter.count),
+            variety=Variety(prepared, config.generator_config().classes),
             evaluator=evaluator(
                 config,
                 prepared,

@@ -16,14 +16,19 @@ def real_grid(prepared: Prepared, classes: int) -> bytes:
         prepared: the images that the run trains on.
         classes: of a conditional run, whose grid has rows of classes, or else 0.
     """
-    indices, labels, nrow = arranged(classes)
-    chosen = _of_each(prepared, *labels) if labels else _spread(np.arange(prepared.count), len(indices))
-    images = np.ascontiguousarray(prepared.images[chosen].transpose(0, 2, 3, 1))
+    _, _, nrow = arranged(classes)
+    images = np.ascontiguousarray(prepared.images[choose(prepared, classes)].transpose(0, 2, 3, 1))
     return pictures.encode(pictures.grid(images, nrow=nrow), "png")
 
 
+def choose(prepared: Prepared, classes: int) -> Indices:
+    """Choose a real image for each place of the grid; where there are too few, some are chosen twice."""
+    indices, labels, _ = arranged(classes)
+    return _of_each(prepared, *labels) if labels else _spread(np.arange(prepared.count), len(indices))
+
+
 def _of_each(prepared: Prepared, wanted: Indices) -> Indices:
-    """Choose an image for each wanted label; of a class with few images some are chosen twice."""
+    """Choose an image for each wanted label."""
     assert prepared.labels is not None
     chosen = np.empty_like(wanted)
     for label in np.unique(wanted):

@@ -31,7 +31,6 @@ class Painter:
 
     def __init__(self, config: GeneratorConfig, seed: int, device: torch.device) -> None:
         indices, labels, self._nrow = arranged(config.classes)
-        self.count = len(indices)
         inputs: tuple[NDArray[Any], ...] = (latents(config.latent, seed, indices), *labels)
         self._parts = [
             [torch.from_numpy(value[start : start + _AT_ONCE]).to(device) for value in inputs]

@@ -65,7 +65,7 @@ class Attempts:
             publish=self._publish,
             stop_wanted=stop_wanted,
             rules=rules if young is None else replace(rules, young=young),
-            variety=Variety(self._digits, painter.count),
+            variety=Variety(self._digits, config.generator_config().classes),
         )
 
     def _publish(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:

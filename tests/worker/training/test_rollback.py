@@ -100,6 +100,19 @@ def test_a_collapsed_generator_is_taken_back_and_recovers(run: Attempts) -> None
     assert len({images for images, _ in run.published}) == len(run.published)
 
 
+def test_a_conditional_generator_that_heeds_only_the_class_is_taken_back(run: Attempts) -> None:
+    def forget_latents(state: TrainingState) -> None:
+        if state.guard.rollbacks == 0 and state.images >= 1024:
+            for network in (state.generator, state.average):
+                first = next(weight for name, weight in network.named_parameters() if name.startswith("network."))
+                first[:, : config.latent.dim] = 0
+
+    config = tiny("mlp-conditional", guard="full", **SHORT)
+    assert harmed(run, config, forget_latents).run()
+    (line,) = told(run)
+    assert "images of different latents differ by 0% of what real images differ by" in line
+
+
 def test_a_generator_that_learns_nothing_ends_the_run_after_three_rollbacks(run: Attempts) -> None:
     """A rate of 1 leaves a discriminator whose every unit is off: it says one thing of all images."""
     with pytest.raises(GaveUp, match="3 rollbacks to gentler settings did not help; nothing before that is worth"):
