@@ -144,7 +144,7 @@ def fpng() -> Iterator[Encoder]:
 
 def digits(count: int) -> Pixels:
     """Paint `count` images by the starter."""
-    folder = STARTER_FOLDER / "1"
+    (folder,) = STARTER_FOLDER.iterdir()
     config = Manifest.model_validate_json((folder / MANIFEST).read_bytes()).generator
     generator = load_generator((folder / WEIGHTS).read_bytes(), config)
     x = generator(torch.from_numpy(latents(config.latent, 7, np.arange(count)))).numpy()

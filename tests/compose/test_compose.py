@@ -93,7 +93,7 @@ def test_nobody_is_root_and_the_root_file_system_is_read_only(stack: Stack) -> N
 
 
 def test_the_starter_is_served_at_once(stack: Stack, tmp_path: Path) -> None:
-    assert "25 images of starter@1" in stack.atelier("sample", "--seed", "7", "-o", str(tmp_path / "grid.png"))
+    assert "25 images of starter@2" in stack.atelier("sample", "--seed", "7", "-o", str(tmp_path / "grid.png"))
 
 
 def test_a_training_is_published_and_served(stack: Stack, tmp_path: Path) -> None:

@@ -247,5 +247,5 @@ def test_key_is_asked_for_where_one_is_needed(browser: Browser, tmp_path: Path) 
         # Signing in leads to where one wanted to go.
         view.open("/play?model=starter&pick=3").page.get_by_label("Key").fill(key)
         view.page.get_by_role("button", name="Sign in").click()
-        view.page.get_by_alt_text("Seed 3, painted by starter@1").wait_for()
+        view.page.get_by_alt_text("Seed 3, painted by starter@2").wait_for()
         view.faults[:] = [fault for fault in view.faults if "401" not in fault]

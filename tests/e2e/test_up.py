@@ -52,7 +52,7 @@ def test_sample_writes_the_picture_and_tells_what_it_is_of(house: House, tmp_pat
 
     result = house.atelier("sample", "-n", "25", "--seed", "7", "-o", str(target))
 
-    assert result.stdout == f"{target}: 25 images of starter@1, seed 7\n", result.stderr
+    assert result.stdout == f"{target}: 25 images of starter@2, seed 7\n", result.stderr
     assert target.read_bytes() == house.get("/samples?n=25&seed=7")
 
 
@@ -65,7 +65,7 @@ def test_a_refused_request_is_told_in_words_and_leaves_no_file(house: House, tmp
 
 
 def test_models_lists_the_starter(house: House) -> None:
-    assert re.search(r"^starter +1 +latest=1$", house.atelier("models").stdout, re.MULTILINE)
+    assert re.search(r"^starter +1 +latest=2$", house.atelier("models").stdout, re.MULTILINE)
 
 
 def test_train_with_an_unknown_preset_fails_and_names_the_place(house: House) -> None:

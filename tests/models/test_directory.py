@@ -54,6 +54,12 @@ def test_a_directory_that_does_not_exist_has_the_starter_and_is_not_created(
     assert not root.exists()
 
 
+def test_the_starter_that_ships_is_whole_and_small(tmp_path: Path) -> None:
+    directory = ModelDirectory(tmp_path / "models")
+    directory.scan()
+    assert len(directory.read_weights(directory.default())) < 2_000_000
+
+
 def test_without_a_starter_there_is_nothing(tmp_path: Path) -> None:
     directory = ModelDirectory(tmp_path / "models", starter=tmp_path / "absent")
     assert directory.scan() == frozenset()

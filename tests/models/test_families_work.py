@@ -22,7 +22,7 @@ NARROW = {
     ("preset", "overrides"),
     [
         ("mlp-mnist", NARROW["mlp"]),
-        ("starter", {}),
+        ("dcgan-28", {}),
         ("small-data-64", {"generator.network.widths": [8, 8, 4, 4], "discriminator.network.widths": [4, 4, 8, 8]}),
         ("quick-28", NARROW["patch"]),
         ("quick-28", {}),
