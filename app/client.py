@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -111,7 +111,7 @@ class Client:
             partial.unlink(missing_ok=True)
         return answer.headers
 
-    def events(self, path: str) -> Iterator[Message]:
+    def events(self, path: str) -> Generator[Message, None, None]:
         """Listen to an event stream; where the connection breaks, go on after the last event that arrived.
 
         Raises:

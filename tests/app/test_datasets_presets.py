@@ -72,7 +72,7 @@ def test_presets_are_listed_and_shown_whole(client: httpx.Client) -> None:
 @pytest.mark.parametrize("path", ["/datasets", "/presets"])
 def test_pages_join_to_the_whole_list(path: str, client: httpx.Client) -> None:
     names: list[str] = []
-    cursor = {}
+    cursor: dict[str, str] = {}
     while True:
         page = client.get(path, params={"limit": 2, **cursor}).json()
         assert 0 < len(page["items"]) <= 2

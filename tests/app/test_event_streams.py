@@ -132,8 +132,8 @@ def test_new_version_is_told_to_all(tmp_path: Path, model_root: Path) -> None:
 
 def test_upload_and_deletion_of_a_data_set_are_told_to_all(floor: Floor) -> None:
     with listening(floor.http, "/events") as messages_:
-        data = {"data": {"name": "cats"}, "files": {"file": ("cats.zip", zipped({"a.png": RED}))}}
-        httpx.post(f"{floor.service.url}/datasets", **data).raise_for_status()
+        files = {"file": ("cats.zip", zipped({"a.png": RED}))}
+        httpx.post(f"{floor.service.url}/datasets", data={"name": "cats"}, files=files).raise_for_status()
         told = next(message for message in messages_ if message["event"] == "dataset")["data"]
         assert (told["dataset"], told["state"], told["progress"]["done"]) == ("cats", "preparing", 0)
         httpx.delete(f"{floor.service.url}/datasets/cats").raise_for_status()

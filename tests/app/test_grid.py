@@ -40,7 +40,8 @@ def pixels(answer: httpx.Response) -> np.ndarray:
 
 
 def array(service: Service, url: str) -> np.ndarray:
-    return np.load(io.BytesIO(fetched(service, f"{url}&format=npy").content), allow_pickle=False)
+    painted: np.ndarray = np.load(io.BytesIO(fetched(service, f"{url}&format=npy").content), allow_pickle=False)
+    return painted
 
 
 def sampled(service: Service, query: str) -> np.ndarray:

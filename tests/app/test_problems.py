@@ -60,8 +60,9 @@ def _operations() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("method", "path"), [*_operations(), ("GET", "/docs")])
 def test_unknown_query_parameter_is_422_on_every_route(floor: Floor, method: str, path: str) -> None:
     filled = re.sub(r"\{(\w+)\}", lambda match: "1" if match[1] in ("version", "kimg") else "x", path)
-    body = {"json": {"key": "x"} if path == "/session" else {"preset": "mlp-mnist"}} if method == "POST" else {}
-    answer = floor.http.request(method, filled, params={"surely_unknown": "1"}, **body)
+    posted = {"key": "x"} if path == "/session" else {"preset": "mlp-mnist"}
+    body = posted if method == "POST" else None
+    answer = floor.http.request(method, filled, params={"surely_unknown": "1"}, json=body)
     errors = check(answer, 422)["errors"]
     assert isinstance(errors, list)
     assert ["query", "surely_unknown"] in [error["loc"] for error in errors]

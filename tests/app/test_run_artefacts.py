@@ -99,7 +99,7 @@ def frames_of(film: bytes, film_format: str) -> int:
     if film_format != "mp4":
         image: Any = Image.open(io.BytesIO(film))
         return int(image.n_frames)
-    with av.open(io.BytesIO(film)) as container:
+    with av.open(io.BytesIO(film), "r") as container:
         return len(list(container.decode(video=0)))
 
 

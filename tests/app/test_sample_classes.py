@@ -27,7 +27,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def images(service: Service, query: str) -> np.ndarray:
     answer = service.client.get(f"/samples?format=npy&model=beasts&seed=5&{query}")
     assert answer.status_code == 200, answer.text
-    return np.load(io.BytesIO(answer.content), allow_pickle=False)
+    painted: np.ndarray = np.load(io.BytesIO(answer.content), allow_pickle=False)
+    return painted
 
 
 def assert_close(painted: np.ndarray, label: int | None) -> None:

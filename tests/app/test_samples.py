@@ -31,7 +31,8 @@ def pixels(answer: httpx.Response) -> np.ndarray:
 def images(service: Service, query: str) -> np.ndarray:
     answer = service.client.get(f"/samples?format=npy&{query}")
     assert answer.status_code == 200, answer.text
-    return np.load(io.BytesIO(answer.content), allow_pickle=False)
+    painted: np.ndarray = np.load(io.BytesIO(answer.content), allow_pickle=False)
+    return painted
 
 
 def sampler_of(service: Service) -> Sampler:

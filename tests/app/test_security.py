@@ -91,7 +91,7 @@ def test_page_and_health_are_open(keyed: Service, path: str) -> None:
 
 @pytest.mark.parametrize("header", ["Bearer wrong", "Bearer", "Basic dXNlcjpwYXNz", "Bearer é"])
 def test_key_that_does_not_hold_is_401(keyed: Service, header: str) -> None:
-    answer = keyed.client.get("/presets", headers={"authorization": header.encode()})  # type: ignore[dict-item]
+    answer = keyed.client.get("/presets", headers={b"authorization": header.encode()})
     assert answer.status_code == 401
 
 

@@ -254,6 +254,7 @@ def test_a_large_log_is_turned_over(child: Make, monkeypatch: pytest.MonkeyPatch
     process = child(python("print('twelve bytes')"))
     for _ in range(2):
         process.start()
+        assert process.process is not None
         process.process.wait()
 
     assert process.log.read_text() == "twelve bytes\n"

@@ -64,10 +64,11 @@ def test_by_default_a_walk_is_a_webp_large_enough_to_watch(shared_service: Servi
 def test_an_mp4_shows_every_frame_at_the_speed_asked_for(shared_service: Service) -> None:
     answer = shared_service.client.get("/walk?seeds=1,2&frames=24&fps=12&format=mp4&scale=4&model=digits")
     assert answer.headers["Content-Type"] == "video/mp4"
-    with av.open(io.BytesIO(answer.content)) as film:
+    with av.open(io.BytesIO(answer.content), "r") as film:
         stream = film.streams.video[0]
         frames = [frame.to_ndarray(format="gray") for frame in film.decode(stream)]
-        assert (stream.average_rate, len(frames)) == (12, 24)
+        assert stream.average_rate == 12
+        assert len(frames) == 24
         assert stream.duration is not None
         assert stream.time_base is not None
         assert stream.duration * stream.time_base == 2

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,13 @@ def pids(house: StandInHouse) -> list[int]:
     return [int(path.read_text()) for path in house.runs_dir.glob("*/*/pid") if path.read_text()]
 
 
+def over(house: StandInHouse, run: Run) -> bool:
+    return house.read(run).state in ("succeeded", "failed")
+
+
 def assert_all_succeed_with_attempts_in_order(house: StandInHouse, runs: list[Run]) -> None:
     for run in runs:
-        until(lambda run=run: house.read(run).state in ("succeeded", "failed"), f"the end of run {run.id}", 120)
+        until(partial(over, house, run), f"the end of run {run.id}", 120)
         ended = house.read(run)
         assert ended.state == "succeeded", ended.error
         tokens = [attempt.token for attempt in attempts(house.runs_dir / run.id)]

@@ -155,7 +155,7 @@ def test_picture_is_downloaded_in_every_format(view: View, painting: Service, na
     elif name == "ZIP":
         assert len(ZipFile(BytesIO(data)).namelist()) == 5
     else:
-        asked = {"model": "digits@1", "seed": 7, "n": 4, "scale": 4, "format": name.lower()}
+        asked: dict[str, str | int] = {"model": "digits@1", "seed": 7, "n": 4, "scale": 4, "format": name.lower()}
         assert data == painting.client.get("/samples", params=asked).content
         assert Image.open(BytesIO(data)).format == name.upper()
 

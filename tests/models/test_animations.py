@@ -37,9 +37,9 @@ def opened(data: bytes) -> Any:
     return Image.open(io.BytesIO(data))
 
 
-def film(data: bytes) -> tuple[Any, list[NDArray[np.uint8]]]:
+def film(data: bytes) -> tuple[Any, list[NDArray[Any]]]:
     """The stream of an MP4 and its frames, RGB."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
         return stream, [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
 
@@ -109,7 +109,7 @@ def test_a_film_too_long_to_tell_says_that_its_length_is_not_known() -> None:
 
 
 def test_a_grey_film_stays_grey() -> None:
-    with av.open(io.BytesIO(animated([ramp()[..., :1]] * 5, "mp4"))) as container:
+    with av.open(io.BytesIO(animated([ramp()[..., :1]] * 5, "mp4")), "r") as container:
         for frame in container.decode(video=0):
             _, chroma = np.split(frame.to_ndarray(), [frame.height])
             assert (chroma == 128).all()

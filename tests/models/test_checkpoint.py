@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_a_generator_comes_back_with_the_same_images(config: GeneratorConfig) ->
 def test_a_channels_last_generator_comes_back() -> None:
     generator = build_generator(DCGAN)
     plain = generator_bytes(generator)
-    assert generator_bytes(generator.to(memory_format=torch.channels_last)) == plain
+    assert generator_bytes(generator.to(memory_format=torch.channels_last)) == plain  # type: ignore[call-overload]
 
 
 def test_missing_unexpected_and_misshapen_tensors_are_named() -> None:
@@ -63,7 +64,7 @@ def test_a_long_list_of_names_is_cut_short() -> None:
 
 def test_a_pickle_under_another_name_is_refused_and_never_run(tmp_path: Path) -> None:
     class Trap:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
+        def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
             return (Path.touch, (Path(tmp_path / "sprung"),))
 
     weights = tmp_path / "weights.pt"

@@ -45,7 +45,7 @@ def test_images_are_listed_by_name_and_read(kind: str, tmp_path: Path) -> None:
 def test_zip_of_64_bits_is_read(tmp_path: Path) -> None:
     """Every field that can have 64 bits has: of the file, and of the directory's end."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive, archive.open("a.png", "w", force_zip64=True) as file:
+    with zipfile.ZipFile(buffer, "w") as made, made.open("a.png", "w", force_zip64=True) as file:
         file.write(RED)
     data = buffer.getvalue()
     end = data.rindex(b"PK\x05\x06")

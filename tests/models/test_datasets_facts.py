@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -58,9 +59,14 @@ def test_large_folder_is_looked_at_here_and_there(tmp_path: Path, monkeypatch: p
         (tmp_path / f"{n:04d}.png").touch()
     for n in (0, 512, 992):
         picture(tmp_path / f"{n:04d}.png")
-    opened = []
+    opened: list[Path] = []
     really = Image.open
-    monkeypatch.setattr(Image, "open", lambda file, **how: opened.append(file) or really(file, **how))
+
+    def noted(file: Path, **how: Any) -> Image.Image:
+        opened.append(file)
+        return really(file, **how)
+
+    monkeypatch.setattr(Image, "open", noted)
     assert of_folder("folder:.", tmp_path).count == 1000
     assert 50 < len(opened) <= 64
 

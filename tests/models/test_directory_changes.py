@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,7 +66,11 @@ def test_a_removed_alias_is_gone(directory: ModelDirectory) -> None:
 
 @pytest.mark.parametrize("alias", ["latest", "7", "", "..", "a/b", "Mine", "-x", ".x", "a" * 65, "mine\n", "m\0"])
 def test_an_alias_has_a_name_that_is_no_number_and_not_latest(directory: ModelDirectory, alias: str) -> None:
-    for change in (lambda: directory.set_alias("digits", alias, 1), lambda: directory.delete_alias("digits", alias)):
+    changes: tuple[Callable[[], object], ...] = (
+        lambda: directory.set_alias("digits", alias, 1),
+        lambda: directory.delete_alias("digits", alias),
+    )
+    for change in changes:
         with pytest.raises(InvalidName):
             change()
 
@@ -101,11 +106,12 @@ def test_an_alias_of_a_version_that_is_not_there_is_told_so(directory: ModelDire
 
 
 def test_the_starter_cannot_be_changed(directory: ModelDirectory) -> None:
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: directory.set_alias("starter", "mine", 1),
         lambda: directory.delete_alias("starter", "mine"),
         lambda: directory.delete_version("starter", 1),
-    ):
+    )
+    for change in changes:
         with pytest.raises(ReadOnlyModel, match="starter"):
             change()
 

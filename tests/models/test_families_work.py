@@ -10,7 +10,7 @@ from models import presets
 from models.networks import build
 from models.presets import TrainRequest
 
-NARROW = {
+NARROW: dict[str, dict[str, object]] = {
     "mlp": {"generator.network.hidden": [24, 32], "discriminator.network.hidden": [16, 8]},
     "dcgan": {},
     "patch": {"size": 32, "generator.network.widths": [8, 4], "discriminator.network.widths": [8, 12, 4]},

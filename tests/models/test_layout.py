@@ -25,7 +25,7 @@ def test_gradients_of_features_have_their_layout_and_the_same_values() -> None:
     for layer in (nn.Flatten(), Flatten()):
         features = images.clone().requires_grad_() * 2
         flat = layer(features)
-        features.register_hook(seen.append)
+        features.register_hook(seen.append)  # type: ignore[no-untyped-call]
         (flat * weights).sum().backward()
     assert torch.equal(*seen)
     assert [is_channels_last(gradient) for gradient in seen] == [False, True]

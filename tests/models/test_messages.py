@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import redis
-from kombu import Connection
+from kombu.connection import Connection
 
 from models.messages import broker_url, client_url
 from tests.fixtures.redis import RedisServer
@@ -14,7 +14,7 @@ from tests.fixtures.redis import RedisServer
 def test_unix_socket_is_spelt_for_both_libraries(redis_server: RedisServer, scheme: str, option: str) -> None:
     assert "%20" in redis_server.url
     url = redis_server.url.replace("unix", scheme) + f"?{option}=3"
-    with Connection(broker_url(url)) as broker, broker.SimpleQueue(scheme) as queue:
+    with Connection(broker_url(url)) as broker, broker.SimpleQueue(scheme) as queue:  # type: ignore[no-untyped-call]
         queue.put("look")
     with redis.Redis.from_url(client_url(url)) as client:
         assert client.connection_pool.connection_kwargs["db"] == 3

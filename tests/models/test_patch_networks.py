@@ -19,16 +19,16 @@ def test_they_make_and_judge_images_of_every_size(
     size: int, channels: int, classes: int, widths: tuple[int, ...]
 ) -> None:
     image = {"size": size, "channels": channels, "classes": classes}
-    ours = GeneratorConfig(**image, latent=Latent(dim=6), network=PatchGenerator(widths=widths))  # type: ignore[arg-type]
-    theirs = DiscriminatorConfig(**image, network=PatchDiscriminator(widths=widths))  # type: ignore[arg-type]
+    ours = GeneratorConfig(**image, latent=Latent(dim=6), network=PatchGenerator(widths=widths))
+    theirs = DiscriminatorConfig(**image, network=PatchDiscriminator(widths=widths))
     networks = build_generator(ours), build_discriminator(theirs)
     told = [torch.tensor([4, 0])] if classes else []
     images = networks[0](torch.randn(2, 6), *told)
     assert images.shape == (2, channels, size, size)
     assert images.abs().max() <= 1
     assert networks[1](images, *told).shape == (2,)
-    for network, config in zip(networks, (ours, theirs), strict=True):
-        assert sum(parameter.numel() for parameter in network.parameters()) == config.parameters()
+    for network, count in zip(networks, (ours.parameters(), theirs.parameters()), strict=True):
+        assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
 def test_weights_start_so_that_the_variance_stays() -> None:

@@ -18,12 +18,12 @@ GAIN = math.sqrt(2 / 1.04)
 
 def generator(size: int = 32, widths: tuple[int, ...] = (64, 64, 32, 32), **changes: Any) -> GeneratorConfig:
     network = R3ganGenerator(widths=widths, blocks=changes.pop("blocks", 2))
-    return GeneratorConfig(size=size, channels=3, latent=Latent(dim=64), network=network, **changes)  # type: ignore[arg-type]
+    return GeneratorConfig(size=size, channels=3, latent=Latent(dim=64), network=network, **changes)
 
 
 def discriminator(size: int = 32, widths: tuple[int, ...] = (32, 32, 64, 64), **changes: Any) -> DiscriminatorConfig:
     network = R3ganDiscriminator(widths=widths, blocks=changes.pop("blocks", 2))
-    return DiscriminatorConfig(size=size, channels=3, network=network, **changes)  # type: ignore[arg-type]
+    return DiscriminatorConfig(size=size, channels=3, network=network, **changes)
 
 
 @pytest.mark.parametrize(("size", "widths"), [(28, (16, 8, 8)), (32, (8,) * 4), (64, (8,) * 5), (128, (8,) * 6)])
@@ -36,19 +36,22 @@ def test_they_make_and_judge_images_of_every_size(size: int, widths: tuple[int, 
     images = networks[0](torch.randn(2, 64), *told)
     assert images.shape == (2, 3, size, size)
     assert networks[1](images, *told).shape == (2,)
-    for network, config in zip(networks, (ours, theirs), strict=True):
-        assert sum(parameter.numel() for parameter in network.parameters()) == config.parameters()
+    for network, count in zip(networks, (ours.parameters(), theirs.parameters()), strict=True):
+        assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
 def deviations(network: nn.Module) -> dict[str, float]:
     return {name: parameter.detach().std().item() for name, parameter in network.named_parameters()}
 
 
+def close(value: float) -> Any:
+    return pytest.approx(value, rel=0.15)
+
+
 def test_weights_start_with_the_published_gains() -> None:
     torch.manual_seed(0)
     total = 4 * 2
     found = deviations(build_generator(generator(classes=1000)))
-    close = lambda value: pytest.approx(value, rel=0.15)  # noqa: E731
     assert found["square"] == close(1)
     assert found["scale.weight"] == close((64 + 64) ** -0.5)
     assert found["embedding.weight"] == close(1000**-0.5)

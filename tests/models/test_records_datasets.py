@@ -112,14 +112,14 @@ def test_a_new_upload_takes_the_name_of_one_that_failed(records: Records) -> Non
 
 def test_the_third_death_in_a_row_ends_the_preparation(records: Records) -> None:
     create(records)
-    states = []
+    rows = []
     for _ in range(3):
         held = claim(records)
         row = records.release_dataset(held.id, held.token, death="killed")
         assert row is not None
-        states.append(row.state)
-    assert states == ["preparing", "preparing", "failed"]
-    assert row.error == "its preparation died 3 times in a row; the last time: killed"
+        rows.append(row)
+    assert [row.state for row in rows] == ["preparing", "preparing", "failed"]
+    assert rows[-1].error == "its preparation died 3 times in a row; the last time: killed"
 
 
 def die_at(records: Records, *done: int) -> Dataset:

@@ -113,15 +113,16 @@ def test_a_run_that_was_handed_over_keeps_its_place_in_the_queue(records: Record
 
 
 def test_three_deaths_in_a_row_end_in_failed_with_the_reason(records: Records) -> None:
-    states: list[State] = []
+    deaths: list[Run] = []
     records.create_run(training_config(), {})
     for _ in range(3):
         held = records.claim("worker", 1)
         assert held is not None
         run = records.release(held.id, held.token, "queued", error="out of memory", died=True)
         assert run is not None
-        states.append(run.state)
-    assert states == ["queued", "queued", "failed"]
+        deaths.append(run)
+    assert [run.state for run in deaths] == ["queued", "queued", "failed"]
+    run = deaths[-1]
     assert (run.failures, run.ended_at is not None) == (3, True)
     assert run.error == "died 3 times in a row without a new checkpoint; the last time: out of memory"
 

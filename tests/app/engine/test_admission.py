@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_dropped_work_never_begins_and_holds_no_memory() -> None:
         pixels = np.zeros(10)
         gone = weakref.ref(pixels)
         done: list[float] = []
-        dropped = asyncio.create_task(workers.run(lambda pixels=pixels: done.append(pixels.sum())))
+        dropped = asyncio.create_task(workers.run(partial(lambda held: done.append(held.sum()), pixels)))
         await asyncio.sleep(0)
         dropped.cancel()
         await asyncio.gather(dropped, return_exceptions=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.engine.calibration import Calibrations, CannotPaint, _preferred
+from app.engine.calibration import Calibrations, CannotPaint, Record, _preferred
 from app.engine.devices import lanes
 from app.engine.network import Numerics
 from app.engine.tile import Painter
@@ -38,6 +38,12 @@ def weights(seed: int) -> str:
     return f"{seed:064x}"
 
 
+def known(held: Calibrations, seed: int) -> Record:
+    record = held.known(TINY_MLP, weights(seed))
+    assert record is not None
+    return record
+
+
 def record_file(folder: Path) -> Path:
     (path,) = folder.glob("*.json")
     return path
@@ -61,7 +67,7 @@ def test_a_restart_and_another_version_of_the_network_decide_nothing_anew(tmp_pa
     second = calibrations(tmp_path)
     painter(second, TINY_MLP, 2)
     assert record_file(tmp_path).stat().st_mtime_ns == written
-    assert second.known(TINY_MLP, weights(2)).fingerprint == first.known(TINY_MLP, weights(1)).fingerprint
+    assert known(second, 2).fingerprint == known(first, 1).fingerprint
 
 
 def test_the_recorded_choice_is_used_whatever_a_stopwatch_would_say(tmp_path: Path) -> None:
@@ -78,7 +84,7 @@ def test_the_recorded_choice_is_used_whatever_a_stopwatch_would_say(tmp_path: Pa
 def test_other_numerics_and_other_tiles_have_other_fingerprints(tmp_path: Path) -> None:
     held = calibrations(tmp_path)
     painter(held, TINY_MLP)
-    record = held.known(TINY_MLP, weights(1))
+    record = known(held, 1)
     other = Numerics(precision="bf16" if record.numerics.precision == "fp32" else "fp32")
     changed = [record.model_copy(update={"numerics": other}), record.model_copy(update={"tile": record.tile * 2})]
     assert len({each.fingerprint for each in (record, *changed)}) == 3
@@ -98,17 +104,16 @@ def test_weights_that_suffer_too_much_from_the_chosen_precision_are_painted_in_f
     path.write_text(json.dumps(json.loads(path.read_text()) | {"numerics": reduced}))
     held = calibrations(tmp_path)
     calm, wild = tiny_generator(TINY_MLP, 2), tiny_generator(TINY_MLP, 3)
-    first, _, second, *_ = wild
     # Large values that cancel out again: bfloat16 has 8 bits for them.
-    first.bias.add_(1000)
-    second.bias.sub_(1000 * second.weight.sum(1))
+    wild.get_parameter("0.bias").add_(1000)
+    wild.get_parameter("2.bias").sub_(1000 * wild.get_parameter("2.weight").sum(1))
     assert held.painter(calm, TINY_MLP, weights(2), now).networks[0].numerics.precision == "bf16"
     with caplog.at_level(logging.WARNING):
         assert held.painter(wild, TINY_MLP, weights(3), now).networks[0].numerics.precision == "fp32"
     assert "levels of 255 off" in caplog.text
     again = calibrations(tmp_path)
-    assert again.known(TINY_MLP, weights(3)).numerics.precision == "fp32"
-    assert again.known(TINY_MLP, weights(2)).numerics.precision == "bf16"
+    assert known(again, 3).numerics.precision == "fp32"
+    assert known(again, 2).numerics.precision == "bf16"
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 1}', b"\xff\xfe", b'{"format": 2, "tile": 4}'])

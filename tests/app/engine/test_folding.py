@@ -17,7 +17,8 @@ def outputs(module: nn.Module, config: GeneratorConfig, count: int) -> torch.Ten
     inputs = random_inputs(config, count)
     arguments = [torch.from_numpy(each) for each in (inputs.z, inputs.labels) if each is not None]
     with torch.inference_mode():
-        return module(*arguments)
+        made: torch.Tensor = module(*arguments)
+    return made
 
 
 def settled(config: GeneratorConfig) -> nn.Module:

@@ -332,7 +332,9 @@ def test_work_that_nobody_waits_for_any_more_is_not_begun() -> None:
     asyncio.run(main())
 
 
-def test_what_is_watched_but_not_asked_for_makes_room_first(tmp_path: Path, model_root: Path) -> None:
+def test_what_is_watched_but_not_asked_for_makes_room_first(
+    tmp_path: Path, model_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def use(sampler: Sampler, ref: str) -> None:
         version = await sampler.hold(ref)
         await sampler.sample(version, seeded(version, 0, range(1)))
@@ -350,12 +352,12 @@ def test_what_is_watched_but_not_asked_for_makes_room_first(tmp_path: Path, mode
             scans = 0
             real = sampler._directory.scan
 
-            def counted() -> bool:
+            def counted() -> frozenset[str]:
                 nonlocal scans
                 scans += 1
                 return real()
 
-            sampler._directory.scan = counted
+            monkeypatch.setattr(sampler._directory, "scan", counted)
             await soon(lambda: scans >= 3, "the watcher to look at every name that was asked for")
             await use(sampler, "c")
             assert sorted(sampler.loaded()) == ["a@1", "b@1", "c@1"]

@@ -28,7 +28,7 @@ def test_classes_are_told_without_drawing_a_latent(source: sources.Arranged, mon
         raise AssertionError("a latent was drawn")
 
     monkeypatch.setattr(sources, "latents", drawn)
-    manifest = Manifest.model_construct(classes=("a", "b", "c"))
+    manifest = Manifest.model_construct(classes=("a", "b", "c"))  # type: ignore[call-arg]
     _, images = Structured(source, (1,), 4, {}).listing(manifest)
     assert [image["class"] for image in images] == [manifest.classes[label] for label in painted]
-    assert np.array_equal([(image["row"], image["column"]) for image in images], np.argwhere(np.ones((3, 4))))
+    assert [[image["row"], image["column"]] for image in images] == np.argwhere(np.ones((3, 4))).tolist()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.datasets.archives import Limits
-from models.datasets.uploads import MEAN, PREVIEW, Finding, Options, Report, UploadFolder
+from models.datasets.uploads import MEAN, PREVIEW, Finding, FindingKind, Options, Report, UploadFolder
 from tests.fixtures.hostile import BAD_IMAGES, picture, zipped
 from worker.data.imports import Preparation, Stopped
 from worker.data.prepared import DataProblem, Prepared, read
@@ -243,7 +243,7 @@ def deep() -> bytes:
         ("wrong_type", "notes.txt", lambda: b"hello"),
     ],
 )
-def test_oddity_is_found(kind: str, name: str, make: Callable[[], bytes], upload: Make) -> None:
+def test_oddity_is_found(kind: FindingKind, name: str, make: Callable[[], bytes], upload: Make) -> None:
     others = {f"b{n}.png": noise(n) for n in range(3)}
     made = upload({name: make(), **others})
     report = made.prepare(size=32)

@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 def patches(images: Tensor) -> Patches:
     found = Patches(len(images), images.shape[-1], images.shape[1], CPU)
-    for part in images.split(50):
+    for part in torch.split(images, 50):
         found.add(part)
     return found
 

@@ -10,15 +10,14 @@ from models.artefacts.attempts import Attempt
 from models.artefacts.positions import Position
 from worker.training.guard import Memory
 from worker.training.keeper import Keeper
-from worker.training.state import Capture
+from worker.training.state import Capture, TrainingState
 
 
-class State:
+class State(TrainingState):
     """A state of one tensor, at a position, that would go back to another."""
 
     def __init__(self, images: int, value: float = 1.0, rollbacks: int = 0, refuge: int = 0) -> None:
         self.images = images
-        self.position = Position(rollbacks, images)
         self.guard = Memory(rollbacks=rollbacks, refuge=Position(rollbacks, refuge))
         self.tensor = torch.full((3,), value)
 

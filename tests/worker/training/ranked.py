@@ -38,8 +38,8 @@ def normalised(ranks: Ranks) -> Result:
     whole, target = torch.randn(2, 12, 3, 4, 4) * 3 + 5
     network = nn.Sequential(nn.BatchNorm2d(3))
     with torch.no_grad():
-        network[0].weight.uniform_(0.5, 2)
-        network[0].bias.uniform_(-1, 1)
+        network.get_parameter("0.weight").uniform_(0.5, 2)
+        network.get_parameter("0.bias").uniform_(-1, 1)
     synchronise(network, ranks)
     rows = ranks.rows(len(whole))
     mine = rows.of(whole).clone().requires_grad_()
@@ -130,7 +130,7 @@ def main(count: int, folder: Path, digits: Prepared) -> int:
     import lightning_fabric  # noqa: F401  # once, not in each rank
 
     # What torchrun does: a store in the parent, found by the ranks through their environment.
-    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined]
     os.environ.update(
         WORLD_SIZE=str(count), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(store.port), GLOO_SOCKET_IFNAME="lo",
         TORCHELASTIC_RUN_ID="test", TORCHELASTIC_USE_AGENT_STORE="True", TORCHELASTIC_RESTART_COUNT="0",

@@ -30,11 +30,11 @@ def test_an_early_average_forgets_the_random_beginning() -> None:
 def test_parameters_move_by_the_share_and_statistics_are_copied() -> None:
     network = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
     average = copy.deepcopy(network)
-    before = average[0].weight.detach().clone()
+    before = average.get_parameter("0.weight").detach().clone()
     with torch.no_grad():
-        network[0].weight.add_(1.0)
+        network.get_parameter("0.weight").add_(1.0)
     network(torch.randn(8, 3))
     ema.update(average, network, 0.75)
     torch.testing.assert_close(average[0].weight, before + 0.25)
-    assert torch.equal(average[1].running_mean, network[1].running_mean)
+    assert torch.equal(average.get_buffer("1.running_mean"), network.get_buffer("1.running_mean"))
     assert average[1].num_batches_tracked == 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -176,7 +177,7 @@ def test_checkpoints_by_the_clock_are_spaced_so_that_copies_take_two_hundredths(
     take: Any, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(keeping.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     keeper = Keeper(attempt, {})
     state = State(1000, refuge=1000)
     capture = state.capture

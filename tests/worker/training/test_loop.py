@@ -97,6 +97,6 @@ def test_r3gan_trains_reports_and_goes_on_exactly(run: Attempts, tmp_path: Path,
 
 
 def test_the_probability_of_changes_is_told_where_there_are_any(run: Attempts) -> None:
-    changes = {"augment__policy": ["color"], "augment__p": 0.5, "augment__control": "cosine"}
-    assert run.start(tiny(kimg=4, **changes)).run()
+    config = tiny(kimg=4, augment__policy=["color"], augment__p=0.5, augment__control="cosine")
+    assert run.start(config).run()
     assert [tick["augment_p"] for tick in read_ticks(run.run_dir)] == pytest.approx([0.254, 0.5], abs=0.01)

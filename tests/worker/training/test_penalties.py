@@ -16,7 +16,7 @@ def test_the_slope_of_a_linear_critic_is_pulled_to_one() -> None:
     penalty = interpolated(lambda images: images.flatten(1) @ weight, REAL, FAKE, SHARES)
     norm = weight.detach().norm()
     torch.testing.assert_close(penalty, (norm - 1) ** 2)
-    penalty.backward()
+    penalty.backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
     torch.testing.assert_close(weight.grad, 2 * (norm - 1) * weight.detach() / norm)
 
@@ -48,7 +48,7 @@ def test_weights_get_the_gradient_that_differences_show() -> None:
 
 def test_a_flat_critic_has_a_finite_gradient() -> None:
     weight = torch.zeros(9, requires_grad=True)
-    interpolated(lambda images: images.flatten(1) @ weight, REAL, FAKE, SHARES).backward()
+    interpolated(lambda images: images.flatten(1) @ weight, REAL, FAKE, SHARES).backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
     assert weight.grad.isfinite().all()
 
@@ -64,6 +64,6 @@ def test_r1_and_r2_are_half_the_mean_squares_of_the_slopes() -> None:
 def test_r1_and_r2_pull_the_weights_of_a_linear_discriminator_to_zero() -> None:
     weight = torch.randn(9, requires_grad=True)
     images = torch.cat((REAL, FAKE)).requires_grad_()
-    zero_centred(images.flatten(1) @ weight, images).backward()
+    zero_centred(images.flatten(1) @ weight, images).backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
     torch.testing.assert_close(weight.grad, 2 * weight.detach())

@@ -34,7 +34,8 @@ def run(tmp_path: Path, digits: Prepared) -> Attempts:
 
 def harmed(run: Attempts, config: TrainingConfig, harm: Callable[[TrainingState], None], rounds: int = 10**6) -> Loop:
     """Set up an attempt in which something happens to the state before each round, and that stops after some."""
-    stop, loops = after(rounds), []
+    stop = after(rounds)
+    loops: list[Loop] = []
 
     def stop_wanted() -> bool:
         if stop():

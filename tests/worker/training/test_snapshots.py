@@ -44,7 +44,7 @@ def paint(**changes: Any) -> tuple[Probe, tuple[int, int]]:
 def test_a_plain_generator_shows_64_latents() -> None:
     probe, size = paint()
     assert [len(inputs) for inputs in probe.passes] == [1]
-    assert len(probe.z.unique(dim=0)) == 64
+    assert len(torch.unique(probe.z, dim=0)) == 64
     assert size == (8 * 30 + 2, 8 * 30 + 2)
 
 
@@ -59,6 +59,6 @@ def test_a_conditional_one_shows_every_class_in_a_row_of_the_same_latents() -> N
 @pytest.mark.parametrize(("classes", "shown", "columns"), [(32, 32, 8), (33, 33, 5), (2000, 1024, 32)])
 def test_many_classes_show_one_image_each(classes: int, shown: int, columns: int) -> None:
     probe, (width, _) = paint(classes=classes)
-    assert probe.labels.unique().tolist() == list(range(shown))
+    assert torch.unique(probe.labels).tolist() == list(range(shown))
     assert width == columns * 30 + 2
     assert max(len(z) for z, _ in probe.passes) <= 64

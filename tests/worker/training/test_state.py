@@ -140,8 +140,7 @@ def test_schedules_go_on_where_they_were(digits: Prepared) -> None:
 
 
 def test_an_adapted_probability_goes_on_where_it_was(digits: Prepared) -> None:
-    changes = {"augment__policy": ["color", "cutout"], "augment__p": 0.8, "augment__control": "adaptive"}
-    config = tiny(**changes)
+    config = tiny(augment__policy=["color", "cutout"], augment__p=0.8, augment__control="adaptive")
     state = fresh(config, digits)
     state.confidence.tensor[0] = 0.3
     kept = play(state, config, 6).capture()

@@ -168,7 +168,7 @@ def test_real_and_generated_images_are_judged_in_the_same_precision(preset: str,
 def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
     means = []
     for precision in ("fp32", "bf16"):
-        state, recipe = start(tiny(), digits, precision)  # type: ignore[arg-type]
+        state, recipe = start(tiny(), digits, precision)
         play_round(state, recipe)
         means.append(state.sums.take(has_probabilities=True))
     assert means[0].loss_d == pytest.approx(means[1].loss_d, rel=0.02)
@@ -258,6 +258,8 @@ def test_the_penalty_is_told_apart_from_the_loss(digits: Prepared) -> None:
     means = state.sums.take(has_probabilities=False)
     assert means.penalty is not None
     assert means.penalty == pytest.approx(10, rel=0.1)  # at first the critic is nearly flat: 10 x (0 - 1)^2
+    assert means.loss_d_real is not None
+    assert means.loss_d_fake is not None
     assert means.loss_d == means.loss_d_real + means.loss_d_fake
     plain, recipe = start(tiny("hinge"), digits)
     play_round(plain, recipe)
@@ -336,8 +338,8 @@ def test_the_generator_learns_through_the_changes(digits: Prepared) -> None:
 
 
 def test_an_adapted_probability_moves_with_the_steps(digits: Prepared) -> None:
-    adaptive = {"augment__policy": ALL, "augment__p": 0.5, "augment__control": "adaptive"}
-    state, recipe = start(tiny(**adaptive), digits)
+    config = tiny(augment__policy=ALL, augment__p=0.5, augment__control="adaptive")
+    state, recipe = start(config, digits)
     for _ in range(3):
         play_round(state, recipe)
     assert float(state.confidence.p) == 0
@@ -355,9 +357,14 @@ def test_the_norms_of_the_gradients_are_noted_in_a_watched_round_only(preset: st
     means = state.sums.take(has_probabilities=False)
     assert (means.gradient_d, means.gradient_g) == (None, None)
     moved: list[float] = []
+
+    def note(parameter: Tensor) -> None:
+        assert parameter.grad is not None
+        moved.append(float(parameter.grad.square().sum()))
+
     for network in (state.discriminator, state.generator):
         squares = [
-            parameter.register_post_accumulate_grad_hook(lambda p: moved.append(float(p.grad.square().sum())))
+            parameter.register_post_accumulate_grad_hook(note)  # type: ignore[no-untyped-call]
             for parameter in network.parameters()
         ]
         assert squares
