@@ -58,7 +58,7 @@ def plan(house: House, request: TrainRequest) -> Plan:
         if request.preset == AUTO:
             made = _auto(house, request, facts(_named(request)))
         else:
-            config = presets.resolve(request, lambda name: facts(name).classes)
+            config = presets.resolve(request, facts)
             made = Plan(config, facts(config.dataset).count)
         errors = [*fit.misfits(made.config, facts(made.config.dataset)), *_devices(house, made.config)]
     except ConfigError as error:

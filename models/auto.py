@@ -17,16 +17,12 @@ from models.config import NAME, Frozen, Name, Size, TrainingConfig
 from models.costs import memory_bytes, operations
 from models.datasets.facts import Facts
 from models.devices import Device
-from models.presets import AUTO, MOST_CLASSES, RESERVED_MODELS, ConfigError, ErrorItem, TrainRequest
+from models.presets import AUTO, RESERVED_MODELS, ConfigError, ErrorItem, TrainRequest
 
 FEW: Final = 2000
 """Up to so many images a discriminator soon knows by heart."""
 MANY: Final = 20_000
 """From so many images on it does not, in a training of usual length."""
-PER_CLASS: Final = 200
-"""Images that classes need on average to be learned apart."""
-LEAST_OF_A_CLASS: Final = 50
-"""Images that the smallest class needs for that."""
 SIZES: Final[tuple[int, ...]] = get_args(Size)
 CPU_SIZE: Final = 32
 """Pixels beyond which a CPU takes days, where the images leave the choice and there are many."""
@@ -119,7 +115,7 @@ def choose(facts: Facts, device: Device) -> Choice:
         overrides |= changes
         reasons |= reason
     request = TrainRequest(preset=rule.preset, dataset=facts.name, overrides=overrides)
-    config = presets.resolve(request, lambda _: facts.classes)
+    config = presets.resolve(request, lambda _: facts)
     batch, reasons["batch_size"] = _batch(config, facts, device)
     if batch != config.batch_size:
         overrides["batch_size"] = batch
@@ -148,12 +144,8 @@ def _classes(facts: Facts, training: Mapping[str, Any], size: int) -> _Decision:
     count = len(facts.classes)
     if count < 2:
         return {}, {}
-    if count > MOST_CLASSES or facts.count < PER_CLASS * count:
-        why = f"not told apart: {count} classes of {facts.count // count:,} images on average are too few for each"
-        return {"conditional": False}, {"conditional": f"The classes are {why}."}
-    if facts.fewest is not None and facts.fewest < LEAST_OF_A_CLASS:
-        why = f"not told apart: one of {count} classes has {facts.fewest} images, which is too few to learn it from"
-        return {"conditional": False}, {"conditional": f"The classes are {why}."}
+    if blurred := facts.blurred_classes():
+        return {"conditional": False}, {"conditional": f"The classes are not told apart: {blurred}."}
     why = f"the {count} classes have {facts.count // count:,} images on average"
     return {"conditional": True}, {"conditional": f"The classes are learned apart, to be asked for one by one: {why}."}
 
@@ -256,7 +248,7 @@ def complete(request: TrainRequest, facts: Facts, device: Device) -> tuple[Train
         seed=request.seed,
         overrides={**_still_fitting(choice.overrides, request), **request.overrides},
     )
-    config = presets.resolve(chosen, lambda _: facts.classes)
+    config = presets.resolve(chosen, lambda _: facts)
     return config.model_copy(update={"preset": AUTO}), choice
 
 

@@ -126,11 +126,6 @@ def is_uploaded(dataset: str) -> bool:
     return dataset not in BUILTIN and not dataset.startswith(FOLDER)
 
 
-def builtin_classes(dataset: str) -> tuple[str, ...]:
-    """Name a built-in data set's classes, label by label; none for any other."""
-    return BUILTIN[dataset].classes if dataset in BUILTIN else ()
-
-
 def class_folders(files: Sequence[Path]) -> tuple[Path, list[str]]:
     """Tell which subfolders of which folder are the classes of some image files.
 

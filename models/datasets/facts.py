@@ -23,6 +23,13 @@ _FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _GREY: Final = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"})
 
 
+PER_CLASS: Final = 200
+"""Images that classes need on average to be learned apart."""
+LEAST_OF_A_CLASS: Final = 50
+"""Images that the smallest class needs for that."""
+MOST_CLASSES: Final = 100
+
+
 class Facts(Frozen):
     """What is known of a data set."""
 
@@ -35,6 +42,17 @@ class Facts(Frozen):
     fewest: Annotated[int | None, Field(description="images of the smallest class; null: not known, or no classes")] = (
         None
     )
+
+    def blurred_classes(self) -> str | None:
+        """Say why its classes cannot be learned apart, as the end of a sentence; None where they can."""
+        number = len(self.classes)
+        if number < 2:
+            return "there are not two"
+        if number > MOST_CLASSES or self.count < PER_CLASS * number:
+            return f"{number} classes of {self.count // number:,} images on average are too few for each"
+        if self.fewest is not None and self.fewest < LEAST_OF_A_CLASS:
+            return f"one of {number} classes has {self.fewest} images, which is too few to learn it from"
+        return None
 
 
 class _Header(NamedTuple):
@@ -52,6 +70,7 @@ def of_builtin(name: str) -> Facts:
         prepared=False,
         channels=1 if known.channels == 1 else 3,
         classes=known.classes,
+        fewest=min(known.counts) if known.classes else None,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -18,8 +18,9 @@ from typing import Annotated, Any, Final, Self, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from models import catalogue
+from models.catalogue import BUILTIN, DatasetProblem
 from models.config import Channels, Frozen, Misfit, Name, Seed, TrainingConfig
+from models.datasets.facts import Facts, of_builtin
 
 
 def _no_objects(value: object) -> object:
@@ -32,14 +33,12 @@ Scalar = bool | int | float | Annotated[str, Field(max_length=256)] | None
 Override = Annotated[Scalar | Annotated[list[Scalar], Field(max_length=64)], BeforeValidator(_no_objects)]
 Overrides = Annotated[dict[Annotated[str, Field(max_length=128)], Override], Field(max_length=64)]
 Location = tuple[str | int, ...]
-ClassesOf = Callable[[str], Sequence[str]]
+FactsOf = Callable[[str], Facts | None]
 
 AUTO = "auto"
 """The preset that is chosen for a data set and a device, by `models.auto`."""
-WHERE_THERE_ARE: Final = "auto"
-"""What `conditional` may be until the data set is known: true where it has classes, a hundred at most."""
-MOST_CLASSES: Final = 100
-"""Classes up to which there are usually enough images of each to learn it by itself."""
+WHERE_THEY_CAN_BE: Final = "auto"
+"""What `conditional` may be until the data set is known: true where its classes can be learned apart."""
 
 RESERVED_MODELS = frozenset({"starter"})
 # What a request says with fields of its own.
@@ -152,15 +151,20 @@ def proposed(size: int, channels: int, count: int) -> Preset | None:
     return fitting[min(fitting)] if fitting else None
 
 
-def resolve(request: TrainRequest, classes_of: ClassesOf = catalogue.builtin_classes) -> TrainingConfig:
+def builtin_facts(dataset: str) -> Facts | None:
+    """Give what is known of a built-in data set, and nothing of any other."""
+    return of_builtin(dataset) if dataset in BUILTIN else None
+
+
+def resolve(request: TrainRequest, facts_of: FactsOf = builtin_facts) -> TrainingConfig:
     """Complete a request from its preset, and from its data set the classes of a conditional training.
 
     An override of a network's family starts from that family's defaults, not from the preset's network. `conditional`,
-    a preset's or an override, may be "auto", see `WHERE_THERE_ARE`.
+    a preset's or an override, may be "auto", see `WHERE_THEY_CAN_BE`.
 
     Args:
         request: what was asked for.
-        classes_of: names a data set's classes, none where it has no labels; it may raise a `DatasetProblem`.
+        facts_of: gives what is known of a data set, where that matters; it may raise a `DatasetProblem`.
 
     Raises:
         ConfigError: the preset is unknown, an override is unknown, contradicts another or does not fit, the model's
@@ -173,24 +177,25 @@ def resolve(request: TrainRequest, classes_of: ClassesOf = catalogue.builtin_cla
     if errors := [*request_errors(request, preset), *_override_errors(request.overrides)]:
         raise ConfigError(errors)
     values = _values(request, preset)
-    if values.get("conditional") in (True, WHERE_THERE_ARE):
-        classes = _classes(values["dataset"], classes_of)
-        if values["conditional"] == WHERE_THERE_ARE:
-            values["conditional"] = 2 <= len(classes) <= MOST_CLASSES
-        elif not classes:
-            raise ConfigError([_no_labels(values["dataset"])])
-        values["classes"] = classes if values["conditional"] else ()
+    if values.get("conditional") in (True, WHERE_THEY_CAN_BE):
+        values |= _classes(values["dataset"], facts_of, needed=values["conditional"] is True)
     try:
         return TrainingConfig.model_validate(values, strict=True)
     except ValidationError as error:
         raise ConfigError([item for detail in error.errors() for item in _readable(detail)]) from error
 
 
-def _classes(dataset: str, classes_of: ClassesOf) -> tuple[str, ...]:
+def _classes(dataset: str, facts_of: FactsOf, *, needed: bool) -> dict[str, Any]:
+    """Settle whether a training is conditional, and on which classes."""
     try:
-        return tuple(classes_of(dataset))
-    except catalogue.DatasetProblem as problem:
+        facts = facts_of(dataset)
+    except DatasetProblem as problem:
         raise ConfigError([_item("dataset", str(problem))]) from problem
+    if needed and (facts is None or not facts.classes):
+        raise ConfigError([_no_labels(dataset)])
+    if facts is None or not (needed or facts.blurred_classes() is None):
+        return {"conditional": False}
+    return {"conditional": True, "classes": facts.classes}
 
 
 def _no_labels(dataset: str) -> ErrorItem:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.config import MlpGenerator, Penalty, TrainingConfig
-from models.datasets.facts import of_folder
+from models.datasets.facts import Facts, of_folder
 from models.presets import ConfigError, TrainRequest, load, resolve
 
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}
@@ -25,6 +25,10 @@ CONDITIONAL = {"mlp-conditional", "dcgan-28-conditional"}
 
 def resolved(preset: str, overrides: dict[str, Any] | None = None, **fields: Any) -> TrainingConfig:
     return resolve(TrainRequest(preset=preset, overrides=overrides or {}, **{"dataset": "mnist", **fields}))
+
+
+def pets(*classes: str, count: int = 1000, fewest: int | None = None) -> Facts:
+    return Facts(name="pets", count=count, side=64, prepared=False, channels=3, classes=classes, fewest=fewest)
 
 
 def errors_of(preset: str = "mlp-mnist", overrides: dict[str, Any] | None = None, **fields: Any) -> dict[Any, str]:
@@ -289,27 +293,38 @@ def test_conditional_presets_differ_from_the_plain_ones_in_nothing_else(conditio
 
 def test_any_preset_can_be_made_conditional() -> None:
     request = TrainRequest(preset="dcgan-64", dataset="folder:pets", overrides={"conditional": True})
-    assert resolve(request, lambda _: ("cats", "dogs")).classes == ("cats", "dogs")
+    assert resolve(request, lambda _: pets("cats", "dogs")).classes == ("cats", "dogs")
 
 
-@pytest.mark.parametrize(("count", "conditional"), [(0, False), (1, False), (2, True), (100, True), (101, False)])
+@pytest.mark.parametrize(
+    ("classes", "count", "fewest", "conditional"),
+    [
+        (0, 60_000, None, False),
+        (1, 60_000, 60_000, False),
+        (2, 400, 50, True),
+        (2, 399, 50, False),
+        (2, 400, 49, False),
+        (100, 20_000, None, True),
+        (101, 60_000, 500, False),
+    ],
+)
 @pytest.mark.parametrize(("preset", "overrides"), [("quick-28", {}), ("mlp-mnist", {"conditional": "auto"})])
-def test_classes_are_learned_apart_where_there_are_some_if_that_is_left_to_the_data_set(
-    preset: str, overrides: dict[str, Any], count: int, conditional: bool
+def test_classes_are_learned_apart_where_they_can_be_if_that_is_left_to_the_data_set(
+    preset: str, overrides: dict[str, Any], classes: int, count: int, fewest: int | None, conditional: bool
 ) -> None:
-    names = tuple(f"class {n}" for n in range(count))
-    config = resolve(TrainRequest(preset=preset, dataset="pets", overrides=overrides), lambda _: names)
-    assert (config.conditional, config.classes) == (conditional, names if conditional else ())
-    told = resolve(TrainRequest(preset=preset, dataset="pets", overrides={"conditional": False}), lambda _: names)
+    data = pets(*map(str, range(classes)), count=count, fewest=fewest)
+    config = resolve(TrainRequest(preset=preset, dataset="pets", overrides=overrides), lambda _: data)
+    assert (config.conditional, config.classes) == (conditional, data.classes if conditional else ())
+    told = resolve(TrainRequest(preset=preset, dataset="pets", overrides={"conditional": False}), lambda _: data)
     assert (told.conditional, told.classes) == (False, ())
 
 
 def test_a_conditional_training_without_labels_is_refused(tmp_path: Path) -> None:
     request = TrainRequest(preset="mlp-conditional", dataset="folder:pets")
     with pytest.raises(ConfigError, match='dataset: "folder:pets" has no labels, which a conditional training needs'):
-        resolve(request, lambda _: ())
+        resolve(request, lambda _: pets())
     with pytest.raises(ConfigError, match='dataset: "folder:pets": there is no folder'):
-        resolve(request, lambda name: of_folder(name, tmp_path).classes)
+        resolve(request, lambda name: of_folder(name, tmp_path))
 
 
 def test_classes_come_from_the_data_set_alone() -> None:
