@@ -14,7 +14,8 @@ from app.house import House
 from app.problems import Problem, phrase
 from models import catalogue, presets
 from models.catalogue import BUILTIN, FOLDER, BuiltinDataset, DatasetProblem, UnknownDataset
-from models.datasets.facts import Facts, of_builtin, of_folder, of_upload
+from models.datasets.facts import Facts, of_builtin, of_upload
+from models.datasets.folders import of_folder
 from models.datasets.uploads import PREVIEW, Crop, Finding, FindingKind, Options, Report, UploadFolder
 from models.records import Dataset
 

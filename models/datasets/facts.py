@@ -1,27 +1,14 @@
-"""What is known of a data set before it is opened: how many images, of what size, in colour or grey, of which classes.
-
-Of a folder only names are listed and some headers read; its images are decoded by the workers.
-"""
+"""What is known of a data set before it is opened: how many images, of what size, colours and classes."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
-from PIL import Image
 from pydantic import Field
 
-from models.catalogue import BUILTIN, DatasetProblem, class_folders, find_folder, image_files, no_images, readable
+from models.catalogue import BUILTIN
 from models.config import Channels, Frozen
 from models.datasets.uploads import Report
-
-_LOOKED_AT: Final = 64  # headers read of a folder
-_SMALL_SHARE: Final = 0.1  # of the images may be smaller than what is called their size
-_FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-_GREY: Final = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"})
-
 
 PER_CLASS: Final = 200
 """Images that classes need on average to be learned apart."""
@@ -55,11 +42,6 @@ class Facts(Frozen):
         return None
 
 
-class _Header(NamedTuple):
-    side: int
-    grey: bool
-
-
 def of_builtin(name: str) -> Facts:
     """Give what is known of a built-in data set."""
     known = BUILTIN[name]
@@ -85,44 +67,3 @@ def of_upload(name: str, report: Report) -> Facts:
         classes=tuple(report.classes),
         fewest=min(report.classes.values(), default=None),
     )
-
-
-def of_folder(name: str, images_dir: Path) -> Facts:
-    """Give what is known of a `folder:PATH`, by the names in it and the headers of some of its images.
-
-    Raises:
-        DatasetProblem: the folder leaves `images_dir`, does not exist, or holds no image.
-    """
-    folder = find_folder(name, images_dir)
-    files = list(image_files(folder))
-    if not files:
-        raise no_images(name, folder)
-    headers = [header for file in _some(files) if (header := _header(file)) is not None]
-    if not headers:
-        raise DatasetProblem(f'"{name}": none of the image files looked at in {folder} can be read: are they images?')
-    sides = sorted(header.side for header in headers)
-    root, classes = class_folders(files)
-    counts = Counter(file.relative_to(root).parts[0] for file in files) if classes else {}
-    return Facts(
-        name=name,
-        count=len(files),
-        side=sides[int(len(sides) * _SMALL_SHARE)],
-        prepared=False,
-        channels=1 if all(header.grey for header in headers) else 3,
-        classes=tuple(readable(each) for each in classes),
-        fewest=min(counts.values(), default=None),
-    )
-
-
-def _some(files: Sequence[Path]) -> Sequence[Path]:
-    """Choose files from the whole of a folder, always the same ones."""
-    return files[:: -(-len(files) // _LOOKED_AT)]
-
-
-def _header(file: Path) -> _Header | None:
-    """Read what an image says of itself; None where it says nothing that can be understood."""
-    try:
-        with Image.open(file, formats=_FORMATS) as image:
-            return _Header(min(image.size), image.mode in _GREY)
-    except Exception:  # noqa: BLE001  # Pillow's readers raise all kinds of exceptions on damaged files
-        return None

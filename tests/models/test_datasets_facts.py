@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from models.catalogue import BUILTIN, DatasetProblem
-from models.datasets.facts import Facts, of_builtin, of_folder
+from models.datasets.facts import Facts, of_builtin
+from models.datasets.folders import of_folder
 
 
 def picture(path: Path, size: tuple[int, int] = (40, 30), mode: str = "RGB") -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.config import MlpGenerator, Penalty, TrainingConfig
-from models.datasets.facts import Facts, of_folder
+from models.datasets.facts import Facts
+from models.datasets.folders import of_folder
 from models.presets import ConfigError, TrainRequest, load, resolve
 
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}

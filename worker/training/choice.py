@@ -8,7 +8,8 @@ import torch
 
 from models import auto, fit
 from models.catalogue import BUILTIN, DatasetProblem, is_uploaded
-from models.datasets.facts import Facts, of_builtin, of_folder, of_upload
+from models.datasets.facts import Facts, of_builtin, of_upload
+from models.datasets.folders import of_folder
 from models.datasets.uploads import Report
 from models.devices import Device, main_memory
 from models.presets import AUTO, ConfigError, TrainRequest
