@@ -17,7 +17,7 @@ from tests.fixtures.pictures import shapes
 from tests.fixtures.waiting import until
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, Request
 
 pytestmark = pytest.mark.browser
 
@@ -252,6 +252,12 @@ def focus(page: Page, name: str) -> None:
     raise AssertionError(f'the keyboard does not reach "{name}"')
 
 
+def is_planned(request: Request, model: str) -> bool:
+    """Tell whether a request asks what a training of a chosen length, to be published as `model`, would take."""
+    body: dict[str, Any] = (request.post_data_json or {}) if "dry_run=true" in request.url else {}
+    return body.get("model") == model and "epochs" in body
+
+
 def test_the_main_path_can_be_walked_by_keyboard(view: View, http: httpx.Client) -> None:
     page = view.open("/").page
     page.get_by_role("heading", name="Gallery").wait_for()
@@ -264,7 +270,8 @@ def test_the_main_path_can_be_walked_by_keyboard(view: View, http: httpx.Client)
     focus(page, "How long")
     page.keyboard.press("Home")
     focus(page, "Publish as")
-    page.keyboard.type("by-hand")
+    with page.expect_response(lambda answer: is_planned(answer.request, "by-hand")):
+        page.keyboard.type("by-hand")
     page.get_by_text("quick: a fiftieth").wait_for()
     page.locator("button:enabled", has_text="Start the training").wait_for()
     focus(page, "Start the training")

@@ -10,6 +10,8 @@ const PAGE = 50;
 const ENDED: Run["state"][] = ["succeeded", "failed", "cancelled"];
 
 const known = signal<ReadonlyMap<string, Run>>(new Map());
+// How often the stream has told the state of a run.
+const told = new Map<string, number>();
 
 /** Newest first: ids sort by time. */
 export const runs = computed(() => [...known.value.values()].sort((a, b) => (a.id < b.id ? 1 : -1)));
@@ -26,7 +28,9 @@ export function keepRuns(): void {
   on("state", (data) => {
     if (data.preset === undefined) return;
     list.heard();
-    putRun(data as unknown as Run);
+    const run = data as unknown as Run;
+    told.set(run.id, (told.get(run.id) ?? 0) + 1);
+    putRun(run);
   });
   on("tick", ({ run, ...tick }) =>
     change(run, ({ health }) => ({
@@ -79,14 +83,22 @@ export function runOf(id: string): Run | undefined {
 }
 
 /** Read a run anew. */
-export async function readRun(id: string): Promise<Run> {
-  const run = await call("GET /train/{run_id}", { path: { run_id: id } });
-  putRun(run);
+export function readRun(id: string): Promise<Run> {
+  return takeOver(call("GET /train/{run_id}", { path: { run_id: id } }), id);
+}
+
+/**
+ * Take over what the service answers about a run, unless the stream tells of it first: an answer may be older than that
+ * when it arrives, and whatever has changed since the answer is told by the stream too. Of a new run there is no `id`.
+ */
+export async function takeOver(answer: Promise<Run>, id = ""): Promise<Run> {
+  const before = told.get(id);
+  const run = await answer;
+  if (told.get(run.id) === before) putRun(run);
   return run;
 }
 
-/** Take over what the service answered about a run. */
-export function putRun(run: Run): void {
+function putRun(run: Run): void {
   putAll([run]);
 }
 

@@ -5,7 +5,7 @@ import { call, words } from "../../api/client.ts";
 import type { Run } from "../../api/types.ts";
 import { round } from "../../figures.ts";
 import { attempt } from "../../notices.tsx";
-import { putRun } from "../../stores/runs.ts";
+import { takeOver } from "../../stores/runs.ts";
 import { Confirm } from "../../ui/Confirm.tsx";
 import { Dialog } from "../../ui/Dialog.tsx";
 
@@ -18,7 +18,7 @@ export function Steering({ run }: { run: Run }) {
   return (
     <div class="row">
       {isOn && run.wanted === null && (
-        <button type="button" onClick={() => steer(() => call("POST /train/{run_id}/pause", { path }))}>
+        <button type="button" onClick={() => steer(run.id, () => call("POST /train/{run_id}/pause", { path }))}>
           Pause
         </button>
       )}
@@ -26,7 +26,7 @@ export function Steering({ run }: { run: Run }) {
         <button
           type="button"
           class="primary"
-          onClick={() => steer(() => call("POST /train/{run_id}/resume", { path }))}
+          onClick={() => steer(run.id, () => call("POST /train/{run_id}/resume", { path }))}
         >
           Resume
         </button>
@@ -46,7 +46,7 @@ export function Steering({ run }: { run: Run }) {
         <Confirm
           title="Cancel this run?"
           action="Cancel the run"
-          onConfirm={async () => putRun(await call("POST /train/{run_id}/cancel", { path }))}
+          onConfirm={async () => void (await takeOver(call("POST /train/{run_id}/cancel", { path }), run.id))}
           onClose={close}
         >
           <p>It ends before its length. Its checkpoints and versions stay: it can be resumed.</p>
@@ -56,8 +56,8 @@ export function Steering({ run }: { run: Run }) {
   );
 }
 
-function steer(act: () => Promise<Run>): Promise<void> {
-  return attempt(async () => putRun(await act()));
+function steer(id: string, act: () => Promise<Run>): Promise<void> {
+  return attempt(async () => void (await takeOver(act(), id)));
 }
 
 function Longer({ run, onClose }: { run: Run; onClose: () => void }) {
@@ -68,9 +68,8 @@ function Longer({ run, onClose }: { run: Run; onClose: () => void }) {
   async function go(event: Event) {
     event.preventDefault();
     try {
-      putRun(
-        await call("POST /train/{run_id}/resume", { path: { run_id: run.id }, body: { kimg: Number(kimg.value) } }),
-      );
+      const body = { kimg: Number(kimg.value) };
+      await takeOver(call("POST /train/{run_id}/resume", { path: { run_id: run.id }, body }), run.id);
       onClose();
     } catch (refused) {
       error.value = words(refused);

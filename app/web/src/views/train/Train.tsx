@@ -9,7 +9,7 @@ import { bytes, duration, plural, round } from "../../figures.ts";
 import { navigate, patchQuery, place } from "../../router.ts";
 import { datasets, datasetsError, isUploaded, keepDatasets } from "../../stores/datasets.ts";
 import { keepPresets, presets } from "../../stores/presets.ts";
-import { putRun } from "../../stores/runs.ts";
+import { takeOver } from "../../stores/runs.ts";
 import { Failure } from "../../ui/Failure.tsx";
 import { Uploader } from "../data/Uploader.tsx";
 import { Advanced } from "./Advanced.tsx";
@@ -62,8 +62,7 @@ function Form({ presets }: { presets: Preset[] }) {
     if (!plan.request) return;
     busy.value = true;
     try {
-      const run = (await call("POST /train", { body: plan.request, query: {} })) as Run;
-      putRun(run);
+      const run = await takeOver(call("POST /train", { body: plan.request, query: {} }) as Promise<Run>);
       navigate(`/runs/${run.id}`);
     } catch (error) {
       refused.value = byField(error);
