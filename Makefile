@@ -54,7 +54,7 @@ lint: $(FOR_DEV) $(PACKAGES)
 
 types: $(FOR_DEV) $(PACKAGES)
 	.venv/bin/mypy
-	.venv/bin/python -m app.typescript > $(WEB)/src/api/schema.d.ts
+	.venv/bin/python -m app.http.typescript > $(WEB)/src/api/schema.d.ts
 	$(NPM) run types
 
 contracts: $(FOR_DEV)

@@ -1,6 +1,6 @@
 """Assembles the web service: routers, middleware, lifespan; it holds no logic of its own.
 
-`uvicorn --factory app.main:create_app` works; `python -m app.serve` is better, for it ends event streams on shutdown.
+`uvicorn --factory app.main:create_app` works; `python -m app.cli.serve` also ends event streams on shutdown.
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app import model_problems, problems, schema
-from app.body import BodyLimit
-from app.gate import BrowserHeaders, Gate
-from app.house import House
+from app.api import artifacts as artefacts
+from app.api import datasets, events, grids, health, models, page, presets, samples, session, train, walks
+from app.http import model_problems, problems, schema
+from app.http.body_limit import BodyLimit
 from app.metrics import Measure
-from app.painting import routing
-from app.routes import artefacts, datasets, events, grids, health, models, page, presets, samples, session, train, walks
-from app.security import Authentication
+from app.sampling import routing
+from app.security.keys import Authentication
+from app.security.origin import BrowserHeaders, Gate
 from app.settings import AppSettings
+from app.state import AppState
 
 API_VERSION = "1"
 DESCRIPTION = """
@@ -59,12 +60,12 @@ ROUTERS = (
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    house: House = app.state.house
-    await house.start()
+    app_state: AppState = app.state.atelier
+    await app_state.start()
     try:
         yield
     finally:
-        await house.stop()
+        await app_state.stop()
 
 
 def create_app(settings: AppSettings | None = None) -> FastAPI:
@@ -84,7 +85,7 @@ def create_app(settings: AppSettings | None = None) -> FastAPI:
         lifespan=_lifespan,
         separate_input_output_schemas=False,
     )
-    app.state.house = House(settings)
+    app.state.atelier = AppState(settings)
     problems.install(app)
     model_problems.install(app)
     for router in ROUTERS:

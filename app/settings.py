@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from models.settings import HouseSettings, app_threads
+from models.settings import SharedSettings, app_threads
 
 Comma = Annotated[tuple[str, ...], NoDecode]
 
 
-class AppSettings(HouseSettings):
+class AppSettings(SharedSettings):
     """What the web service needs beyond what it shares with the workers; every limit has a safe default."""
 
     host: str = "127.0.0.1"

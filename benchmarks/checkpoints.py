@@ -21,14 +21,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.artefacts.attempts import Attempt
-from models.config import TrainingConfig
-from models.presets import TrainRequest, resolve
+from models.artifacts.attempts import Attempt
+from models.config.presets import TrainRequest, resolve
+from models.config.training import TrainingConfig
 from worker.data.loader import Batch
-from worker.training.keeper import Keeper
-from worker.training.recipe import Recipe
-from worker.training.state import TrainingState
-from worker.training.steps import play_round
+from worker.training.methods.adversarial import play_round
+from worker.training.methods.step_config import StepConfig
+from worker.training.state.manager import CheckpointManager
+from worker.training.state.state import TrainingState
 
 CPU = torch.device("cpu")
 PRESETS = {"mlp-mnist": 32, "dcgan-64": 4, "r3gan-32": 2}
@@ -77,10 +77,10 @@ class Cost(NamedTuple):
 def measure(config: TrainingConfig, folder: Path, turns: int) -> Cost:
     """Take checkpoints between rounds."""
     state = TrainingState(config, Noise(config), CPU)
-    recipe = Recipe.of(config, state, "fp32", config.total_images(60_000))
+    recipe = StepConfig.of(config, state, "fp32", config.total_images(60_000))
     attempt = Attempt(folder, 1)
     attempt.create()
-    keeper = Keeper(attempt, {})
+    keeper = CheckpointManager(attempt, {})
     for _ in range(3):
         play_round(state, recipe)
     costs = [_checkpoint(state, recipe, keeper) for _ in range(turns)]
@@ -88,7 +88,9 @@ def measure(config: TrainingConfig, folder: Path, turns: int) -> Cost:
     return Cost(size, *(median(values) for values in zip(*costs, strict=True)))
 
 
-def _checkpoint(state: TrainingState, recipe: Recipe, keeper: Keeper) -> tuple[float, float, float, float, float]:
+def _checkpoint(
+    state: TrainingState, recipe: StepConfig, keeper: CheckpointManager
+) -> tuple[float, float, float, float, float]:
     """Give the fields of a cost after its size, of one checkpoint and one refuge."""
     keeper.keep(state)
     play_round(state, recipe)

@@ -27,11 +27,11 @@ import torch
 from PIL import Image
 
 from models import pictures
-from models.checkpoint import load_generator
-from models.directory import STARTER_FOLDER
 from models.latents import latents
-from models.manifest import MANIFEST, WEIGHTS, Manifest
 from models.pictures import Pixels, grid, to_uint8
+from models.store.local import STARTER_FOLDER
+from models.store.manifest import MANIFEST, WEIGHTS, Manifest
+from models.store.weights import load_generator
 
 # Side of an image and images in a grid: 332, 530, 652 and 1952 px wide.
 COLOUR = ((64, 25), (64, 64), (128, 25), (128, 225))

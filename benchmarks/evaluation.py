@@ -16,16 +16,16 @@ from pathlib import Path
 import torch
 
 from benchmarks import ours
-from models.config import TrainingConfig
-from models.presets import TrainRequest, resolve
+from models.config.presets import TrainRequest, resolve
+from models.config.training import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.evaluation.evaluator import Evaluator
-from worker.evaluation.plan import plan
-from worker.training.recipe import Recipe
+from worker.evaluation.schedule import plan
+from worker.training.methods.adversarial import play_round
+from worker.training.methods.step_config import StepConfig
 from worker.training.resolution import choose_precision
-from worker.training.state import TrainingState, seeds
-from worker.training.steps import play_round
+from worker.training.state.state import TrainingState, seeds
 
 PRESETS = ("quick-28", "mlp-mnist", "dcgan-28")
 ROUNDS = 30
@@ -44,7 +44,7 @@ def measure(preset: str, prepared: Prepared, folder: Path) -> str:
     precision = choose_precision(config, ours.CPU)
     found = plan(config, prepared, "cpu", precision, 1, lambda: False)
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, ours.CPU), ours.CPU)
-    recipe = Recipe.of(config, state, precision, config.total_images(prepared.count))
+    recipe = StepConfig.of(config, state, precision, config.total_images(prepared.count))
     play_round(state, recipe)
     start = time.perf_counter()
     for _ in range(ROUNDS):

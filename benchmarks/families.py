@@ -25,8 +25,8 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.quality import Judge, accuracy, mnist, painted, trained_classifier
-from benchmarks.timed import House
-from models.presets import TrainRequest
+from benchmarks.timed import Harness
+from models.config.presets import TrainRequest
 
 _SHORT: Final[dict[str, Any]] = {
     "penalty.every": 8,
@@ -100,7 +100,7 @@ CONTESTS: Final = {
 }
 
 
-def hold(name: str, contest: Contest, house: House, arguments: argparse.Namespace) -> None:
+def hold(name: str, contest: Contest, harness: Harness, arguments: argparse.Namespace) -> None:
     """Train and judge every entrant of a contest, and print a line for each."""
     # The digits' classifier is that of the other benchmarks.
     work: Path = arguments.work if name == "mnist" else arguments.work / name
@@ -113,9 +113,9 @@ def hold(name: str, contest: Contest, house: House, arguments: argparse.Namespac
     )
     for preset, overrides in contest.entrants.items():
         request = TrainRequest(preset=preset, dataset=contest.dataset, overrides=dict(overrides))
-        kimg = house.affordable(request, arguments.seconds, lambda trained: trained.process_seconds)
+        kimg = harness.affordable(request, arguments.seconds, lambda trained: trained.process_seconds)
         for seed in arguments.seeds:
-            trained = house.train(request.model_copy(update={"seed": seed, "kimg": kimg}))
+            trained = harness.train(request.model_copy(update={"seed": seed, "kimg": kimg}))
             figures = f"{name} | {preset} | {seed} | {trained.kimg:.0f} | {trained.process_seconds:.0f}"
             if not trained.weights:
                 raise SystemExit(f"{figures}: failed\n{trained.log}")
@@ -134,11 +134,11 @@ def main() -> None:
     torch.set_num_threads(1)
     print("| data set | preset | seed | kimg | processor, s | distance | rarest, commonest |")
     print("| --- " * 7 + "|", flush=True)
-    with House(arguments.work / "house", arguments.datasets, threads=1) as house:
+    with Harness(arguments.work / "house", arguments.datasets, threads=1) as harness:
         if "cifar10" in arguments.only:
-            unpack_cifar10(arguments.datasets, house.images_dir)
+            unpack_cifar10(arguments.datasets, harness.images_dir)
         for name in arguments.only:
-            hold(name, CONTESTS[name], house, arguments)
+            hold(name, CONTESTS[name], harness, arguments)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from models.artefacts.events import read_events
-from models.artefacts.history import last_tick
-from worker.training.findings import COLLAPSED, EXPLODED, FADED, GRACE
+from models.artifacts.events import read_events
+from models.artifacts.history import last_tick
+from worker.training.guard.findings import COLLAPSED, EXPLODED, FADED, GRACE
 
 
 class Row(NamedTuple):

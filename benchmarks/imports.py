@@ -28,14 +28,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.client import Client, ClientError
-from app.datasets_pack import pieces_of
-from app.standalone import free_port
+from app.cli.client import Client, ClientError
+from app.cli.pack import pieces_of
+from app.cli.up import free_port
 from models.datasets.uploads import used_bytes
 from models.records import Records
 from models.settings import available_cores
-from worker.chores import Chores
-from worker.hints import Hints
+from worker.jobs.background import BackgroundJobs
+from worker.jobs.notifier import Notifier
 from worker.settings import WorkerSettings
 
 IMAGES = 20_000
@@ -172,9 +172,11 @@ def peak_memory(pid: int) -> int:
 def prepare(records: Records, data_dir: Path) -> float:
     """Let a worker prepare what waits; give the seconds it took."""
     os.environ["ATELIER_DATA_DIR"] = str(data_dir)  # for the process that prepares
-    chores = Chores(records, WorkerSettings(data_dir=data_dir), Hints("redis://127.0.0.1:1/0"), threading.Event())
+    background = BackgroundJobs(
+        records, WorkerSettings(data_dir=data_dir), Notifier("redis://127.0.0.1:1/0"), threading.Event()
+    )
     began = time.perf_counter()
-    chores.work("benchmark")
+    background.work("benchmark")
     return time.perf_counter() - began
 
 
@@ -192,7 +194,7 @@ def measure(root: Path, count: int) -> dict[str, Any]:
             sent = time.perf_counter() - began
             service = peak_memory(pid)
         before = plain_loop(archive, 128, available_cores())
-        with Watch(uploads, "worker.prepare") as watch:
+        with Watch(uploads, "worker.jobs.prepare") as watch:
             seconds = prepare(records, data_dir)
         after = plain_loop(archive, 128, available_cores())
         row = records.get_dataset("large")

@@ -19,8 +19,8 @@ from typing import Any
 import torch
 
 from benchmarks.quality import mnist_judge, painted, plain_samples
-from benchmarks.timed import House
-from models.presets import TrainRequest
+from benchmarks.timed import Harness
+from models.config.presets import TrainRequest
 
 PRESET = "quick-28"
 PLAIN_EPOCHS = 100
@@ -52,13 +52,13 @@ def main() -> None:
     print("| program | kimg | wall, s | processor, s | distance | rarest, commonest | of plain |")
     print("| --- " * 7 + "|")
     print(f"| plain, {PLAIN_EPOCHS} epochs | | | | {plain} | 1 |", flush=True)
-    with House(arguments.work / "house", arguments.datasets, arguments.threads) as house:
+    with Harness(arguments.work / "house", arguments.datasets, arguments.threads) as harness:
         request = TrainRequest(preset=PRESET, overrides=dict(arguments.override))
         if arguments.seconds is not None:
-            kimg = house.affordable(request, arguments.seconds, lambda trained: trained.seconds)
+            kimg = harness.affordable(request, arguments.seconds, lambda trained: trained.seconds)
             request = request.model_copy(update={"kimg": kimg})
         for seed in arguments.seeds:
-            trained = house.train(request.model_copy(update={"seed": seed}))
+            trained = harness.train(request.model_copy(update={"seed": seed}))
             if not trained.weights:
                 raise SystemExit(f"seed {seed} failed:\n{trained.log}")
             verdict = judge(painted(trained.weights, trained.config.generator_config()))

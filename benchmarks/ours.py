@@ -1,4 +1,4 @@
-"""Atelier's training loop for benchmarks: what `worker.train` runs, without row, supervisor and publication."""
+"""Atelier's training loop for benchmarks: what `worker.jobs.train` runs, without row, supervisor and publication."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 
 import torch
 
-from models.artefacts.attempts import Attempt
-from models.config import TrainingConfig
+from models.artifacts.attempts import Attempt
+from models.config.training import TrainingConfig
 from worker.data.ingest import prepare
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.checkpoints import newest_valid
-from worker.training.findings import Rules
-from worker.training.keeper import Keeper
+from worker.training.guard.diversity import Variety
+from worker.training.guard.findings import Rules
 from worker.training.loop import Loop
-from worker.training.recipe import Precision, Recipe
-from worker.training.reports import Reporter
+from worker.training.methods.step_config import Precision, StepConfig
+from worker.training.reporting.reporter import Reporter
+from worker.training.reporting.snapshots import Painter
 from worker.training.schedule import Schedule
-from worker.training.snapshots import Painter
-from worker.training.state import TrainingState, seeds
-from worker.training.variety import Variety
+from worker.training.state.checkpoints import newest_valid
+from worker.training.state.manager import CheckpointManager
+from worker.training.state.state import TrainingState, seeds
 
 CPU = torch.device("cpu")
 
@@ -56,11 +56,11 @@ def make_loop(
         config=config,
         count=prepared.count,
         state=state,
-        recipe=Recipe.of(config, state, precision, config.total_images(prepared.count)),
+        recipe=StepConfig.of(config, state, precision, config.total_images(prepared.count)),
         schedule=Schedule.of(config, prepared.count),
         painter=painter,
         reporter=Reporter(attempt),
-        keeper=Keeper(attempt, {}),
+        keeper=CheckpointManager(attempt, {}),
         publish=publish,
         stop_wanted=lambda: False,
         rules=Rules.of(config, prepared.count),

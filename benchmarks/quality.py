@@ -23,12 +23,12 @@ from torch.nn.functional import cross_entropy
 from torchvision.datasets import MNIST
 
 from benchmarks import ours, plain
-from models import checkpoint
-from models.config import GeneratorConfig
+from models.config.presets import TrainRequest, resolve
+from models.config.training import GeneratorConfig
 from models.latents import classes as drawn_classes
 from models.latents import latents
 from models.pictures import to_uint8
-from models.presets import TrainRequest, resolve
+from models.store import weights as checkpoint
 from worker.training.resolution import choose_precision
 
 SAMPLES = 10_000

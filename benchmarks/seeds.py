@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.quality import Verdict, mnist_judge, painted
-from benchmarks.timed import House, Trained
-from models.presets import TrainRequest
+from benchmarks.timed import Harness, Trained
+from models.config.presets import TrainRequest
 
 PRESET = "quick-28"
 RAREST = 0.01
@@ -51,13 +51,13 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     judge = mnist_judge(arguments.work, arguments.datasets)
     lost: list[str] = []
-    with House(arguments.work / "house", arguments.datasets, threads=1) as house:
+    with Harness(arguments.work / "house", arguments.datasets, threads=1) as harness:
         request = TrainRequest(preset=PRESET)
-        kimg = arguments.kimg or house.affordable(request, arguments.seconds, lambda trained: trained.process_seconds)
+        kimg = arguments.kimg or harness.affordable(request, arguments.seconds, lambda trained: trained.process_seconds)
         requests = [request.model_copy(update={"seed": seed, "kimg": kimg}) for seed in range(arguments.seeds)]
         print("| seed | kimg | processor, s | distance | rarest, commonest | diversity | taken back | end |")
         print("| --- " * 8 + "|")
-        for trained in house.train_each(requests, arguments.jobs):
+        for trained in harness.train_each(requests, arguments.jobs):
             verdict = judge(painted(trained.weights, trained.config.generator_config())) if trained.weights else None
             end = fate(trained, verdict)
             seed, diversity = trained.config.seed, trained.watched.get("diversity")

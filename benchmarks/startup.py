@@ -48,7 +48,7 @@ def main() -> None:
         times = seconds(command)
         medians[name] = statistics.median(times)
         print(f"{name:<18}{medians[name]:>9.3f}{times[0]:>9.3f}{times[-1]:>9.3f}")
-    loaded = {statement: heavy_modules(statement) for statement in ("import app.cli", "import app.main")}
+    loaded = {statement: heavy_modules(statement) for statement in ("import app.cli.main", "import app.main")}
     for statement, names in loaded.items():
         print(f"{statement}: of {', '.join(HEAVY)} it loads {', '.join(names) or 'none'}")
     if any("torch" in names for names in loaded.values()):

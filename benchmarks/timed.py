@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from models.artefacts.attempts import Attempt
-from models.artefacts.events import last_event
-from models.artefacts.history import read_ticks
-from models.artefacts.positions import kimg_name
-from models.config import TrainingConfig
-from models.presets import TrainRequest, resolve
+from models.artifacts.attempts import Attempt
+from models.artifacts.events import last_event
+from models.artifacts.history import read_ticks
+from models.artifacts.positions import kimg_name
+from models.config.presets import TrainRequest, resolve
+from models.config.training import TrainingConfig
 from models.records import Records, Run
 from worker.settings import WorkerSettings
 
@@ -51,7 +51,7 @@ class Trained:
     log: str
 
 
-class House:
+class Harness:
     """A data directory with a database, in which each run is trained by a process of its own.
 
     Args:
@@ -84,7 +84,7 @@ class House:
     def train(self, request: TrainRequest) -> Trained:
         """Train a run of its own to its end."""
         run = self._claimed(request)
-        command = [sys.executable, "-m", "worker.train", run.id, str(run.token)]
+        command = [sys.executable, "-m", "worker.jobs.train", run.id, str(run.token)]
         started = time.perf_counter()
         with (
             (self._runs_dir / f"{run.id}.log").open("w+") as log,

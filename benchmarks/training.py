@@ -24,10 +24,10 @@ from statistics import fmean, median, stdev
 import torch
 
 from benchmarks import ours, plain
-from models.artefacts.history import read_ticks
-from models.presets import TrainRequest, resolve
-from worker.training.allocator import keep_memory
-from worker.training.recipe import Precision
+from models.artifacts.history import read_ticks
+from models.config.presets import TrainRequest, resolve
+from worker.training.devices.allocator import keep_memory
+from worker.training.methods.step_config import Precision
 
 WINDOW = 100  # updates whose losses are averaged
 

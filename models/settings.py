@@ -15,7 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from models.datasets.members import Limits
 
 
-class HouseSettings(BaseSettings):
+class SharedSettings(BaseSettings):
     """What both sides need to find each other: directories, database, Redis, device, threads."""
 
     model_config = SettingsConfigDict(env_prefix="ATELIER_", env_ignore_empty=True, extra="ignore", frozen=True)

@@ -1,6 +1,6 @@
-"""The Celery application: `celery -A worker.celery worker -P threads -c 1 -Q train` (or `-Q chores`).
+"""The Celery application: `celery -A worker.celery worker -P threads -c 1 -Q train` (or `-Q background`).
 
-Celery carries wake-ups and nothing else; the work is `worker.floor`'s.
+Celery carries wake-ups and nothing else; the work is `worker.service`'s.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from celery import Celery, bootsteps
 from celery.exceptions import ImproperlyConfigured
 from celery.signals import worker_shutting_down
 
-from models import messages
-from worker.floor import floor
+from models import broker as messages
+from worker.service import floor
 from worker.settings import settings
 
 app = Celery("atelier", broker=messages.broker_url(settings().redis_url), include=["worker.tasks"])
@@ -21,12 +21,12 @@ app.conf.update(
     task_serializer="json",
     task_ignore_result=True,
     task_create_missing_queues=False,
-    task_queues={messages.TRAIN: {}, messages.CHORES: {}},
+    task_queues={messages.TRAIN: {}, messages.BACKGROUND: {}},
     task_default_queue=messages.TRAIN,
     task_routes={
         messages.LOOK: {"queue": messages.TRAIN},
-        messages.PREPARE: {"queue": messages.CHORES},
-        messages.PREPARE_UPLOADS: {"queue": messages.CHORES},
+        messages.PREPARE: {"queue": messages.BACKGROUND},
+        messages.PREPARE_UPLOADS: {"queue": messages.BACKGROUND},
     },
     worker_prefetch_multiplier=1,
     # The worker starts without Redis and waits for it as long as it takes: its lookout needs none.
@@ -39,7 +39,7 @@ app.conf.update(
 )
 
 
-class FloorStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+class WorkerServiceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
     """Starts and ends the floor with the worker, after the pool and before the broker is connected."""
 
     requires = ("celery.worker.components:Pool",)
@@ -55,7 +55,7 @@ class FloorStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no
     def start(self, worker: Any) -> None:
         """Start to look for runs."""
         queues = sorted(worker.app.amqp.queues.consume_from)
-        floor().start(",".join(queues), trains=messages.TRAIN in queues, prepares=messages.CHORES in queues)
+        floor().start(",".join(queues), trains=messages.TRAIN in queues, prepares=messages.BACKGROUND in queues)
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
         """Hand over."""
@@ -65,7 +65,7 @@ class FloorStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no
     terminate = stop
 
 
-app.steps["worker"].add(FloorStep)
+app.steps["worker"].add(WorkerServiceStep)
 
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]

@@ -7,12 +7,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from models.settings import HouseSettings
+from models.settings import SharedSettings
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
-class WorkerSettings(HouseSettings):
+class WorkerSettings(SharedSettings):
     """How often a worker looks, beats and listens, and how long it waits before it calls something lost."""
 
     look_seconds: Seconds = 5

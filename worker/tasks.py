@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from models import messages
+from models import broker
 from models.records import RecordsUnavailable
 from worker.celery import app
-from worker.floor import floor
+from worker.service import floor
 from worker.settings import settings
 
 logger = logging.getLogger(__name__)
 
 
-@app.task(name=messages.LOOK)  # type: ignore[untyped-decorator]
+@app.task(name=broker.LOOK)  # type: ignore[untyped-decorator]
 def look() -> None:
     """Claim runs and see them through until none is left."""
     try:
@@ -22,7 +22,7 @@ def look() -> None:
         logger.warning("the look that a message asked for waits for the database: %s", error)
 
 
-@app.task(name=messages.PREPARE)  # type: ignore[untyped-decorator]
+@app.task(name=broker.PREPARE)  # type: ignore[untyped-decorator]
 def prepare(dataset: str, size: int, channels: int) -> None:
     """Prepare a data set while the run that needs it waits; the run itself reports what is wrong with it."""
     from worker import data
@@ -41,10 +41,10 @@ def prepare(dataset: str, size: int, channels: int) -> None:
         logger.warning("data set %s cannot be prepared: %s", dataset, problem)
 
 
-@app.task(name=messages.PREPARE_UPLOADS)  # type: ignore[untyped-decorator]
+@app.task(name=broker.PREPARE_UPLOADS)  # type: ignore[untyped-decorator]
 def prepare_uploads() -> None:
     """Claim uploaded data sets and prepare them until none waits."""
     try:
-        floor().do_chores()
+        floor().run_background()
     except RecordsUnavailable as error:
         logger.warning("the look that a message asked for waits for the database: %s", error)

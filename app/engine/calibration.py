@@ -26,7 +26,7 @@ from app.engine.inputs import Inputs
 from app.engine.network import PLAIN, Bits, Network, Numerics, candidates
 from app.engine.tile import Painter
 from app.engine.trial import MAX_ERROR, Step, Trial, error_of
-from models.config import Frozen, GeneratorConfig
+from models.config.training import Frozen, GeneratorConfig
 from models.files import replace_file
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class Calibrations:
         """Make a painter for a version, deciding its numerics if nobody did yet; tests it either way.
 
         Args:
-            module: as `models.checkpoint.load_generator` gives it; used up.
+            module: as `models.store.weights.load_generator` gives it; used up.
             weights: their sha256.
             step: runs each pass on a lane's thread.
 

@@ -19,12 +19,12 @@ import torch
 from app.engine.batcher import Batcher, Stopped
 from app.engine.calibration import Calibrations, CannotPaint
 from app.engine.tile import Painter
-from models.checkpoint import CheckpointError, load_generator
-from models.config import GeneratorConfig
-from models.directory import ModelDirectory
-from models.errors import BrokenVersion, DoesNotFit, VersionNotReady
-from models.manifest import WEIGHTS
-from models.versions import Version
+from models.config.training import GeneratorConfig
+from models.store.errors import BrokenVersion, DoesNotFit, VersionNotReady
+from models.store.local import ModelDirectory
+from models.store.manifest import WEIGHTS
+from models.store.versions import Version
+from models.store.weights import CheckpointError, load_generator
 
 log = logging.getLogger(__name__)
 

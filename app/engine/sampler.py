@@ -29,10 +29,10 @@ from app.engine.pool import Pool, identity
 from app.engine.queue import Pictures, turn
 from app.engine.tile import Painter
 from app.engine.watch import UNWATCHED, Watch
-from models.directory import ModelDirectory
-from models.errors import ModelError, UnknownModel, VersionNotReady
-from models.manifest import WEIGHTS
-from models.versions import Version, is_pinned
+from models.store.errors import ModelError, UnknownModel, VersionNotReady
+from models.store.local import ModelDirectory
+from models.store.manifest import WEIGHTS
+from models.store.versions import Version, is_pinned
 
 log = logging.getLogger(__name__)
 

@@ -25,9 +25,9 @@ from app.engine.queue import Pictures
 from app.engine.tile import Painter
 from app.settings import AppSettings
 from benchmarks.serving.models import MODELS
-from models.checkpoint import load_generator
-from models.manifest import WEIGHTS, FileEntry
 from models.pictures import encode, grid
+from models.store.manifest import WEIGHTS, FileEntry
+from models.store.weights import load_generator
 
 T = TypeVar("T")
 Work = Literal["tile", "replay", "encode", "request"]

@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.checkpoint import generator_bytes
-from models.config import DcganGenerator, GeneratorConfig, Latent, MlpGenerator
-from models.manifest import MANIFEST, WEIGHTS, FileEntry, Manifest, Provenance
+from models.config.training import DcganGenerator, GeneratorConfig, Latent, MlpGenerator
 from models.networks import build_generator
 from models.networks.tanh import Tanh
+from models.store.manifest import MANIFEST, WEIGHTS, FileEntry, Manifest, Provenance
+from models.store.weights import generator_bytes
 
 DCGAN = DcganGenerator(widths=(512, 256, 128, 64))
 MODELS: dict[str, GeneratorConfig] = {

@@ -21,10 +21,10 @@ from starlette.responses import Response
 from torch import Tensor, nn
 from torchvision.utils import save_image
 
-from app.sampling import SampleQuery
-from app.serve import KEEP_ALIVE_SECONDS
+from app.cli.serve import KEEP_ALIVE_SECONDS
+from app.sampling.samples import SampleQuery
 from benchmarks.serving.models import MODELS
-from models.checkpoint import load_generator
+from models.store.weights import load_generator
 
 COUNT = 25
 

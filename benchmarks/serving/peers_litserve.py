@@ -9,7 +9,7 @@ import torch
 from starlette.responses import Response
 from torch import Tensor
 
-from app.serve import KEEP_ALIVE_SECONDS
+from app.cli.serve import KEEP_ALIVE_SECONDS
 from benchmarks.serving.peers import COUNT, arguments, draw, load, png
 
 

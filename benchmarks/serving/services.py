@@ -150,7 +150,7 @@ class Bench(NamedTuple):
             "ATELIER_MODEL": self.models[0],
             **{f"ATELIER_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        service = Service(["app.serve"], environment, self.folder / "atelier.log", "/readyz")
+        service = Service(["app.cli.serve"], environment, self.folder / "atelier.log", "/readyz")
         try:
             for model in self.models:
                 service.get(f"/samples?model={model}")

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from PIL import Image
 
-from models.catalogue import DatasetProblem, class_folders, find_folder, image_files, no_images, readable
-from models.datasets.facts import Facts
+from models.datasets.catalogue import DatasetProblem, class_folders, find_folder, image_files, no_images, readable
+from models.datasets.info import DatasetInfo
 
 _LOOKED_AT: Final = 64  # headers read of a folder
 _SMALL_SHARE: Final = 0.1  # of the images may be smaller than what is called their size
@@ -23,7 +23,7 @@ class _Header(NamedTuple):
     grey: bool
 
 
-def of_folder(name: str, images_dir: Path) -> Facts:
+def of_folder(name: str, images_dir: Path) -> DatasetInfo:
     """Give what is known of a `folder:PATH`, by the names in it and the headers of some of its images.
 
     Raises:
@@ -39,7 +39,7 @@ def of_folder(name: str, images_dir: Path) -> Facts:
     sides = sorted(header.side for header in headers)
     root, classes = class_folders(files)
     counts = Counter(file.relative_to(root).parts[0] for file in files) if classes else {}
-    return Facts(
+    return DatasetInfo(
         name=name,
         count=len(files),
         side=sides[int(len(sides) * _SMALL_SHARE)],

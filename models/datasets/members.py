@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Final
 
-from models.catalogue import IMAGE_SUFFIXES
+from models.datasets.catalogue import IMAGE_SUFFIXES
 
 _ARCHIVES: Final = (
     *(".7z", ".bz2", ".cab", ".gz", ".iso", ".jar", ".lz4", ".rar"),

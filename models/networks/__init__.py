@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from models.config import (
+from models.config.training import (
     DcganDiscriminator,
     DcganGenerator,
     DiscriminatorConfig,

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from models.config import DiscriminatorConfig, GeneratorConfig
-from models.families import DCGAN_BASE, DcganDiscriminator, DcganGenerator
+from models.config.families import DCGAN_BASE, DcganDiscriminator, DcganGenerator
+from models.config.training import DiscriminatorConfig, GeneratorConfig
 from models.networks.conditional import Embedded, Projected
 from models.networks.layout import Flatten, Unflatten
 from models.networks.tanh import Tanh

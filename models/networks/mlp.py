@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from models.config import DiscriminatorConfig, GeneratorConfig, MlpDiscriminator, MlpGenerator
+from models.config.training import DiscriminatorConfig, GeneratorConfig, MlpDiscriminator, MlpGenerator
 from models.networks.conditional import Embedded, Projected
 from models.networks.dropout import Dropout
 from models.networks.tanh import Tanh

@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from models.config import DiscriminatorConfig, GeneratorConfig
-from models.families import PATCH, PatchDiscriminator, PatchGenerator
+from models.config.families import PATCH, PatchDiscriminator, PatchGenerator
+from models.config.training import DiscriminatorConfig, GeneratorConfig
 from models.networks.conditional import Embedded, Projected
 from models.networks.layout import Flatten, Unflatten
 from models.networks.tanh import Tanh

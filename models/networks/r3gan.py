@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
-from models.config import EMBEDDED, DiscriminatorConfig, GeneratorConfig
-from models.families import GROUP, R3GAN_BASE, R3ganDiscriminator, R3ganGenerator
+from models.config.families import GROUP, R3GAN_BASE, R3ganDiscriminator, R3ganGenerator
+from models.config.training import EMBEDDED, DiscriminatorConfig, GeneratorConfig
 from models.networks.conditional import embedding
 
 _SLOPE = 0.2

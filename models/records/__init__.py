@@ -1,5 +1,5 @@
 """Rows: runs, datasets, publications, workers, keys, in SQLite or PostgreSQL. Files are the business of
-`models.directory`, `models.publishing`, `models.artefacts` and `models.datasets`.
+`models.store.local`, `models.store.publishing`, `models.artifacts` and `models.datasets`.
 
 Every method may be called from any thread, and raises `RecordsUnavailable` when the database is away.
 """

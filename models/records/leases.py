@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Update, and_, case, func, literal, select, update
 
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
 from models.records.database import Database, storable, utc_now
 from models.records.errors import LeaseLost
 from models.records.rows import change_run

@@ -1,4 +1,4 @@
-"""Which version number belongs to which position of which run; `models.publishing` moves the files."""
+"""Which version number belongs to which position of which run; `models.store.publishing` moves the files."""
 
 from __future__ import annotations
 

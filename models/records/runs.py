@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import and_, case, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from models.config import TrainingConfig
-from models.presets import AUTO
+from models.config.presets import AUTO
+from models.config.training import TrainingConfig
 from models.records.database import Database, utc_now
 from models.records.errors import IdempotencyConflict, InvalidCursor, InvalidLength, UnknownRun, WrongState
 from models.records.rows import RUN_COLUMNS, change_run, find_run, is_id, new_id, to_run

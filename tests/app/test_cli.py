@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import _assignment, atelier
-from app.standalone import free_port
+from app.cli.main import _assignment, atelier
+from app.cli.up import free_port
 from models.records import Records
 
 runner = CliRunner()
@@ -25,7 +25,7 @@ def own_house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_help_loads_neither_torch_nor_anything_else_that_is_slow() -> None:
     code = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom app.cli import atelier\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom app.cli.main import atelier\n"
         "assert CliRunner().invoke(atelier, ['--help']).exit_code == 0\n"
         "print([m for m in ('torch', 'httpx', 'rich', 'pydantic', 'sqlalchemy', 'fastapi') if m in sys.modules])"
     )

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.client import Client, ClientError
-from app.follow import follow
+from app.cli.client import Client, ClientError
+from app.cli.follow import follow
 
 Script = list[tuple[int, str, bytes]]
 
@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_written_is_named(client: Client, script: Script, 
 def test_a_broken_stream_goes_on_after_the_last_event_seen(
     client: Client, script: Script, asked: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.client.RECONNECT_SECONDS", 0)
+    monkeypatch.setattr("app.cli.client.RECONNECT_SECONDS", 0)
     script.append((200, "text/event-stream", event("1.1", "state", {"state": "running"})))
     script.append((200, "text/event-stream", event("1.2", "state", {"state": "succeeded"})))
     stream = client.events("/train/a/events")

@@ -9,8 +9,8 @@ import uvicorn
 
 from app.main import create_app
 from app.settings import AppSettings
-from models import presets
-from models.catalogue import BUILTIN
+from models.config import presets
+from models.datasets.catalogue import BUILTIN
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def client(data_dir: Path) -> Iterator[httpx.Client]:
     """A real server whose house is not started: these routes need nothing that starts."""
     app = create_app(AppSettings(data_dir=data_dir))
-    app.state.house.records.migrate()
+    app.state.atelier.records.migrate()
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -35,7 +35,7 @@ def client(data_dir: Path) -> Iterator[httpx.Client]:
         yield client
     server.should_exit = True
     thread.join()
-    app.state.house.records.close()
+    app.state.atelier.records.close()
 
 
 def test_every_built_in_set_is_listed(client: httpx.Client) -> None:

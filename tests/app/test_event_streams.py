@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import redis
 
-from models import messages
-from models.artefacts.events import EventWriter
+from models import broker
+from models.artifacts.events import EventWriter
 from tests.fixtures.hostile import RED, zipped
 from tests.fixtures.redis import RedisServer
-from tests.fixtures.runs import Floor, write_tick
+from tests.fixtures.runs import Harness, write_tick
 from tests.fixtures.service import serving
 
 Message = dict[str, Any]
@@ -43,11 +43,11 @@ def listening(http: httpx.Client, path: str, last: str | None = None) -> Iterato
         yield parse(answer.iter_lines())
 
 
-def test_stream_begins_with_the_state_and_goes_on_with_the_history(floor: Floor) -> None:
-    run_id = floor.train()
-    attempt = floor.attempt(run_id, floor.claim(run_id).token)
+def test_stream_begins_with_the_state_and_goes_on_with_the_history(harness: Harness) -> None:
+    run_id = harness.train()
+    attempt = harness.attempt(run_id, harness.claim(run_id).token)
     write_tick(attempt, 1000)
-    with listening(floor.http, f"/train/{run_id}/events") as messages_:
+    with listening(harness.http, f"/train/{run_id}/events") as messages_:
         state, tick = next(messages_), next(messages_)
         assert (state["event"], "id" in state, state["data"]["state"]) == ("state", False, "running")
         assert state["data"]["progress"]["kimg"] == 1.0
@@ -57,62 +57,62 @@ def test_stream_begins_with_the_state_and_goes_on_with_the_history(floor: Floor)
         assert next(messages_)["data"]["kimg"] == 2.0
 
 
-def test_change_of_the_row_alone_is_told_without_an_id(floor: Floor) -> None:
-    run_id = floor.train()
-    with listening(floor.http, f"/train/{run_id}/events") as messages_:
+def test_change_of_the_row_alone_is_told_without_an_id(harness: Harness) -> None:
+    run_id = harness.train()
+    with listening(harness.http, f"/train/{run_id}/events") as messages_:
         assert next(messages_)["data"]["state"] == "queued"
-        floor.http.post(f"/train/{run_id}/pause")
+        harness.http.post(f"/train/{run_id}/pause")
         paused = next(messages_)
         assert (paused["event"], "id" in paused, paused["data"]["state"]) == ("state", False, "paused")
 
 
-def test_reconnection_goes_on_after_the_last_event(floor: Floor) -> None:
-    run_id = floor.train()
-    attempt = floor.attempt(run_id, floor.claim(run_id).token)
+def test_reconnection_goes_on_after_the_last_event(harness: Harness) -> None:
+    run_id = harness.train()
+    attempt = harness.attempt(run_id, harness.claim(run_id).token)
     for images in (1000, 2000):
         write_tick(attempt, images)
-    EventWriter(floor.attempt(run_id, 2, 2000)).append("log", {"line": "resumed"})
-    with listening(floor.http, f"/train/{run_id}/events", last="1.1") as messages_:
+    EventWriter(harness.attempt(run_id, 2, 2000)).append("log", {"line": "resumed"})
+    with listening(harness.http, f"/train/{run_id}/events", last="1.1") as messages_:
         ids = [message["id"] for _ in range(3) if "id" in (message := next(messages_))]
     assert ids == ["1.2", "2.1"]
 
 
-def test_stream_of_an_ended_run_ends_and_says_not_to_come_back(floor: Floor) -> None:
-    run_id = floor.train()
-    token = floor.claim(run_id).token
-    write_tick(floor.attempt(run_id, token), 1000)
-    floor.house.records.release(run_id, token, "succeeded")
-    with listening(floor.http, f"/train/{run_id}/events") as messages_:
+def test_stream_of_an_ended_run_ends_and_says_not_to_come_back(harness: Harness) -> None:
+    run_id = harness.train()
+    token = harness.claim(run_id).token
+    write_tick(harness.attempt(run_id, token), 1000)
+    harness.app_state.records.release(run_id, token, "succeeded")
+    with listening(harness.http, f"/train/{run_id}/events") as messages_:
         assert [(message["event"], message.get("id")) for message in messages_] == [("state", None), ("tick", "1.1")]
-    assert floor.http.get(f"/train/{run_id}/events", headers={"last-event-id": "1.1"}).status_code == 204
+    assert harness.http.get(f"/train/{run_id}/events", headers={"last-event-id": "1.1"}).status_code == 204
 
 
-def test_stream_tells_the_end_of_a_run_and_closes(floor: Floor) -> None:
-    run_id = floor.train()
-    token = floor.claim(run_id).token
-    attempt = floor.attempt(run_id, token)
-    with listening(floor.http, f"/train/{run_id}/events") as messages_:
+def test_stream_tells_the_end_of_a_run_and_closes(harness: Harness) -> None:
+    run_id = harness.train()
+    token = harness.claim(run_id).token
+    attempt = harness.attempt(run_id, token)
+    with listening(harness.http, f"/train/{run_id}/events") as messages_:
         assert next(messages_)["data"]["state"] == "running"
         write_tick(attempt, 60_000)
-        floor.house.records.release(run_id, token, "failed", error="the disk is full")
+        harness.app_state.records.release(run_id, token, "failed", error="the disk is full")
         rest = list(messages_)
     assert [message["event"] for message in rest] == ["tick", "state"]
     assert (rest[-1]["data"]["state"], rest[-1]["data"]["error"]) == ("failed", "the disk is full")
 
 
-def test_senseless_last_event_id_is_422(floor: Floor) -> None:
-    run_id = floor.train()
-    assert floor.http.get(f"/train/{run_id}/events", headers={"last-event-id": "latest"}).status_code == 422
+def test_senseless_last_event_id_is_422(harness: Harness) -> None:
+    run_id = harness.train()
+    assert harness.http.get(f"/train/{run_id}/events", headers={"last-event-id": "latest"}).status_code == 422
 
 
-def test_all_runs_share_one_stream(floor: Floor) -> None:
-    first = floor.train(model="first")
-    attempt = floor.attempt(first, floor.claim(first).token)
+def test_all_runs_share_one_stream(harness: Harness) -> None:
+    first = harness.train(model="first")
+    attempt = harness.attempt(first, harness.claim(first).token)
     write_tick(attempt, 1000)
-    with listening(floor.http, "/events") as messages_:
+    with listening(harness.http, "/events") as messages_:
         told = next(message for message in messages_ if message["data"].get("run") == first)
         assert (told["event"], told["data"]["state"]) == ("state", "running")
-        second = floor.train(model="second")
+        second = harness.train(model="second")
         told = next(message for message in messages_ if message["data"].get("run") == second)
         assert (told["event"], told["data"]["state"]) == ("state", "queued")
         write_tick(attempt, 2000)
@@ -130,13 +130,13 @@ def test_new_version_is_told_to_all(tmp_path: Path, model_root: Path) -> None:
         assert told["data"]["aliases"] == {"latest": 1, "mine": 1}
 
 
-def test_upload_and_deletion_of_a_data_set_are_told_to_all(floor: Floor) -> None:
-    with listening(floor.http, "/events") as messages_:
+def test_upload_and_deletion_of_a_data_set_are_told_to_all(harness: Harness) -> None:
+    with listening(harness.http, "/events") as messages_:
         files = {"file": ("cats.zip", zipped({"a.png": RED}))}
-        httpx.post(f"{floor.service.url}/datasets", data={"name": "cats"}, files=files).raise_for_status()
+        httpx.post(f"{harness.service.url}/datasets", data={"name": "cats"}, files=files).raise_for_status()
         told = next(message for message in messages_ if message["event"] == "dataset")["data"]
         assert (told["dataset"], told["state"], told["progress"]["done"]) == ("cats", "preparing", 0)
-        httpx.delete(f"{floor.service.url}/datasets/cats").raise_for_status()
+        httpx.delete(f"{harness.service.url}/datasets/cats").raise_for_status()
         told = next(message for message in messages_ if message["event"] == "dataset")["data"]
         assert told == {"dataset": "cats", "state": "deleted"}
 
@@ -149,14 +149,14 @@ def test_too_many_streams_are_503(tmp_path: Path) -> None:
 
 def test_hint_makes_news_arrive_at_once(tmp_path: Path, redis_server: RedisServer) -> None:
     with serving(tmp_path, redis_url=redis_server.url) as service:
-        floor = Floor(service)
-        run_id = floor.train()
-        attempt = floor.attempt(run_id, floor.claim(run_id).token)
+        harness = Harness(service)
+        run_id = harness.train()
+        attempt = harness.attempt(run_id, harness.claim(run_id).token)
         with (
-            listening(floor.http, f"/train/{run_id}/events") as messages_,
-            redis.Redis.from_url(messages.client_url(redis_server.url)) as client,
+            listening(harness.http, f"/train/{run_id}/events") as messages_,
+            redis.Redis.from_url(broker.client_url(redis_server.url)) as client,
         ):
             next(messages_)
             write_tick(attempt, 1000)
-            client.publish(messages.CHANNEL, json.dumps({"run": run_id}))
+            client.publish(broker.CHANNEL, json.dumps({"run": run_id}))
             assert next(messages_)["event"] == "tick"

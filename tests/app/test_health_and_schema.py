@@ -8,14 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.fixtures.runs import Floor
+from tests.fixtures.runs import Harness
 from tests.fixtures.service import Service, serving
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_process_that_answers_is_alive(floor: Floor) -> None:
-    assert floor.http.get("/healthz").json() == {"status": "alive"}
+def test_process_that_answers_is_alive(harness: Harness) -> None:
+    assert harness.http.get("/healthz").json() == {"status": "alive"}
 
 
 def test_service_is_ready_once_its_default_model_is_loaded(service: Service) -> None:
@@ -38,18 +38,18 @@ def test_service_without_its_default_model_is_not_ready_and_says_why(tmp_path: P
         assert (answer.json()["database"], answer.json()["redis"]) == ("up", "none")
 
 
-def test_workers_are_counted_by_queue(floor: Floor) -> None:
-    for name, queue in (("a", "train"), ("b", "chores"), ("c", "train")):
-        floor.house.records.worker_seen(name, "host", 1, 1, queue)
-    assert floor.http.get("/readyz").json()["workers"] == "1 chores, 2 train"
+def test_workers_are_counted_by_queue(harness: Harness) -> None:
+    for name, queue in (("a", "train"), ("b", "background"), ("c", "train")):
+        harness.app_state.records.worker_seen(name, "host", 1, 1, queue)
+    assert harness.http.get("/readyz").json()["workers"] == "1 background, 2 train"
 
 
-def test_metrics_count_by_route_template(floor: Floor) -> None:
+def test_metrics_count_by_route_template(harness: Harness) -> None:
     for run in ("one", "two", "three"):
-        floor.http.get(f"/train/{run}")
-    floor.http.get("/made/up")
-    floor.train()
-    text = floor.http.get("/metrics").text
+        harness.http.get(f"/train/{run}")
+    harness.http.get("/made/up")
+    harness.train()
+    text = harness.http.get("/metrics").text
     assert 'atelier_requests_total{method="GET",route="/train/{run_id}",status="404"} 3.0' in text
     assert 'route="/made/up"' not in text
     assert 'atelier_runs{state="queued"}' in text
@@ -61,8 +61,8 @@ def test_metrics_count_images(service: Service) -> None:
     assert 'atelier_images_total{model="digits"} 7.0' in service.client.get("/metrics").text
 
 
-def test_schema_refers_only_to_what_it_holds(floor: Floor) -> None:
-    schema = floor.http.get("/openapi.json").json()
+def test_schema_refers_only_to_what_it_holds(harness: Harness) -> None:
+    schema = harness.http.get("/openapi.json").json()
     referred = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(schema)))
     assert referred <= set(schema["components"]["schemas"])
     operations = [operation for methods in schema["paths"].values() for operation in methods.values()]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.checkpoint import generator_bytes, load_generator
-from models.config import GeneratorConfig
-from models.manifest import NEIGHBOURS, PREVIEW, WEIGHTS, Score
+from models.config.training import GeneratorConfig
+from models.store.manifest import NEIGHBOURS, PREVIEW, WEIGHTS, Score
+from models.store.weights import generator_bytes, load_generator
 from tests.fixtures.models import TINY_MLP, swap_weights, tiny_generator, write_version
 from tests.fixtures.service import Service
 from tests.fixtures.versions import put_version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.negotiation import cache_control, etag, has_already, preferred
+from app.http.negotiation import cache_control, etag, has_already, preferred
 
 OFFERS = {"png": "image/png", "webp": "image/webp", "zip": "application/zip"}
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from app.presence import ClientLeft, while_present
+from app.http.disconnect import ClientLeft, while_present
 
 
 async def working() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from app.main import create_app
 from app.settings import AppSettings
-from tests.fixtures.runs import Floor
+from tests.fixtures.runs import Harness
 from tests.fixtures.service import serving
 
 
@@ -25,31 +25,31 @@ def check(answer: httpx.Response, status: int) -> dict[str, object]:
     return body
 
 
-def test_unknown_path_is_404(floor: Floor) -> None:
-    assert check(floor.http.get("/nowhere"), 404)["detail"] == "there is nothing at /nowhere"
+def test_unknown_path_is_404(harness: Harness) -> None:
+    assert check(harness.http.get("/nowhere"), 404)["detail"] == "there is nothing at /nowhere"
 
 
-def test_wrong_method_is_405_and_says_what_is_allowed(floor: Floor) -> None:
-    answer = floor.http.patch("/presets")
+def test_wrong_method_is_405_and_says_what_is_allowed(harness: Harness) -> None:
+    answer = harness.http.patch("/presets")
     check(answer, 405)
     assert answer.headers["allow"] == "GET"
 
 
-def test_malformed_json_is_422_and_says_where(floor: Floor) -> None:
+def test_malformed_json_is_422_and_says_where(harness: Harness) -> None:
     headers = {"content-type": "application/json"}
-    body = check(floor.http.post("/train", content=b'{"preset": ', headers=headers), 422)
+    body = check(harness.http.post("/train", content=b'{"preset": ', headers=headers), 422)
     assert body["errors"] == [{"loc": ["body", 11], "msg": "no valid JSON: Expecting value"}]
 
 
-def test_unknown_body_field_is_422_and_named(floor: Floor) -> None:
-    body = check(floor.http.post("/train", json={"preset": "mlp-mnist", "epoch": 3}), 422)
+def test_unknown_body_field_is_422_and_named(harness: Harness) -> None:
+    body = check(harness.http.post("/train", json={"preset": "mlp-mnist", "epoch": 3}), 422)
     assert body["errors"] == [{"loc": ["body", "epoch"], "msg": 'there is no field "epoch" here: check its spelling'}]
 
 
-def test_body_where_none_belongs_is_422(floor: Floor) -> None:
-    run = floor.train(model="bodies")
-    check(floor.http.post(f"/train/{run}/cancel", json={"force": True}), 422)
-    assert floor.read(run)["state"] == "queued"
+def test_body_where_none_belongs_is_422(harness: Harness) -> None:
+    run = harness.train(model="bodies")
+    check(harness.http.post(f"/train/{run}/cancel", json={"force": True}), 422)
+    assert harness.read(run)["state"] == "queued"
 
 
 def _operations() -> Iterator[tuple[str, str]]:
@@ -58,27 +58,27 @@ def _operations() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("method", "path"), [*_operations(), ("GET", "/docs")])
-def test_unknown_query_parameter_is_422_on_every_route(floor: Floor, method: str, path: str) -> None:
+def test_unknown_query_parameter_is_422_on_every_route(harness: Harness, method: str, path: str) -> None:
     filled = re.sub(r"\{(\w+)\}", lambda match: "1" if match[1] in ("version", "kimg") else "x", path)
     posted = {"key": "x"} if path == "/session" else {"preset": "mlp-mnist"}
     body = posted if method == "POST" else None
-    answer = floor.http.request(method, filled, params={"surely_unknown": "1"}, json=body)
+    answer = harness.http.request(method, filled, params={"surely_unknown": "1"}, json=body)
     errors = check(answer, 422)["errors"]
     assert isinstance(errors, list)
     assert ["query", "surely_unknown"] in [error["loc"] for error in errors]
 
 
-def test_declared_large_body_is_413(floor: Floor) -> None:
-    check(floor.http.post("/train", content=b" " * (2 << 20)), 413)
+def test_declared_large_body_is_413(harness: Harness) -> None:
+    check(harness.http.post("/train", content=b" " * (2 << 20)), 413)
 
 
-def test_large_body_in_pieces_is_413(floor: Floor) -> None:
+def test_large_body_in_pieces_is_413(harness: Harness) -> None:
     pieces = (b" " * (1 << 16) for _ in range(40))
-    check(floor.http.post("/train", content=pieces, headers={"content-type": "application/json"}), 413)
+    check(harness.http.post("/train", content=pieces, headers={"content-type": "application/json"}), 413)
 
 
-def test_large_body_is_413_also_where_none_is_read(floor: Floor) -> None:
-    check(floor.http.request("GET", "/nowhere", content=b" " * (2 << 20)), 413)
+def test_large_body_is_413_also_where_none_is_read(harness: Harness) -> None:
+    check(harness.http.request("GET", "/nowhere", content=b" " * (2 << 20)), 413)
 
 
 def test_crash_is_500_and_tells_nothing(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def images(service: Service, query: str) -> np.ndarray:
 
 
 def sampler_of(service: Service) -> Sampler:
-    return service.app.state.house.sampler  # type: ignore[no-any-return]
+    return service.app.state.atelier.sampler  # type: ignore[no-any-return]
 
 
 def test_by_default_a_grid_of_25_images_of_the_default_model(shared_service: Service) -> None:

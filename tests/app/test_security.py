@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.house import UnsafeStart
 from app.main import create_app
 from app.settings import AppSettings
+from app.state import UnsafeStart
 from models.records import Records, Scope
-from tests.fixtures.runs import Floor
+from tests.fixtures.runs import Harness
 from tests.fixtures.service import Service, serving
 from tests.fixtures.waiting import until
 
@@ -39,9 +39,9 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def add_key(service: Service, *scopes: str) -> str:
     """Make a key while the service runs, and have it read at once."""
-    house = service.app.state.house
-    _, key = house.records.add_key("tester", scopes)
-    house.keys.load(house.records.key_hashes())
+    app_state = service.app.state.atelier
+    _, key = app_state.records.add_key("tester", scopes)
+    app_state.keys.load(app_state.records.key_hashes())
     return str(key)
 
 
@@ -96,13 +96,13 @@ def test_key_that_does_not_hold_is_401(keyed: Service, header: str) -> None:
 
 
 def test_revoked_key_and_its_session_end(keyed: Service) -> None:
-    house = keyed.app.state.house
-    key_id, key = house.records.add_key("soon gone", ["train"])
-    house.keys.load(house.records.key_hashes())
+    app_state = keyed.app.state.atelier
+    key_id, key = app_state.records.add_key("soon gone", ["train"])
+    app_state.keys.load(app_state.records.key_hashes())
     with httpx.Client(base_url=keyed.url) as browser:
         browser.post("/session", json={"key": key})
         assert browser.get("/presets").status_code == 200
-        house.records.revoke_key(key_id)
+        app_state.records.revoke_key(key_id)
         until(lambda: browser.get("/presets").status_code == 401, "the key to be forgotten", seconds=20)
         assert browser.get("/presets", headers=bearer(key)).status_code == 401
 
@@ -134,7 +134,7 @@ def test_keys_hold_while_the_database_is_away(tmp_path: Path) -> None:
     with serving(tmp_path, auth="on") as service:
         (tmp_path / "atelier.db").rename(tmp_path / "away.db")
         (tmp_path / "atelier.db").mkdir()
-        service.app.state.house.records.close()
+        service.app.state.atelier.records.close()
         assert service.client.get("/presets", headers=bearer(key)).status_code == 200
         assert service.client.get("/train", headers=bearer(key)).status_code == 503
 
@@ -149,26 +149,28 @@ def test_keys_that_could_not_be_read_yet_are_503(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "atelier.example"])
 def test_open_address_without_keys_refuses_to_start(tmp_path: Path, host: str) -> None:
-    house = create_app(AppSettings(data_dir=tmp_path, host=host)).state.house
+    app_state = create_app(AppSettings(data_dir=tmp_path, host=host)).state.app_state
     with pytest.raises(UnsafeStart, match="atelier keys add"):
-        house.open_database()
-    house.records.add_key("somebody", ["sample"])
-    house.open_database()
-    house.records.close()
+        app_state.open_database()
+    app_state.records.add_key("somebody", ["sample"])
+    app_state.open_database()
+    app_state.records.close()
 
 
 @pytest.mark.parametrize(("host", "auth"), [("127.0.0.1", "auto"), ("::1", "auto"), ("0.0.0.0", "off")])
 def test_loopback_or_explicit_openness_needs_no_keys(tmp_path: Path, host: str, auth: str) -> None:
-    house = create_app(AppSettings.model_validate({"data_dir": tmp_path, "host": host, "auth": auth})).state.house
-    house.open_database()
-    assert not house.keys.required
-    house.records.close()
+    app_state = create_app(
+        AppSettings.model_validate({"data_dir": tmp_path, "host": host, "auth": auth})
+    ).state.app_state
+    app_state.open_database()
+    assert not app_state.keys.required
+    app_state.records.close()
 
 
 # What a foreign web page may not do, keyless loopback included.
 
 
-def test_rebound_name_is_refused(floor: Floor) -> None:
+def test_rebound_name_is_refused(harness: Harness) -> None:
     for host in (
         "evil.example",
         "evil.example:8000",
@@ -176,18 +178,18 @@ def test_rebound_name_is_refused(floor: Floor) -> None:
         "localhost.evil.example",
         "a@127.0.0.1",
     ):
-        answer = floor.http.get("/train", headers={"host": host})
+        answer = harness.http.get("/train", headers={"host": host})
         assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:9", "127.0.0.1:80", "[::1]:8000", "LOCALHOST", "127.0.0.2"])
-def test_own_names_are_known_on_any_port(floor: Floor, host: str) -> None:
-    assert floor.http.get("/train", headers={"host": host}).status_code == 200
+def test_own_names_are_known_on_any_port(harness: Harness, host: str) -> None:
+    assert harness.http.get("/train", headers={"host": host}).status_code == 200
 
 
-def test_foreign_address_is_refused_on_loopback_and_known_beyond(floor: Floor, tmp_path: Path) -> None:
+def test_foreign_address_is_refused_on_loopback_and_known_beyond(harness: Harness, tmp_path: Path) -> None:
     headers = {"host": "192.0.2.7:8000"}
-    assert floor.http.get("/healthz", headers=headers).status_code == 403
+    assert harness.http.get("/healthz", headers=headers).status_code == 403
     with serving(tmp_path, host="0.0.0.0", auth="off") as service:
         assert service.client.get("/healthz", headers=headers).status_code == 200
         assert service.client.get("/healthz", headers={"host": "evil.example"}).status_code == 403
@@ -199,29 +201,29 @@ def test_allowed_host_is_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost"])
-def test_foreign_origin_is_refused(floor: Floor, origin: str) -> None:
-    run = floor.train()
-    assert floor.http.post(f"/train/{run}/cancel", headers={"origin": origin}).status_code == 403
-    assert floor.read(run)["state"] == "queued"
+def test_foreign_origin_is_refused(harness: Harness, origin: str) -> None:
+    run = harness.train()
+    assert harness.http.post(f"/train/{run}/cancel", headers={"origin": origin}).status_code == 403
+    assert harness.read(run)["state"] == "queued"
 
 
-def test_own_origin_passes(floor: Floor) -> None:
-    headers = {"origin": floor.service.url, "sec-fetch-site": "same-origin"}
-    assert floor.http.post("/train", json={"preset": "mlp-mnist"}, headers=headers).status_code == 202
+def test_own_origin_passes(harness: Harness) -> None:
+    headers = {"origin": harness.service.url, "sec-fetch-site": "same-origin"}
+    assert harness.http.post("/train", json={"preset": "mlp-mnist"}, headers=headers).status_code == 202
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_request_from_a_page_elsewhere_is_refused(floor: Floor, site: str) -> None:
+def test_request_from_a_page_elsewhere_is_refused(harness: Harness, site: str) -> None:
     headers = {"sec-fetch-site": site, "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
-    assert floor.http.get("/presets", headers=headers).status_code == 403
+    assert harness.http.get("/presets", headers=headers).status_code == 403
 
 
-def test_link_to_the_page_may_be_followed_and_to_nothing_else(floor: Floor) -> None:
+def test_link_to_the_page_may_be_followed_and_to_nothing_else(harness: Harness) -> None:
     headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
     for path in ("/", "/play?seed=7", "/data/cats", "/docs"):
-        assert floor.http.get(path, headers=headers).status_code == 200
-    assert floor.http.get("/presets", headers=headers).status_code == 403
-    assert floor.http.get("/", headers={**headers, "sec-fetch-dest": "iframe"}).status_code == 403
+        assert harness.http.get(path, headers=headers).status_code == 200
+    assert harness.http.get("/presets", headers=headers).status_code == 403
+    assert harness.http.get("/", headers={**headers, "sec-fetch-dest": "iframe"}).status_code == 403
 
 
 def test_allowed_origin_may_call_and_read(keyed: Service) -> None:
@@ -239,8 +241,8 @@ def test_allowed_origin_may_call_and_read(keyed: Service) -> None:
     assert "access-control-allow-origin" not in refused.headers
 
 
-def test_browsers_are_told_what_not_to_do(floor: Floor) -> None:
-    headers = floor.http.get("/").headers
+def test_browsers_are_told_what_not_to_do(harness: Harness) -> None:
+    headers = harness.http.get("/").headers
     assert headers["x-content-type-options"] == "nosniff"
     policy = headers["content-security-policy"]
     assert "frame-ancestors 'none'" in policy

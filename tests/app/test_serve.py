@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from models.lifeline import EXIT_CODE
+from models.watchdog import EXIT_CODE
 from tests.fixtures.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +22,9 @@ ADDRESS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 
 @contextmanager
 def process(folder: Path, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start `python -m app.serve` with its output in `folder/log`; kill it if it is still there at the end."""
+    """Start `python -m app.cli.serve` with its output in `folder/log`; kill it if it is still there at the end."""
     variables = {"ATELIER_DATA_DIR": str(folder / "data"), "ATELIER_PORT": "0", "OMP_NUM_THREADS": "1", **environment}
-    command = [sys.executable, "-m", "app.serve", *arguments]
+    command = [sys.executable, "-m", "app.cli.serve", *arguments]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | variables, stdin=subprocess.PIPE, stdout=log, stderr=log

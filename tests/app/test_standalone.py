@@ -14,18 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from app.children import FIRST_DELAY, LAST_DELAY, Child, end, tethered
+from app.cli.children import FIRST_DELAY, LAST_DELAY, Child, end, tethered
+from app.cli.up import CannotStart, answers_ping, find_redis, free_port, only_one, readiness, redis_command, socket_path
 from app.settings import own_address
-from app.standalone import (
-    CannotStart,
-    answers_ping,
-    find_redis,
-    free_port,
-    only_one,
-    readiness,
-    redis_command,
-    socket_path,
-)
 from tests.fixtures.waiting import gone, until
 
 Make = Callable[..., Child]
@@ -69,7 +60,7 @@ def test_without_a_system_redis_the_one_in_the_wheel_is_found_and_its_client_is_
 def test_without_any_redis_the_message_says_what_to_do(
     without_system_redis: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.standalone.find_spec", lambda name: None)
+    monkeypatch.setattr("app.cli.up.find_spec", lambda name: None)
 
     with pytest.raises(CannotStart, match="install Redis, or name a running server with ATELIER_REDIS_URL"):
         find_redis()
@@ -82,8 +73,8 @@ def test_a_private_redis_answers_on_its_socket_and_writes_nothing(
     if carried:
         request.getfixturevalue("without_system_redis")
     monkeypatch.chdir(tmp_path)
-    with tempfile.TemporaryDirectory(prefix="a house ") as house:  # pytest's own paths are too long for a socket
-        path = Path(house) / "redis.sock"
+    with tempfile.TemporaryDirectory(prefix="a house ") as app_state:  # pytest's own paths are too long for a socket
+        path = Path(app_state) / "redis.sock"
         redis = child(redis_command(find_redis(), path))
         redis.start()
 
@@ -224,7 +215,7 @@ def test_a_second_signal_ends_the_wait(child: Make) -> None:
 def test_a_tethered_command_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         python(
-            "import subprocess, sys; from app.children import tethered;"
+            "import subprocess, sys; from app.cli.children import tethered;"
             "print(subprocess.Popen(tethered(['sleep', '600'], niceness=5)).pid, flush=True); sys.stdin.read()"
         ),
         stdin=subprocess.PIPE,
@@ -250,7 +241,7 @@ def test_a_tethered_command_whose_parent_is_gone_already_does_not_start() -> Non
 
 
 def test_a_large_log_is_turned_over(child: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.children.LOG_BYTES", 10)
+    monkeypatch.setattr("app.cli.children.LOG_BYTES", 10)
     process = child(python("print('twelve bytes')"))
     for _ in range(2):
         process.start()

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from app.streams import ZipStream, npy_header
+from app.sampling.archives import ZipStream, npy_header
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28, 1), (4096, 8, 8, 3), (0, 28, 28, 1)])

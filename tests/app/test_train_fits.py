@@ -9,18 +9,18 @@ import httpx
 import pytest
 from PIL import Image
 
-from models import presets
+from models.config import presets
+from models.config.presets import Preset
 from models.datasets.uploads import Report
-from models.presets import Preset
 from models.records import new_id
-from tests.fixtures.runs import Floor
+from tests.fixtures.runs import Harness
 
 NORM, WIDTHS = "discriminator.network.norm", "generator.network.widths"
 FIELDS = {"body.dataset", "body.overrides.batch_size"}
 
 
-def upload(floor: Floor, name: str, size: int, channels: int, classes: int = 0, count: int = 5000) -> Report:
-    """Put a prepared data set into the records, as a chores worker would."""
+def upload(harness: Harness, name: str, size: int, channels: int, classes: int = 0, count: int = 5000) -> Report:
+    """Put a prepared data set into the records, as a background worker would."""
     report = Report.model_validate(
         {
             "count": count,
@@ -35,7 +35,7 @@ def upload(floor: Floor, name: str, size: int, channels: int, classes: int = 0, 
             "sha256": {},
         }
     )
-    records = floor.house.records
+    records = harness.app_state.records
     records.create_dataset(new_id(), name, {}, 1000)
     held = records.claim_dataset("w")
     assert held is not None
@@ -43,9 +43,9 @@ def upload(floor: Floor, name: str, size: int, channels: int, classes: int = 0, 
     return report
 
 
-def folder(floor: Floor, name: str, side: int, mode: str = "RGB", count: int = 70) -> str:
+def folder(harness: Harness, name: str, side: int, mode: str = "RGB", count: int = 70) -> str:
     """Put pictures into a folder; one of them is no picture, for not all of a folder need be."""
-    place = floor.house.settings.images_dir / name
+    place = harness.app_state.settings.images_dir / name
     place.mkdir(parents=True)
     for n in range(count - 1):
         Image.new(mode, (side + n, side)).save(place / f"{n}.png")
@@ -53,8 +53,8 @@ def folder(floor: Floor, name: str, side: int, mode: str = "RGB", count: int = 7
     return f"folder:{name}"
 
 
-def dry_run(floor: Floor, **request: Any) -> httpx.Response:
-    return floor.http.post("/train", params={"dry_run": "true"}, json=request)
+def dry_run(harness: Harness, **request: Any) -> httpx.Response:
+    return harness.http.post("/train", params={"dry_run": "true"}, json=request)
 
 
 def refusals(answer: httpx.Response) -> dict[str, str]:
@@ -91,32 +91,32 @@ def check(answer: httpx.Response, preset: Preset, dataset: str, *, accepted: boo
 @pytest.mark.parametrize("count", [5000, 40, 1])
 @pytest.mark.parametrize(("size", "channels"), [*product((28, 32, 64, 128), (1, 3))])
 def test_every_preset_takes_the_uploads_that_it_fits_and_refuses_the_others(
-    floor: Floor, size: int, channels: int, count: int
+    harness: Harness, size: int, channels: int, count: int
 ) -> None:
     for classes in (0, 2):
         name = f"set-{size}-{channels}-{count}-{classes}"
-        upload(floor, name, size, channels, min(classes, count), count)
+        upload(harness, name, size, channels, min(classes, count), count)
         for preset in presets.listed().values():
             accepted = count > 1 and fits(preset, size, channels, classes, count, prepared=True)
-            check(dry_run(floor, preset=preset.name, dataset=name), preset, name, accepted=accepted)
+            check(dry_run(harness, preset=preset.name, dataset=name), preset, name, accepted=accepted)
 
 
 @pytest.mark.parametrize(("side", "mode", "channels"), [(20, "RGB", 3), (40, "RGB", 3), (64, "L", 1), (300, "RGB", 3)])
 def test_every_preset_takes_the_folders_that_it_fits_and_refuses_the_others(
-    floor: Floor, side: int, mode: str, channels: int
+    harness: Harness, side: int, mode: str, channels: int
 ) -> None:
-    dataset = folder(floor, f"pictures-{side}", side, mode)
+    dataset = folder(harness, f"pictures-{side}", side, mode)
     for preset in presets.listed().values():
         accepted = side >= 28 and fits(preset, side, channels, 0, 70, prepared=False, is_folder=True)
-        check(dry_run(floor, preset=preset.name, dataset=dataset), preset, dataset, accepted=accepted)
+        check(dry_run(harness, preset=preset.name, dataset=dataset), preset, dataset, accepted=accepted)
 
 
 @pytest.mark.parametrize("preset", presets.listed().values(), ids=presets.listed())
 def test_every_preset_takes_the_built_in_digits_if_they_are_large_and_coloured_enough(
-    floor: Floor, preset: Preset
+    harness: Harness, preset: Preset
 ) -> None:
     accepted = fits(preset, 28, 1, 10, 6000, prepared=False)
-    check(dry_run(floor, preset=preset.name, dataset="mnist-mini"), preset, "mnist-mini", accepted=accepted)
+    check(dry_run(harness, preset=preset.name, dataset="mnist-mini"), preset, "mnist-mini", accepted=accepted)
 
 
 @pytest.mark.parametrize(
@@ -140,28 +140,28 @@ def test_every_preset_takes_the_built_in_digits_if_they_are_large_and_coloured_e
     ],
 )  # fmt: skip
 def test_misfit_is_refused_where_it_can_be_mended(
-    floor: Floor, request_: dict[str, Any], where: str, words: str
+    harness: Harness, request_: dict[str, Any], where: str, words: str
 ) -> None:
     if request_.get("dataset") == "forty":
-        upload(floor, "forty", 28, 1, count=40)
-    told = refusals(dry_run(floor, **{"dataset": "mnist-mini", **request_}))
+        upload(harness, "forty", 28, 1, count=40)
+    told = refusals(dry_run(harness, **{"dataset": "mnist-mini", **request_}))
     assert words in told[f"body.{where}"]
 
 
-def test_more_devices_than_any_worker_owns_are_refused_while_one_is_there(floor: Floor) -> None:
+def test_more_devices_than_any_worker_owns_are_refused_while_one_is_there(harness: Harness) -> None:
     request = {"preset": "mlp-mnist", "dataset": "mnist-mini", "overrides": {"devices": 4}}
-    assert dry_run(floor, **request).status_code == 200
-    records = floor.house.records
-    records.worker_seen("w1", "here", 1, 2, "train,chores")
-    records.worker_seen("w2", "here", 2, 8, "chores")
-    told = refusals(dry_run(floor, **request))["body.overrides.devices"]
+    assert dry_run(harness, **request).status_code == 200
+    records = harness.app_state.records
+    records.worker_seen("w1", "here", 1, 2, "train,background")
+    records.worker_seen("w2", "here", 2, 8, "background")
+    told = refusals(dry_run(harness, **request))["body.overrides.devices"]
     assert "asks for 4 devices and no worker here owns more than 2" in told
     records.worker_seen("w3", "there", 3, 4, "train")
-    assert dry_run(floor, **request).status_code == 200
+    assert dry_run(harness, **request).status_code == 200
 
 
-def test_what_auto_would_choose_is_told_with_its_reasons_and_what_the_worker_decides(floor: Floor) -> None:
-    answer = dry_run(floor, preset="auto", dataset="mnist-mini", kimg=100, overrides={"generator.lr": 0.003}).json()
+def test_what_auto_would_choose_is_told_with_its_reasons_and_what_the_worker_decides(harness: Harness) -> None:
+    answer = dry_run(harness, preset="auto", dataset="mnist-mini", kimg=100, overrides={"generator.lr": 0.003}).json()
     chosen, config = answer["chosen"], answer["config"]
     assert (config["kimg"], config["generator"]["lr"], config["size"], config["model"]) == (
         100,
@@ -172,22 +172,22 @@ def test_what_auto_would_choose_is_told_with_its_reasons_and_what_the_worker_dec
     assert chosen["preset"] in presets.load()
     assert any("10 classes" in reason for reason in chosen["reasons"])
     assert {"preset", "generator"} <= set(chosen["undecided"])
-    plain = dry_run(floor, preset="mlp-mnist").json()
+    plain = dry_run(harness, preset="mlp-mnist").json()
     assert plain["chosen"] is None
     unknown = ("images_per_second", "seconds", "time_source")
     assert {plain["estimate"][name] for name in unknown} == {None}
 
 
-def test_folder_is_estimated_by_its_files(floor: Floor) -> None:
-    dataset = folder(floor, "estimated", 40, count=70)
-    told = dry_run(floor, preset="auto", dataset=dataset, epochs=64).json()["estimate"]
+def test_folder_is_estimated_by_its_files(harness: Harness) -> None:
+    dataset = folder(harness, "estimated", 40, count=70)
+    told = dry_run(harness, preset="auto", dataset=dataset, epochs=64).json()["estimate"]
     assert (told["images"], told["batches"]) == (70 * 64, 70)
     assert told["memory_bytes"] > 70 * 32 * 32 * 3
 
 
-def test_auto_run_waits_under_its_own_name(floor: Floor) -> None:
-    run = floor.read(floor.train(preset="auto", epochs=None))
+def test_auto_run_waits_under_its_own_name(harness: Harness) -> None:
+    run = harness.read(harness.train(preset="auto", epochs=None))
     assert (run["preset"], run["model"], run["resolved"]) == ("auto", "mnist-mini", {})
-    listed = floor.http.get("/presets/auto").json()
+    listed = harness.http.get("/presets/auto").json()
     assert listed["title"]
-    assert floor.http.get("/presets").json()["items"][0] == listed
+    assert harness.http.get("/presets").json()["items"][0] == listed

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from PIL import Image
 
-from models.artefacts.events import EventWriter
-from models.config import TrainingConfig
-from tests.fixtures.runs import Floor, write_tick
+from models.artifacts.events import EventWriter
+from models.config.training import TrainingConfig
+from tests.fixtures.runs import Harness, write_tick
 
 BODY = {"preset": "mlp-mnist", "dataset": "mnist-mini"}
 
@@ -22,18 +22,18 @@ def errors(answer: httpx.Response) -> dict[str, str]:
     return {".".join(map(str, error["loc"])): error["msg"] for error in answer.json()["errors"]}
 
 
-def test_run_is_queued_and_located(floor: Floor) -> None:
-    answer = floor.http.post("/train", json={"preset": "mlp-mnist"})
+def test_run_is_queued_and_located(harness: Harness) -> None:
+    answer = harness.http.post("/train", json={"preset": "mlp-mnist"})
     assert answer.status_code == 202
     run = answer.json()
     assert answer.headers["location"] == f"/train/{run['id']}"
     assert (run["state"], run["dataset"], run["model"]) == ("queued", "mnist", "mlp-mnist")
     assert run["progress"]["total_kimg"] == 6000.0
-    assert run == floor.read(run["id"])
+    assert run == harness.read(run["id"])
 
 
-def test_new_run_has_exactly_the_fields_of_the_contract(floor: Floor) -> None:
-    run = floor.read(floor.train(model="fields"))
+def test_new_run_has_exactly_the_fields_of_the_contract(harness: Harness) -> None:
+    run = harness.read(harness.train(model="fields"))
     position, created = run.pop("queue_position"), run.pop("created_at")
     assert position >= 1
     assert created.endswith("Z")
@@ -65,13 +65,13 @@ def test_new_run_has_exactly_the_fields_of_the_contract(floor: Floor) -> None:
     }
 
 
-def test_progress_and_health_come_from_the_files(floor: Floor) -> None:
-    run_id = floor.train()
-    token = floor.claim(run_id).token
-    attempt = floor.attempt(run_id, token)
+def test_progress_and_health_come_from_the_files(harness: Harness) -> None:
+    run_id = harness.train()
+    token = harness.claim(run_id).token
+    attempt = harness.attempt(run_id, token)
     write_tick(attempt, 30_000)
     EventWriter(attempt).append("health", {"verdict": "healthy", "reasons": []})
-    run = floor.read(run_id)
+    run = harness.read(run_id)
     assert (run["state"], run["token"], run["queue_position"]) == ("running", 1, None)
     assert run["progress"] == {
         "kimg": 30.0,
@@ -83,8 +83,8 @@ def test_progress_and_health_come_from_the_files(floor: Floor) -> None:
     }
     assert run["latest"]["d_real"] == 0.61
     assert run["health"] == {"verdict": "healthy", "reasons": [], "sentence": None}
-    floor.house.records.release(run_id, token, "failed", error="the disk is full")
-    ended = floor.read(run_id)
+    harness.app_state.records.release(run_id, token, "failed", error="the disk is full")
+    ended = harness.read(run_id)
     assert (ended["state"], ended["error"], ended["progress"]["eta_seconds"]) == ("failed", "the disk is full", None)
 
 
@@ -106,27 +106,29 @@ def test_progress_and_health_come_from_the_files(floor: Floor) -> None:
         ({**BODY, "seed": 2**63}, "body.seed", "less"),
     ],
 )
-def test_impossible_request_is_refused_with_422(floor: Floor, body: dict[str, Any], where: str, words: str) -> None:
+def test_impossible_request_is_refused_with_422(harness: Harness, body: dict[str, Any], where: str, words: str) -> None:
     for folder in ("empty", "flat"):
-        (floor.house.settings.images_dir / folder).mkdir(parents=True, exist_ok=True)
-    Image.new("L", (28, 28)).save(floor.house.settings.images_dir / "flat/1.png")
-    before = len(floor.http.get("/train", params={"limit": 200}).json()["items"])
-    assert words in errors(floor.http.post("/train", json=body))[where]
-    assert len(floor.http.get("/train", params={"limit": 200}).json()["items"]) == before
+        (harness.app_state.settings.images_dir / folder).mkdir(parents=True, exist_ok=True)
+    Image.new("L", (28, 28)).save(harness.app_state.settings.images_dir / "flat/1.png")
+    before = len(harness.http.get("/train", params={"limit": 200}).json()["items"])
+    assert words in errors(harness.http.post("/train", json=body))[where]
+    assert len(harness.http.get("/train", params={"limit": 200}).json()["items"]) == before
 
 
-def test_folder_of_images_is_accepted(floor: Floor) -> None:
-    pictures = floor.house.settings.images_dir / "cats"
+def test_folder_of_images_is_accepted(harness: Harness) -> None:
+    pictures = harness.app_state.settings.images_dir / "cats"
     pictures.mkdir(parents=True)
     for n in range(100):
         Image.new("RGB", (64, 64)).save(pictures / f"{n}.bmp")
-    run = floor.read(floor.train(dataset="folder:cats"))
+    run = harness.read(harness.train(dataset="folder:cats"))
     assert run["progress"]["total_kimg"] is None
 
 
-def test_dry_run_resolves_and_estimates_and_creates_nothing(floor: Floor) -> None:
-    count = len(floor.http.get("/train").json()["items"])
-    answer = floor.http.post("/train", params={"dry_run": "true"}, json={**BODY, "overrides": {"generator.lr": 0.001}})
+def test_dry_run_resolves_and_estimates_and_creates_nothing(harness: Harness) -> None:
+    count = len(harness.http.get("/train").json()["items"])
+    answer = harness.http.post(
+        "/train", params={"dry_run": "true"}, json={**BODY, "overrides": {"generator.lr": 0.001}}
+    )
     assert answer.status_code == 200
     body = answer.json()
     assert body["config"]["generator"]["lr"] == 0.001
@@ -136,16 +138,16 @@ def test_dry_run_resolves_and_estimates_and_creates_nothing(floor: Floor) -> Non
     assert (estimate["images"], estimate["batches"]) == (600_000, 6000)
     assert estimate["memory_bytes"] > 6000 * 784
     assert estimate["memory_source"] == "by arithmetic"
-    assert len(floor.http.get("/train").json()["items"]) == count
+    assert len(harness.http.get("/train").json()["items"]) == count
 
 
-def test_dry_run_knows_the_speed_of_the_last_run_of_its_preset_and_reckons_that_of_others(floor: Floor) -> None:
+def test_dry_run_knows_the_speed_of_the_last_run_of_its_preset_and_reckons_that_of_others(harness: Harness) -> None:
     def estimated(preset: str, **overrides: Any) -> dict[str, Any]:
         body = {"preset": preset, "dataset": "mnist-mini", "kimg": 100, "overrides": overrides}
-        answer: dict[str, Any] = floor.http.post("/train", params={"dry_run": "true"}, json=body).json()["estimate"]
+        answer: dict[str, Any] = harness.http.post("/train", params={"dry_run": "true"}, json=body).json()["estimate"]
         return answer
 
-    write_tick(floor.attempt(floor.train(preset="minimax")), 1000)
+    write_tick(harness.attempt(harness.train(preset="minimax")), 1000)
     same = estimated("minimax")
     assert (same["seconds"], same["time_source"]) == (50.0, "the last run here of this preset")
     heavier = estimated("minimax-k3", **{"discriminator.steps": 16})
@@ -155,109 +157,109 @@ def test_dry_run_knows_the_speed_of_the_last_run_of_its_preset_and_reckons_that_
     assert estimated("minimax", **{"generator.network.hidden": [4096, 4096]})["seconds"] > 100
 
 
-def test_repeat_with_an_idempotency_key_gives_the_same_run(floor: Floor) -> None:
+def test_repeat_with_an_idempotency_key_gives_the_same_run(harness: Harness) -> None:
     headers = {"idempotency-key": "once"}
-    first, again = (floor.http.post("/train", json=BODY, headers=headers) for _ in range(2))
+    first, again = (harness.http.post("/train", json=BODY, headers=headers) for _ in range(2))
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json()["id"] == again.json()["id"]
-    other = floor.http.post("/train", json={**BODY, "seed": 1}, headers=headers)
+    other = harness.http.post("/train", json={**BODY, "seed": 1}, headers=headers)
     assert "another request" in errors(other)["header.Idempotency-Key"]
 
 
-def test_a_repeat_gives_its_run_though_the_data_set_has_gone(floor: Floor) -> None:
-    folder = floor.house.settings.images_dir / "soon-gone"
+def test_a_repeat_gives_its_run_though_the_data_set_has_gone(harness: Harness) -> None:
+    folder = harness.app_state.settings.images_dir / "soon-gone"
     folder.mkdir(parents=True)
     for number in range(80):
         Image.new("RGB", (64, 64)).save(folder / f"{number}.png")
     body = {"preset": "dcgan-64", "dataset": "folder:soon-gone", "model": "gone", "kimg": 1}
     headers = {"idempotency-key": "gone"}
-    first = floor.http.post("/train", json=body, headers=headers)
+    first = harness.http.post("/train", json=body, headers=headers)
     rmtree(folder)
-    again = floor.http.post("/train", json=body, headers=headers)
+    again = harness.http.post("/train", json=body, headers=headers)
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json()["id"] == again.json()["id"]
-    assert floor.http.post("/train", json=body).status_code == 422
+    assert harness.http.post("/train", json=body).status_code == 422
 
 
-def test_a_run_of_another_version_of_the_program_can_be_looked_at(floor: Floor) -> None:
-    run = floor.house.records.get_run(floor.train(preset="minimax"))
+def test_a_run_of_another_version_of_the_program_can_be_looked_at(harness: Harness) -> None:
+    run = harness.app_state.records.get_run(harness.train(preset="minimax"))
     assert run is not None
     config = TrainingConfig.model_validate(run.config).model_copy(update={"batch_size": 0})
-    older, _ = floor.house.records.create_run(config, {})
-    write_tick(floor.attempt(older.id), 1000)
-    progress = floor.read(older.id)["progress"]
+    older, _ = harness.app_state.records.create_run(config, {})
+    write_tick(harness.attempt(older.id), 1000)
+    progress = harness.read(older.id)["progress"]
     assert (progress["kimg"], progress["total_kimg"]) == (1.0, None)
-    assert floor.http.post("/train", params={"dry_run": "true"}, json=BODY).status_code == 200
+    assert harness.http.post("/train", params={"dry_run": "true"}, json=BODY).status_code == 200
 
 
-def test_list_filters_and_pages(floor: Floor) -> None:
-    made = [floor.train(model="paged") for _ in range(3)]
-    first = floor.http.get("/train", params={"model": "paged", "limit": 2}).json()
+def test_list_filters_and_pages(harness: Harness) -> None:
+    made = [harness.train(model="paged") for _ in range(3)]
+    first = harness.http.get("/train", params={"model": "paged", "limit": 2}).json()
     assert [run["id"] for run in first["items"]] == [made[2], made[1]]
-    rest = floor.http.get("/train", params={"model": "paged", "limit": 2, "cursor": first["next"]}).json()
+    rest = harness.http.get("/train", params={"model": "paged", "limit": 2, "cursor": first["next"]}).json()
     assert ([run["id"] for run in rest["items"]], rest["next"]) == ([made[0]], None)
-    floor.http.post(f"/train/{made[0]}/cancel")
-    cancelled = floor.http.get("/train", params={"model": "paged", "state": "cancelled"}).json()["items"]
+    harness.http.post(f"/train/{made[0]}/cancel")
+    cancelled = harness.http.get("/train", params={"model": "paged", "state": "cancelled"}).json()["items"]
     assert [run["id"] for run in cancelled] == [made[0]]
-    assert "query.cursor" in errors(floor.http.get("/train", params={"cursor": "not one"}))
-    assert "query.state" in errors(floor.http.get("/train", params={"state": "lost"}))
-    assert "query.limit" in errors(floor.http.get("/train", params={"limit": 201}))
+    assert "query.cursor" in errors(harness.http.get("/train", params={"cursor": "not one"}))
+    assert "query.state" in errors(harness.http.get("/train", params={"state": "lost"}))
+    assert "query.limit" in errors(harness.http.get("/train", params={"limit": 201}))
 
 
 @pytest.mark.parametrize("path", ["", "/events", "/ticks", "/losses.png", "/snapshots", "/timelapse", "/log"])
-def test_unknown_run_is_404(floor: Floor, path: str) -> None:
-    answer = floor.http.get(f"/train/nope{path}")
+def test_unknown_run_is_404(harness: Harness, path: str) -> None:
+    answer = harness.http.get(f"/train/nope{path}")
     assert (answer.status_code, answer.json()["detail"]) == (404, 'there is no run "nope"')
 
 
-def test_steering_an_unknown_run_is_404(floor: Floor) -> None:
+def test_steering_an_unknown_run_is_404(harness: Harness) -> None:
     for action in ("cancel", "pause", "resume"):
-        assert floor.http.post(f"/train/nope/{action}").status_code == 404
+        assert harness.http.post(f"/train/nope/{action}").status_code == 404
 
 
-def test_pause_resume_and_cancel_of_a_waiting_run(floor: Floor) -> None:
-    run_id = floor.train()
+def test_pause_resume_and_cancel_of_a_waiting_run(harness: Harness) -> None:
+    run_id = harness.train()
     for _ in range(2):
-        paused = floor.http.post(f"/train/{run_id}/pause")
+        paused = harness.http.post(f"/train/{run_id}/pause")
         assert (paused.status_code, paused.json()["state"]) == (202, "paused")
-    assert floor.http.post(f"/train/{run_id}/resume").json()["state"] == "queued"
+    assert harness.http.post(f"/train/{run_id}/resume").json()["state"] == "queued"
     for _ in range(2):
-        cancelled = floor.http.post(f"/train/{run_id}/cancel")
+        cancelled = harness.http.post(f"/train/{run_id}/cancel")
         assert (cancelled.status_code, cancelled.json()["state"]) == (202, "cancelled")
-    assert floor.http.post(f"/train/{run_id}/resume", json={"kimg": 90}).json()["progress"]["total_kimg"] == 90.0
+    assert harness.http.post(f"/train/{run_id}/resume", json={"kimg": 90}).json()["progress"]["total_kimg"] == 90.0
 
 
-def test_running_run_is_asked_to_stop(floor: Floor) -> None:
-    run_id = floor.train()
-    token = floor.claim(run_id).token
-    asked = floor.http.post(f"/train/{run_id}/pause").json()
+def test_running_run_is_asked_to_stop(harness: Harness) -> None:
+    run_id = harness.train()
+    token = harness.claim(run_id).token
+    asked = harness.http.post(f"/train/{run_id}/pause").json()
     assert (asked["state"], asked["wanted"]) == ("running", "paused")
-    floor.house.records.release(run_id, token, "queued")
-    assert floor.read(run_id)["state"] == "paused"
+    harness.app_state.records.release(run_id, token, "queued")
+    assert harness.read(run_id)["state"] == "paused"
 
 
-def test_senseless_steering_is_409_with_the_state(floor: Floor) -> None:
-    run_id = floor.train()
-    resumed = floor.http.post(f"/train/{run_id}/resume")
+def test_senseless_steering_is_409_with_the_state(harness: Harness) -> None:
+    run_id = harness.train()
+    resumed = harness.http.post(f"/train/{run_id}/resume")
     assert (resumed.status_code, resumed.json()["state"]) == (409, "queued")
-    floor.house.records.release(run_id, floor.claim(run_id).token, "succeeded")
+    harness.app_state.records.release(run_id, harness.claim(run_id).token, "succeeded")
     for action in ("cancel", "pause", "resume"):
-        answer = floor.http.post(f"/train/{run_id}/{action}")
+        answer = harness.http.post(f"/train/{run_id}/{action}")
         assert (answer.status_code, answer.json()["state"]) == (409, "succeeded")
-    longer = floor.http.post(f"/train/{run_id}/resume", json={"epochs": 20})
+    longer = harness.http.post(f"/train/{run_id}/resume", json={"epochs": 20})
     assert (longer.status_code, longer.json()["state"]) == (202, "queued")
 
 
-def test_resuming_with_a_length_behind_the_progress_is_422(floor: Floor) -> None:
-    run_id = floor.train()
-    floor.http.post(f"/train/{run_id}/pause")
-    write_tick(floor.attempt(run_id), 640)
-    refused = floor.http.post(f"/train/{run_id}/resume", json={"kimg": 0.5})
+def test_resuming_with_a_length_behind_the_progress_is_422(harness: Harness) -> None:
+    run_id = harness.train()
+    harness.http.post(f"/train/{run_id}/pause")
+    write_tick(harness.attempt(run_id), 640)
+    refused = harness.http.post(f"/train/{run_id}/resume", json={"kimg": 0.5})
     assert refused.status_code == 422
     assert "has been shown 0.64 kimg already" in refused.text
 
 
-def test_resuming_with_two_lengths_is_422(floor: Floor) -> None:
-    run_id = floor.train()
-    floor.http.post(f"/train/{run_id}/pause")
-    assert "body.epochs" in errors(floor.http.post(f"/train/{run_id}/resume", json={"epochs": 2, "kimg": 2}))
+def test_resuming_with_two_lengths_is_422(harness: Harness) -> None:
+    run_id = harness.train()
+    harness.http.post(f"/train/{run_id}/pause")
+    assert "body.epochs" in errors(harness.http.post(f"/train/{run_id}/resume", json={"epochs": 2, "kimg": 2}))

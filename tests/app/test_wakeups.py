@@ -10,26 +10,26 @@ from pathlib import Path
 import pytest
 import redis
 
-from models import messages
+from models import broker
 from tests.fixtures.redis import RedisServer
-from tests.fixtures.runs import Floor
+from tests.fixtures.runs import Harness
 from tests.fixtures.service import serving
 from tests.fixtures.waiting import until
 
 
 def waiting(server: RedisServer, queue: str) -> list[tuple[str, list[object]]]:
     """Read the messages of a queue: task and arguments."""
-    with redis.Redis.from_url(messages.client_url(server.url)) as client:
+    with redis.Redis.from_url(broker.client_url(server.url)) as client:
         found = [json.loads(item) for item in client.lrange(queue, 0, -1)]
     return [(item["headers"]["task"], json.loads(base64.b64decode(item["body"]))[0]) for item in found]
 
 
 def test_new_run_wakes_workers(tmp_path: Path, own_redis: RedisServer) -> None:
     with serving(tmp_path, redis_url=own_redis.url) as service:
-        Floor(service).train()
-        until(lambda: waiting(own_redis, messages.TRAIN), "a wake-up")
-        assert waiting(own_redis, messages.TRAIN) == [(messages.LOOK, [])]
-        assert waiting(own_redis, messages.CHORES) == [(messages.PREPARE, ["mnist-mini", 28, 1])]
+        Harness(service).train()
+        until(lambda: waiting(own_redis, broker.TRAIN), "a wake-up")
+        assert waiting(own_redis, broker.TRAIN) == [(broker.LOOK, [])]
+        assert waiting(own_redis, broker.BACKGROUND) == [(broker.PREPARE, ["mnist-mini", 28, 1])]
 
 
 def test_run_is_accepted_while_redis_is_away_and_its_return_is_noticed(
@@ -37,20 +37,20 @@ def test_run_is_accepted_while_redis_is_away_and_its_return_is_noticed(
 ) -> None:
     own_redis.stop()
     with caplog.at_level(logging.INFO), serving(tmp_path, redis_url=own_redis.url) as service:
-        floor = Floor(service)
-        run_id = floor.train()
-        assert floor.read(run_id)["state"] == "queued"
+        harness = Harness(service)
+        run_id = harness.train()
+        assert harness.read(run_id)["state"] == "queued"
         until(lambda: "Redis is away" in caplog.text, "the absence to be told")
         assert service.client.get("/readyz").json()["redis"] == "away"
         own_redis.start()
         until(lambda: service.client.get("/readyz").json()["redis"] == "up", "Redis to be found again")
-        floor.train()
-        until(lambda: waiting(own_redis, messages.TRAIN), "a wake-up")
+        harness.train()
+        until(lambda: waiting(own_redis, broker.TRAIN), "a wake-up")
     assert caplog.text.count("Redis is away") == 1
 
 
 def test_silent_redis_delays_nothing(tmp_path: Path, own_redis: RedisServer) -> None:
     with serving(tmp_path, redis_url=own_redis.url) as service:
         own_redis.freeze()
-        floor = Floor(service)
-        assert floor.read(floor.train())["state"] == "queued"
+        harness = Harness(service)
+        assert harness.read(harness.train())["state"] == "queued"

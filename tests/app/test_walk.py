@@ -39,7 +39,7 @@ def frames_of(animation: bytes) -> np.ndarray:
 
 
 def sampler_of(service: Service) -> Sampler:
-    return service.app.state.house.sampler  # type: ignore[no-any-return]
+    return service.app.state.atelier.sampler  # type: ignore[no-any-return]
 
 
 def test_a_walk_passes_image_0_of_each_seed_and_closes(shared_service: Service) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts.attempts import attempts
+from models.artifacts.attempts import attempts
 from models.records import Run
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer
@@ -26,73 +26,73 @@ STORM_SECONDS = 20
 
 
 @pytest.fixture
-def house(tmp_path: Path, database_url: str, own_redis: RedisServer) -> Iterator[StandInHouse]:
-    with stand_in_house(tmp_path, database_url, own_redis.url) as house:
-        yield house
+def harness(tmp_path: Path, database_url: str, own_redis: RedisServer) -> Iterator[StandInHouse]:
+    with stand_in_house(tmp_path, database_url, own_redis.url) as harness:
+        yield harness
 
 
-def pids(house: StandInHouse) -> list[int]:
+def pids(harness: StandInHouse) -> list[int]:
     """List the process ids that attempts have written down."""
-    return [int(path.read_text()) for path in house.runs_dir.glob("*/*/pid") if path.read_text()]
+    return [int(path.read_text()) for path in harness.runs_dir.glob("*/*/pid") if path.read_text()]
 
 
-def over(house: StandInHouse, run: Run) -> bool:
-    return house.read(run).state in ("succeeded", "failed")
+def over(harness: StandInHouse, run: Run) -> bool:
+    return harness.read(run).state in ("succeeded", "failed")
 
 
-def assert_all_succeed_with_attempts_in_order(house: StandInHouse, runs: list[Run]) -> None:
+def assert_all_succeed_with_attempts_in_order(harness: StandInHouse, runs: list[Run]) -> None:
     for run in runs:
-        until(partial(over, house, run), f"the end of run {run.id}", 120)
-        ended = house.read(run)
+        until(partial(over, harness, run), f"the end of run {run.id}", 120)
+        ended = harness.read(run)
         assert ended.state == "succeeded", ended.error
-        tokens = [attempt.token for attempt in attempts(house.runs_dir / run.id)]
+        tokens = [attempt.token for attempt in attempts(harness.runs_dir / run.id)]
         assert tokens == sorted(tokens)
         assert tokens[-1] == ended.token
-    until(lambda: all(gone(pid) for pid in pids(house)), "every training to be gone")
+    until(lambda: all(gone(pid) for pid in pids(harness)), "every training to be gone")
 
 
-def test_each_run_is_claimed_once_by_four_workers(house: StandInHouse) -> None:
-    runs = [house.create() for _ in range(20)]
+def test_each_run_is_claimed_once_by_four_workers(harness: StandInHouse) -> None:
+    runs = [harness.create() for _ in range(20)]
     for _ in range(4):
-        house.start("complete")
+        harness.start("complete")
     for run in runs:
-        assert house.wait_for(run, "succeeded").token == 1
-        assert [attempt.token for attempt in attempts(house.runs_dir / run.id)] == [1]
+        assert harness.wait_for(run, "succeeded").token == 1
+        assert [attempt.token for attempt in attempts(harness.runs_dir / run.id)] == [1]
 
 
-def test_runs_survive_a_storm_of_killed_trainings_and_workers(house: StandInHouse) -> None:
+def test_runs_survive_a_storm_of_killed_trainings_and_workers(harness: StandInHouse) -> None:
     dice = random.Random(0)
-    workers = [house.start("finish") for _ in range(3)]
-    runs = [house.create() for _ in range(6)]
-    until(lambda: pids(house), "the first training")
+    workers = [harness.start("finish") for _ in range(3)]
+    runs = [harness.create() for _ in range(6)]
+    until(lambda: pids(harness), "the first training")
     end = time.monotonic() + STORM_SECONDS
     while time.monotonic() < end:
         # Three deaths in a row without a checkpoint rightly end a run: each blow waits until the last is forgiven.
-        until(lambda: all(house.read(run).failures == 0 for run in runs), "a new checkpoint after each death")
-        alive = [pid for pid in pids(house) if not gone(pid)]
+        until(lambda: all(harness.read(run).failures == 0 for run in runs), "a new checkpoint after each death")
+        alive = [pid for pid in pids(harness) if not gone(pid)]
         if alive and dice.random() < 0.7:
             with suppress(ProcessLookupError):
                 os.kill(dice.choice(alive), signal.SIGKILL)
         else:
             victim = dice.randrange(len(workers))
             workers[victim].kill()
-            workers[victim] = house.start("finish")
+            workers[victim] = harness.start("finish")
         time.sleep(dice.uniform(0.2, 1.5))
-    assert_all_succeed_with_attempts_in_order(house, runs)
+    assert_all_succeed_with_attempts_in_order(harness, runs)
 
 
 def test_runs_survive_services_that_come_and_go(
     tmp_path: Path, own_postgres: PostgresServer, own_redis: RedisServer
 ) -> None:
-    with stand_in_house(tmp_path, own_postgres.create_database(), own_redis.url) as house:
-        runs = [house.create() for _ in range(6)]
+    with stand_in_house(tmp_path, own_postgres.create_database(), own_redis.url) as harness:
+        runs = [harness.create() for _ in range(6)]
         for _ in range(2):
-            house.start("finish")
-        until(lambda: pids(house), "the first training")
+            harness.start("finish")
+        until(lambda: pids(harness), "the first training")
         for service in (own_redis, own_postgres) * 3:
             service.stop()
             time.sleep(1)
             service.start()
             time.sleep(1)
-        assert_all_succeed_with_attempts_in_order(house, runs)
-        assert all(house.read(run).failures == 0 for run in runs)
+        assert_all_succeed_with_attempts_in_order(harness, runs)
+        assert all(harness.read(run).failures == 0 for run in runs)

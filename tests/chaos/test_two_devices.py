@@ -11,31 +11,31 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts.attempts import Attempt
-from models.artefacts.events import read_events
-from models.artefacts.history import read_ticks
-from models.config import TrainingConfig
-from models.directory import ModelDirectory
+from models.artifacts.attempts import Attempt
+from models.artifacts.events import read_events
+from models.artifacts.history import read_ticks
+from models.config.training import TrainingConfig
 from models.records import Records, Run
+from models.store.local import ModelDirectory
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
 from tests.worker.training.tiny import tiny
 from worker.devices import device_count
-from worker.hints import Hints
+from worker.jobs.notifier import Notifier
+from worker.jobs.supervisor import Supervisor
 from worker.settings import WorkerSettings
-from worker.supervisor import Supervisor
 
 pytestmark = pytest.mark.chaos
 
 
-class House:
+class Harness:
     """A worker that owns two devices, as far as runs go."""
 
     def __init__(self, redis_url: str) -> None:
         self.settings = WorkerSettings(redis_url=redis_url, poll_seconds=0.1, beat_seconds=0.2)
         self.records = Records(self.settings.database_url)
         self.records.migrate()
-        self._hints = Hints(redis_url)
+        self._hints = Notifier(redis_url)
 
     def create(self, config: TrainingConfig) -> Run:
         run, _ = self.records.create_run(config, {"preset": config.preset}, None)
@@ -72,7 +72,7 @@ class House:
                 environment = (process / "environ").read_text().split("\0")
             except OSError:
                 continue
-            if "worker.train" in command and run.id in command:
+            if "worker.jobs.train" in command and run.id in command:
                 found.update({int(entry[5:]): int(process.name) for entry in environment if entry.startswith("RANK=")})
         return found
 
@@ -88,11 +88,11 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def harness(tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     monkeypatch.setenv("ATELIER_DATA_DIR", str(tmp_path / "with a space"))
     monkeypatch.setenv("ATELIER_DEVICE", "cpu,cpu")
     monkeypatch.setenv("ATELIER_THREADS", "2")
-    made = House(redis_server.url)
+    made = Harness(redis_server.url)
     with closing(made.records):
         yield made
 
@@ -100,60 +100,60 @@ def house(tmp_path: Path, redis_server: RedisServer, monkeypatch: pytest.MonkeyP
 CONFIG = tiny("quick-28", kimg=20, devices=2, precision="fp32")
 
 
-def test_a_run_on_two_devices_is_killed_and_paused_and_ends_in_the_bytes_of_one_left_alone(house: House) -> None:
-    house.create(CONFIG)
-    calm = house.work()
+def test_a_run_on_two_devices_is_killed_and_paused_and_ends_in_the_bytes_of_one_left_alone(harness: Harness) -> None:
+    harness.create(CONFIG)
+    calm = harness.work()
     assert (calm.state, calm.error) == ("succeeded", None)
     assert calm.resolved.items() >= {"device": "cpu,cpu", "threads": 1, "accumulate": 1}.items()
 
-    house.create(CONFIG)
+    harness.create(CONFIG)
     pids: list[int] = []
 
     def kill_rank_1(run: Run) -> None:
-        house.wait_for_a_checkpoint(run)
-        pids.extend(house.ranks(run).values())
-        os.kill(house.ranks(run)[1], signal.SIGKILL)
+        harness.wait_for_a_checkpoint(run)
+        pids.extend(harness.ranks(run).values())
+        os.kill(harness.ranks(run)[1], signal.SIGKILL)
 
-    run = house.work(kill_rank_1)
+    run = harness.work(kill_rank_1)
     assert (run.state, run.failures) == ("queued", 1)
-    assert "rank 1 of the training died first" in house.attempt(run).log.read_text()
+    assert "rank 1 of the training died first" in harness.attempt(run).log.read_text()
     assert len(pids) == 2
     until(lambda: all(gone(pid) for pid in pids), "both ranks to be gone")
 
     def pause(run: Run) -> None:
-        house.wait_for_a_checkpoint(run)
-        house.records.pause(run.id)
+        harness.wait_for_a_checkpoint(run)
+        harness.records.pause(run.id)
 
-    run = house.work(pause)
+    run = harness.work(pause)
     assert (run.state, run.failures) == ("paused", 0)
-    house.records.resume(run.id)
-    run = house.work()
+    harness.records.resume(run.id)
+    run = harness.work()
     assert (run.state, run.error) == ("succeeded", None)
 
-    told = [event.data["message"] for event in read_events(house.settings.runs_dir / run.id) if event.type == "log"]
+    told = [event.data["message"] for event in read_events(harness.settings.runs_dir / run.id) if event.type == "log"]
     assert len([line for line in told if line.startswith("resumed from ") and "not exact" not in line]) == 2
-    assert house.published(run) == house.published(calm)
-    positions = [tick["images"] for tick in read_ticks(house.settings.runs_dir / run.id)]
-    assert positions == [tick["images"] for tick in read_ticks(house.settings.runs_dir / calm.id)]
+    assert harness.published(run) == harness.published(calm)
+    positions = [tick["images"] for tick in read_ticks(harness.settings.runs_dir / run.id)]
+    assert positions == [tick["images"] for tick in read_ticks(harness.settings.runs_dir / calm.id)]
 
 
-def test_a_reason_to_fail_reaches_the_row_from_rank_0(house: House) -> None:
-    house.create(CONFIG.model_copy(update={"dataset": "folder:nowhere"}))
-    run = house.work()
+def test_a_reason_to_fail_reaches_the_row_from_rank_0(harness: Harness) -> None:
+    harness.create(CONFIG.model_copy(update={"dataset": "folder:nowhere"}))
+    run = harness.work()
     assert run.state == "failed"
     assert "nowhere" in str(run.error)
 
 
-def test_ranks_end_with_their_supervisor(house: House) -> None:
+def test_ranks_end_with_their_supervisor(harness: Harness) -> None:
     """The pipe of the supervisor is passed on to them."""
-    house.create(tiny("quick-28", kimg=100_000, devices=2))
+    harness.create(tiny("quick-28", kimg=100_000, devices=2))
     pids: list[int] = []
 
     def lose_the_parent(run: Run) -> None:
-        house.wait_for_a_checkpoint(run)
-        pids.extend(house.ranks(run).values())
+        harness.wait_for_a_checkpoint(run)
+        pids.extend(harness.ranks(run).values())
         (parent,) = {int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in pids}
         os.kill(parent, signal.SIGKILL)
 
-    assert house.work(lose_the_parent).state == "queued"
+    assert harness.work(lose_the_parent).state == "queued"
     until(lambda: all(gone(pid) for pid in pids), "both ranks to be gone")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from app.standalone import free_port
+from app.cli.up import free_port
 from tests.fixtures.waiting import until
 
 ROOT = Path(__file__).parents[2]
@@ -79,14 +79,14 @@ def test_every_service_is_up_and_only_the_app_is_published_and_only_here(stack: 
     containers = stack.containers()
 
     assert {name: value["State"] for name, value in containers.items()} == dict.fromkeys(
-        ("app", "chores", "redis", "worker"), "running"
+        ("app", "background", "redis", "worker"), "running"
     )
     published = [port for value in containers.values() for port in value["Publishers"] if port["PublishedPort"]]
     assert [port["URL"] for port in published] == ["127.0.0.1"]
 
 
 def test_nobody_is_root_and_the_root_file_system_is_read_only(stack: Stack) -> None:
-    for service in ("app", "worker", "chores"):
+    for service in ("app", "worker", "background"):
         assert stack.compose("exec", service, "id", "--user").strip() == "10001"
         with pytest.raises(subprocess.CalledProcessError):
             stack.compose("exec", service, "touch", "/atelier/here")

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from models.artefacts.attempts import Attempt
-from models.artefacts.events import read_events
-from tests.fixtures.runs import Floor
-from worker.exitcodes import ExitCode
+from models.artifacts.attempts import Attempt
+from models.artifacts.events import read_events
+from tests.fixtures.runs import Harness
+from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.attempt import attempt_run
 
@@ -37,32 +37,32 @@ def torch_as_it_was() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def photos(floor: Floor) -> str:
+def photos(harness: Harness) -> str:
     """Give a folder of coloured noise in two classes: too few images to be evaluated, which would take longest."""
     for n in range(3):
-        place = floor.house.settings.images_dir / "noise" / f"class {n % 2}"
+        place = harness.app_state.settings.images_dir / "noise" / f"class {n % 2}"
         place.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(n).integers(0, 256, (40, 50, 3), np.uint8)
         Image.fromarray(pixels).save(place / f"{n}.png")
     return "folder:noise"
 
 
-def started(floor: Floor, run_id: str) -> ExitCode:
+def started(harness: Harness, run_id: str) -> ExitCode:
     """Let a worker on one thread of the CPU take the run to its end."""
-    run = floor.claim(run_id)
-    settings = WorkerSettings(data_dir=floor.house.settings.data_dir, device="cpu", threads=1)
+    run = harness.claim(run_id)
+    settings = WorkerSettings(data_dir=harness.app_state.settings.data_dir, device="cpu", threads=1)
     code = attempt_run(run.id, run.token, settings, lambda: False)
-    floor.house.records.release(run.id, run.token, "succeeded" if code is ExitCode.COMPLETED else "failed")
+    harness.app_state.records.release(run.id, run.token, "succeeded" if code is ExitCode.COMPLETED else "failed")
     return code
 
 
-def told(floor: Floor, run_id: str) -> list[str]:
-    events = read_events(floor.house.settings.runs_dir / run_id)
+def told(harness: Harness, run_id: str) -> list[str]:
+    events = read_events(harness.app_state.settings.runs_dir / run_id)
     return [event.data["message"] for event in events if event.type == "log"]
 
 
 @pytest.mark.parametrize("preset", NARROW)
-def test_accepted_run_of_each_family_trains_to_its_end(floor: Floor, photos: str, preset: str) -> None:
+def test_accepted_run_of_each_family_trains_to_its_end(harness: Harness, photos: str, preset: str) -> None:
     request = {
         "preset": preset,
         "dataset": photos,
@@ -70,56 +70,58 @@ def test_accepted_run_of_each_family_trains_to_its_end(floor: Floor, photos: str
         "kimg": 0.016,
         "overrides": {**BRIEF, **NARROW[preset]},
     }
-    assert started(floor, floor.train(model=preset, **request)) is ExitCode.COMPLETED
+    assert started(harness, harness.train(model=preset, **request)) is ExitCode.COMPLETED
 
 
-def test_auto_is_decided_at_the_first_start_and_holds_from_then_on(floor: Floor, photos: str) -> None:
+def test_auto_is_decided_at_the_first_start_and_holds_from_then_on(harness: Harness, photos: str) -> None:
     few = {"snapshots": 1, "tick_kimg": 0.008}
-    run_id = floor.train(preset="auto", dataset=photos, epochs=None, kimg=0.016, overrides=few)
-    assert floor.read(run_id)["resolved"] == {}
-    assert started(floor, run_id) is ExitCode.COMPLETED
-    run = floor.read(run_id)
+    run_id = harness.train(preset="auto", dataset=photos, epochs=None, kimg=0.016, overrides=few)
+    assert harness.read(run_id)["resolved"] == {}
+    assert started(harness, run_id) is ExitCode.COMPLETED
+    run = harness.read(run_id)
     resolved = run["resolved"]
     assert (run["preset"], run["model"], resolved["preset"]) == ("auto", "noise", "dcgan-32")
     assert (resolved["config"]["size"], resolved["config"]["batch_size"]) == (32, 2)
     assert resolved["config"]["augment"]["control"] == "constant"
-    assert [line for line in told(floor, run_id) if line in resolved["reasons"]] == resolved["reasons"]
-    row = floor.house.records.get_run(run_id)
+    assert [line for line in told(harness, run_id) if line in resolved["reasons"]] == resolved["reasons"]
+    row = harness.app_state.records.get_run(run_id)
     assert row is not None
     assert row.config == resolved["config"]
     assert (
-        json.loads(Attempt(floor.house.settings.runs_dir / run_id, 1).config.read_text())["config"]
+        json.loads(Attempt(harness.app_state.settings.runs_dir / run_id, 1).config.read_text())["config"]
         == resolved["config"]
     )
 
-    longer = floor.http.post(f"/train/{run_id}/resume", json={"kimg": 0.032})
+    longer = harness.http.post(f"/train/{run_id}/resume", json={"kimg": 0.032})
     assert longer.status_code == 202, longer.text
-    assert started(floor, run_id) is ExitCode.COMPLETED
-    again = floor.read(run_id)
+    assert started(harness, run_id) is ExitCode.COMPLETED
+    again = harness.read(run_id)
     assert again["progress"]["kimg"] == 0.032
     kept = ("preset", "reasons", "config", "batch_size")
     assert {name: again["resolved"][name] for name in kept} == {name: resolved[name] for name in kept}
-    assert told(floor, run_id).count(resolved["reasons"][0]) == 1
+    assert told(harness, run_id).count(resolved["reasons"][0]) == 1
 
 
-def test_auto_run_that_has_not_started_takes_no_other_length(floor: Floor) -> None:
-    run_id = floor.train(preset="auto", epochs=None)
-    floor.http.post(f"/train/{run_id}/pause")
-    answer = floor.http.post(f"/train/{run_id}/resume", json={"kimg": 1})
+def test_auto_run_that_has_not_started_takes_no_other_length(harness: Harness) -> None:
+    run_id = harness.train(preset="auto", epochs=None)
+    harness.http.post(f"/train/{run_id}/pause")
+    answer = harness.http.post(f"/train/{run_id}/resume", json={"kimg": 1})
     assert answer.status_code == 422
     assert "chooses its length when it starts" in answer.json()["detail"]
-    assert floor.http.post(f"/train/{run_id}/resume").json()["state"] == "queued"
+    assert harness.http.post(f"/train/{run_id}/resume").json()["state"] == "queued"
 
 
-def test_auto_fails_with_the_reason_where_the_images_are_gone_when_it_starts(floor: Floor) -> None:
-    folder = floor.house.settings.images_dir / "going"
+def test_auto_fails_with_the_reason_where_the_images_are_gone_when_it_starts(harness: Harness) -> None:
+    folder = harness.app_state.settings.images_dir / "going"
     folder.mkdir()
     for n in range(4):
         Image.new("RGB", (40, 40)).save(folder / f"{n}.png")
-    run_id = floor.train(preset="auto", dataset="folder:going", epochs=None)
+    run_id = harness.train(preset="auto", dataset="folder:going", epochs=None)
     for file in folder.iterdir():
         file.unlink()
-    assert started(floor, run_id) is ExitCode.REFUSED
-    reason = json.loads((Attempt(floor.house.settings.runs_dir / run_id, 1).dir / "failure.json").read_text())["reason"]
+    assert started(harness, run_id) is ExitCode.REFUSED
+    reason = json.loads((Attempt(harness.app_state.settings.runs_dir / run_id, 1).dir / "failure.json").read_text())[
+        "reason"
+    ]
     assert "nothing can be chosen for folder:going" in reason
     assert "there is no image file" in reason

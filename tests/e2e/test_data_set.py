@@ -12,20 +12,20 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from app.cli import atelier
-from models import presets
+from app.cli.main import atelier
+from models.config import presets
 from tests.fixtures.hostile import BAD_IMAGES, picture, zipped
 from tests.fixtures.uploads import Reception
-from worker.chores import Chores
 from worker.data import prepare
-from worker.hints import Hints
+from worker.jobs.background import BackgroundJobs
+from worker.jobs.notifier import Notifier
 from worker.settings import WorkerSettings
 
 runner = CliRunner()
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
     """A house whose data sets a worker prepares."""
     folder = tmp_path_factory.mktemp("house")
     stopping = threading.Event()
@@ -34,11 +34,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
         reception = Reception(folder)
         patch.setenv("ATELIER_PORT", str(reception.port))
         settings = WorkerSettings(data_dir=folder, poll_seconds=0.1)
-        chores = Chores(reception.records, settings, Hints("redis://127.0.0.1:1/0"), stopping)
+        background = BackgroundJobs(reception.records, settings, Notifier("redis://127.0.0.1:1/0"), stopping)
 
         def work() -> None:
             while not stopping.wait(0.1):
-                chores.work("w")
+                background.work("w")
 
         worker = threading.Thread(target=work)
         worker.start()
@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_folder_added_on_the_command_line_is_prepared_and_told_about(house: Reception, folder: Path) -> None:
+def test_folder_added_on_the_command_line_is_prepared_and_told_about(harness: Reception, folder: Path) -> None:
     result = runner.invoke(atelier, ["datasets", "add", str(folder)])
     assert result.exit_code == 0, result.output
     assert "my-pets: 8 images, 2 classes, colour, 64 px, crop centre" in result.output
@@ -75,15 +75,15 @@ def test_folder_added_on_the_command_line_is_prepared_and_told_about(house: Rece
 
 
 @pytest.fixture(scope="module")
-def pets(house: Reception, folder: Path) -> str:
+def pets(harness: Reception, folder: Path) -> str:
     """Give the name of a data set that is ready."""
     result = runner.invoke(atelier, ["datasets", "add", str(folder), "--name", "pets", "--crop", "whole"])
     assert result.exit_code == 0, result.output
     return "pets"
 
 
-def test_ready_set_tells_counts_and_findings(house: Reception, pets: str) -> None:
-    view = house.http.get(f"/datasets/{pets}").json()
+def test_ready_set_tells_counts_and_findings(harness: Reception, pets: str) -> None:
+    view = harness.http.get(f"/datasets/{pets}").json()
     assert (view["state"], view["count"], view["size"], view["channels"]) == ("ready", 8, 64, 3)
     assert (view["classes"], view["class_counts"]) == (["cat", "dog"], {"cat": 4, "dog": 4})
     assert (view["crop"], view["proposal"]["crop"], view["options"]["crop"]) == ("whole", "centre", "whole")
@@ -96,95 +96,95 @@ def test_ready_set_tells_counts_and_findings(house: Reception, pets: str) -> Non
     ]
 
 
-def test_findings_come_in_pages(house: Reception, pets: str) -> None:
-    first = house.http.get(f"/datasets/{pets}/findings", params={"limit": 1}).json()
-    second = house.http.get(f"/datasets/{pets}/findings", params={"limit": 1, "cursor": first["next"]}).json()
+def test_findings_come_in_pages(harness: Reception, pets: str) -> None:
+    first = harness.http.get(f"/datasets/{pets}/findings", params={"limit": 1}).json()
+    second = harness.http.get(f"/datasets/{pets}/findings", params={"limit": 1, "cursor": first["next"]}).json()
     assert [item["file"] for page in (first, second) for item in page["items"]] == ["cat/cut.jpg", "cat/pixel-bomb.png"]
     assert second["next"] is None
 
 
 @pytest.mark.parametrize("name", ["preview.png", "mean.png"])
-def test_pictures_of_a_ready_set_are_served(name: str, house: Reception, pets: str) -> None:
-    answer = house.http.get(f"/datasets/{pets}/{name}")
+def test_pictures_of_a_ready_set_are_served(name: str, harness: Reception, pets: str) -> None:
+    answer = harness.http.get(f"/datasets/{pets}/{name}")
     assert answer.headers["content-type"] == "image/png"
     Image.open(io.BytesIO(answer.content)).load()
 
 
-def test_pictures_of_a_built_in_set_are_drawn_when_first_asked_for(house: Reception) -> None:
-    answer = house.http.get("/datasets/mnist-mini/preview.png")
+def test_pictures_of_a_built_in_set_are_drawn_when_first_asked_for(harness: Reception) -> None:
+    answer = harness.http.get("/datasets/mnist-mini/preview.png")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert not house.http.get("/datasets/mnist-mini").json()["pictures"]
-    settings = house.settings
+    assert not harness.http.get("/datasets/mnist-mini").json()["pictures"]
+    settings = harness.settings
     prepare("mnist-mini", 28, 1, datasets_dir=settings.datasets_dir, images_dir=settings.images_dir,
             prepared_dir=settings.prepared_dir)  # fmt: skip
-    view = house.http.get("/datasets/mnist-mini").json()
+    view = harness.http.get("/datasets/mnist-mini").json()
     assert (view["pictures"], view["class_counts"]["7"]) == (True, 600)
-    with Image.open(io.BytesIO(house.http.get("/datasets/mnist-mini/preview.png").content)) as sheet:
+    with Image.open(io.BytesIO(harness.http.get("/datasets/mnist-mini/preview.png").content)) as sheet:
         assert sheet.mode == "L"
 
 
-def refusal(house: Reception, **request: object) -> str:
-    answer = house.http.post("/train", params={"dry_run": "true"}, json=request)
+def refusal(harness: Reception, **request: object) -> str:
+    answer = harness.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.status_code == 422, answer.text
     error, *_ = answer.json()["errors"]
     assert error["loc"] == ["body", "dataset"]
     return str(error["msg"])
 
 
-def test_run_of_another_size_is_refused_when_it_is_asked_for(house: Reception, pets: str) -> None:
-    told = refusal(house, preset="mlp-mnist", dataset=pets)
+def test_run_of_another_size_is_refused_when_it_is_asked_for(harness: Reception, pets: str) -> None:
+    told = refusal(harness, preset="mlp-mnist", dataset=pets)
     assert told.startswith('"pets" was prepared at 64 px and the preset "mlp-mnist" trains at 28 px')
     assert "such as small-data-64" in told
 
 
-def test_run_on_grey_where_there_are_colours_is_refused(house: Reception, pets: str) -> None:
-    told = refusal(house, preset="dcgan-64", dataset=pets, overrides={"channels": 1})
+def test_run_on_grey_where_there_are_colours_is_refused(harness: Reception, pets: str) -> None:
+    told = refusal(harness, preset="dcgan-64", dataset=pets, overrides={"channels": 1})
     assert 'add "overrides": {"channels": 3}' in told
 
 
-def test_run_on_no_such_set_is_refused_and_the_known_ones_named(house: Reception, pets: str) -> None:
-    told = refusal(house, preset="dcgan-64", dataset="petz")
+def test_run_on_no_such_set_is_refused_and_the_known_ones_named(harness: Reception, pets: str) -> None:
+    told = refusal(harness, preset="dcgan-64", dataset="petz")
     assert "mnist-mini, stacked-mnist, " in told
     assert " pets, and folder:PATH" in told
 
 
-def test_run_that_fits_is_estimated_by_the_sets_own_count(house: Reception, pets: str) -> None:
+def test_run_that_fits_is_estimated_by_the_sets_own_count(harness: Reception, pets: str) -> None:
     request = {"preset": "dcgan-64", "dataset": pets, "epochs": 80, "overrides": {"batch_size": 8}}
-    answer = house.http.post("/train", params={"dry_run": "true"}, json=request)
+    answer = harness.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.status_code == 200, answer.text
     assert answer.json()["estimate"]["images"] == 640
 
 
-def test_classes_of_a_conditional_run_are_those_of_the_set(house: Reception, pets: str) -> None:
+def test_classes_of_a_conditional_run_are_those_of_the_set(harness: Reception, pets: str) -> None:
     request = {"preset": "dcgan-64", "dataset": pets, "overrides": {"conditional": True, "batch_size": 8}}
-    answer = house.http.post("/train", params={"dry_run": "true"}, json=request)
+    answer = harness.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.json()["config"]["classes"] == ["cat", "dog"]
 
 
-def test_images_are_prepared_again_in_another_way(house: Reception, pets: str) -> None:
+def test_images_are_prepared_again_in_another_way(harness: Reception, pets: str) -> None:
     result = runner.invoke(atelier, ["datasets", "copy", pets, "small", "--size", "28"])
     assert result.exit_code == 0, result.output
     assert "small: 8 images, 2 classes, colour, 28 px, crop centre" in result.output
-    assert house.http.get(f"/datasets/{pets}").json()["size"] == 64
-    assert house.http.post(f"/datasets/{pets}/copy", json={"name": "small"}).status_code == 409
-    assert house.http.post(f"/datasets/{pets}/copy", json={"name": "mnist"}).status_code == 422
-    assert house.http.post("/datasets/nothing/copy", json={"name": "other"}).status_code == 404
+    assert harness.http.get(f"/datasets/{pets}").json()["size"] == 64
+    assert harness.http.post(f"/datasets/{pets}/copy", json={"name": "small"}).status_code == 409
+    assert harness.http.post(f"/datasets/{pets}/copy", json={"name": "mnist"}).status_code == 422
+    assert harness.http.post("/datasets/nothing/copy", json={"name": "other"}).status_code == 404
 
 
-def test_set_stays_while_a_run_that_has_not_ended_uses_it(house: Reception, pets: str) -> None:
+def test_set_stays_while_a_run_that_has_not_ended_uses_it(harness: Reception, pets: str) -> None:
     config = presets.resolve(presets.TrainRequest(preset="dcgan-64", dataset=pets))
-    run, _ = house.records.create_run(config, {}, None)
-    assert house.http.delete(f"/datasets/{pets}").status_code == 409
-    house.records.cancel(run.id)
+    run, _ = harness.records.create_run(config, {}, None)
+    assert harness.http.delete(f"/datasets/{pets}").status_code == 409
+    harness.records.cancel(run.id)
     result = runner.invoke(atelier, ["datasets", "delete", pets])
     assert (result.exit_code, result.output) == (0, "pets is deleted\n")
-    assert house.http.get(f"/datasets/{pets}").status_code == 404
+    assert harness.http.get(f"/datasets/{pets}").status_code == 404
 
 
-def test_set_that_cannot_be_prepared_says_why(house: Reception, tmp_path: Path) -> None:
+def test_set_that_cannot_be_prepared_says_why(harness: Reception, tmp_path: Path) -> None:
     (tmp_path / "bad.zip").write_bytes(zipped({"a.png": b"no image", "b.png": picture(size=(2, 2))}))
     result = runner.invoke(atelier, ["datasets", "add", str(tmp_path / "bad.zip")])
     assert result.exit_code == 1
     assert 'atelier: bad could not be prepared: no image can be used: "a.png" holds no picture' in result.output
-    assert house.http.post("/datasets/bad/copy", json={"name": "worse"}).status_code == 409
-    assert "could not be prepared" in refusal(house, preset="dcgan-64", dataset="bad")
+    assert harness.http.post("/datasets/bad/copy", json={"name": "worse"}).status_code == 409
+    assert "could not be prepared" in refusal(harness, preset="dcgan-64", dataset="bad")

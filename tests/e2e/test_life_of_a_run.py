@@ -16,12 +16,12 @@ from typing import Any
 import httpx
 import pytest
 
-from models import presets
-from models.artefacts.attempts import Attempt
-from models.artefacts.events import read_events
-from models.artefacts.history import read_ticks
-from models.directory import ModelDirectory
+from models.artifacts.attempts import Attempt
+from models.artifacts.events import read_events
+from models.artifacts.history import read_ticks
+from models.config import presets
 from models.records import Records, Run
+from models.store.local import ModelDirectory
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
@@ -43,7 +43,7 @@ def tiny(model: str, kimg: float) -> dict[str, Any]:
     return {"preset": "mlp-mnist", "dataset": "mnist-mini", "model": model, "kimg": kimg, "overrides": TINY}
 
 
-class House:
+class Harness:
     """Workers, rows and files of one house."""
 
     def __init__(self, workers: Workers, records: Records, data_dir: Path) -> None:
@@ -87,62 +87,62 @@ class House:
 
 
 @contextmanager
-def opened(folder: Path, database_url: str, redis: RedisServer) -> Iterator[House]:
+def opened(folder: Path, database_url: str, redis: RedisServer) -> Iterator[Harness]:
     with closing(Records(database_url)) as records, workers(folder, database_url, redis.url) as started:
         records.migrate()
-        yield House(started, records, folder / "data")
+        yield Harness(started, records, folder / "data")
 
 
 @pytest.fixture
-def house(tmp_path: Path, own_redis: RedisServer) -> Iterator[House]:
-    with opened(tmp_path, f"sqlite:///{tmp_path / 'atelier.db'}", own_redis) as house:
-        yield house
+def harness(tmp_path: Path, own_redis: RedisServer) -> Iterator[Harness]:
+    with opened(tmp_path, f"sqlite:///{tmp_path / 'atelier.db'}", own_redis) as harness:
+        yield harness
 
 
 @pytest.fixture
-def postgres_house(tmp_path: Path, postgres: PostgresServer, own_redis: RedisServer) -> Iterator[House]:
-    with opened(tmp_path, postgres.create_database(), own_redis) as house:
-        yield house
+def postgres_house(tmp_path: Path, postgres: PostgresServer, own_redis: RedisServer) -> Iterator[Harness]:
+    with opened(tmp_path, postgres.create_database(), own_redis) as harness:
+        yield harness
 
 
-def test_run_that_was_paused_and_resumed_by_another_worker_ends_as_one_that_never_was(house: House) -> None:
-    worker = house.workers.start()
-    calm = house.wait_for(house.create("calm", kimg=60), "succeeded")
-    run = house.create("restless", kimg=60)
-    house.wait_for_progress(run, token=1)
-    house.records.pause(run.id)
-    house.wait_for(run, "paused")
+def test_run_that_was_paused_and_resumed_by_another_worker_ends_as_one_that_never_was(harness: Harness) -> None:
+    worker = harness.workers.start()
+    calm = harness.wait_for(harness.create("calm", kimg=60), "succeeded")
+    run = harness.create("restless", kimg=60)
+    harness.wait_for_progress(run, token=1)
+    harness.records.pause(run.id)
+    harness.wait_for(run, "paused")
     worker.terminate()
     assert worker.wait() == 0
-    house.workers.start()
-    house.records.resume(run.id)
-    ended = house.wait_for(run, "succeeded")
+    harness.workers.start()
+    harness.records.resume(run.id)
+    ended = harness.wait_for(run, "succeeded")
 
     assert (ended.token, ended.failures) == (2, 0)
-    assert house.weights(ended) == house.weights(calm)
-    run_dir = house.data_dir / "runs" / run.id
+    assert harness.weights(ended) == harness.weights(calm)
+    run_dir = harness.data_dir / "runs" / run.id
     images = [tick["images"] for tick in read_ticks(run_dir)]
     assert images == sorted(set(images))
     states = [event.data["state"] for event in read_events(run_dir) if event.type == "state"]
     assert states == ["running", "paused", "running", "succeeded"]
 
 
-def test_run_whose_training_is_killed_goes_on_from_its_checkpoint_and_is_handed_over(postgres_house: House) -> None:
-    house = postgres_house
-    worker = house.workers.start()
-    run = house.create("endless", kimg=1_000_000)
-    first = house.wait_for_progress(run, token=1)
+def test_run_whose_training_is_killed_goes_on_from_its_checkpoint_and_is_handed_over(postgres_house: Harness) -> None:
+    harness = postgres_house
+    worker = harness.workers.start()
+    run = harness.create("endless", kimg=1_000_000)
+    first = harness.wait_for_progress(run, token=1)
     os.kill(trainer(run), signal.SIGKILL)
-    second = house.wait_for_progress(run, token=2)
+    second = harness.wait_for_progress(run, token=2)
     assert json.loads(second.config.read_text())["resumed_from"].startswith("1/")
     assert (second.start_images() or 0) > (first.start_images() or 0)
     pid = trainer(run)
     worker.terminate()
     assert worker.wait() == 0
     assert gone(pid)
-    handed_over = house.read(run)
+    handed_over = harness.read(run)
     assert (handed_over.state, handed_over.failures) == ("queued", 0)
-    assert house.records.cancel(run.id).state == "cancelled"
+    assert harness.records.cancel(run.id).state == "cancelled"
 
 
 def trainer(run: Run) -> int:
@@ -152,17 +152,17 @@ def trainer(run: Run) -> int:
             words = (folder / "cmdline").read_bytes().decode().split("\0")
         except OSError:
             continue
-        if "worker.train" in words and run.id in words:
+        if "worker.jobs.train" in words and run.id in words:
             return int(folder.name)
     raise AssertionError(f"nobody trains run {run.id}")
 
 
 def test_run_asked_for_while_redis_is_away_is_trained_published_and_served(
-    house: House, own_redis: RedisServer, tmp_path: Path
+    harness: Harness, own_redis: RedisServer, tmp_path: Path
 ) -> None:
     own_redis.stop()
-    house.workers.start()
-    with served(house, tmp_path) as client:
+    harness.workers.start()
+    with served(harness, tmp_path) as client:
         answer = client.post("/train", json=tiny("digits", kimg=5))
         assert answer.status_code == 202
         where = answer.headers["Location"]
@@ -172,12 +172,12 @@ def test_run_asked_for_while_redis_is_away_is_trained_published_and_served(
 
 
 @contextmanager
-def served(house: House, folder: Path) -> Iterator[httpx.Client]:
+def served(harness: Harness, folder: Path) -> Iterator[httpx.Client]:
     """Serve the app on a free port."""
-    environment = {**os.environ, **house.workers.environment, "ATELIER_PORT": "0"}
+    environment = {**os.environ, **harness.workers.environment, "ATELIER_PORT": "0"}
     log = folder / "app.log"
     with log.open("wb") as output:
-        app = subprocess.Popen([sys.executable, "-m", "app.serve"], cwd=ROOT, env=environment, stderr=output)
+        app = subprocess.Popen([sys.executable, "-m", "app.cli.serve"], cwd=ROOT, env=environment, stderr=output)
     try:
         listening = until(lambda: LISTENING.search(log.read_text()), f"the app, see {log}", seconds=90)
         with httpx.Client(base_url=listening[1], timeout=30) as client:

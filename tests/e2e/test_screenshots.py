@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.fixtures.browser import ROOT, looking
-from tests.fixtures.houses import House
+from tests.fixtures.harness import Harness
 from tests.fixtures.pictures import shapes
 from tests.fixtures.waiting import until
 
@@ -37,7 +37,7 @@ VIEWS = {
 
 
 @pytest.fixture(scope="module")
-def run(studio: House, tmp_path_factory: pytest.TempPathFactory) -> str:
+def run(studio: Harness, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A house in which something has happened: digits were trained, pictures were brought."""
     archive = shapes(tmp_path_factory.mktemp("archive") / "shapes.zip")
     body = {
@@ -56,7 +56,7 @@ def run(studio: House, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", VIEWS)
-def test_view_is_drawn(name: str, kind: str, browser: Browser, studio: House, run: str) -> None:
+def test_view_is_drawn(name: str, kind: str, browser: Browser, studio: Harness, run: str) -> None:
     with looking(browser, studio.url, **KINDS[kind]) as view:
         view.open(VIEWS[name].replace("{run}", run))
         view.page.locator("h1").first.wait_for()

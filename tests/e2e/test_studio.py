@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.fixtures.browser import View, looking
-from tests.fixtures.houses import House
+from tests.fixtures.harness import Harness
 from tests.fixtures.pictures import shapes
 from tests.fixtures.waiting import until
 
@@ -30,7 +30,7 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def http(studio: House) -> Iterator[httpx.Client]:
+def http(studio: Harness) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=studio.url, timeout=30) as client:
         yield client
 
@@ -134,7 +134,7 @@ def test_photographs_of_flowers_become_a_model(
 
 
 @pytest.fixture(scope="module")
-def run(http: httpx.Client, studio: House) -> str:
+def run(http: httpx.Client, studio: Harness) -> str:
     """A run that has ended, with a model of its own."""
     overrides = {"generator.network.hidden": [8], "discriminator.network.hidden": [8], "tick_kimg": 0.2}
     body = {"preset": "mlp-mnist", "dataset": "mnist-mini", "model": "digits", "kimg": 1, "overrides": overrides}
@@ -148,7 +148,7 @@ ASIDE = ("/?show=digits@1", "/runs/new?dataset=mnist-mini&preset=mlp-mnist")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_view_is_without_fault(scheme: Any, browser: Browser, studio: House, run: str) -> None:
+def test_every_view_is_without_fault(scheme: Any, browser: Browser, studio: Harness, run: str) -> None:
     found: dict[str, list[str]] = {}
     with looking(browser, studio.url, scheme) as view:
         for path in (*VIEWS, *ASIDE):
@@ -160,7 +160,7 @@ def test_every_view_is_without_fault(scheme: Any, browser: Browser, studio: Hous
 
 
 @pytest.mark.parametrize("path", VIEWS)
-def test_nothing_is_wider_than_a_narrow_screen(path: str, browser: Browser, studio: House, run: str) -> None:
+def test_nothing_is_wider_than_a_narrow_screen(path: str, browser: Browser, studio: Harness, run: str) -> None:
     with looking(browser, studio.url, width=360, height=740) as view:
         view.open(path.replace("{run}", run))
         view.page.locator("h1").first.wait_for()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models.manifest import CARD, MANIFEST, NEIGHBOURS, PREVIEW, FileEntry, Manifest, Score
 from models.records import Records
+from models.store.manifest import CARD, MANIFEST, NEIGHBOURS, PREVIEW, FileEntry, Manifest, Score
 from tests.fixtures.browser import Scheme, View, looking
 from tests.fixtures.models import write_version
 from tests.fixtures.service import Service, serving
@@ -182,8 +182,8 @@ def test_service_that_is_gone_is_told_of(browser: Browser, tmp_path: Path) -> No
         service = running.enter_context(serving(tmp_path))
         with looking(browser, service.url) as view:
             view.open("/").page.get_by_role("heading", name="starter").wait_for()
-            until(lambda: service.app.state.house.streams == 1, "the page to listen")
-            service.app.state.house.end_streams()
+            until(lambda: service.app.state.atelier.streams == 1, "the page to listen")
+            service.app.state.atelier.end_streams()
             running.close()
             view.page.get_by_text("The connection to Atelier is gone").wait_for()
             view.faults.clear()

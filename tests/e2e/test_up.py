@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.fixtures.houses import ATELIER, House
+from tests.fixtures.harness import ATELIER, Harness
 from tests.fixtures.waiting import gone, until
 
 STOP_SECONDS = 10
@@ -37,60 +37,60 @@ def data() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def house(data: Path) -> Iterator[House]:
-    with House(data) as running:
+def harness(data: Path) -> Iterator[Harness]:
+    with Harness(data) as running:
         yield running.wait_until_ready()
 
 
-def test_the_first_request_paints_a_grid_of_the_starter(house: House) -> None:
-    with Image.open(BytesIO(house.get("/samples?n=25"))) as grid:
+def test_the_first_request_paints_a_grid_of_the_starter(harness: Harness) -> None:
+    with Image.open(BytesIO(harness.get("/samples?n=25"))) as grid:
         assert (grid.format, grid.mode, grid.size) == ("PNG", "L", (152, 152))
 
 
-def test_sample_writes_the_picture_and_tells_what_it_is_of(house: House, tmp_path: Path) -> None:
+def test_sample_writes_the_picture_and_tells_what_it_is_of(harness: Harness, tmp_path: Path) -> None:
     target = tmp_path / "grid.png"
 
-    result = house.atelier("sample", "-n", "25", "--seed", "7", "-o", str(target))
+    result = harness.atelier("sample", "-n", "25", "--seed", "7", "-o", str(target))
 
     assert result.stdout == f"{target}: 25 images of starter@2, seed 7\n", result.stderr
-    assert target.read_bytes() == house.get("/samples?n=25&seed=7")
+    assert target.read_bytes() == harness.get("/samples?n=25&seed=7")
 
 
-def test_a_refused_request_is_told_in_words_and_leaves_no_file(house: House, tmp_path: Path) -> None:
-    result = house.atelier("sample", "-n", "0", "-o", str(tmp_path / "grid.png"))
+def test_a_refused_request_is_told_in_words_and_leaves_no_file(harness: Harness, tmp_path: Path) -> None:
+    result = harness.atelier("sample", "-n", "0", "-o", str(tmp_path / "grid.png"))
 
     assert result.returncode == 1
     assert re.match(r"atelier: .+\n  query\.n: .+\n$", result.stderr)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_models_lists_the_starter(house: House) -> None:
-    assert re.search(r"^starter +1 +latest=2$", house.atelier("models").stdout, re.MULTILINE)
+def test_models_lists_the_starter(harness: Harness) -> None:
+    assert re.search(r"^starter +1 +latest=2$", harness.atelier("models").stdout, re.MULTILINE)
 
 
-def test_train_with_an_unknown_preset_fails_and_names_the_place(house: House) -> None:
-    result = house.atelier("train", "--preset", "mlp-mnits")
+def test_train_with_an_unknown_preset_fails_and_names_the_place(harness: Harness) -> None:
+    result = harness.atelier("train", "--preset", "mlp-mnits")
 
     assert result.returncode == 1
     assert "preset" in result.stderr
     assert "mlp-mnist" in result.stderr
 
 
-def test_a_followed_run_trains_publishes_and_is_served(house: House) -> None:
-    result = house.atelier("train", *TINY, "--model", "digits", "--kimg", "0.4", "--follow")
+def test_a_followed_run_trains_publishes_and_is_served(harness: Harness) -> None:
+    result = harness.atelier("train", *TINY, "--model", "digits", "--kimg", "0.4", "--follow")
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"^run \w+: mlp-mnist on mnist-mini, to be published as digits$", result.stdout, re.MULTILINE)
     assert re.search(r"^100%  kimg 0\.4/0\.4 .* D \d", result.stdout, re.MULTILINE)
     assert "published digits@" in result.stdout
     assert result.stdout.endswith("succeeded\n")
-    until(lambda: "digits@" in str(json.loads(house.get("/readyz"))), "the new version as the default", 30)
-    assert re.search(r"succeeded +mlp-mnist +mnist-mini +digits +100% of 0.4 kimg", house.atelier("runs").stdout)
+    until(lambda: "digits@" in str(json.loads(harness.get("/readyz"))), "the new version as the default", 30)
+    assert re.search(r"succeeded +mlp-mnist +mnist-mini +digits +100% of 0.4 kimg", harness.atelier("runs").stdout)
 
 
-def test_ctrl_c_while_following_leaves_the_run_going_and_says_so(house: House) -> None:
-    command = [ATELIER, "train", *ENDLESS, "--follow", "--url", house.url]
-    with subprocess.Popen(command, env=house.environment, stdout=subprocess.PIPE, text=True) as follower:
+def test_ctrl_c_while_following_leaves_the_run_going_and_says_so(harness: Harness) -> None:
+    command = [ATELIER, "train", *ENDLESS, "--follow", "--url", harness.url]
+    with subprocess.Popen(command, env=harness.environment, stdout=subprocess.PIPE, text=True) as follower:
         assert follower.stdout
         run = follower.stdout.readline().split()[1].rstrip(":")
         while follower.stdout.readline() != "running\n":
@@ -100,39 +100,39 @@ def test_ctrl_c_while_following_leaves_the_run_going_and_says_so(house: House) -
 
     assert follower.returncode == 130
     assert rest.endswith(f"the run goes on; watch it again with: atelier follow {run}\n")
-    assert json.loads(house.get(f"/train/{run}"))["state"] == "running"
+    assert json.loads(harness.get(f"/train/{run}"))["state"] == "running"
 
 
-def test_a_second_house_in_the_same_directory_is_refused(house: House) -> None:
+def test_a_second_house_in_the_same_directory_is_refused(harness: Harness) -> None:
     result = subprocess.run(
-        [ATELIER, "up"], env=house.environment, capture_output=True, text=True, timeout=60, check=False
+        [ATELIER, "up"], env=harness.environment, capture_output=True, text=True, timeout=60, check=False
     )
 
     assert result.returncode == 1
     assert result.stderr.startswith(
-        f"atelier: another `atelier up` (process {house.process.pid}) works in {house.data}:"
+        f"atelier: another `atelier up` (process {harness.process.pid}) works in {harness.data}:"
     )
 
 
-@pytest.mark.parametrize("name", ["redis", "chores", "app"])
-def test_a_killed_child_is_started_again_and_the_house_works_on(house: House, name: str) -> None:
-    killed = house.processes()[name]
+@pytest.mark.parametrize("name", ["redis", "background", "app"])
+def test_a_killed_child_is_started_again_and_the_house_works_on(harness: Harness, name: str) -> None:
+    killed = harness.processes()[name]
 
     os.kill(killed, signal.SIGKILL)
 
-    until(lambda: house.processes().get(name, killed) != killed, f"another {name}", 30)
-    assert f"{name} ended by itself (killed by SIGKILL); it starts again in 0.5 s" in house.text()
+    until(lambda: harness.processes().get(name, killed) != killed, f"another {name}", 30)
+    assert f"{name} ended by itself (killed by SIGKILL); it starts again in 0.5 s" in harness.text()
 
     def answers() -> bool:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            return bool(house.get("/samples?n=1"))
+            return bool(harness.get("/samples?n=1"))
         return False
 
     until(answers, "a picture", 60)
 
 
-def test_a_trainer_dies_with_its_killed_worker(house: House) -> None:
-    processes = until(lambda: "trainer" in (now := house.processes()) and now, "a training", 60)
+def test_a_trainer_dies_with_its_killed_worker(harness: Harness) -> None:
+    processes = until(lambda: "trainer" in (now := harness.processes()) and now, "a training", 60)
     assert isinstance(processes, dict)
 
     os.kill(processes["train"], signal.SIGKILL)
@@ -140,28 +140,28 @@ def test_a_trainer_dies_with_its_killed_worker(house: House) -> None:
     until(lambda: gone(processes["trainer"]), "the trainer to die", 20)
 
 
-def test_killing_up_leaves_nothing_running(house: House) -> None:
-    until(lambda: {"redis", "app", "train", "chores"} <= house.processes().keys(), "every child", 60)
+def test_killing_up_leaves_nothing_running(harness: Harness) -> None:
+    until(lambda: {"redis", "app", "train", "background"} <= harness.processes().keys(), "every child", 60)
 
-    os.kill(house.process.pid, signal.SIGKILL)
+    os.kill(harness.process.pid, signal.SIGKILL)
 
-    until(lambda: not house.remains(), "everything to die with `up`", 20)
+    until(lambda: not harness.remains(), "everything to die with `up`", 20)
 
 
 def test_ctrl_c_ends_everything_in_time_with_a_stream_open_and_a_run_going(tmp_path: Path) -> None:
-    with House(tmp_path / "data") as house:
-        house.wait_until_ready()
-        run = house.atelier("train", *ENDLESS).stdout.split()[1].rstrip(":")
-        with urllib.request.urlopen(f"{house.url}/train/{run}/events", timeout=60) as stream:
+    with Harness(tmp_path / "data") as harness:
+        harness.wait_until_ready()
+        run = harness.atelier("train", *ENDLESS).stdout.split()[1].rstrip(":")
+        with urllib.request.urlopen(f"{harness.url}/train/{run}/events", timeout=60) as stream:
             until(lambda: stream.readline().startswith(b"event: tick"), "a tick", 120)
 
-            house.process.send_signal(signal.SIGINT)
+            harness.process.send_signal(signal.SIGINT)
 
-            assert house.process.wait(STOP_SECONDS) == 0
+            assert harness.process.wait(STOP_SECONDS) == 0
             stream.read()
 
-        assert house.remains() == []
-        assert house.text().endswith("stopping\nstopped\n")
+        assert harness.remains() == []
+        assert harness.text().endswith("stopping\nstopped\n")
 
     # The run was handed over, not lost: it waits for the next `up`.
     events = (tmp_path / "data" / "runs" / run / "1" / "events.jsonl").read_text().splitlines()
@@ -180,18 +180,18 @@ def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:
         assert other.stdout
         found = re.search(r"port (\d+)", other.stdout.readline())
         assert found
-        with House(tmp_path / "data", ATELIER_PORT=found[1]) as house:
-            assert house.process.wait(60) == 1
+        with Harness(tmp_path / "data", ATELIER_PORT=found[1]) as harness:
+            assert harness.process.wait(60) == 1
         other.kill()
 
-    assert house.text().startswith(f"atelier: cannot listen on 127.0.0.1:{found[1]} (Address already in use)")
+    assert harness.text().startswith(f"atelier: cannot listen on 127.0.0.1:{found[1]} (Address already in use)")
     assert not (tmp_path / "data" / "logs").exists()
 
 
 def test_an_app_that_cannot_start_ends_the_house_and_says_why(tmp_path: Path) -> None:
-    with House(tmp_path / "data", ATELIER_HOST="0.0.0.0") as house:
-        assert house.process.wait(60) == 1
+    with Harness(tmp_path / "data", ATELIER_HOST="0.0.0.0") as harness:
+        assert harness.process.wait(60) == 1
 
-    assert "the app could not start" in house.text()
-    assert "atelier keys add" in house.text()
-    assert house.text().endswith("stopped\n")
+    assert "the app could not start" in harness.text()
+    assert "atelier keys add" in harness.text()
+    assert harness.text().endswith("stopped\n")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from models.artefacts.attempts import Attempt
-from models.artefacts.events import EventId, EventTail, EventWriter, last_event, read_events
-from models.artefacts.history import last_tick, read_ticks, snapshots
-from models.artefacts.lines import append_line
-from models.artefacts.positions import Position, kimg_name
+from models.artifacts.attempts import Attempt
+from models.artifacts.events import EventId, EventTail, EventWriter, last_event, read_events
+from models.artifacts.history import last_tick, read_ticks, snapshots
+from models.artifacts.json_lines import append_line
+from models.artifacts.positions import Position, kimg_name
 
 
 def _attempt(run_dir: Path, token: int, start_images: int = 0) -> Attempt:

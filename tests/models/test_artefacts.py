@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts.attempts import Attempt, attempts
-from models.artefacts.events import EventId, EventWriter, last_event, read_events
-from models.artefacts.history import read_ticks, snapshots
-from models.artefacts.lines import append_line, read_lines
-from models.artefacts.positions import images_of, kimg_name
+from models.artifacts.attempts import Attempt, attempts
+from models.artifacts.events import EventId, EventWriter, last_event, read_events
+from models.artifacts.history import read_ticks, snapshots
+from models.artifacts.json_lines import append_line, read_lines
+from models.artifacts.positions import images_of, kimg_name
 
 
 def attempt_at(run: Path, token: int, start: int | None, *ticks: int) -> Attempt:

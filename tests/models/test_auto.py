@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from models import auto, fit
-from models.auto import complete
-from models.config import PatchGenerator, TrainingConfig
-from models.datasets.facts import Facts
-from models.devices import Device
-from models.presets import ConfigError, TrainRequest
+from models.config import auto, fit
+from models.config.auto import complete
+from models.config.devices import Device
+from models.config.presets import ConfigError, TrainRequest
+from models.config.training import PatchGenerator, TrainingConfig
+from models.datasets.info import DatasetInfo
 
 CPU = Device(kind="cpu", cores=2, memory_bytes=8 << 30)
 GPU = Device(kind="cuda", cores=8, memory_bytes=48 << 30)
 
 
-def facts(side: int, channels: Any = 3, count: int = 50_000, prepared: bool = True, classes: int = 0) -> Facts:
+def facts(side: int, channels: Any = 3, count: int = 50_000, prepared: bool = True, classes: int = 0) -> DatasetInfo:
     names = tuple(str(n) for n in range(classes))
-    return Facts(name="pets", count=count, side=side, prepared=prepared, channels=channels, classes=names)
+    return DatasetInfo(name="pets", count=count, side=side, prepared=prepared, channels=channels, classes=names)
 
 
-def chosen(data: Facts, device: Device, **request: Any) -> tuple[TrainingConfig, auto.Choice]:
+def chosen(data: DatasetInfo, device: Device, **request: Any) -> tuple[TrainingConfig, auto.Choice]:
     return complete(TrainRequest(preset="auto", dataset="pets", **request), data, device)
 
 
@@ -53,7 +53,7 @@ def chosen(data: Facts, device: Device, **request: Any) -> tuple[TrainingConfig,
     ],
 )
 def test_preset_size_and_batch_suit_images_and_device(
-    data: Facts, device: Device, preset: str, size: int, batch: int
+    data: DatasetInfo, device: Device, preset: str, size: int, batch: int
 ) -> None:
     config, choice = chosen(data, device)
     assert (choice.preset, config.size, config.channels, config.batch_size) == (preset, size, data.channels, batch)
@@ -99,7 +99,7 @@ def test_few_images_are_changed_at_random_and_many_are_not() -> None:
 
 
 @pytest.mark.parametrize("data", [facts(64, 1, 300), facts(64, 1), facts(128, 1, 300)])
-def test_the_brightness_of_grey_drawings_is_never_changed(data: Facts) -> None:
+def test_the_brightness_of_grey_drawings_is_never_changed(data: DatasetInfo) -> None:
     for device in (CPU, GPU):
         config, _ = chosen(data, device)
         assert "color" not in config.augment.policy
@@ -177,7 +177,7 @@ def test_grey_is_trained_of_coloured_images_where_that_is_asked_for() -> None:
     ],
 )
 def test_what_would_not_fit_on_some_device_is_told(
-    data: Facts, overrides: dict[str, Any], where: str, words: str
+    data: DatasetInfo, overrides: dict[str, Any], where: str, words: str
 ) -> None:
     request = TrainRequest(preset="auto", dataset="pets", overrides=overrides)
     errors = {item.loc[-1]: item.msg for item in auto.misfits(request, data)}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from models.card import Pairs, write_card
-from models.directory import ModelDirectory
-from models.manifest import CARD, NEIGHBOURS, Score
-from models.publishing import publish
 from models.records import Records
+from models.store.card import Pairs, write_card
+from models.store.local import ModelDirectory
+from models.store.manifest import CARD, NEIGHBOURS, Score
+from models.store.publishing import publish
 from tests.fixtures.versions import FILES, GENERATOR, provenance, training_config
 
 SCORE = Score(value=12.345, protocol="2000 samples | <of> a test", floor=0.5)

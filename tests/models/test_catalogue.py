@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from models.catalogue import BUILTIN, DatasetProblem, UnknownDataset, find_folder, image_files
+from models.datasets.catalogue import BUILTIN, DatasetProblem, UnknownDataset, find_folder, image_files
 
 
 def put(path: Path) -> Path:

@@ -8,9 +8,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from models.checkpoint import CheckpointError, generator_bytes, load, load_generator, save
-from models.config import DcganGenerator, GeneratorConfig, Latent, MlpGenerator
+from models.config.training import DcganGenerator, GeneratorConfig, Latent, MlpGenerator
 from models.networks import build_generator
+from models.store.weights import CheckpointError, generator_bytes, load, load_generator, save
 
 MLP = GeneratorConfig(size=28, channels=1, latent=Latent(dim=4), network=MlpGenerator(hidden=(6,)))
 DCGAN = GeneratorConfig(size=28, channels=3, latent=Latent(dim=4), network=DcganGenerator(widths=(8, 4)))

@@ -5,8 +5,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from models.config import DcganGenerator, GeneratorConfig, Latent, MlpDiscriminator, MlpGenerator, TrainingConfig
-from models.presets import TrainRequest, resolve
+from models.config.presets import TrainRequest, resolve
+from models.config.training import (
+    DcganGenerator,
+    GeneratorConfig,
+    Latent,
+    MlpDiscriminator,
+    MlpGenerator,
+    TrainingConfig,
+)
 
 
 def config(**changes: Any) -> TrainingConfig:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from models.config import TrainingConfig
-from models.costs import memory_bytes, operations
-from models.presets import TrainRequest, resolve
+from models.config.costs import memory_bytes, operations
+from models.config.presets import TrainRequest, resolve
+from models.config.training import TrainingConfig
 
 
 def config(preset: str, **overrides: Any) -> TrainingConfig:

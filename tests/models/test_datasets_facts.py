@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from models.catalogue import BUILTIN, DatasetProblem
-from models.datasets.facts import Facts, of_builtin
+from models.datasets.catalogue import BUILTIN, DatasetProblem
 from models.datasets.folders import of_folder
+from models.datasets.info import DatasetInfo, of_builtin
 
 
 def picture(path: Path, size: tuple[int, int] = (40, 30), mode: str = "RGB") -> None:
@@ -30,7 +30,7 @@ def test_built_in_sets_are_known_without_any_folder(name: str) -> None:
 def test_folder_is_known_by_names_and_headers_at_any_depth(tmp_path: Path) -> None:
     picture(tmp_path / "pets/cats/small/a.JPG")
     picture(tmp_path / "pets/dogs/b.png", (200, 100))
-    expected = Facts(
+    expected = DatasetInfo(
         name="folder:pets", count=2, side=30, prepared=False, channels=3, classes=("cats", "dogs"), fewest=1
     )  # fmt: skip
     assert of_folder("folder:pets", tmp_path) == expected

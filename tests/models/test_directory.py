@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from models.directory import BrokenVersion, ModelDirectory, UnknownModel, VersionNotReady
-from models.manifest import MANIFEST, PREVIEW, WEIGHTS
+from models.store.local import BrokenVersion, ModelDirectory, UnknownModel, VersionNotReady
+from models.store.manifest import MANIFEST, PREVIEW, WEIGHTS
 from tests.fixtures.versions import FILES, GENERATOR, manifest, put_version
 
 

@@ -10,15 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from models.directory import (
-    AliasConflict,
-    InvalidName,
-    ModelDirectory,
-    ReadOnlyModel,
-    UnknownModel,
-    VersionInUse,
-)
-from models.manifest import WEIGHTS
+from models.store.local import AliasConflict, InvalidName, ModelDirectory, ReadOnlyModel, UnknownModel, VersionInUse
+from models.store.manifest import WEIGHTS
 from tests.fixtures.versions import provenance, put_version
 
 

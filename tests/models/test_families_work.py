@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models import presets
+from models.config import presets
+from models.config.presets import TrainRequest
 from models.networks import build
-from models.presets import TrainRequest
 
 NARROW: dict[str, dict[str, object]] = {
     "mlp": {"generator.network.hidden": [24, 32], "discriminator.network.hidden": [16, 8]},

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from models.lifeline import EXIT_CODE
+from models.watchdog import EXIT_CODE
 
 ROOT = Path(__file__).parents[2]
 CHILD = "import sys, time; from models import lifeline; {rope}; print('up', flush=True); time.sleep(60)"

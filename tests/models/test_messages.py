@@ -6,7 +6,7 @@ import pytest
 import redis
 from kombu.connection import Connection
 
-from models.messages import broker_url, client_url
+from models.broker import broker_url, client_url
 from tests.fixtures.redis import RedisServer
 
 

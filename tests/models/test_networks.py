@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from models.config import DcganDiscriminator, DiscriminatorConfig, TrainingConfig
+from models.config.presets import TrainRequest, load, resolve
+from models.config.training import DcganDiscriminator, DiscriminatorConfig, TrainingConfig
 from models.networks import build, build_discriminator, uses_batch_norm
 from models.networks.conditional import Projected
-from models.presets import TrainRequest, load, resolve
 
 
 def config_of(preset: str) -> TrainingConfig:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.config import DiscriminatorConfig, GeneratorConfig, Latent, PatchDiscriminator, PatchGenerator
+from models.config.training import DiscriminatorConfig, GeneratorConfig, Latent, PatchDiscriminator, PatchGenerator
 from models.networks import build_discriminator, build_generator
 
 GAIN = math.sqrt(2 / 1.04)

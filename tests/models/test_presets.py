@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.config import MlpGenerator, Penalty, TrainingConfig
-from models.datasets.facts import Facts
+from models.config.presets import ConfigError, TrainRequest, load, resolve
+from models.config.training import MlpGenerator, Penalty, TrainingConfig
 from models.datasets.folders import of_folder
-from models.presets import ConfigError, TrainRequest, load, resolve
+from models.datasets.info import DatasetInfo
 
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}
 VARIANTS = {"minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28", "dcgan-32", "dcgan-64"}
@@ -28,8 +28,8 @@ def resolved(preset: str, overrides: dict[str, Any] | None = None, **fields: Any
     return resolve(TrainRequest(preset=preset, overrides=overrides or {}, **{"dataset": "mnist", **fields}))
 
 
-def pets(*classes: str, count: int = 1000, fewest: int | None = None) -> Facts:
-    return Facts(name="pets", count=count, side=64, prepared=False, channels=3, classes=classes, fewest=fewest)
+def pets(*classes: str, count: int = 1000, fewest: int | None = None) -> DatasetInfo:
+    return DatasetInfo(name="pets", count=count, side=64, prepared=False, channels=3, classes=classes, fewest=fewest)
 
 
 def errors_of(preset: str = "mlp-mnist", overrides: dict[str, Any] | None = None, **fields: Any) -> dict[Any, str]:
@@ -50,7 +50,7 @@ def test_every_preset_is_there_in_alphabetical_order_and_makes_a_configuration()
 
 
 def test_presets_need_no_torch() -> None:
-    code = "import sys, models.presets; models.presets.load(); print('torch' in sys.modules)"
+    code = "import sys, models.config.presets; models.config.presets.load(); print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from models import publishing
-from models.directory import InvalidName, ModelDirectory, ReadOnlyModel, Score, Version
-from models.manifest import MANIFEST, PREVIEW, WEIGHTS
-from models.publishing import Published, publish
 from models.records import Fenced, Publication, Records, RecordsUnavailable, Run
+from models.store import publishing
+from models.store.local import InvalidName, ModelDirectory, ReadOnlyModel, Score, Version
+from models.store.manifest import MANIFEST, PREVIEW, WEIGHTS
+from models.store.publishing import Published, publish
 from tests.fixtures.versions import FILES, GENERATOR, provenance, put_version, score, training_config
 
 SPAWN = multiprocessing.get_context("spawn")

@@ -8,10 +8,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from models.checkpoint import generator_bytes, load_generator
-from models.config import DiscriminatorConfig, GeneratorConfig, Latent, R3ganDiscriminator, R3ganGenerator
+from models.config.training import DiscriminatorConfig, GeneratorConfig, Latent, R3ganDiscriminator, R3ganGenerator
 from models.networks import build_discriminator, build_generator
 from models.networks.r3gan import Block, Down, Up
+from models.store.weights import generator_bytes, load_generator
 
 GAIN = math.sqrt(2 / 1.04)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from models import presets
+from models.config import presets
 from models.records import Dataset, DatasetExists, DatasetInUse, Records, UnknownDatasetRow, new_id
 
 

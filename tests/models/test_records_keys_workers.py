@@ -47,11 +47,11 @@ def test_a_worker_is_listed_from_its_first_word_to_its_last(records: Records) ->
     records.worker_seen("one", "host", 42, 2, "train")
     first = records.workers()[0]
     records.worker_seen("one", "host", 42, 2, "train")
-    records.worker_seen("two", "host", 43, 1, "chores")
+    records.worker_seen("two", "host", 43, 1, "background")
     listed = records.workers()
     assert [(w.id, w.host, w.pid, w.devices, w.queue) for w in listed] == [
         ("one", "host", 42, 2, "train"),
-        ("two", "host", 43, 1, "chores"),
+        ("two", "host", 43, 1, "background"),
     ]
     assert listed[0].started_at == first.started_at
     assert listed[0].seen_at >= first.seen_at

@@ -6,18 +6,18 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from worker import floor as module
+from worker import service as module
 from worker.settings import settings
 
 STAND_IN = str(Path(__file__).parent / "stand_in.py")
 
 
 @cache
-def floor() -> module.Floor:
-    return module.Floor(settings(), (sys.executable, STAND_IN, sys.argv[1], str(settings().runs_dir)))
+def harness() -> module.WorkerService:
+    return module.WorkerService(settings(), (sys.executable, STAND_IN, sys.argv[1], str(settings().runs_dir)))
 
 
-module.floor = floor
+module.floor = harness
 
 if __name__ == "__main__":
     from worker.celery import app

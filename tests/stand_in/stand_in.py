@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from models import lifeline
-from models.artefacts.attempts import Attempt, attempts
-from models.artefacts.events import EventWriter
-from models.artefacts.positions import kimg_name
-from worker.lease import newest_checkpoint
+from models import watchdog
+from models.artifacts.attempts import Attempt, attempts
+from models.artifacts.events import EventWriter
+from models.artifacts.positions import kimg_name
+from worker.jobs.heartbeat import newest_checkpoint
 
 MODES = {
     "complete": "say so and end",
@@ -31,8 +31,8 @@ MODES = {
 
 
 def main(mode: str, runs_dir: Path, run: str, token: int) -> int:
-    lifeline.die_with_parent()
-    lifeline.watch(sys.stdin.buffer)
+    watchdog.die_with_parent()
+    watchdog.watch(sys.stdin.buffer)
     attempt = Attempt(runs_dir / run, token)
     attempt.create()
     match mode:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from models import messages
+from models import broker as messages
 from models.records import Records
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
@@ -53,8 +53,8 @@ def test_killed_worker_leaves_nothing_running_and_another_takes_its_run(house: S
     child = house.child(run)
     first.kill()
     until(lambda: gone(child), "the child to die with its worker", seconds=10)
-    house.start(queue="chores")
-    until(lambda: house.read(run).state == "queued", "a chores worker's reaper")
+    house.start(queue="background")
+    until(lambda: house.read(run).state == "queued", "a background worker's reaper")
     assert house.read(run).failures == 1
     house.start("complete")
     assert house.wait_for(run, "succeeded").token == 2

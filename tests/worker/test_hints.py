@@ -7,31 +7,31 @@ import logging
 import pytest
 import redis
 
-from models import messages
+from models import broker
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import until
-from worker.hints import Hints
+from worker.jobs.notifier import Notifier
 
 
 def test_absent_redis_is_told_once_and_no_error(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    hints = Hints(own_redis.url)
+    notifier = Notifier(own_redis.url)
     own_redis.stop()
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            hints.run("r")
+            notifier.run("r")
     assert len(caplog.records) == 1
     own_redis.start()
     with redis.Redis.from_url(own_redis.url) as client, client.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(messages.CHANNEL)
-        hints.run("r")
+        listener.subscribe(broker.CHANNEL)
+        notifier.run("r")
         message = until(lambda: listener.get_message(timeout=0.1), "a hint")
     assert message["data"] == b'{"run": "r"}'
-    hints.close()
+    notifier.close()
 
 
 def test_hanging_redis_holds_nobody_up_for_long(own_redis: RedisServer) -> None:
-    hints = Hints(own_redis.url)
-    hints.run("r")
+    notifier = Notifier(own_redis.url)
+    notifier.run("r")
     own_redis.freeze()
-    hints.run("r")
-    hints.close()
+    notifier.run("r")
+    notifier.close()

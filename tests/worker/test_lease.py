@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts.attempts import Attempt
-from models.artefacts.positions import Position
+from models.artifacts.attempts import Attempt
+from models.artifacts.positions import Position
 from models.records import Records, Run
 from tests.fixtures.versions import training_config
-from worker.lease import Lease
+from worker.jobs.heartbeat import Lease
 
 START = Position(1, 5000)
 

@@ -12,29 +12,30 @@ from pathlib import Path
 import pytest
 import redis
 
-from models import messages, presets
-from models.artefacts.attempts import Attempt
-from models.artefacts.events import read_events
+from models import broker
+from models.artifacts.attempts import Attempt
+from models.artifacts.events import read_events
+from models.config import presets
 from models.records import Records, Run
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
-from worker.hints import Hints
+from worker.jobs.notifier import Notifier
+from worker.jobs.supervisor import Supervisor
 from worker.settings import WorkerSettings
-from worker.supervisor import Supervisor
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = ROOT / "tests/stand_in/stand_in.py"
 
 
-class House:
+class Harness:
     """One database, one data directory, and a supervisor per claim."""
 
     def __init__(self, settings: WorkerSettings, records: Records) -> None:
         self.settings = settings
         self.records = records
         self.stopping = threading.Event()
-        self.hints = Hints(settings.redis_url)
+        self.notifier = Notifier(settings.redis_url)
 
     def create(self) -> Run:
         config = presets.resolve(presets.TrainRequest(preset="mlp-mnist"))
@@ -48,7 +49,7 @@ class House:
 
     def supervise(self, mode: str, run: Run) -> Run:
         command = [sys.executable, str(STAND_IN), mode, str(self.settings.runs_dir)]
-        Supervisor(self.records, self.settings, self.hints, self.stopping, command).supervise(run)
+        Supervisor(self.records, self.settings, self.notifier, self.stopping, command).supervise(run)
         return self.read(run)
 
     def read(self, run: Run) -> Run:
@@ -77,7 +78,7 @@ class House:
 
 
 @contextmanager
-def opened(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[House]:
+def opened(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Harness]:
     settings = WorkerSettings(
         data_dir=tmp_path / "data",
         database_url=database_url,
@@ -89,11 +90,11 @@ def opened(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[House]
     )
     records = Records(database_url)
     records.migrate()
-    house = House(settings, records)
+    harness = Harness(settings, records)
     try:
-        yield house
+        yield harness
     finally:
-        house.hints.close()
+        harness.notifier.close()
         records.close()
 
 
@@ -103,30 +104,30 @@ def _stand_in_finds_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def house(tmp_path: Path, database_url: str, redis_server: RedisServer) -> Iterator[House]:
-    with opened(tmp_path, database_url, redis_server.url) as house:
-        yield house
+def harness(tmp_path: Path, database_url: str, redis_server: RedisServer) -> Iterator[Harness]:
+    with opened(tmp_path, database_url, redis_server.url) as harness:
+        yield harness
 
 
 @pytest.fixture
-def interruptible(tmp_path: Path, own_postgres: PostgresServer, redis_server: RedisServer) -> Iterator[House]:
+def interruptible(tmp_path: Path, own_postgres: PostgresServer, redis_server: RedisServer) -> Iterator[Harness]:
     """A house whose database the test may stop and start."""
-    with opened(tmp_path, own_postgres.create_database(), redis_server.url) as house:
-        yield house
+    with opened(tmp_path, own_postgres.create_database(), redis_server.url) as harness:
+        yield harness
 
 
-def test_completed_run_succeeds_and_its_events_say_so(house: House) -> None:
-    house.create()
-    run = house.supervise("complete", house.claim())
+def test_completed_run_succeeds_and_its_events_say_so(harness: Harness) -> None:
+    harness.create()
+    run = harness.supervise("complete", harness.claim())
     assert (run.state, run.error, run.worker) == ("succeeded", None, None)
-    assert house.states(run) == ["running", "succeeded"]
+    assert harness.states(run) == ["running", "succeeded"]
 
 
-def test_hints_are_published_for_a_run(house: House, redis_server: RedisServer) -> None:
+def test_hints_are_published_for_a_run(harness: Harness, redis_server: RedisServer) -> None:
     with redis.Redis.from_url(redis_server.url) as client, client.pubsub(ignore_subscribe_messages=True) as listener:
-        listener.subscribe(messages.CHANNEL)
-        run = house.create()
-        house.supervise("complete", house.claim())
+        listener.subscribe(broker.CHANNEL)
+        run = harness.create()
+        harness.supervise("complete", harness.claim())
 
         def heard() -> bool:
             message = listener.get_message(timeout=0.1)
@@ -136,105 +137,105 @@ def test_hints_are_published_for_a_run(house: House, redis_server: RedisServer) 
 
 
 @pytest.mark.parametrize(("ask", "state"), [("pause", "paused"), ("cancel", "cancelled")])
-def test_running_run_is_stopped_on_request(house: House, ask: str, state: str) -> None:
-    run = house.create()
-    ended = house.while_working(house.claim(), lambda: getattr(house.records, ask)(run.id))
+def test_running_run_is_stopped_on_request(harness: Harness, ask: str, state: str) -> None:
+    run = harness.create()
+    ended = harness.while_working(harness.claim(), lambda: getattr(harness.records, ask)(run.id))
     assert (ended.state, ended.wanted, ended.failures, ended.worker) == (state, None, 0, None)
-    assert house.states(ended) == ["running", state]
+    assert harness.states(ended) == ["running", state]
 
 
-def test_cancel_after_pause_wins(house: House) -> None:
-    run = house.create()
+def test_cancel_after_pause_wins(harness: Harness) -> None:
+    run = harness.create()
 
     def change_mind() -> None:
-        house.records.pause(run.id)
-        house.records.cancel(run.id)
+        harness.records.pause(run.id)
+        harness.records.cancel(run.id)
 
-    assert house.while_working(house.claim(), change_mind).state == "cancelled"
+    assert harness.while_working(harness.claim(), change_mind).state == "cancelled"
 
 
-def test_handover_is_no_failure(house: House) -> None:
-    house.create()
-    run = house.while_working(house.claim(), house.stopping.set)
+def test_handover_is_no_failure(harness: Harness) -> None:
+    harness.create()
+    run = harness.while_working(harness.claim(), harness.stopping.set)
     assert (run.state, run.failures, run.worker) == ("queued", 0, None)
-    assert house.claim("another").token == 2
+    assert harness.claim("another").token == 2
 
 
-def test_child_that_does_not_stop_is_killed_after_the_grace(house: House) -> None:
-    house.settings = house.settings.model_copy(update={"grace_seconds": 0.2})
-    run = house.create()
-    ended = house.while_working(house.claim(), lambda: house.records.pause(run.id), mode="stubborn")
+def test_child_that_does_not_stop_is_killed_after_the_grace(harness: Harness) -> None:
+    harness.settings = harness.settings.model_copy(update={"grace_seconds": 0.2})
+    run = harness.create()
+    ended = harness.while_working(harness.claim(), lambda: harness.records.pause(run.id), mode="stubborn")
     assert (ended.state, ended.failures) == ("paused", 0)
-    assert gone(int((house.attempt(ended).dir / "pid").read_text()))
+    assert gone(int((harness.attempt(ended).dir / "pid").read_text()))
 
 
-def test_third_death_in_a_row_fails_with_the_tail_of_the_log(house: House) -> None:
-    house.create()
+def test_third_death_in_a_row_fails_with_the_tail_of_the_log(harness: Harness) -> None:
+    harness.create()
     for failures in (1, 2):
-        run = house.supervise("die", house.claim())
+        run = harness.supervise("die", harness.claim())
         assert (run.state, run.failures) == ("queued", failures)
-    run = house.supervise("die", house.claim())
+    run = harness.supervise("die", harness.claim())
     assert (run.state, run.failures) == ("failed", 3)
     assert run.error is not None
     assert "SIGKILL" in run.error
     assert run.error.endswith("about to die")
 
 
-def test_new_checkpoint_forgives_earlier_deaths(house: House) -> None:
-    house.create()
-    house.supervise("die", house.claim())
-    house.supervise("die", house.claim())
+def test_new_checkpoint_forgives_earlier_deaths(harness: Harness) -> None:
+    harness.create()
+    harness.supervise("die", harness.claim())
+    harness.supervise("die", harness.claim())
     for _ in range(3):
-        run = house.supervise("progress-and-die", house.claim())
+        run = harness.supervise("progress-and-die", harness.claim())
         assert (run.state, run.failures) == ("queued", 1)
 
 
-def test_refusal_fails_at_once_with_its_reason(house: House) -> None:
-    house.create()
-    run = house.supervise("refuse", house.claim())
+def test_refusal_fails_at_once_with_its_reason(harness: Harness) -> None:
+    harness.create()
+    run = harness.supervise("refuse", harness.claim())
     assert (run.state, run.error, run.failures) == ("failed", "the folder holds no image", 0)
 
 
-def test_attempt_that_cannot_be_written_fails_with_the_reason(house: House) -> None:
-    run = house.create()
-    house.settings.runs_dir.mkdir(parents=True)
-    (house.settings.runs_dir / run.id).write_text("a file where a folder should be")
-    ended = house.supervise("complete", house.claim())
+def test_attempt_that_cannot_be_written_fails_with_the_reason(harness: Harness) -> None:
+    run = harness.create()
+    harness.settings.runs_dir.mkdir(parents=True)
+    (harness.settings.runs_dir / run.id).write_text("a file where a folder should be")
+    ended = harness.supervise("complete", harness.claim())
     assert ended.state == "failed"
     assert "could not start" in str(ended.error)
 
 
-def test_worker_that_was_given_up_for_dead_is_fenced(house: House) -> None:
-    house.create()
-    stale = house.claim("stale")
+def test_worker_that_was_given_up_for_dead_is_fenced(harness: Harness) -> None:
+    harness.create()
+    stale = harness.claim("stale")
 
     def give_to_another() -> None:
         taken = None
         while taken is None:
-            (lease,) = house.records.running()
-            taken = house.records.take_back(lease.id, lease.token, lease.beat, "silent")
-        house.claim("another")
+            (lease,) = harness.records.running()
+            taken = harness.records.take_back(lease.id, lease.token, lease.beat, "silent")
+        harness.claim("another")
 
-    run = house.while_working(stale, give_to_another)
+    run = harness.while_working(stale, give_to_another)
     assert (run.state, run.worker, run.token) == ("running", "another", 2)
-    assert gone(int((house.attempt(stale).dir / "pid").read_text()))
-    assert house.states(run) == ["running"]
+    assert gone(int((harness.attempt(stale).dir / "pid").read_text()))
+    assert harness.states(run) == ["running"]
 
 
-def test_child_that_finds_itself_fenced_changes_nothing(house: House) -> None:
-    house.create()
-    run = house.supervise("lose", house.claim())
+def test_child_that_finds_itself_fenced_changes_nothing(harness: Harness) -> None:
+    harness.create()
+    run = harness.supervise("lose", harness.claim())
     assert run.state == "running"
 
 
-def test_what_a_child_leaves_behind_is_swept_up(house: House) -> None:
-    house.create()
-    run = house.supervise("offspring", house.claim())
-    pid = int((house.attempt(run).dir / "offspring").read_text())
+def test_what_a_child_leaves_behind_is_swept_up(harness: Harness) -> None:
+    harness.create()
+    run = harness.supervise("offspring", harness.claim())
+    pid = int((harness.attempt(run).dir / "offspring").read_text())
     until(lambda: gone(pid), "the child's child to end")
 
 
-def test_run_goes_on_while_the_database_is_away(interruptible: House, own_postgres: PostgresServer) -> None:
+def test_run_goes_on_while_the_database_is_away(interruptible: Harness, own_postgres: PostgresServer) -> None:
     run = interruptible.create()
     claimed = interruptible.claim()
     checkpoints = interruptible.attempt(claimed).checkpoints
@@ -249,7 +250,7 @@ def test_run_goes_on_while_the_database_is_away(interruptible: House, own_postgr
     assert interruptible.while_working(claimed, interrupt).state == "paused"
 
 
-def test_ending_is_written_once_the_database_is_back(interruptible: House, own_postgres: PostgresServer) -> None:
+def test_ending_is_written_once_the_database_is_back(interruptible: Harness, own_postgres: PostgresServer) -> None:
     interruptible.create()
     claimed = interruptible.claim()
 

@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 from torch.distributed.run import parse_args
 
-from worker.exitcodes import ExitCode, LastWord
-from worker.torchrun import ended, options
+from worker.jobs.exit_codes import ExitCode, ExitStatusFile
+from worker.jobs.torchrun import ended, options
 
 
 def test_a_data_directory_may_have_a_space_in_its_name(tmp_path: Path) -> None:
     folder = str(tmp_path / "my models" / ".ranks-1")
-    read = parse_args([*options(folder, "2", "r1", 44.5), "worker.train", "r1", "1", f"{folder}/ending"])  # type: ignore[no-untyped-call]
+    read = parse_args([*options(folder, "2", "r1", 44.5), "worker.jobs.train", "r1", "1", f"{folder}/ending"])  # type: ignore[no-untyped-call]
     assert (read.rdzv_endpoint, read.log_dir) == (f"{folder}/rendezvous", f"{folder}/logs")
     assert (read.nproc_per_node, read.shutdown_timeout, read.module) == ("2", 45, True)
-    assert [read.training_script, *read.training_script_args] == ["worker.train", "r1", "1", f"{folder}/ending"]
+    assert [read.training_script, *read.training_script_args] == ["worker.jobs.train", "r1", "1", f"{folder}/ending"]
 
 
 def test_the_last_word_needs_no_room_once_it_is_set_aside(tmp_path: Path) -> None:
     path = tmp_path / "ending"
-    word = LastWord(path)
+    word = ExitStatusFile(path)
     assert word.heard() is None
     word.set_aside()
     assert word.heard() is None

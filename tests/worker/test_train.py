@@ -16,93 +16,95 @@ import numpy as np
 import pytest
 import torch
 
-from models.artefacts.events import read_events
-from models.artefacts.history import read_ticks
-from models.artefacts.positions import Position
-from models.checkpoint import load_generator
+from models.artifacts.events import read_events
+from models.artifacts.history import read_ticks
+from models.artifacts.positions import Position
 from models.datasets.uploads import UploadFolder
-from models.directory import ModelDirectory
 from models.records import Run, new_id
+from models.store.local import ModelDirectory
+from models.store.weights import load_generator
 from tests.fixtures.postgres import PostgresServer
-from tests.fixtures.trainings import House, working_house
+from tests.fixtures.trainings import Harness, working_house
 from tests.fixtures.waiting import until
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Writer
-from worker.exitcodes import ExitCode
-from worker.training.checkpoints import read, write
-from worker.training.state import Capture
+from worker.jobs.exit_codes import ExitCode
+from worker.training.state.checkpoints import read, write
+from worker.training.state.state import Capture
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     yield from working_house(tmp_path)
 
 
 @pytest.fixture
-def interruptible(tmp_path: Path, own_postgres: PostgresServer) -> Iterator[House]:
+def interruptible(tmp_path: Path, own_postgres: PostgresServer) -> Iterator[Harness]:
     """Give a house whose database the test may stop and start."""
     yield from working_house(tmp_path, own_postgres.create_database())
 
 
-def test_a_run_trains_reports_and_publishes(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    run = house.create(tiny(kimg=4))
-    assert house.train(run) == ExitCode.COMPLETED
+def test_a_run_trains_reports_and_publishes(harness: Harness, capsys: pytest.CaptureFixture[str]) -> None:
+    run = harness.create(tiny(kimg=4))
+    assert harness.train(run) == ExitCode.COMPLETED
     log = capsys.readouterr().out
     assert "Linear: 1-1" in log
     assert "discriminator" in log
-    assert [images for images, _ in house.published(run)] == [1024, 2016, 3008, 4000]
-    row = house.records.get_run(run.id)
+    assert [images for images, _ in harness.published(run)] == [1024, 2016, 3008, 4000]
+    row = harness.records.get_run(run.id)
     assert row is not None
     assert row.resolved.items() >= {"device": "cpu", "threads": 1, "batch_size": 32, "total_images": 4000}.items()
     assert row.resolved["precision"] in ("fp32", "bf16")
-    assert {event.type for event in read_events(house.run_dir(run))} >= {"tick", "snapshot", "health", "published"}
-    assert not (house.attempt(run).dir / "failure.json").exists()
+    assert {event.type for event in read_events(harness.run_dir(run))} >= {"tick", "snapshot", "health", "published"}
+    assert not (harness.attempt(run).dir / "failure.json").exists()
 
 
 @pytest.mark.parametrize("preset", ["mlp-mnist", "dcgan-28", "wgan-gp", "quick-28", "r3gan-32"])
-def test_a_training_does_without_torchs_compiler(house: House, preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_does_without_torchs_compiler(
+    harness: Harness, preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Importing it would add seconds to every start."""
     monkeypatch.setitem(sys.modules, "torch._dynamo", None)
-    assert house.train(house.create(tiny(preset, kimg=0.2))) == ExitCode.COMPLETED
+    assert harness.train(harness.create(tiny(preset, kimg=0.2))) == ExitCode.COMPLETED
 
 
-def test_a_run_killed_then_stopped_ends_in_the_bytes_of_one_left_alone(house: House) -> None:
+def test_a_run_killed_then_stopped_ends_in_the_bytes_of_one_left_alone(harness: Harness) -> None:
     config = tiny(kimg=20, precision="bf16")
-    calm = house.create(config)
-    assert house.train(calm) == ExitCode.COMPLETED
-    house.records.release(calm.id, calm.token, "succeeded")
+    calm = harness.create(config)
+    assert harness.train(calm) == ExitCode.COMPLETED
+    harness.records.release(calm.id, calm.token, "succeeded")
 
-    run = house.create(config)
-    assert house.interrupt(run, signal.SIGKILL) == -signal.SIGKILL
-    run = house.again(run)
-    assert house.interrupt(run, signal.SIGTERM) == ExitCode.STOPPED
-    run = house.again(run)
-    assert house.start(run).wait(120) == ExitCode.COMPLETED
-    (resumed,) = [line for line in house.told(run) if line.startswith("resumed from 2/")]
+    run = harness.create(config)
+    assert harness.interrupt(run, signal.SIGKILL) == -signal.SIGKILL
+    run = harness.again(run)
+    assert harness.interrupt(run, signal.SIGTERM) == ExitCode.STOPPED
+    run = harness.again(run)
+    assert harness.start(run).wait(120) == ExitCode.COMPLETED
+    (resumed,) = [line for line in harness.told(run) if line.startswith("resumed from 2/")]
     assert "not exact" not in resumed
-    assert house.published(run) == house.published(calm)
-    positions = [tick["images"] for tick in read_ticks(house.run_dir(run))]
-    assert positions == [tick["images"] for tick in read_ticks(house.run_dir(calm))]
+    assert harness.published(run) == harness.published(calm)
+    positions = [tick["images"] for tick in read_ticks(harness.run_dir(run))]
+    assert positions == [tick["images"] for tick in read_ticks(harness.run_dir(calm))]
 
 
 @pytest.mark.parametrize("preset", ["mlp-mnist", "dcgan-28"])
-def test_a_killed_run_of_either_family_ends_in_the_same_bytes_in_fp32(house: House, preset: str) -> None:
+def test_a_killed_run_of_either_family_ends_in_the_same_bytes_in_fp32(harness: Harness, preset: str) -> None:
     config = tiny(preset, kimg=8, precision="fp32")
-    calm = house.create(config)
-    assert house.train(calm) == ExitCode.COMPLETED
-    house.records.release(calm.id, calm.token, "succeeded")
+    calm = harness.create(config)
+    assert harness.train(calm) == ExitCode.COMPLETED
+    harness.records.release(calm.id, calm.token, "succeeded")
 
-    run = house.create(config)
-    assert house.interrupt(run, signal.SIGKILL) == -signal.SIGKILL
-    run = house.again(run)
-    assert house.train(run) == ExitCode.COMPLETED
-    assert any(line.startswith("resumed from 1/") for line in house.told(run))
-    assert house.published(run) == house.published(calm)
+    run = harness.create(config)
+    assert harness.interrupt(run, signal.SIGKILL) == -signal.SIGKILL
+    run = harness.again(run)
+    assert harness.train(run) == ExitCode.COMPLETED
+    assert any(line.startswith("resumed from 1/") for line in harness.told(run))
+    assert harness.published(run) == harness.published(calm)
 
 
-def test_a_stop_that_comes_while_the_program_still_loads_is_no_death(house: House) -> None:
-    run = house.create(tiny(kimg=100_000))
-    process = house.start(run)
+def test_a_stop_that_comes_while_the_program_still_loads_is_no_death(harness: Harness) -> None:
+    run = harness.create(tiny(kimg=100_000))
+    process = harness.start(run)
     until(lambda: _hears_sigterm(process.pid), "a handler")
     process.terminate()
     assert process.wait(120) == ExitCode.STOPPED
@@ -114,71 +116,71 @@ def _hears_sigterm(pid: int) -> bool:
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def finished(house: House, kimg: float = 2) -> Run:
+def finished(harness: Harness, kimg: float = 2) -> Run:
     """Give a run that reached its target."""
-    run = house.create(tiny(kimg=kimg))
-    assert house.train(run) == ExitCode.COMPLETED
-    house.records.release(run.id, run.token, "succeeded")
+    run = harness.create(tiny(kimg=kimg))
+    assert harness.train(run) == ExitCode.COMPLETED
+    harness.records.release(run.id, run.token, "succeeded")
     return run
 
 
-def prolonged(house: House, run: Run, kimg: float) -> Run:
+def prolonged(harness: Harness, run: Run, kimg: float) -> Run:
     """Move a finished run's target and claim it again."""
-    house.records.resume(run.id, kimg=kimg)
-    return house.claim()
+    harness.records.resume(run.id, kimg=kimg)
+    return harness.claim()
 
 
-def test_a_finished_run_goes_on_when_its_target_moves(house: House) -> None:
-    run = prolonged(house, finished(house, kimg=4), kimg=6)
-    assert house.train(run) == ExitCode.COMPLETED
-    assert house.told(run) == ["resumed from 1/000004.000 at 4 kimg"]
-    start = json.loads(house.attempt(run).config.read_text())
+def test_a_finished_run_goes_on_when_its_target_moves(harness: Harness) -> None:
+    run = prolonged(harness, finished(harness, kimg=4), kimg=6)
+    assert harness.train(run) == ExitCode.COMPLETED
+    assert harness.told(run) == ["resumed from 1/000004.000 at 4 kimg"]
+    start = json.loads(harness.attempt(run).config.read_text())
     assert (start["start_images"], start["resumed_from"]) == (4000, "1/000004.000")
-    assert read_ticks(house.run_dir(run))[-1]["images"] == 6016
+    assert read_ticks(harness.run_dir(run))[-1]["images"] == 6016
 
 
-def test_a_resumption_in_other_circumstances_says_that_it_is_not_exact(house: House) -> None:
-    run = finished(house)
-    header_file = max(house.attempt(run).checkpoints.iterdir()) / "state.json"
+def test_a_resumption_in_other_circumstances_says_that_it_is_not_exact(harness: Harness) -> None:
+    run = finished(harness)
+    header_file = max(harness.attempt(run).checkpoints.iterdir()) / "state.json"
     header = json.loads(header_file.read_text())
     header["facts"] |= {"threads": 7, "torch": "1.0"}
     header_file.write_text(json.dumps(header))
-    run = prolonged(house, run, kimg=3)
-    assert house.train(run) == ExitCode.COMPLETED
-    (told,) = house.told(run)
+    run = prolonged(harness, run, kimg=3)
+    assert harness.train(run) == ExitCode.COMPLETED
+    (told,) = harness.told(run)
     assert "not exact, a run never stopped would differ" in told
     assert "threads was 7 and is 1" in told
     assert "torch was 1.0 and is" in told
 
 
-def test_what_was_resolved_at_the_first_start_is_kept(house: House) -> None:
-    run = prolonged(house, finished(house), kimg=3)
-    assert house.train(run, threads=2) == ExitCode.COMPLETED
-    assert json.loads(house.attempt(run).config.read_text())["resolved"]["threads"] == 1
-    assert "not exact" not in house.told(run)[0]
+def test_what_was_resolved_at_the_first_start_is_kept(harness: Harness) -> None:
+    run = prolonged(harness, finished(harness), kimg=3)
+    assert harness.train(run, threads=2) == ExitCode.COMPLETED
+    assert json.loads(harness.attempt(run).config.read_text())["resolved"]["threads"] == 1
+    assert "not exact" not in harness.told(run)[0]
 
 
-def test_a_torn_checkpoint_is_skipped_and_told(house: House) -> None:
-    run = finished(house, kimg=4)
-    newest = max(house.attempt(run).checkpoints.iterdir()) / "state.safetensors"
+def test_a_torn_checkpoint_is_skipped_and_told(harness: Harness) -> None:
+    run = finished(harness, kimg=4)
+    newest = max(harness.attempt(run).checkpoints.iterdir()) / "state.safetensors"
     newest.write_bytes(newest.read_bytes()[:1000])
-    run = prolonged(house, run, kimg=6)
-    assert house.train(run) == ExitCode.COMPLETED
-    assert house.told(run)[0].startswith("checkpoint 1/000004.000 is skipped")
-    assert read_ticks(house.run_dir(run))[-1]["images"] == 6016
+    run = prolonged(harness, run, kimg=6)
+    assert harness.train(run) == ExitCode.COMPLETED
+    assert harness.told(run)[0].startswith("checkpoint 1/000004.000 is skipped")
+    assert read_ticks(harness.run_dir(run))[-1]["images"] == 6016
 
 
-def test_a_trainer_that_loses_its_supervisor_ends_at_once(house: House) -> None:
-    run = house.create(tiny(kimg=100_000))
-    process = house.start(run)
-    until(house.attempt(run).config.exists, "the start of the training")
+def test_a_trainer_that_loses_its_supervisor_ends_at_once(harness: Harness) -> None:
+    run = harness.create(tiny(kimg=100_000))
+    process = harness.start(run)
+    until(harness.attempt(run).config.exists, "the start of the training")
     assert process.stdin is not None
     process.stdin.close()
     assert process.wait(60) == ExitCode.LOST_SUPERVISOR
 
 
 def test_a_run_whose_last_version_finds_the_database_away_is_handed_back_and_finished(
-    interruptible: House, own_postgres: PostgresServer
+    interruptible: Harness, own_postgres: PostgresServer
 ) -> None:
     run = interruptible.create(tiny(kimg=4, publish_every=1.0))
     away = False
@@ -198,89 +200,91 @@ def test_a_run_whose_last_version_finds_the_database_away_is_handed_back_and_fin
     assert interruptible.published(run)[-1][0] == 4000
 
 
-def test_a_trainer_with_an_old_token_touches_nothing(house: House) -> None:
-    old = house.create(tiny(kimg=4))
-    house.again(old)
-    assert house.train(old) == ExitCode.FENCED
-    assert not house.attempt(old).dir.exists()
+def test_a_trainer_with_an_old_token_touches_nothing(harness: Harness) -> None:
+    old = harness.create(tiny(kimg=4))
+    harness.again(old)
+    assert harness.train(old) == ExitCode.FENCED
+    assert not harness.attempt(old).dir.exists()
 
 
-def test_a_trainer_that_is_fenced_while_it_works_publishes_nothing_more(house: House) -> None:
-    run = house.create(tiny(kimg=1000, publish_every=0.001))
-    process = house.start(run)
-    until(house.attempt(run).config.exists, "the start of the training")
-    house.again(run)
-    before = house.published(run)
+def test_a_trainer_that_is_fenced_while_it_works_publishes_nothing_more(harness: Harness) -> None:
+    run = harness.create(tiny(kimg=1000, publish_every=0.001))
+    process = harness.start(run)
+    until(harness.attempt(run).config.exists, "the start of the training")
+    harness.again(run)
+    before = harness.published(run)
     assert process.wait(60) == ExitCode.FENCED
-    assert house.published(run) == before
+    assert harness.published(run) == before
 
 
-def test_an_unreadable_data_set_is_a_reason_not_a_crash(house: House) -> None:
-    (house.data_dir / "images" / "empty").mkdir(parents=True)
-    run = house.create(tiny().model_copy(update={"dataset": "folder:empty"}))
-    assert house.train(run) == ExitCode.REFUSED
-    assert "there is no image file" in house.reason(run)
+def test_an_unreadable_data_set_is_a_reason_not_a_crash(harness: Harness) -> None:
+    (harness.data_dir / "images" / "empty").mkdir(parents=True)
+    run = harness.create(tiny().model_copy(update={"dataset": "folder:empty"}))
+    assert harness.train(run) == ExitCode.REFUSED
+    assert "there is no image file" in harness.reason(run)
 
 
-def test_a_full_disk_is_a_reason_and_loses_nothing(house: House) -> None:
-    run = prolonged(house, finished(house), kimg=6)
-    attempt = house.attempt(run)
+def test_a_full_disk_is_a_reason_and_loses_nothing(harness: Harness) -> None:
+    run = prolonged(harness, finished(harness), kimg=6)
+    attempt = harness.attempt(run)
     attempt.create()
     attempt.ticks.symlink_to("/dev/full")
-    assert house.train(run) == ExitCode.REFUSED
-    assert house.reason(run).startswith("disk full: ")
+    assert harness.train(run) == ExitCode.REFUSED
+    assert harness.reason(run).startswith("disk full: ")
 
     attempt.ticks.unlink()
-    run = house.again(run)
-    assert house.train(run) == ExitCode.COMPLETED
-    assert house.told(run)[-1].startswith("resumed from 1/")
+    run = harness.again(run)
+    assert harness.train(run) == ExitCode.COMPLETED
+    assert harness.told(run)[-1].startswith("resumed from 1/")
 
 
-def test_a_log_on_a_full_disk_is_a_reason_too(house: House) -> None:
-    run = house.create(tiny(kimg=4))
-    house.log(run).symlink_to("/dev/full")
-    assert house.start(run).wait(120) == ExitCode.REFUSED
-    assert house.reason(run).startswith("disk full: ")
+def test_a_log_on_a_full_disk_is_a_reason_too(harness: Harness) -> None:
+    run = harness.create(tiny(kimg=4))
+    harness.log(run).symlink_to("/dev/full")
+    assert harness.start(run).wait(120) == ExitCode.REFUSED
+    assert harness.reason(run).startswith("disk full: ")
 
 
-def with_lost_weights(house: House, run: Run, *, refuges: bool) -> Run:
+def with_lost_weights(harness: Harness, run: Run, *, refuges: bool) -> Run:
     """Give a finished run again whose newest checkpoint holds a NaN; perhaps it has nothing to go back to."""
-    kept = max(house.attempt(run).checkpoints.iterdir())
+    kept = max(harness.attempt(run).checkpoints.iterdir())
     found = read(kept, run.token)
     found.tensors["generator.0.weight"].fill_(torch.nan)
     images = found.images + 320
     values = {**found.values, "images": images}
-    write(house.attempt(run).checkpoints, Capture(Position(0, images), found.tensors, values), found.facts)
+    write(harness.attempt(run).checkpoints, Capture(Position(0, images), found.tensors, values), found.facts)
     if not refuges:
-        shutil.rmtree(house.attempt(run).refuges)
-    return prolonged(house, run, kimg=6)
+        shutil.rmtree(harness.attempt(run).refuges)
+    return prolonged(harness, run, kimg=6)
 
 
-def test_numbers_that_are_no_longer_finite_are_undone_by_going_back(house: House) -> None:
-    run = with_lost_weights(house, finished(house), refuges=True)
-    assert house.train(run) == ExitCode.COMPLETED
-    assert "The run was taken back to the best point so far, at 1.984 kimg (rollback 1 of 3)" in house.told(run)[-1]
-    ticks = read_ticks(house.run_dir(run))
+def test_numbers_that_are_no_longer_finite_are_undone_by_going_back(harness: Harness) -> None:
+    run = with_lost_weights(harness, finished(harness), refuges=True)
+    assert harness.train(run) == ExitCode.COMPLETED
+    assert "The run was taken back to the best point so far, at 1.984 kimg (rollback 1 of 3)" in harness.told(run)[-1]
+    ticks = read_ticks(harness.run_dir(run))
     assert [tick["rollbacks"] for tick in ticks][-1] == 1
     assert [tick["images"] for tick in ticks] == sorted({tick["images"] for tick in ticks})
 
-    run = house.again(run)
-    assert house.train(run) == ExitCode.COMPLETED
-    assert house.attempt(run).start() == Position(1, 6016)
+    run = harness.again(run)
+    assert harness.train(run) == ExitCode.COMPLETED
+    assert harness.attempt(run).start() == Position(1, 6016)
 
 
-def test_numbers_that_are_no_longer_finite_are_a_reason_where_there_is_no_way_back(house: House) -> None:
-    run = with_lost_weights(house, finished(house), refuges=False)
-    assert house.train(run) == ExitCode.REFUSED
-    assert "; there is no whole checkpoint to go back to: start a new run" in house.reason(run)
-    assert list(house.attempt(run).checkpoints.iterdir()) == []
+def test_numbers_that_are_no_longer_finite_are_a_reason_where_there_is_no_way_back(harness: Harness) -> None:
+    run = with_lost_weights(harness, finished(harness), refuges=False)
+    assert harness.train(run) == ExitCode.REFUSED
+    assert "; there is no whole checkpoint to go back to: start a new run" in harness.reason(run)
+    assert list(harness.attempt(run).checkpoints.iterdir()) == []
 
 
-def test_a_conditional_run_publishes_the_names_of_its_classes(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    run = house.create(tiny("mlp-conditional", kimg=1))
-    assert house.train(run) == ExitCode.COMPLETED
+def test_a_conditional_run_publishes_the_names_of_its_classes(
+    harness: Harness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = harness.create(tiny("mlp-conditional", kimg=1))
+    assert harness.train(run) == ExitCode.COMPLETED
     assert "Embedding" in capsys.readouterr().out
-    version = ModelDirectory(house.data_dir / "models").resolve("tiny")
+    version = ModelDirectory(harness.data_dir / "models").resolve("tiny")
     manifest = version.manifest
     assert manifest is not None
     assert manifest.classes == tuple("0123456789")
@@ -289,55 +293,55 @@ def test_a_conditional_run_publishes_the_names_of_its_classes(house: House, caps
     assert generator(torch.zeros(2, 100), torch.tensor([0, 9])).shape == (2, 1, 28, 28)
 
 
-def test_a_data_set_whose_classes_have_changed_is_refused(house: House) -> None:
-    run = house.create(tiny("mlp-conditional").model_copy(update={"classes": (*"0123456789", "ten")}))
-    assert house.train(run) == ExitCode.REFUSED
-    assert house.reason(run).startswith(
+def test_a_data_set_whose_classes_have_changed_is_refused(harness: Harness) -> None:
+    run = harness.create(tiny("mlp-conditional").model_copy(update={"classes": (*"0123456789", "ten")}))
+    assert harness.train(run) == ExitCode.REFUSED
+    assert harness.reason(run).startswith(
         "mnist-mini is not what it was when the run was started (no usable image of ten)"
     )
 
 
-def upload_pets(house: House, shade: int) -> None:
+def upload_pets(harness: Harness, shade: int) -> None:
     """Let there be a prepared data set `pets` of cats and dogs, all of one shade."""
-    made = house.records.create_dataset(new_id(), "pets", {}, 1)
-    folder = UploadFolder(house.data_dir / "uploads" / made.id)
+    made = harness.records.create_dataset(new_id(), "pets", {}, 1)
+    folder = UploadFolder(harness.data_dir / "uploads" / made.id)
     folder.prepared.mkdir(parents=True)
     with Writer(folder.prepared, "pets", 28, 1) as writer:
         for n in range(64):
             writer.append(np.full((1, 28, 28), shade, np.uint8), n % 2)
         writer.finish(("cat", "dog"), ())
-    held = house.records.claim_dataset("tester")
+    held = harness.records.claim_dataset("tester")
     assert held is not None
-    house.records.finish_dataset(held.id, held.token, {})
+    harness.records.finish_dataset(held.id, held.token, {})
 
 
-def test_an_uploaded_set_with_other_classes_is_refused(house: House) -> None:
-    upload_pets(house, 9)
-    run = house.create(tiny("mlp-conditional").model_copy(update={"dataset": "pets", "classes": ("cat", "cow")}))
-    assert house.train(run) == ExitCode.REFUSED
-    assert "(no usable image of cow and new classes dog)" in house.reason(run)
+def test_an_uploaded_set_with_other_classes_is_refused(harness: Harness) -> None:
+    upload_pets(harness, 9)
+    run = harness.create(tiny("mlp-conditional").model_copy(update={"dataset": "pets", "classes": ("cat", "cow")}))
+    assert harness.train(run) == ExitCode.REFUSED
+    assert "(no usable image of cow and new classes dog)" in harness.reason(run)
 
 
-def test_a_run_does_not_go_on_with_another_set_of_the_same_name(house: House) -> None:
-    upload_pets(house, 9)
-    run = house.create(tiny(kimg=1).model_copy(update={"dataset": "pets"}))
-    assert house.train(run) == ExitCode.COMPLETED
-    house.records.release(run.id, run.token, "succeeded")
-    house.records.delete_dataset("pets")
-    upload_pets(house, 10)
-    run = prolonged(house, run, kimg=2)
-    assert house.train(run) == ExitCode.REFUSED
-    assert house.reason(run) == 'the data set "pets" is another one than when the run was started: start a new run'
+def test_a_run_does_not_go_on_with_another_set_of_the_same_name(harness: Harness) -> None:
+    upload_pets(harness, 9)
+    run = harness.create(tiny(kimg=1).model_copy(update={"dataset": "pets"}))
+    assert harness.train(run) == ExitCode.COMPLETED
+    harness.records.release(run.id, run.token, "succeeded")
+    harness.records.delete_dataset("pets")
+    upload_pets(harness, 10)
+    run = prolonged(harness, run, kimg=2)
+    assert harness.train(run) == ExitCode.REFUSED
+    assert harness.reason(run) == 'the data set "pets" is another one than when the run was started: start a new run'
 
 
-def test_a_checkpoint_of_another_version_of_the_program_is_told(house: House) -> None:
-    run = finished(house, kimg=1)
-    found = read(max(house.attempt(run).checkpoints.iterdir()), run.token)
+def test_a_checkpoint_of_another_version_of_the_program_is_told(harness: Harness) -> None:
+    run = finished(harness, kimg=1)
+    found = read(max(harness.attempt(run).checkpoints.iterdir()), run.token)
     tensors = {name: tensor for name, tensor in found.tensors.items() if name != "confidence"}
     images = found.images + 32
     values = {**found.values, "images": images}
-    write(house.attempt(run).checkpoints, Capture(Position(0, images), tensors, values), found.facts)
-    run = prolonged(house, run, kimg=2)
-    assert house.train(run) == ExitCode.REFUSED
-    assert "of another version of the program" in house.reason(run)
-    assert house.reason(run).endswith("start a new run ('confidence')")
+    write(harness.attempt(run).checkpoints, Capture(Position(0, images), tensors, values), found.facts)
+    run = prolonged(harness, run, kimg=2)
+    assert harness.train(run) == ExitCode.REFUSED
+    assert "of another version of the program" in harness.reason(run)
+    assert harness.reason(run).endswith("start a new run ('confidence')")

@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from models.records import Run
-from tests.fixtures.trainings import House, working_house
+from tests.fixtures.trainings import Harness, working_house
 from tests.worker.training.tiny import tiny
-from worker.exitcodes import ExitCode
+from worker.jobs.exit_codes import ExitCode
 from worker.training import attempt, resolution
-from worker.training.graphs import Unrecordable
-from worker.training.memory import OutOfMemory
-from worker.training.steps import perform
+from worker.training.devices.graphs import Unrecordable
+from worker.training.devices.memory import OutOfMemory
+from worker.training.methods.adversarial import perform
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     yield from working_house(tmp_path)
 
 
@@ -42,34 +42,34 @@ def record(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> list[int]:
     return made
 
 
-def resolved(house: House, run: Run) -> dict[str, Any]:
-    row = house.records.get_run(run.id)
+def resolved(harness: Harness, run: Run) -> dict[str, Any]:
+    row = harness.records.get_run(run.id)
     assert row is not None
     return row.resolved
 
 
 @pytest.mark.parametrize("failure", [Unrecordable("not permitted"), OutOfMemory("not permitted")])
 def test_a_run_whose_rounds_cannot_be_recorded_goes_on_without_from_its_checkpoint(
-    failure: Exception, house: House, monkeypatch: pytest.MonkeyPatch
+    failure: Exception, harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is recorded holds memory, so that it is the first to go where there is none."""
     recorders = record(monkeypatch, failure)
-    run = house.create(tiny(kimg=6))
-    assert house.train(run) == ExitCode.STOPPED
-    assert resolved(house, run).items() >= {"recorded": False, "accumulate": 1}.items()
+    run = harness.create(tiny(kimg=6))
+    assert harness.train(run) == ExitCode.STOPPED
+    assert resolved(harness, run).items() >= {"recorded": False, "accumulate": 1}.items()
     told = "rounds are not recorded as CUDA graphs, but played as they are from the newest checkpoint on: not permitted"
-    assert house.told(run)[-1] == told
-    assert any(house.attempt(run).checkpoints.iterdir())
-    run = house.again(run)
-    assert house.train(run) == ExitCode.COMPLETED
+    assert harness.told(run)[-1] == told
+    assert any(harness.attempt(run).checkpoints.iterdir())
+    run = harness.again(run)
+    assert harness.train(run) == ExitCode.COMPLETED
     assert recorders == [81]
-    (resumed,) = [line for line in house.told(run) if line.startswith("resumed from 1/")]
+    (resumed,) = [line for line in harness.told(run) if line.startswith("resumed from 1/")]
     assert "recorded was True and is False" in resumed
 
 
-def test_what_could_not_be_compiled_is_not_called_compiled(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_could_not_be_compiled_is_not_called_compiled(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolution, "choose_compiled", lambda _config, _device: True)
     monkeypatch.setattr(attempt, "compile_networks", lambda *_arguments: False)
-    run = house.create(tiny(kimg=1))
-    assert house.train(run) == ExitCode.COMPLETED
-    assert resolved(house, run)["compiled"] is False
+    run = harness.create(tiny(kimg=1))
+    assert harness.train(run) == ExitCode.COMPLETED
+    assert resolved(harness, run)["compiled"] is False

@@ -18,7 +18,7 @@ from urllib.error import URLError
 import numpy as np
 from numpy.typing import NDArray
 
-from models.catalogue import BuiltinDataset
+from models.datasets.catalogue import BuiltinDataset
 from worker.data.prepared import DataProblem
 
 _SILENCE_SECONDS: Final = 30.0

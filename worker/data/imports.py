@@ -1,7 +1,7 @@
 """Prepares an uploaded archive: decodes it image by image, in the order of names, into a set to train on.
 
 Nothing is unfolded to the disk. What is done is written down as it goes, so that a later attempt goes on where one
-ended; the same images give the same bytes, whatever their order and dates in the archive. `worker.chores` decides when.
+ended; the same images give the same bytes, whatever their order and dates in the archive.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from models.catalogue import class_folders
 from models.datasets.archives import Archive, ArchiveProblem, Contents, Limits, Member, opened
+from models.datasets.catalogue import class_folders
 from models.datasets.uploads import Finding, Options, Report, UploadFolder
 from models.files import locked, sync_folder, write_file
 from models.settings import available_cores
+from worker.data.contact_sheet import draw
 from worker.data.decode import Shape, Unusable, examine, shape_of
-from worker.data.doctor import Record, diagnose, propose
 from worker.data.journal import JOURNAL, PLAN, VERSION, Journal, Plan
-from worker.data.likeness import difference_hash
+from worker.data.perceptual_hash import difference_hash
 from worker.data.prepared import DataProblem, Manifest, seal
-from worker.data.sheets import draw
+from worker.data.validation import Record, diagnose, propose
 
 _AHEAD: Final = 32  # images read ahead of the writer
 _AHEAD_BYTES: Final = 64 << 20

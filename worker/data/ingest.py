@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.catalogue import (
+from models.datasets.catalogue import (
     BUILTIN,
     BuiltinDataset,
     DatasetProblem,
@@ -35,9 +35,9 @@ from models.datasets.uploads import PREVIEW
 from models.files import locked, sync_folder
 from models.settings import available_cores
 from worker.data import builtin
+from worker.data.contact_sheet import draw
 from worker.data.decode import Unusable, decode, fit
 from worker.data.prepared import DataProblem, Prepared, Skipped, Writer, read, read_manifest
-from worker.data.sheets import draw
 
 _VERSION: Final = 1  # raise it when the same files would give other pixels: sets are then prepared anew
 _CHUNK: Final = 256  # images decoded ahead of the writer, which bounds memory

@@ -10,10 +10,10 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config import Channels, Frozen, Size
+from models.config.training import Channels, Frozen, Size
 from models.datasets.uploads import KEPT_EVERY, Crop, Options, Proposal
-from worker.data.doctor import Record
 from worker.data.prepared import IMAGES
+from worker.data.validation import Record
 
 VERSION: Final = 1  # raise it when the same archive would give other pixels
 PLAN: Final = "plan.json"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from models.config import Frozen
+from models.config.training import Frozen
 
 IMAGES = "images.u8"
 _LABELS = "labels.npy"

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy, interpolate
 from worker.data.prepared import Prepared
 from worker.evaluation import learned
 from worker.evaluation.samples import Indices, permutation, to_float
-from worker.training.adam import Adam
+from worker.training.state.adam import Adam
 
 FORMAT: Final = 2
 """Raise it when the same data would give another classifier: earlier files are then passed over."""

@@ -14,15 +14,15 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from models.config import TrainingConfig
-from models.evaluation import Evaluation
-from models.manifest import Score
+from models.artifacts.evaluation import Evaluation
+from models.config.training import TrainingConfig
+from models.store.manifest import Score
 from worker.data.prepared import IMAGES, Prepared
-from worker.evaluation import balance, classifier, floors, inception, reference
+from worker.evaluation import balance, baselines, classifier, inception, reference
 from worker.evaluation.inception import Inception, NoInception
-from worker.evaluation.plan import FINAL_SAMPLES, SAMPLES, Plan
-from worker.evaluation.reference import Collected, Eyes, Reference, collect
+from worker.evaluation.reference import Collected, FeatureExtractor, Reference, collect
 from worker.evaluation.samples import CHOICE, SEED, Indices, Sampler, conditions, real, split
+from worker.evaluation.schedule import FINAL_SAMPLES, SAMPLES, Plan
 
 _TOLD_CLASSES: Final = 100  # shares of more classes are not told one by one
 _HIGHER_IS_BETTER: Final = ("diversity", "_precision", "_recall", "_density", "_coverage")
@@ -83,12 +83,12 @@ class Evaluator:
         return Evaluation(images=images, chosen=chosen, scores=first | scores, **self._shares(found))
 
     @cached_property
-    def _eyes(self) -> Eyes:
+    def _eyes(self) -> FeatureExtractor:
         """Get the networks that look, when they are needed first."""
         trained = (
             classifier.obtain(self._prepared, self._folder, self._device, self._log) if self.plan.classifier else None
         )
-        return Eyes(trained, self._inception() if self.plan.inception else None)
+        return FeatureExtractor(trained, self._inception() if self.plan.inception else None)
 
     def _inception(self) -> Inception | None:
         try:
@@ -110,7 +110,7 @@ class Evaluator:
         values = yardstick.reference.compare(found)
         methods = reference.methods(self._config.size, self._eyes)
         protocols = {name: f"{methods[name]}; {yardstick.protocol}" for name in values}
-        floor = floors.obtain(self._folder, protocols, yardstick.floors)
+        floor = baselines.obtain(self._folder, protocols, yardstick.floors)
         return {
             name: Score(
                 value=measured.value,
@@ -138,7 +138,7 @@ class _Yardstick:
     """The data, as so many samples are compared with it."""
 
     def __init__(
-        self, config: TrainingConfig, prepared: Prepared, device: torch.device, samples: int, eyes: Eyes
+        self, config: TrainingConfig, prepared: Prepared, device: torch.device, samples: int, eyes: FeatureExtractor
     ) -> None:
         self._prepared = prepared
         self._device = device

@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 import torch
 from torch import nn
 
-from models import checkpoint
-from models.checkpoint import CheckpointError
 from models.files import locked
+from models.store import weights as checkpoint
+from models.store.weights import CheckpointError
 
 # Measured once: on another device it might be another digit, and protocols would differ.
 _ACCURACY: Final = "accuracy"

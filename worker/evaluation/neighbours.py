@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from models import pictures
-from models.card import Pairs
-from models.config import GeneratorConfig
+from models.config.training import GeneratorConfig
 from models.latents import latents
 from models.pictures import Pixels
+from models.store.card import Pairs
 from worker.data.prepared import Prepared
 from worker.evaluation.samples import Indices, permutation
 

@@ -9,11 +9,11 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from worker.evaluation import balance, frechet, kernel, precision
+from worker.evaluation import balance, frechet, kernel_distance, precision_recall
 from worker.evaluation.classifier import Classifier
 from worker.evaluation.diversity import COUNT, spread
 from worker.evaluation.inception import Inception
-from worker.evaluation.precision import balls
+from worker.evaluation.precision_recall import balls
 from worker.evaluation.samples import to_float
 from worker.evaluation.sliced import DIRECTIONS, PATCH, PATCHES, Patches, SlicedWasserstein, sizes
 
@@ -29,7 +29,7 @@ OF_INCEPTION: Final = (FID, KID)
 
 
 @dataclass(frozen=True)
-class Eyes:
+class FeatureExtractor:
     """The networks that look at images beside the measures that need none."""
 
     classifier: Classifier | None = None
@@ -55,7 +55,7 @@ class Collected:
     labels: Tensor | None = None
 
 
-def collect(batches: Iterable[Tensor], count: int, eyes: Eyes) -> Collected:
+def collect(batches: Iterable[Tensor], count: int, eyes: FeatureExtractor) -> Collected:
     """Reduce `count` images, uint8 `[B, C, H, W]` in batches; of their pixels no more than patches and 500 are held."""
     few: list[Tensor] = []
     features: dict[str, list[Tensor]] = {}
@@ -121,10 +121,10 @@ class Reference:
         distance = frechet.distance(self._moments[name], frechet.Moments.of(features))
         if name == INCEPTION:
             yield FID, Measured(distance)
-            yield KID, Measured(*kernel.discrepancy(self._features[name], features))
+            yield KID, Measured(*kernel_distance.discrepancy(self._features[name], features))
         else:
             yield CLASSIFIER_FRECHET, Measured(distance)
-        for measure, value in precision.agreement(self._balls[name], balls(features))._asdict().items():
+        for measure, value in precision_recall.agreement(self._balls[name], balls(features))._asdict().items():
             yield f"{name}_{measure}", Measured(value)
 
     def _diversity(self, few: Tensor) -> float:
@@ -134,7 +134,7 @@ class Reference:
         return spread(few[:count]) / real if real > 0 else 1.0
 
 
-def methods(size: int, eyes: Eyes) -> dict[str, str]:
+def methods(size: int, eyes: FeatureExtractor) -> dict[str, str]:
     """Say how each measure is taken of images of `size` px; what is written here decides what may be compared."""
     sides = "/".join(map(str, sizes(size)))
     found = {
@@ -149,15 +149,15 @@ def methods(size: int, eyes: Eyes) -> dict[str, str]:
         }
     if eyes.inception is not None:
         protocol = eyes.inception.protocol
-        found |= {FID: protocol, KID: f"cubic kernel, blocks of {kernel.BLOCK}; {protocol}"}
+        found |= {FID: protocol, KID: f"cubic kernel, blocks of {kernel_distance.BLOCK}; {protocol}"}
         found |= _agreement(INCEPTION, protocol)
     return found
 
 
 def _agreement(name: str, protocol: str) -> dict[str, str]:
     three, five = (
-        f"{neighbours} neighbours, at most {precision.COUNT} images a side; {protocol}"
-        for neighbours in (precision.NEIGHBOURS, precision.DENSE_NEIGHBOURS)
+        f"{neighbours} neighbours, at most {precision_recall.COUNT} images a side; {protocol}"
+        for neighbours in (precision_recall.NEIGHBOURS, precision_recall.DENSE_NEIGHBOURS)
     )
     return {
         f"{name}_precision": three,

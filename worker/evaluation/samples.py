@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.config import GeneratorConfig
+from models.config.training import GeneratorConfig
 from models.latents import latents
 from worker.data.prepared import Prepared
 

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.checkpoint import CheckpointError, load_generator
-from models.directory import ModelDirectory, ModelError
+from models.store.local import ModelDirectory, ModelError
+from models.store.weights import CheckpointError, load_generator
 from worker.data.ingest import prepare
 from worker.data.prepared import DataProblem, Prepared
 from worker.evaluation import learned
 from worker.evaluation.balance import divergence, shares
 from worker.evaluation.samples import Indices, Sampler, permutation, real, to_float
 from worker.settings import WorkerSettings, settings
-from worker.training.adam import Adam
+from worker.training.state.adam import Adam
 
 SAMPLES: Final = 25_600
 MODES: Final = 1_000

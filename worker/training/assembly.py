@@ -6,17 +6,17 @@ from functools import partial
 
 import torch
 
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training import memory
-from worker.training.allocator import keep_memory
-from worker.training.graphs import by_scalars
-from worker.training.ranks import Ranks
-from worker.training.recipe import Recipe
+from worker.training.devices import memory
+from worker.training.devices.allocator import keep_memory
+from worker.training.devices.graphs import by_scalars
+from worker.training.devices.ranks import Ranks
+from worker.training.devices.sync_batch_norm import synchronise
+from worker.training.methods.step_config import StepConfig
 from worker.training.resolution import Resolved
-from worker.training.state import TrainingState, seeds
-from worker.training.synchrony import synchronise
+from worker.training.state.state import TrainingState, seeds
 
 
 def configure_torch(resolved: Resolved) -> None:
@@ -47,13 +47,13 @@ def share(state: TrainingState, ranks: Ranks) -> None:
         state.restore(capture.tensors, values)
 
 
-def fitted(config: TrainingConfig, resolved: Resolved, state: TrainingState, ranks: Ranks) -> tuple[Recipe, int]:
+def fitted(config: TrainingConfig, resolved: Resolved, state: TrainingState, ranks: Ranks) -> tuple[StepConfig, int]:
     """Give the recipe, and the number of slices in it, as few as every rank has the memory for.
 
     Raises:
         TrainingFailed: one image at a time is too much.
     """
-    recipe = partial(Recipe.of, config, state, resolved.precision, resolved.annealed_images, ranks)
+    recipe = partial(StepConfig.of, config, state, resolved.precision, resolved.annealed_images, ranks)
     by = partial(by_scalars, device=state.device) if resolved.recorded else None
     count = memory.slices(state, recipe, ranks, resolved.accumulate, by)
     return recipe(count), count

@@ -1,7 +1,7 @@
 """One attempt at a run: reads its row, prepares, resumes, trains, and says how it ended.
 
-It writes only into its own attempt's folder and, through `models.publishing`, into the model directory. The process
-around it (`worker.train`) brings the wish to stop.
+It writes only into its own attempt's folder and, through `models.store.publishing`, into the model directory. The
+process around it (`worker.jobs.train`) brings the wish to stop.
 """
 
 from __future__ import annotations
@@ -13,38 +13,38 @@ from contextlib import suppress
 
 from pydantic import ValidationError
 
-from models.artefacts.attempts import Attempt
-from models.catalogue import is_uploaded
-from models.config import TrainingConfig
+from models.artifacts.attempts import Attempt
+from models.config.training import TrainingConfig
+from models.datasets.catalogue import is_uploaded
 from models.files import replace_file
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
 from worker.data.prepared import Prepared
 from worker.evaluation.evaluator import evaluator
-from worker.evaluation.plan import replaced
-from worker.exitcodes import ExitCode
+from worker.evaluation.schedule import replaced
+from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.assembly import configure_torch, fitted, new_state, share
-from worker.training.checkpoints import Checkpoint, newest_valid
 from worker.training.choice import settle
-from worker.training.compiled import compile_networks
-from worker.training.description import describe
+from worker.training.devices.compiled import compile_networks
+from worker.training.devices.graphs import Recorder, Unrecordable
+from worker.training.devices.memory import OutOfMemory, finer
+from worker.training.devices.ranks import Order, Ranks, join
 from worker.training.failure import FailureNote, TrainingFailed, explain
-from worker.training.findings import Rules
-from worker.training.graphs import Recorder, Unrecordable
-from worker.training.keeper import Keeper
+from worker.training.guard.diversity import Variety
+from worker.training.guard.findings import Rules
 from worker.training.loop import Loop
 from worker.training.material import opened
-from worker.training.memory import OutOfMemory, finer
-from worker.training.publications import Publisher
-from worker.training.ranks import Order, Ranks, join
-from worker.training.reals import real_grid
-from worker.training.recipe import Recipe
-from worker.training.reports import Reporter
+from worker.training.methods.step_config import StepConfig
+from worker.training.reporting.description import describe
+from worker.training.reporting.publisher import Publisher
+from worker.training.reporting.real_images import real_grid
+from worker.training.reporting.reporter import Reporter
+from worker.training.reporting.snapshots import Painter
 from worker.training.resolution import Resolved, differences, resolve
 from worker.training.schedule import Schedule
-from worker.training.snapshots import Painter
-from worker.training.state import TrainingState
-from worker.training.variety import Variety
+from worker.training.state.checkpoints import Checkpoint, newest_valid
+from worker.training.state.manager import CheckpointManager
+from worker.training.state.state import TrainingState
 
 
 class StopWanted(Exception):
@@ -98,7 +98,7 @@ class Training:
         try:
             if checkpoint is not None:
                 self._restore(state, checkpoint, resolved)
-            ranks.order(Order.TAKE_OVER)
+            ranks.order(Order.SYNC_STATE)
             share(state, ranks)
             recipe, slices = fitted(config, resolved, state, ranks)
             found = self._found(resolved, state, recipe, slices)
@@ -125,7 +125,7 @@ class Training:
         ranks.close()
         return ExitCode.COMPLETED if reached else ExitCode.STOPPED
 
-    def _found(self, resolved: Resolved, state: TrainingState, recipe: Recipe, slices: int) -> Resolved:
+    def _found(self, resolved: Resolved, state: TrainingState, recipe: StepConfig, slices: int) -> Resolved:
         """Compile the networks if they are to be, and give what has turned out to be possible."""
         if slices != resolved.accumulate:
             self._tell_slices(resolved, slices, "from here on")
@@ -216,7 +216,7 @@ class Training:
         prepared: Prepared,
         resolved: Resolved,
         state: TrainingState,
-        recipe: Recipe,
+        recipe: StepConfig,
         began: float,
     ) -> Loop:
         painter = Painter(config.generator_config(), config.seed, state.device)
@@ -239,7 +239,7 @@ class Training:
             schedule=Schedule.of(config, prepared.count),
             painter=painter,
             reporter=self._reporter,
-            keeper=Keeper(self._attempt, resolved.model_dump()),
+            keeper=CheckpointManager(self._attempt, resolved.model_dump()),
             publish=publisher,
             stop_wanted=self._stop_wanted,
             rules=Rules.of(config, prepared.count),

@@ -6,20 +6,20 @@ from collections.abc import Callable
 
 import torch
 
-from models import auto, fit
-from models.catalogue import BUILTIN, DatasetProblem, is_uploaded
-from models.datasets.facts import Facts, of_builtin, of_upload
+from models.config import auto, fit
+from models.config.devices import Device, main_memory
+from models.config.presets import AUTO, ConfigError, TrainRequest
+from models.datasets.catalogue import BUILTIN, DatasetProblem, is_uploaded
 from models.datasets.folders import of_folder
+from models.datasets.info import DatasetInfo, of_builtin, of_upload
 from models.datasets.uploads import Report
-from models.devices import Device, main_memory
-from models.presets import AUTO, ConfigError, TrainRequest
 from models.records import LeaseLost, Records, Run
-from models.settings import HouseSettings, training_threads
+from models.settings import SharedSettings, training_threads
 from worker.training.failure import TrainingFailed
 from worker.training.resolution import choose_devices
 
 
-def settle(run: Run, records: Records, house: HouseSettings, log: Callable[[str], None]) -> Run:
+def settle(run: Run, records: Records, house: SharedSettings, log: Callable[[str], None]) -> Run:
     """Choose the configuration of a run that asked for that, unless it is chosen; others are given back as they are.
 
     Whether it fits into memory is tried before the training begins, as for every run.
@@ -54,7 +54,7 @@ def settle(run: Run, records: Records, house: HouseSettings, log: Callable[[str]
     return settled
 
 
-def describe_device(house: HouseSettings) -> Device:
+def describe_device(house: SharedSettings) -> Device:
     """Describe the first of the devices that this worker trains on.
 
     Raises:
@@ -68,7 +68,7 @@ def describe_device(house: HouseSettings) -> Device:
     return Device(kind="cpu", cores=cores, memory_bytes=main_memory())
 
 
-def _facts(name: str, records: Records, house: HouseSettings) -> Facts:
+def _facts(name: str, records: Records, house: SharedSettings) -> DatasetInfo:
     if name in BUILTIN:
         return of_builtin(name)
     if not is_uploaded(name):

@@ -14,28 +14,28 @@ from typing import Protocol
 import torch
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from models.checkpoint import generator_bytes
-from models.config import TrainingConfig
-from models.evaluation import Evaluation
+from models.artifacts.evaluation import Evaluation
+from models.config.training import TrainingConfig
+from models.store.weights import generator_bytes
 from worker.evaluation.evaluator import Evaluator
 from worker.training.assembly import share
+from worker.training.devices.graphs import WARM_UP, Unrecordable
+from worker.training.devices.memory import OutOfMemory, translate_oom
+from worker.training.devices.ranks import Order
 from worker.training.failure import GaveUp
-from worker.training.findings import Finding, Rules
-from worker.training.graphs import WARM_UP, Unrecordable
-from worker.training.guard import Seen, look, note_tick, note_weights, watched
-from worker.training.keeper import Keeper
-from worker.training.memory import OutOfMemory, told_apart
-from worker.training.ranks import Order
-from worker.training.recipe import Recipe
-from worker.training.reports import Reporter
-from worker.training.rollback import roll_back
+from worker.training.guard.diversity import Variety
+from worker.training.guard.findings import Finding, Rules
+from worker.training.guard.guard import Seen, look, note_tick, note_weights, watched
+from worker.training.guard.rollback import roll_back
+from worker.training.guard.verdict import Health, judge
+from worker.training.methods.adversarial import Perform, play_round
+from worker.training.methods.step_config import StepConfig
+from worker.training.reporting.reporter import Reporter
+from worker.training.reporting.snapshots import Painter
+from worker.training.reporting.telemetry import ThroughputMeter, make_tick
 from worker.training.schedule import Schedule, crossed
-from worker.training.snapshots import Painter
-from worker.training.state import TrainingState
-from worker.training.steps import Perform, play_round
-from worker.training.telemetry import Pacemaker, make_tick
-from worker.training.variety import Variety
-from worker.training.verdict import Health, judge
+from worker.training.state.manager import CheckpointManager
+from worker.training.state.state import TrainingState
 
 _WARM_UP = WARM_UP + 1  # rounds: after those that are played as they are one is recorded, where rounds are
 
@@ -58,11 +58,11 @@ class Loop:
     config: TrainingConfig
     count: int
     state: TrainingState
-    recipe: Recipe
+    recipe: StepConfig
     schedule: Schedule
     painter: Painter
     reporter: Reporter
-    keeper: Keeper
+    keeper: CheckpointManager
     publish: Publish
     stop_wanted: Callable[[], bool]
     rules: Rules
@@ -91,7 +91,7 @@ class Loop:
 
     def _train(self) -> bool:
         state, schedule = self.state, self.schedule
-        pacemaker = Pacemaker(state.images)
+        throughput_meter = ThroughputMeter(state.images)
         rounds = 0
         if state.images == 0:
             self._snapshot()
@@ -107,18 +107,18 @@ class Loop:
             self._play(watched=ticks)
             rounds += 1
             if rounds == _WARM_UP and not ticks:
-                self._tell_warm_up(pacemaker)
+                self._tell_warm_up(throughput_meter)
 
             # Report and evaluate: what is published has its scores.
             publishing = not last and self._crossed(before, schedule.publish)
             looks = last or publishing or self._crossed(before, schedule.snapshot)
-            finding = self._tick(pacemaker) if ticks else None
+            finding = self._tick(throughput_meter) if ticks else None
             if looks and finding is None:
                 finding = self._look(scores=last or self._is_due(before, publishing=publishing), last=last)
 
             # Go back, where something is wrong.
             if finding is not None:
-                pacemaker = self._go_back(finding)
+                throughput_meter = self._go_back(finding)
                 continue
 
             # Publish: before a checkpoint of the same position, so that a publication cut off by a kill comes again.
@@ -136,21 +136,21 @@ class Loop:
 
     def _play(self, *, watched: bool) -> None:
         self.recipe.ranks.order(Order.WATCHED_ROUND if watched else Order.ROUND)
-        with told_apart():
+        with translate_oom():
             play_round(self.state, self.recipe, watched=watched, by=self.perform)
 
-    def _go_back(self, finding: Finding) -> Pacemaker:
+    def _go_back(self, finding: Finding) -> ThroughputMeter:
         """Roll back, on all ranks, and measure the pace from there on."""
         roll_back(self.state, finding, self.schedule.total, self.keeper, self.reporter)
-        self.recipe.ranks.order(Order.TAKE_OVER)
+        self.recipe.ranks.order(Order.SYNC_STATE)
         share(self.state, self.recipe.ranks)
-        return Pacemaker(self.state.images)
+        return ThroughputMeter(self.state.images)
 
-    def _tell_warm_up(self, pacemaker: Pacemaker) -> None:
+    def _tell_warm_up(self, throughput_meter: ThroughputMeter) -> None:
         """Measure the pace from here on, and tell how long it took to come so far."""
         if self.state.device.type == "cuda":
             torch.cuda.synchronize(self.state.device)
-        pacemaker.warmed_up(self.state.images)
+        throughput_meter.warmed_up(self.state.images)
         seconds = time.monotonic() - self.began
         told = (
             f"warm-up: {seconds:.1f} s until {_WARM_UP} rounds were done, with what was tried and compiled before them"
@@ -171,7 +171,7 @@ class Loop:
         late = guard.rollbacks * self.recipe.images()
         return crossed(max(before - late, guard.returned), self.state.images - late, every)
 
-    def _tick(self, pacemaker: Pacemaker) -> Finding | None:
+    def _tick(self, throughput_meter: ThroughputMeter) -> Finding | None:
         images, total = self.state.images, self.schedule.total
         objective = self.recipe.objective
         means = self.state.sums.take(has_probabilities=objective.has_probabilities, has_halves=not objective.paired)
@@ -179,7 +179,7 @@ class Loop:
         if finding is not None:
             return finding
         health = judge(self.config.loss, means, self.state.guard.standing)
-        pace = pacemaker.measure(images, total)
+        pace = throughput_meter.measure(images, total)
         augment_p = self._augment_p()
         tick = make_tick(
             means,
@@ -237,7 +237,7 @@ class Loop:
             return None
         images = self.state.images
         try:
-            with told_apart():
+            with translate_oom():
                 evaluation = self.evaluator(self.state.average, images, final=last)
         except (OutOfMemory, LinAlgError) as error:
             why = "there was not the memory for it" if isinstance(error, OutOfMemory) else "it came to no numbers"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from models.catalogue import is_uploaded
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
+from models.datasets.catalogue import is_uploaded
 from models.records import Records
-from models.settings import HouseSettings
+from models.settings import SharedSettings
 from worker.data.ingest import prepare
 from worker.data.prepared import Prepared
 from worker.data.uploaded import open_uploaded
@@ -17,7 +17,7 @@ from worker.training.failure import TrainingFailed
 def opened(
     config: TrainingConfig,
     records: Records,
-    house: HouseSettings,
+    house: SharedSettings,
     log: Callable[[str], None],
     on_progress: Callable[[int, int], None],
 ) -> Prepared:

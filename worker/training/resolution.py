@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
-from models.config import Frozen, TrainingConfig
+from models.config.training import Frozen, TrainingConfig
 from models.settings import training_threads
 from worker.data.prepared import Prepared
 from worker.evaluation.inception import have_weights
-from worker.evaluation.plan import MIN_IMAGES, DeviceType, Plan, plan
+from worker.evaluation.schedule import MIN_IMAGES, DeviceType, Plan, plan
 from worker.settings import WorkerSettings
 from worker.training.failure import TrainingFailed
-from worker.training.recipe import Precision
+from worker.training.methods.step_config import Precision
 
 Device = torch.device  # a run says with which `torch` it was made
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
 
 KEPT_WEIGHTS = 24
 

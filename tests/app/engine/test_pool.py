@@ -21,12 +21,12 @@ from app.engine.devices import lanes
 from app.engine.inputs import Inputs
 from app.engine.pool import Pool, _step_back
 from app.engine.tile import Painter
-from models.checkpoint import generator_bytes
-from models.config import MlpGenerator
-from models.directory import ModelDirectory
-from models.errors import BrokenVersion, DoesNotFit, VersionNotReady
-from models.manifest import WEIGHTS
-from models.versions import Version
+from models.config.training import MlpGenerator
+from models.store.errors import BrokenVersion, DoesNotFit, VersionNotReady
+from models.store.local import ModelDirectory
+from models.store.manifest import WEIGHTS
+from models.store.versions import Version
+from models.store.weights import generator_bytes
 from tests.fixtures.models import TINY_DCGAN, TINY_MLP, swap_weights, tiny_generator, write_version
 
 

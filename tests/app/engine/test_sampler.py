@@ -19,10 +19,10 @@ from app.engine.inputs import Seeded
 from app.engine.pieces import PIECE_IMAGES
 from app.engine.queue import Pictures
 from app.engine.sampler import Sampler
-from models.directory import ModelDirectory
-from models.errors import BrokenVersion, UnknownModel
-from models.manifest import WEIGHTS
-from models.versions import Version
+from models.store.errors import BrokenVersion, UnknownModel
+from models.store.local import ModelDirectory
+from models.store.manifest import WEIGHTS
+from models.store.versions import Version
 from tests.fixtures.models import TINY_DCGAN, TINY_MLP, expected_images, swap_weights, write_version
 
 BIG = 1 << 30

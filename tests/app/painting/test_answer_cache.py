@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.painting.cache import OVERHEAD, SHARE, AnswerCache
+from app.sampling.cache import OVERHEAD, SHARE, AnswerCache
 
 BODY = b"x" * 1000
 ENTRY = len(BODY) + OVERHEAD

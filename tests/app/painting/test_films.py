@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.walks import WalkQuery, order
+from app.sampling.walks import WalkQuery, order
 from models.pictures import AnimationFormat
 from tests.fixtures.service import Service
 
 
 def held(service: Service, film_format: AnimationFormat, frames: int) -> int:
-    version = service.app.state.house.sampler.resolve("petals")
+    version = service.app.state.atelier.sampler.resolve("petals")
     job = order(WalkQuery(seeds=(1, 2), frames=frames, scale=10), film_format, version, service.settings)
     return job.container.held(job)
 

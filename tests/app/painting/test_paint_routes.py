@@ -6,8 +6,8 @@ import pytest
 from fastapi import Depends, FastAPI
 from fastapi.routing import APIRoute, APIRouter
 
-from app.painting.routing import PaintRoute, verify
-from app.routes import grids, samples
+from app.api import grids, samples
+from app.sampling.routing import PaintRoute, verify
 from tests.fixtures.service import Service
 
 

@@ -48,7 +48,7 @@ def test_the_device_and_the_encoders_are_timed_and_tiles_are_counted(service: Se
 
 
 def test_a_refusal_for_overload_is_counted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service.app.state.house.sampler.admission, "seconds_ahead", lambda: 99.0)
+    monkeypatch.setattr(service.app.state.atelier.sampler.admission, "seconds_ahead", lambda: 99.0)
     assert service.client.get("/samples").status_code == 503
     seen = figures(service)
     assert seen['atelier_refused_total{model="digits"}'] == 1
@@ -62,7 +62,7 @@ def test_gauges_are_read_where_they_change(service: Service, monkeypatch: pytest
         read_in.append(threading.current_thread().name)
         return 0.0
 
-    monkeypatch.setattr(service.app.state.house.sampler.admission, "seconds_ahead", seconds_ahead)
+    monkeypatch.setattr(service.app.state.atelier.sampler.admission, "seconds_ahead", seconds_ahead)
     figures(service)
     # The event loop's thread, as the fixture calls it.
     assert read_in == ["service"]

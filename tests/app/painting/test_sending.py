@@ -43,7 +43,7 @@ def sent(service: Service, query: str, room: int) -> list[Message]:
     async def answered() -> None:
         await service.app(scope, receive, send)
 
-    asyncio.run_coroutine_threadsafe(answered(), service.app.state.house._loop).result(60)
+    asyncio.run_coroutine_threadsafe(answered(), service.app.state.atelier._loop).result(60)
     return taken
 
 
@@ -53,9 +53,9 @@ def sent(service: Service, query: str, room: int) -> list[Message]:
 def test_a_client_that_stops_at_any_message_is_given_up_without_a_crash(
     impatient: Service, query: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    admission = impatient.app.state.house.sampler.admission
+    admission = impatient.app.state.atelier.sampler.admission
     whole = len(sent(impatient, f"seed=1&{query}", room=1000))
-    with caplog.at_level(logging.INFO, "app.painting"):
+    with caplog.at_level(logging.INFO, "app.sampling"):
         for room in (0, 1, whole - 1):
             assert len(sent(impatient, f"seed=1&{query}", room)) == room
             until(lambda: admission.bytes == 0, "its memory to be given back")

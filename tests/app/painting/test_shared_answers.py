@@ -12,17 +12,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.house import House
+from app.state import AppState
 from models.records import Records
 from tests.fixtures.models import write_version
 from tests.fixtures.service import Service, serving
 from tests.fixtures.waiting import until
 
 
-def house_of(service: Service) -> House:
-    house = service.app.state.house
-    assert isinstance(house, House)
-    return house
+def house_of(service: Service) -> AppState:
+    app_state = service.app.state.atelier
+    assert isinstance(app_state, AppState)
+    return app_state
 
 
 @contextmanager

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from app.engine import sources
-from app.painting.structured import Structured
-from models.manifest import Manifest
+from app.sampling.structured import Structured
+from models.store.manifest import Manifest
 from tests.fixtures.models import TINY_CONDITIONAL
 
 SOURCES = [

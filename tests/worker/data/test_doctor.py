@@ -10,8 +10,8 @@ from PIL import Image
 
 from models.datasets.uploads import Crop
 from worker.data.decode import Shape
-from worker.data.doctor import Record, diagnose, propose
-from worker.data.likeness import difference_hash, look_alikes
+from worker.data.perceptual_hash import difference_hash, look_alikes
+from worker.data.validation import Record, diagnose, propose
 
 
 @pytest.mark.parametrize(

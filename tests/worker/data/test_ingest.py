@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.catalogue import BUILTIN
+from models.datasets.catalogue import BUILTIN
 from tests.fixtures.folders import Folders
 from worker.data import DataProblem
 from worker.data.prepared import read

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.catalogue import BUILTIN
+from models.datasets.catalogue import BUILTIN
 from tests.fixtures.folders import Folders
 
 pytestmark = pytest.mark.large

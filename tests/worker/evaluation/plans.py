@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.evaluation.plan import Plan
+from worker.evaluation.schedule import Plan
 
 PLAN = Plan(
     every=1,

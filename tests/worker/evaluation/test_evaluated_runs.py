@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from models.artefacts.history import snapshots
-from models.evaluation import Evaluation
+from models.artifacts.evaluation import Evaluation
+from models.artifacts.history import snapshots
 from tests.worker.evaluation.plans import PLAN
 from tests.worker.training.attempts import CPU, Attempts, after
 from tests.worker.training.tiny import tiny

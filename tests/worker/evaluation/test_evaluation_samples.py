@@ -8,7 +8,7 @@ from models import pictures
 from models.networks import build_generator
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
-from worker.evaluation import kernel, precision
+from worker.evaluation import kernel_distance, precision_recall
 from worker.evaluation.samples import BATCH, Sampler, conditions, split, to_pixels
 
 CPU = torch.device("cpu")
@@ -22,8 +22,8 @@ def test_a_set_in_the_order_of_its_classes_is_judged_as_a_shuffled_one(count: in
     points = torch.from_numpy(np.eye(CLASSES)[labels] * 5 + random.normal(0, 0.1, (count, CLASSES)))
     perfect = points[torch.from_numpy(random.permutation(count)[:2_000])]
     chosen = points[torch.from_numpy(split(count, 2_000).reference)]
-    assert abs(kernel.discrepancy(perfect, chosen).mean) < 0.05
-    first = split(count, 10_000).reference[: precision.COUNT]
+    assert abs(kernel_distance.discrepancy(perfect, chosen).mean) < 0.05
+    first = split(count, 10_000).reference[: precision_recall.COUNT]
     assert np.unique(labels[first]).size == CLASSES
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
 from models.networks import build_generator
 from tests.worker.evaluation.plans import PLAN
 from tests.worker.training.tiny import tiny

@@ -18,9 +18,9 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from worker.evaluation import frechet, inception, kernel, precision
+from worker.evaluation import frechet, inception, kernel_distance, precision_recall
 from worker.evaluation.inception import FILE, Fetch, Inception, NoInception, find_weights, have_weights, open_inception
-from worker.evaluation.reference import Eyes, Reference, collect, methods
+from worker.evaluation.reference import FeatureExtractor, Reference, collect, methods
 
 CPU = torch.device("cpu")
 
@@ -55,16 +55,18 @@ def test_scores_are_those_that_torch_fidelity_computes_of_the_same_features() ->
     assert found == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
 
     kid = kid_features_to_metric(left, right, kid_subsets=1, kid_subset_size=200, verbose=False)
-    assert kernel.discrepancy(left, right).mean == pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-6)
+    assert kernel_distance.discrepancy(left, right).mean == pytest.approx(
+        kid["kernel_inception_distance_mean"], rel=1e-6
+    )
 
     shares = prc_features_to_metric(left, right, prc_neighborhood=3, prc_batch_size=100, verbose=False)
-    agreed = precision.agreement(precision.balls(right), precision.balls(left))
+    agreed = precision_recall.agreement(precision_recall.balls(right), precision_recall.balls(left))
     assert agreed.precision == pytest.approx(shares["precision"], abs=0.02)
     assert agreed.recall == pytest.approx(shares["recall"], abs=0.02)
 
 
 def test_an_extractor_of_torch_fidelity_takes_part_in_an_evaluation() -> None:
-    eyes = Eyes(inception=Inception(Tiny(), "tiny", CPU))
+    eyes = FeatureExtractor(inception=Inception(Tiny(), "tiny", CPU))
     real, generated = (collect(torch.split(images(seed), 50), 200, eyes) for seed in (0, 5))
     found = Reference(real).compare(generated)
     assert {"fid", "kid", "inception_precision", "inception_recall", "sliced_wasserstein"} <= set(found)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from worker.evaluation.kernel import BLOCK, discrepancy
+from worker.evaluation.kernel_distance import BLOCK, discrepancy
 
 
 def drawn(count: int, seed: int, shift: float = 0) -> torch.Tensor:

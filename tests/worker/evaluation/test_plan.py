@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from models.config import TrainingConfig
-from models.presets import TrainRequest, load, resolve
+from models.config.presets import TrainRequest, load, resolve
+from models.config.training import TrainingConfig
 from worker.data.prepared import Prepared
-from worker.evaluation.plan import SHARE, Plan, plan, replaced
+from worker.evaluation.schedule import SHARE, Plan, plan, replaced
 
 
 def asked(preset: str, **request: Any) -> TrainingConfig:

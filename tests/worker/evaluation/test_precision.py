@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from worker.evaluation.precision import COUNT, agreement, balls
+from worker.evaluation.precision_recall import COUNT, agreement, balls
 
 
 def drawn(count: int, seed: int, shift: float = 0) -> torch.Tensor:

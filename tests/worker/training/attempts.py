@@ -11,21 +11,21 @@ from typing import Any
 import pytest
 import torch
 
-from models.artefacts.attempts import Attempt
-from models.artefacts.events import read_events
-from models.config import TrainingConfig
+from models.artifacts.attempts import Attempt
+from models.artifacts.events import read_events
+from models.config.training import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.checkpoints import newest_valid
-from worker.training.findings import Rules
-from worker.training.keeper import Keeper
+from worker.training.guard.diversity import Variety
+from worker.training.guard.findings import Rules
 from worker.training.loop import Loop
-from worker.training.recipe import Recipe
-from worker.training.reports import Reporter
+from worker.training.methods.step_config import StepConfig
+from worker.training.reporting.reporter import Reporter
+from worker.training.reporting.snapshots import Painter
 from worker.training.schedule import Schedule
-from worker.training.snapshots import Painter
-from worker.training.state import TrainingState, seeds
-from worker.training.variety import Variety
+from worker.training.state.checkpoints import newest_valid
+from worker.training.state.manager import CheckpointManager
+from worker.training.state.state import TrainingState, seeds
 
 CPU = torch.device("cpu")
 
@@ -57,11 +57,11 @@ class Attempts:
             config=config,
             count=self._digits.count,
             state=state,
-            recipe=Recipe.of(config, state, "fp32", config.total_images(self._digits.count)),
+            recipe=StepConfig.of(config, state, "fp32", config.total_images(self._digits.count)),
             schedule=Schedule.of(config, self._digits.count),
             painter=painter,
             reporter=Reporter(attempt),
-            keeper=Keeper(attempt, {}),
+            keeper=CheckpointManager(attempt, {}),
             publish=self._publish,
             stop_wanted=stop_wanted,
             rules=rules if young is None else replace(rules, young=young),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts.attempts import Attempt
+from models.artifacts.attempts import Attempt
 
 
 @pytest.fixture

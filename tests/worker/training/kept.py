@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from models.artefacts.attempts import Attempt
-from models.artefacts.positions import Position
-from worker.training.guard import Memory
-from worker.training.keeper import Keeper
-from worker.training.state import Capture, TrainingState
+from models.artifacts.attempts import Attempt
+from models.artifacts.positions import Position
+from worker.training.guard.guard import Memory
+from worker.training.state.manager import CheckpointManager
+from worker.training.state.state import Capture, TrainingState
 
 
 class State(TrainingState):
@@ -28,7 +28,7 @@ class State(TrainingState):
 
 def keep(attempt: Attempt, *positions: int) -> None:
     """Keep a state at each of these positions."""
-    keeper = Keeper(attempt, {"threads": 1})
+    keeper = CheckpointManager(attempt, {"threads": 1})
     for images in positions:
         keeper.keep(State(images))
     keeper.settle()

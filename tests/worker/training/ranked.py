@@ -15,18 +15,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.artefacts.positions import Position
-from models.config import TrainingConfig
+from models.artifacts.positions import Position
+from models.config.training import TrainingConfig
 from tests.worker.training.attempts import Attempts
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared, read
-from worker.training.follower import obey
-from worker.training.ranks import Order, Ranks, join
-from worker.training.recipe import Recipe
-from worker.training.state import TrainingState, seeds
-from worker.training.steps import play_round
-from worker.training.synchrony import synchronise
+from worker.training.devices.follower import obey
+from worker.training.devices.ranks import Order, Ranks, join
+from worker.training.devices.sync_batch_norm import synchronise
+from worker.training.methods.adversarial import play_round
+from worker.training.methods.step_config import StepConfig
+from worker.training.state.state import TrainingState, seeds
 
 Result = dict[str, Any]
 CPU = torch.device("cpu")
@@ -63,7 +63,7 @@ def told(ranks: Ranks) -> Result:
     return {
         "handed": handed[0].tolist(),
         "value": ranks.tell(value),
-        "orders": [int(ranks.order(order if ranks.leads else Order.END)) for order in (Order.ROUND, Order.TAKE_OVER)],
+        "orders": [int(ranks.order(order if ranks.leads else Order.END)) for order in (Order.ROUND, Order.SYNC_STATE)],
         "any": [ranks.any(ranks.rank == 1), ranks.any(False)],
         "means": means,
     }
@@ -86,7 +86,7 @@ def played(config: TrainingConfig, digits: Prepared, ranks: Ranks, slices: int =
     state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
     for network in (state.generator, state.discriminator):
         synchronise(network, ranks)
-    recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count), ranks, slices)
+    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks, slices)
     for _ in range(rounds):
         play_round(state, recipe, watched=True)
     return {"tensors": state.capture().tensors, "position": state.batches.position}
@@ -97,7 +97,7 @@ def gone_back(ranks: Ranks, folder: Path, digits: Prepared) -> Result:
     config = tiny("mlp-mnist", precision="fp32", kimg=1.28, snapshots=10, tick_kimg=0.128)
     if not ranks.leads:
         state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
-        obey(state, Recipe.of(config, state, "fp32", config.total_images(digits.count), ranks), ranks)
+        obey(state, StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks), ranks)
         return {"tensors": state.capture().tensors, "position": tuple(state.position), "lr": state.guard.rate}
     run = Attempts(folder / "run", digits)
     loop = run.start(config, young=64)
@@ -109,7 +109,7 @@ def gone_back(ranks: Ranks, folder: Path, digits: Prepared) -> Result:
                 next(state.generator.parameters()).fill_(torch.nan)
         return False
 
-    recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count), ranks)
+    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks)
     assert replace(loop, recipe=recipe, stop_wanted=lose_weights_once).run()
     ranks.order(Order.END)
     return {"tensors": state.capture().tensors, "position": tuple(state.position), "lr": state.guard.rate}

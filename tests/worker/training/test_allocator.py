@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
-from worker.training import allocator
-from worker.training.allocator import available_memory, within
+from worker.training.devices import allocator
+from worker.training.devices.allocator import available_memory, within
 
 COUNT = """
 import ctypes

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.config import Change
-from worker.training.augment import Confidence, augment
+from models.config.training import Change
+from worker.training.methods.augment import Confidence, augment
 
 CPU = torch.device("cpu")
 CHANGES: tuple[Change, ...] = ("color", "translation", "cutout")

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.artefacts.attempts import Attempt
-from models.artefacts.positions import Position
+from models.artifacts.attempts import Attempt
+from models.artifacts.positions import Position
 from tests.worker.training.kept import State, keep
-from worker.training.checkpoints import InvalidCheckpoint, newest_valid, read, read_refuge, write
-from worker.training.keeper import Keeper
+from worker.training.state.checkpoints import InvalidCheckpoint, newest_valid, read, read_refuge, write
+from worker.training.state.manager import CheckpointManager
 
 
 def newest(attempt: Attempt, *skipped: str) -> int | None:
@@ -86,7 +86,7 @@ def test_the_newest_attempt_comes_first_and_older_ones_help_out(attempt: Attempt
 
 
 def test_a_torn_refuge_gives_way_to_the_one_before_it(attempt: Attempt) -> None:
-    keeper = Keeper(attempt, {})
+    keeper = CheckpointManager(attempt, {})
     keeper.shelter(State(1000, refuge=1000))
     keeper.keep(State(1500, refuge=1000))
     keeper.shelter(State(2000, refuge=2000))

@@ -12,10 +12,10 @@ from torch import Tensor
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.compiled import compile_networks
-from worker.training.recipe import Recipe
-from worker.training.state import TrainingState
-from worker.training.steps import play_round
+from worker.training.devices.compiled import compile_networks
+from worker.training.methods.adversarial import play_round
+from worker.training.methods.step_config import StepConfig
+from worker.training.state.state import TrainingState
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own
@@ -45,10 +45,10 @@ class Captured:
 
 
 @pytest.fixture
-def training(digits: Prepared) -> tuple[TrainingState, Recipe]:
+def training(digits: Prepared) -> tuple[TrainingState, StepConfig]:
     config = tiny("quick-28", penalty__every=2)
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
-    return state, Recipe.of(config, state, "fp32", config.total_images(digits.count))
+    return state, StepConfig.of(config, state, "fp32", config.total_images(digits.count))
 
 
 def weights(state: TrainingState) -> list[Tensor]:
@@ -57,7 +57,7 @@ def weights(state: TrainingState) -> list[Tensor]:
     ]
 
 
-def test_networks_are_captured_but_for_steps_with_a_penalty(training: tuple[TrainingState, Recipe]) -> None:
+def test_networks_are_captured_but_for_steps_with_a_penalty(training: tuple[TrainingState, StepConfig]) -> None:
     state, recipe = training
     before, noise = weights(state), state.noise.generator.get_state()
     captured, log = Captured(), list[str]()
@@ -72,7 +72,7 @@ def test_networks_are_captured_but_for_steps_with_a_penalty(training: tuple[Trai
     assert float(state.sums.tensor[-1]) == 1
 
 
-def test_networks_that_cannot_be_compiled_stay_as_they_are(training: tuple[TrainingState, Recipe]) -> None:
+def test_networks_that_cannot_be_compiled_stay_as_they_are(training: tuple[TrainingState, StepConfig]) -> None:
     state, recipe = training
     before, log = weights(state), list[str]()
 

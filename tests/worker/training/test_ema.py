@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from worker.training import ema
+from worker.training.state import ema
 
 
 def test_half_of_the_old_average_is_left_after_a_half_life() -> None:

@@ -10,20 +10,21 @@ from typing import Any
 import pytest
 import torch
 
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
 from models.records import Run
-from tests.fixtures.trainings import House, working_house
+from tests.fixtures.trainings import Harness, working_house
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
-from worker.exitcodes import ExitCode
+from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
-from worker.training import attempt, follower
+from worker.training import attempt
 from worker.training.assembly import new_state
-from worker.training.follower import follow
-from worker.training.ranks import Order, Ranks
+from worker.training.devices import follower
+from worker.training.devices.follower import follow
+from worker.training.devices.ranks import Order, Ranks
+from worker.training.methods.adversarial import play_round
 from worker.training.resolution import resolve
-from worker.training.state import TrainingState
-from worker.training.steps import play_round
+from worker.training.state.state import TrainingState
 
 
 class Scripted(Ranks):
@@ -42,23 +43,23 @@ class Scripted(Ranks):
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def harness(tmp_path: Path) -> Iterator[Harness]:
     yield from working_house(tmp_path)
 
 
 class Following:
     """Follows in this process, in a run that rank 0 has begun."""
 
-    def __init__(self, house: House, digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.house = house
-        self.settings = WorkerSettings(data_dir=house.data_dir, database_url=house.url, device="cpu", threads=1)
+    def __init__(self, harness: Harness, digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.harness = harness
+        self.settings = WorkerSettings(data_dir=harness.data_dir, database_url=harness.url, device="cpu", threads=1)
         self.rounds = 0
         self._digits = digits
         self._patch = monkeypatch
 
     def begin(self, config: TrainingConfig) -> Run:
-        run = self.house.create(config)
-        attempt = self.house.attempt(run)
+        run = self.harness.create(config)
+        attempt = self.harness.attempt(run)
         attempt.create()
         resolved = resolve(config, self.settings, self._digits, {})
         begun = {"config": config.model_dump(mode="json"), "resolved": resolved.model_dump()}
@@ -87,19 +88,19 @@ class Following:
         return follow(run.id, run.token, self.settings, lambda: False)
 
     def accumulate(self, run: Run) -> int:
-        row = self.house.records.get_run(run.id)
+        row = self.harness.records.get_run(run.id)
         assert row is not None
         return int(row.resolved.get("accumulate", 1))
 
 
 @pytest.fixture
-def following(house: House, digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> Following:
-    return Following(house, digits, monkeypatch)
+def following(harness: Harness, digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> Following:
+    return Following(harness, digits, monkeypatch)
 
 
 def test_a_rank_does_as_it_is_told_until_the_end(following: Following) -> None:
     run = following.begin(tiny())
-    orders = [Order.TAKE_OVER, Order.ROUND, Order.TAKE_OVER, Order.WATCHED_ROUND]
+    orders = [Order.SYNC_STATE, Order.ROUND, Order.SYNC_STATE, Order.WATCHED_ROUND]
     assert following.follow(run, orders) == ExitCode.COMPLETED
     assert following.rounds == 2
 
@@ -112,30 +113,30 @@ def test_a_rank_ends_where_rank_0_could_not_begin(following: Following) -> None:
 
 def test_a_rank_that_is_stopped_before_the_beginning_has_nothing_to_say(following: Following) -> None:
     """Rank 0 may have died: that counts."""
-    run = following.house.create(tiny())
+    run = following.harness.create(tiny())
     assert follow(run.id, run.token, following.settings, lambda: True) == ExitCode.COMPLETED
 
 
 def test_a_rank_without_room_hands_the_run_back_to_go_on_in_slices(following: Following) -> None:
     run = following.begin(tiny())
-    assert following.follow(run, [Order.TAKE_OVER, Order.ROUND], room=8) == ExitCode.STOPPED
+    assert following.follow(run, [Order.SYNC_STATE, Order.ROUND], room=8) == ExitCode.STOPPED
     assert following.accumulate(run) == 2
 
 
 def test_a_rank_without_room_for_the_smallest_slice_says_why(following: Following) -> None:
     run = following.begin(tiny("dcgan-28", batch_size=2))
-    assert following.follow(run, [Order.TAKE_OVER, Order.ROUND], room=0) == ExitCode.REFUSED
-    assert following.house.reason(run).startswith("cpu has not the memory for 2 image(s) at a time")
+    assert following.follow(run, [Order.SYNC_STATE, Order.ROUND], room=0) == ExitCode.REFUSED
+    assert following.harness.reason(run).startswith("cpu has not the memory for 2 image(s) at a time")
 
 
 def test_others_hear_that_rank_0_cannot_go_on_from_its_checkpoint(
-    house: House, digits: Prepared, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, digits: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[bool] = []
 
     class Watched(Scripted):
         def order(self, order: Order = Order.END) -> Order:
-            assert order is not Order.TAKE_OVER
+            assert order is not Order.SYNC_STATE
             return order
 
         def close(self) -> None:
@@ -144,11 +145,11 @@ def test_others_hear_that_rank_0_cannot_go_on_from_its_checkpoint(
     def refuse(*_arguments: Any) -> None:
         raise KeyError("confidence")
 
-    run = house.create(tiny(kimg=1))
-    assert house.train(run) == ExitCode.COMPLETED
-    house.records.release(run.id, run.token, "succeeded")
-    house.records.resume(run.id, kimg=2)
+    run = harness.create(tiny(kimg=1))
+    assert harness.train(run) == ExitCode.COMPLETED
+    harness.records.release(run.id, run.token, "succeeded")
+    harness.records.resume(run.id, kimg=2)
     monkeypatch.setattr(attempt, "join", lambda _devices: Watched(digits.path, []))
     monkeypatch.setattr(TrainingState, "restore", refuse)
-    assert house.train(house.claim()) == ExitCode.REFUSED
+    assert harness.train(harness.claim()) == ExitCode.REFUSED
     assert closed == [True]

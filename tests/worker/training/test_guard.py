@@ -5,20 +5,12 @@ from itertools import count
 
 import pytest
 
-from models.artefacts.positions import Position
-from models.manifest import Score
+from models.artifacts.positions import Position
+from models.store.manifest import Score
 from tests.worker.training.tiny import tiny
-from worker.training.findings import COLLAPSED, EXPLODED, FADED, GRACE, Rules
-from worker.training.guard import (
-    Memory,
-    Seen,
-    gone_back,
-    look,
-    note_tick,
-    note_weights,
-    watched,
-)
-from worker.training.telemetry import Means
+from worker.training.guard.findings import COLLAPSED, EXPLODED, FADED, GRACE, Rules
+from worker.training.guard.guard import Memory, Seen, gone_back, look, note_tick, note_weights, watched
+from worker.training.reporting.telemetry import Means
 
 RULES = Rules(acts=True, total=100, young=10, parameters=100)
 WELL = Means(

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import torch
 
-from models.artefacts.attempts import Attempt, attempts
-from models.artefacts.positions import Position
+from models.artifacts.attempts import Attempt, attempts
+from models.artifacts.positions import Position
 from tests.worker.training.kept import State, keep, names
-from worker.training import keeper as keeping
-from worker.training.checkpoints import newest_valid, write
 from worker.training.failure import disk_full
-from worker.training.keeper import Keeper
-from worker.training.state import Capture
+from worker.training.state import manager as keeping
+from worker.training.state.checkpoints import newest_valid, write
+from worker.training.state.manager import CheckpointManager
+from worker.training.state.state import Capture
 
 
 def after(attempt: Attempt) -> Attempt:
@@ -63,7 +63,7 @@ def test_the_newest_two_are_kept(attempt: Attempt) -> None:
 
 def test_a_run_keeps_no_more_for_having_taken_many_attempts(attempt: Attempt) -> None:
     for token in range(1, 5):
-        keeper = Keeper(attempt, {})
+        keeper = CheckpointManager(attempt, {})
         keeper.shelter(State(token * 1000, refuge=token * 1000))
         keeper.keep(State(token * 1000 + 500, refuge=token * 1000))
         keeper.settle()
@@ -83,7 +83,7 @@ def test_what_earlier_attempts_left_is_not_touched_before_there_is_a_checkpoint(
     (attempt.checkpoints / ".writing-000003.000").mkdir()
     before = everything(attempt)
     second = after(attempt)
-    keeper = Keeper(second, {})
+    keeper = CheckpointManager(second, {})
     keeper.shelter(State(0))
     keeper.keep(State(2500, torch.nan))
     keeper.settle()
@@ -98,7 +98,7 @@ def test_nothing_is_dropped_once_there_is_a_later_attempt(attempt: Attempt) -> N
 
 
 def test_a_state_that_diverged_never_replaces_a_good_checkpoint(attempt: Attempt) -> None:
-    keeper = Keeper(attempt, {})
+    keeper = CheckpointManager(attempt, {})
     for state in (State(1000), State(2000, torch.nan), State(1000, rollbacks=1, refuge=1000)):
         keeper.keep(state)
         keeper.shelter(state)
@@ -109,7 +109,7 @@ def test_a_state_that_diverged_never_replaces_a_good_checkpoint(attempt: Attempt
 
 def test_after_a_rollback_fewer_images_are_newer(attempt: Attempt) -> None:
     keep(attempt, 9000, 12000)
-    keeper = Keeper(attempt, {})
+    keeper = CheckpointManager(attempt, {})
     keeper.keep(State(4000, rollbacks=1))
     keeper.settle()
     assert names(attempt.checkpoints) == ["000004.000-1", "000012.000"]
@@ -119,7 +119,7 @@ def test_after_a_rollback_fewer_images_are_newer(attempt: Attempt) -> None:
 
 
 def test_what_a_kept_checkpoint_would_go_back_to_is_kept_too(attempt: Attempt) -> None:
-    keeper = Keeper(attempt, {})
+    keeper = CheckpointManager(attempt, {})
     keeper.shelter(State(0))
     for images in (1000, 2000, 3000):
         keeper.shelter(State(images, refuge=images))
@@ -136,7 +136,7 @@ def test_what_a_kept_checkpoint_would_go_back_to_is_kept_too(attempt: Attempt) -
 
 
 def test_a_refuge_is_a_checkpoint_of_the_same_files(attempt: Attempt) -> None:
-    keeper = Keeper(attempt, {})
+    keeper = CheckpointManager(attempt, {})
     keeper.shelter(State(1000, refuge=1000))
     keeper.keep(State(1000, refuge=1000))
     keeper.settle()
@@ -151,7 +151,7 @@ def test_a_refuge_is_a_checkpoint_where_files_cannot_be_linked_too(
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    keeper = Keeper(attempt, {})
+    keeper = CheckpointManager(attempt, {})
     keeper.shelter(State(1000, refuge=1000))
     keeper.settle()
     assert everything(attempt) == {"1/checkpoints": ["000001.000"], "1/best": ["000001.000"]}
@@ -161,7 +161,7 @@ def test_a_refuge_is_a_checkpoint_where_files_cannot_be_linked_too(
 def test_a_refuge_waits_for_the_disk_beside_the_training_and_gives_way_to_a_newer_one(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = Keeper(attempt, {})
+    keeper = CheckpointManager(attempt, {})
     with slow_disk(monkeypatch) as written:
         keeper.keep(State(500))
         for images in (1000, 2000, 3000):
@@ -172,13 +172,13 @@ def test_a_refuge_waits_for_the_disk_beside_the_training_and_gives_way_to_a_newe
     assert everything(attempt) == {"1/checkpoints": ["000000.500", "000003.000"], "1/best": ["000003.000"]}
 
 
-@pytest.mark.parametrize("take", [Keeper.keep, Keeper.shelter])
+@pytest.mark.parametrize("take", [CheckpointManager.keep, CheckpointManager.shelter])
 def test_checkpoints_by_the_clock_are_spaced_so_that_copies_take_two_hundredths(
     take: Any, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    keeper = Keeper(attempt, {})
+    keeper = CheckpointManager(attempt, {})
     state = State(1000, refuge=1000)
     capture = state.capture
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts.history import read_ticks, snapshots
-from models.checkpoint import load
+from models.artifacts.history import read_ticks, snapshots
+from models.store.weights import load
 from tests.worker.training.attempts import Attempts, after
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits
 
-from models.config import Loss
-from worker.training.losses import OBJECTIVES
+from models.config.training import Loss
+from worker.training.methods.losses import OBJECTIVES
 
 LOGITS = torch.tensor([-3.0, -0.5, 0.0, 1.0, 4.0])
 ONES, ZEROS = torch.ones(5), torch.zeros(5)

@@ -9,25 +9,25 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training import allocator
+from worker.training.devices import allocator
+from worker.training.devices.graphs import by_scalars
+from worker.training.devices.memory import OutOfMemory, fits, is_out_of_memory, slices, translate_oom
 from worker.training.failure import TrainingFailed
-from worker.training.graphs import by_scalars
-from worker.training.memory import OutOfMemory, fits, is_out_of_memory, slices, told_apart
-from worker.training.recipe import Recipe
-from worker.training.state import TrainingState
-from worker.training.steps import Perform, play_round
+from worker.training.methods.adversarial import Perform, play_round
+from worker.training.methods.step_config import StepConfig
+from worker.training.state.state import TrainingState
 
 CPU = torch.device("cpu")
-Start = tuple[TrainingState, Callable[[int], Recipe]]
+Start = tuple[TrainingState, Callable[[int], StepConfig]]
 
 
 def start(config: TrainingConfig, digits: Prepared) -> Start:
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
-    recipe = partial(Recipe.of, config, state, "fp32", config.total_images(digits.count))
+    recipe = partial(StepConfig.of, config, state, "fp32", config.total_images(digits.count))
     return state, lambda count: recipe(slices=count)
 
 
@@ -42,9 +42,9 @@ def give_room_for(images: int, state: TrainingState) -> None:
 
 
 def test_a_real_refusal_of_memory_is_told_from_other_errors() -> None:
-    with pytest.raises(OutOfMemory, match="allocate memory"), told_apart():
+    with pytest.raises(OutOfMemory, match="allocate memory"), translate_oom():
         torch.empty(1 << 60, dtype=torch.uint8)
-    with pytest.raises(RuntimeError, match="shape"), told_apart():
+    with pytest.raises(RuntimeError, match="shape"), translate_oom():
         torch.ones(2) @ torch.ones(3, 3)
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert is_out_of_memory(MemoryError())
@@ -92,7 +92,7 @@ def test_a_trial_plays_as_the_training_will(digits: Prepared) -> None:
     state, recipe = start(tiny("r3gan-28"), digits)
     seen = list[bool]()
 
-    def by(recipe: Recipe) -> Perform:
+    def by(recipe: StepConfig) -> Perform:
         performed = by_scalars(recipe, CPU)
 
         def watched(*arguments: Any, **settings: Any) -> None:

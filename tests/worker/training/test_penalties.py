@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from worker.training.penalties import interpolated, zero_centred
+from worker.training.methods.penalties import interpolated, zero_centred
 
 REAL, FAKE = torch.randn(4, 1, 3, 3), torch.randn(4, 1, 3, 3)
 SHARES = torch.tensor([0.0, 0.25, 0.5, 1.0])

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from models.artefacts.attempts import Attempt
-from models.artefacts.events import read_events
-from models.checkpoint import generator_bytes
-from models.directory import ModelDirectory
-from models.evaluation import Evaluation
-from models.manifest import CARD, NEIGHBOURS, WEIGHTS, Score
+from models.artifacts.attempts import Attempt
+from models.artifacts.evaluation import Evaluation
+from models.artifacts.events import read_events
 from models.networks import build_generator
 from models.records import Records
+from models.store.local import ModelDirectory
+from models.store.manifest import CARD, NEIGHBOURS, WEIGHTS, Score
+from models.store.weights import generator_bytes
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.evaluation import neighbours
-from worker.training.publications import Publisher
-from worker.training.reports import Reporter
+from worker.training.reporting.publisher import Publisher
+from worker.training.reporting.reporter import Reporter
 
 
 def of_a_run(tmp_path: Path, digits: Prepared, records: Records) -> Publisher:

@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from tests.worker.training.ranked import TRAININGS, normalised, played
 from worker.data.prepared import Prepared
-from worker.training.ranks import ALONE, Order, join
+from worker.training.devices.ranks import ALONE, Order, join
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def test_batch_norm_is_that_of_all_rows(of_two: Results) -> None:
 def test_every_rank_hears_what_rank_0_says_and_what_any_does(of_two: Results) -> None:
     for result in of_two("told"):
         assert result["value"] == {"path": "a/ü", "n": [1, None]}
-        assert result["orders"] == [Order.ROUND, Order.TAKE_OVER]
+        assert result["orders"] == [Order.ROUND, Order.SYNC_STATE]
         assert result["handed"] == [0, 1, 2, 3, 4]
         assert result["any"] == [True, False]
         assert [mean.flatten().tolist() for mean in result["means"]] == [[0.5] * 3, [1.5] * 4]

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.recipe import Recipe
-from worker.training.state import TrainingState
-from worker.training.steps import play_round
+from worker.training.methods.adversarial import play_round
+from worker.training.methods.step_config import StepConfig
+from worker.training.state.state import TrainingState
 
 CPU = torch.device("cpu")
 
 
-def start(config: TrainingConfig, digits: Prepared) -> tuple[TrainingState, Recipe]:
+def start(config: TrainingConfig, digits: Prepared) -> tuple[TrainingState, StepConfig]:
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
-    return state, Recipe.of(config, state, "fp32", config.total_images(digits.count))
+    return state, StepConfig.of(config, state, "fp32", config.total_images(digits.count))
 
 
 def test_the_average_forgets_by_images_whatever_the_ratio_of_steps(digits: Prepared) -> None:

@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 import torch
 
-from models.artefacts.history import last_tick, read_ticks, snapshots
-from models.artefacts.positions import Position
-from models.config import TrainingConfig
-from models.evaluation import Evaluation
-from models.manifest import Score
+from models.artifacts.evaluation import Evaluation
+from models.artifacts.history import last_tick, read_ticks, snapshots
+from models.artifacts.positions import Position
+from models.config.training import TrainingConfig
+from models.store.manifest import Score
 from tests.worker.training.attempts import Attempts, after
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
-from worker.evaluation.plan import Plan
+from worker.evaluation.schedule import Plan
 from worker.training.failure import GaveUp
 from worker.training.loop import Loop
-from worker.training.state import TrainingState
+from worker.training.state.state import TrainingState
 
 # Evaluations every 128 images, a tick before each: a rule stands after 384.
 SHORT: dict[str, Any] = {"kimg": 2.56, "snapshots": 20, "tick_kimg": 0.128}

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.graphs import WARM_UP, Board, Recorder, Unrecordable, by_scalars, first_line
-from worker.training.recipe import Recipe
-from worker.training.state import TrainingState
-from worker.training.steps import Perform, play_round
+from worker.training.devices.graphs import WARM_UP, Board, Recorder, Unrecordable, by_scalars, first_line
+from worker.training.methods.adversarial import Perform, play_round
+from worker.training.methods.step_config import StepConfig
+from worker.training.state.state import TrainingState
 
 CPU = torch.device("cpu")
 ANNEALED = {"generator__lr_end": 1e-5, "discriminator__beta2_end": 0.99}
@@ -36,7 +36,7 @@ TRAININGS: list[tuple[str, dict[str, Any]]] = [
 def trained(config: TrainingConfig, digits: Prepared, device: torch.device, rounds: int, by: Any) -> list[Tensor]:
     """Give what a training has come to after some rounds, done by `by(recipe)`."""
     state = TrainingState(config, Loader(digits, config.batch_size, 0, device), device)
-    recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count))
+    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
     done: Perform | None = by(recipe)
     for number in range(rounds):
         play_round(state, recipe, watched=number % 4 == 3, by=done)
@@ -57,13 +57,13 @@ def test_settings_on_the_device_do_what_numbers_do(preset: str, overrides: dict[
 def test_every_setting_that_a_schedule_moves_lies_on_the_device(digits: Prepared) -> None:
     config = tiny("mlp-mnist", **ANNEALED)
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
-    recipe = Recipe.of(config, state, "fp32", 1000)
+    recipe = StepConfig.of(config, state, "fp32", 1000)
     board = Board(recipe, CPU)
-    first = board.set(recipe.dials(state))
+    first = board.set(recipe.hyperparameters(state))
     places = {name: value.data_ptr() for name, value in vars(first).items() if isinstance(value, Tensor)}
     assert set(vars(first)) - set(places) == {"generator_beta2"}
     state.images = 500
-    second = recipe.dials(state)
+    second = recipe.hyperparameters(state)
     board.set(second)
     for name, value in vars(first).items():
         assert float(value) == pytest.approx(getattr(second, name))
@@ -90,7 +90,7 @@ def test_what_cannot_be_recorded_is_told_with_its_reason(digits: Prepared, monke
         raise RuntimeError("operation not permitted when stream is capturing")
 
     config, gpu = tiny(), torch.device("cuda", 0)
-    monkeypatch.setattr("worker.training.graphs.Recorded", read_back)
+    monkeypatch.setattr("worker.training.devices.graphs.Recorded", read_back)
     with pytest.raises(Unrecordable, match="not permitted"):
         trained(config, digits, gpu, 8, lambda recipe: Recorder(recipe, gpu, lambda _line: None))
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_recorded_is_told_with_its_reason(digits: Prepared, monke
 def test_no_round_on_a_gpu_waits_for_it(preset: str, overrides: dict[str, Any], digits: Prepared) -> None:
     config, gpu = tiny(preset, **overrides), torch.device("cuda", 0)
     state = TrainingState(config, Loader(digits, config.batch_size, 0, gpu), gpu)
-    recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count))
+    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
     play_round(state, recipe)  # libraries may wait while they begin
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -133,7 +133,7 @@ def test_nothing_in_a_round_is_read_back(
     """On a GPU each of these waits for the device."""
     config = tiny(preset, **overrides)
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
-    recipe = Recipe.of(config, state, "fp32", config.total_images(digits.count))
+    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
 
     def refuse(*_arguments: Any) -> None:
         raise AssertionError("a round waits for the device")

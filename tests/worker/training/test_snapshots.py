@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from models.config import GeneratorConfig, Latent, MlpGenerator
-from worker.training.snapshots import Painter
+from models.config.training import GeneratorConfig, Latent, MlpGenerator
+from worker.training.reporting.snapshots import Painter
 
 CPU = torch.device("cpu")
 

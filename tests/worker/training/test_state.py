@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.config import TrainingConfig
+from models.config.training import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.recipe import Precision, Recipe
-from worker.training.state import TrainingState
-from worker.training.steps import play_round
+from worker.training.methods.adversarial import play_round
+from worker.training.methods.step_config import Precision, StepConfig
+from worker.training.state.state import TrainingState
 
 CPU = torch.device("cpu")
 
@@ -20,7 +20,7 @@ def fresh(config: TrainingConfig, digits: Prepared) -> TrainingState:
 
 
 def play(state: TrainingState, config: TrainingConfig, rounds: int, precision: Precision = "fp32") -> TrainingState:
-    recipe = Recipe.of(config, state, precision, config.total_images(6000))
+    recipe = StepConfig.of(config, state, precision, config.total_images(6000))
     for _ in range(rounds):
         play_round(state, recipe)
     return state

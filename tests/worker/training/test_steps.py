@@ -6,32 +6,32 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.config import Penalty, TrainingConfig
+from models.config.training import Penalty, TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training import steps
-from worker.training.augment import augment
-from worker.training.recipe import Precision, Recipe
-from worker.training.state import Noise, TrainingState
-from worker.training.steps import play_round, to_float, update_discriminator, update_generator
+from worker.training.methods import adversarial as steps
+from worker.training.methods.adversarial import play_round, to_float, update_discriminator, update_generator
+from worker.training.methods.augment import augment
+from worker.training.methods.step_config import Precision, StepConfig
+from worker.training.state.state import Noise, TrainingState
 
 CPU = torch.device("cpu")
 
 
-def start(config: TrainingConfig, digits: Prepared, precision: Precision = "fp32") -> tuple[TrainingState, Recipe]:
+def start(config: TrainingConfig, digits: Prepared, precision: Precision = "fp32") -> tuple[TrainingState, StepConfig]:
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
-    return state, Recipe.of(config, state, precision, config.total_images(digits.count))
+    return state, StepConfig.of(config, state, precision, config.total_images(digits.count))
 
 
-def judge(state: TrainingState, recipe: Recipe, *, penalised: bool = False) -> None:
+def judge(state: TrainingState, recipe: StepConfig, *, penalised: bool = False) -> None:
     """Take one step of the discriminator."""
-    update_discriminator(state, recipe, recipe.dials(state), state.batches.next(), penalised=penalised)
+    update_discriminator(state, recipe, recipe.hyperparameters(state), state.batches.next(), penalised=penalised)
 
 
-def paint(state: TrainingState, recipe: Recipe) -> None:
+def paint(state: TrainingState, recipe: StepConfig) -> None:
     """Take one step of the generator."""
-    update_generator(state, recipe, recipe.dials(state), None)
+    update_generator(state, recipe, recipe.hyperparameters(state), None)
 
 
 def weights(network: nn.Module) -> list[Tensor]:

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from worker.training.telemetry import Means, Pace, Pacemaker, Sums, make_tick
+from worker.training.reporting.telemetry import Means, Pace, Sums, ThroughputMeter, make_tick
 
 
 def test_means_are_over_each_networks_own_steps() -> None:
@@ -26,19 +26,19 @@ def test_outputs_that_are_no_probabilities_are_null() -> None:
 
 def test_the_warm_up_counts_for_no_estimate() -> None:
     times = iter([0.0, 10.0, 12.0, 14.0])
-    pacemaker = Pacemaker(0, lambda: next(times))
-    assert pacemaker.measure(100, 1000) == Pace(10.0, None)
-    assert pacemaker.measure(200, 1000) == Pace(50.0, 16.0)
-    assert pacemaker.measure(300, 1000) == Pace(50.0, 14.0)
+    throughput_meter = ThroughputMeter(0, lambda: next(times))
+    assert throughput_meter.measure(100, 1000) == Pace(10.0, None)
+    assert throughput_meter.measure(200, 1000) == Pace(50.0, 16.0)
+    assert throughput_meter.measure(300, 1000) == Pace(50.0, 14.0)
 
 
 def test_the_first_tick_is_measured_from_the_end_of_the_warm_up_on() -> None:
     times = iter([0.0, 10.0, 12.0, 13.0])
-    pacemaker = Pacemaker(0, lambda: next(times))
-    pacemaker.warmed_up(100)
-    assert pacemaker.measure(200, 1000) == Pace(50.0, 16.0)
-    pacemaker.warmed_up(200)
-    assert pacemaker.measure(300, 1000) == Pace(100.0, 10.5)
+    throughput_meter = ThroughputMeter(0, lambda: next(times))
+    throughput_meter.warmed_up(100)
+    assert throughput_meter.measure(200, 1000) == Pace(50.0, 16.0)
+    throughput_meter.warmed_up(200)
+    assert throughput_meter.measure(300, 1000) == Pace(100.0, 10.5)
 
 
 def test_a_tick_says_where_the_run_is() -> None:

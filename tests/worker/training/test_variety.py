@@ -5,8 +5,8 @@ import pytest
 
 from models.pictures import Pixels
 from worker.data.prepared import Prepared
-from worker.training.reals import choose
-from worker.training.variety import Variety, spread
+from worker.training.guard.diversity import Variety, spread
+from worker.training.reporting.real_images import choose
 
 
 def flat(*values: int) -> Pixels:

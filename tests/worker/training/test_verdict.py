@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from models.config import Loss
-from worker.training.findings import Finding
-from worker.training.losses import OBJECTIVES
-from worker.training.telemetry import Means
-from worker.training.verdict import judge
+from models.config.training import Loss
+from worker.training.guard.findings import Finding
+from worker.training.guard.verdict import judge
+from worker.training.methods.losses import OBJECTIVES
+from worker.training.reporting.telemetry import Means
 
 
 def means(

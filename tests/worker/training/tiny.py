@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.config import TrainingConfig
-from models.presets import TrainRequest, load, resolve
+from models.config.presets import TrainRequest, load, resolve
+from models.config.training import TrainingConfig
 
 MLP: dict[str, Any] = {"generator.network.hidden": [24], "discriminator.network.hidden": [24], "batch_size": 32}
 DCGAN: dict[str, Any] = {"generator.network.widths": [8, 4], "discriminator.network.widths": [4, 8], "batch_size": 16}

@@ -1,0 +1,205 @@
+"""`/models`: what was published, its manifests and files; aliases and deletion."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
+
+from app.api.dependencies import AppStateDep, no_query
+from app.http.negotiation import cache_control, has_already
+from app.http.paging import Page, PagingQuery, page
+from app.http.problems import Problem, phrase, responses
+from app.security.keys import Requires
+from models.config.training import Frozen
+from models.store.errors import BrokenVersion
+from models.store.local import ModelDirectory
+from models.store.manifest import CARD, MAX_VERSION, NEIGHBOURS, PREVIEW, WEIGHTS, Manifest, Score
+from models.store.survey import ModelInfo
+from models.store.versions import State, Version, is_pinned
+
+router = APIRouter(prefix="/models", tags=["models"])
+
+READ = [Requires("sample"), Depends(no_query)]
+CHANGE = [Requires("admin"), Depends(no_query)]
+NOT_WHOLE = responses(404, 409, 422)
+
+
+class VersionView(BaseModel):
+    """A version of a model."""
+
+    ref: str = Field(examples=["digits@3"])
+    version: int
+    state: State
+    reason: str | None = Field(description="why it is not whole")
+    created_at: datetime | None
+    scores: dict[str, Score]
+
+
+class ModelView(BaseModel):
+    """A model: its versions, oldest first, and its aliases, `latest` included."""
+
+    name: str
+    read_only: bool = Field(description="it ships with Atelier and cannot be changed")
+    aliases: dict[str, int]
+    versions: list[VersionView]
+
+
+class AliasTarget(Frozen):
+    """Where an alias shall point."""
+
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION, strict=True)]
+
+
+def _version_view(version: Version) -> VersionView:
+    manifest = version.manifest
+    return VersionView(
+        ref=version.ref,
+        version=version.number,
+        state=version.state,
+        reason=version.reason,
+        created_at=manifest.created_at if manifest is not None else None,
+        scores=manifest.scores if manifest is not None else {},
+    )
+
+
+def _model_view(info: ModelInfo) -> ModelView:
+    return ModelView(
+        name=info.name,
+        read_only=info.read_only,
+        aliases=info.aliases,
+        versions=[_version_view(version) for version in info.versions],
+    )
+
+
+@router.get("", summary="List the models", dependencies=[Requires("sample")], responses=responses(422))
+def list_models(paging: PagingQuery, app_state: AppStateDep) -> Page[ModelView]:
+    """List the models in the order of their names."""
+    return page({info.name: _model_view(info) for info in app_state.directory.models()}, paging)
+
+
+@router.get("/{name}@{reference}", summary="Show a version", dependencies=READ, responses=NOT_WHOLE)
+def get_manifest(name: str, reference: str, app_state: AppStateDep) -> Manifest:
+    """Show the manifest of a version, found by number or alias: its network, files, provenance and scores."""
+    return _manifest(app_state.directory.resolve(f"{name}@{reference}"))
+
+
+@router.delete(
+    "/{name}@{version}", summary="Delete a version", status_code=204, dependencies=CHANGE, responses=NOT_WHOLE
+)
+def delete_version(name: str, version: int, app_state: AppStateDep) -> None:
+    """Delete a version's files. No alias but `latest` may point at it, and its number is never used again."""
+    app_state.directory.delete_version(name, version)
+
+
+@router.get(
+    "/{name}@{reference}/preview.png",
+    summary="See a version's preview",
+    dependencies=READ,
+    response_class=FileResponse,
+    responses={200: {"content": {"image/png": {}}}, **NOT_WHOLE},
+)
+def get_preview(name: str, reference: str, request: Request, app_state: AppStateDep) -> Response:
+    """Send the picture that was published with a version."""
+    return _file(request, app_state, f"{name}@{reference}", PREVIEW, "image/png")
+
+
+@router.get(
+    "/{name}@{reference}/generator.safetensors",
+    summary="Download a version's weights",
+    dependencies=READ,
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": {}}}, **NOT_WHOLE},
+)
+def get_weights(name: str, reference: str, request: Request, app_state: AppStateDep) -> Response:
+    """Send the weights; the manifest tells their sha256 and the network that they belong to."""
+    return _file(request, app_state, f"{name}@{reference}", WEIGHTS, "application/octet-stream")
+
+
+@router.get(
+    "/{name}@{reference}/card.md",
+    summary="Read a version's card",
+    dependencies=READ,
+    response_class=FileResponse,
+    responses={200: {"content": {"text/markdown": {}}}, **NOT_WHOLE},
+)
+def get_card(name: str, reference: str, request: Request, app_state: AppStateDep) -> Response:
+    """Send the model card: data, settings, scores with their protocols, and how to use it, as Markdown."""
+    return _file(request, app_state, f"{name}@{reference}", CARD, "text/markdown; charset=utf-8")
+
+
+@router.get(
+    "/{name}@{reference}/neighbours.png",
+    summary="See a version's nearest training images",
+    dependencies=[Requires("train"), Depends(no_query)],
+    response_class=FileResponse,
+    responses={200: {"content": {"image/png": {}}}, **NOT_WHOLE},
+)
+def get_neighbours(name: str, reference: str, request: Request, app_state: AppStateDep) -> Response:
+    """Send images that the version makes, each beside the training image most like it: for those who may train."""
+    return _file(request, app_state, f"{name}@{reference}", NEIGHBOURS, "image/png", private=True)
+
+
+@router.get("/{name}", summary="Show a model", dependencies=READ, responses=responses(404, 422))
+def get_model(name: str, app_state: AppStateDep) -> ModelView:
+    """Show a model with its versions, whether they are whole, and its aliases."""
+    return _model_view(app_state.directory.model(name))
+
+
+@router.put("/{name}/aliases/{alias}", summary="Point an alias", dependencies=CHANGE, responses=NOT_WHOLE)
+def put_alias(name: str, alias: str, target: AliasTarget, app_state: AppStateDep) -> ModelView:
+    """Point an alias at a whole version; made if there was none."""
+    app_state.directory.set_alias(name, alias, target.version)
+    return _model_view(app_state.directory.model(name))
+
+
+@router.delete(
+    "/{name}/aliases/{alias}", summary="Delete an alias", status_code=204, dependencies=CHANGE, responses=NOT_WHOLE
+)
+def delete_alias(name: str, alias: str, app_state: AppStateDep) -> None:
+    """Delete an alias; the version that it points at stays."""
+    app_state.directory.delete_alias(name, alias)
+
+
+def _manifest(version: Version) -> Manifest:
+    assert version.manifest is not None, f"{version.ref} was resolved, so it is whole"
+    return version.manifest
+
+
+def _file(
+    request: Request, app_state: AppStateDep, ref: str, name: str, media_type: str, *, private: bool = False
+) -> Response:
+    """Send one of a version's files, if it is what the manifest says; `private` ones are in no shared cache."""
+    version = app_state.directory.resolve(ref)
+    entry = _manifest(version).files.get(name)
+    if entry is None:
+        raise Problem(404, phrase(404), f"{version.ref} was published without {name}")
+    pinned = is_pinned(ref)
+    headers = {
+        "ETag": f'"{entry.sha256}"',
+        "Cache-Control": cache_control(seeded=True, pinned=pinned, private=private or app_state.settings.keys_required),
+        "X-Atelier-Model": version.ref,
+    }
+    if has_already(request.headers.getlist("if-none-match"), headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    path = version.path / name
+    _check(app_state.directory, version, path, entry.sha256)
+    return FileResponse(path, headers=headers, media_type=media_type)
+
+
+def _check(directory: ModelDirectory, version: Version, path: Path, sha256: str) -> None:
+    """Hash the file that is about to be sent: what is broken is never served.
+
+    Raises:
+        BrokenVersion: it holds other bytes; the version is marked so.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        reason = f"{path.name} has the sha256 {found}, the manifest says {sha256}: copy the version again"
+        raise BrokenVersion(directory.mark_broken(version, reason))

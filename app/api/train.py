@@ -1,0 +1,194 @@
+"""`/train`: start runs, look at them, steer them. What they leave behind is in `app.api.artifacts`, their event
+streams in `app.api.events`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Depends, Header, Query, Response
+from fastapi.openapi.models import Example
+from pydantic import BaseModel, Field
+
+from app.api.dependencies import AppStateDep, no_query
+from app.http.paging import Page
+from app.http.problems import Problem, invalid, phrase, responses, wrong_parameter
+from app.runs import views as runs
+from app.runs.estimate import Estimate, estimate
+from app.runs.planning import Chosen, Plan, plan
+from app.runs.views import RunView
+from app.security.keys import Requires
+from app.state import AppState
+from models.config.presets import TrainRequest
+from models.config.training import Frozen, Name, TrainingConfig
+from models.datasets import catalogue
+from models.records import IdempotencyConflict, InvalidCursor, InvalidLength, Run, State, UnknownRun, WrongState
+
+router = APIRouter(prefix="/train", tags=["train"], dependencies=[Requires("train")])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=255, description="a repeat with the same key gives the run that is there already"),
+]
+
+
+EXAMPLES: dict[str, Example] = {
+    "auto": {
+        "summary": "Whatever suits the images and the machine",
+        "value": {"preset": "auto", "dataset": "mnist-mini", "model": "digits"},
+    },
+    "digits": {
+        "summary": "A few minutes on digits that ship with Atelier",
+        "value": {"preset": "mlp-mnist", "dataset": "mnist-mini", "model": "digits", "epochs": 20},
+    },
+    "folder": {
+        "summary": "A folder of images of your own",
+        "value": {"preset": "dcgan-64", "dataset": "folder:flowers", "model": "flowers", "kimg": 500, "seed": 7},
+    },
+    "overrides": {
+        "summary": "Settings other than the preset's",
+        "value": {"preset": "mlp-mnist", "overrides": {"batch_size": 128, "generator.lr": 0.0004}},
+    },
+}
+
+
+class CreateQuery(Frozen):
+    """How to answer."""
+
+    dry_run: Annotated[bool, Field(description="only say what would be trained")] = False
+
+
+class DryRun(BaseModel):
+    """What a run would be."""
+
+    config: TrainingConfig
+    estimate: Estimate
+    chosen: Chosen | None = Field(description="for the preset auto: what it would choose on this machine, and why")
+
+
+class ListQuery(Frozen):
+    """Which runs."""
+
+    state: State | None = None
+    model: Name | None = None
+    limit: Annotated[int, Field(ge=1, le=200, description="items per page")] = 50
+    cursor: Annotated[str | None, Field(description="`next` of the page before")] = None
+
+
+class Longer(Frozen):
+    """A new target; without one the old one holds."""
+
+    kimg: Annotated[float, Field(gt=0, le=100_000_000)] | None = None
+    epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+
+
+class Nothing(Frozen):
+    """A body that may be left out, and says nothing if it is there."""
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=RunView,
+    summary="Start a run",
+    responses={
+        200: {"model": DryRun, "description": "`dry_run`: what it would be"},
+        202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "/train/ID"}}},
+        **responses(503),
+    },
+)
+def create(
+    request: Annotated[TrainRequest, Body(openapi_examples=EXAMPLES)],
+    query: Annotated[CreateQuery, Query()],
+    app_state: AppStateDep,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Any:
+    """Queue a training. Only `preset` is required; data set, model and length default to the preset's.
+
+    The preset `auto` wants a data set: it chooses for that and, at the run's first start, for the worker's device.
+    """
+    sent = request.model_dump(mode="json")
+    try:
+        # First of all: a repeat gives its run though the data set may have gone since, or the disk be full.
+        run = None if query.dry_run or idempotency_key is None else app_state.records.repeated(idempotency_key, sent)
+        if run is None:
+            made = plan(app_state, request)
+            if query.dry_run:
+                dry = DryRun(config=made.config, estimate=estimate(app_state, made), chosen=made.chosen)
+                return Response(dry.model_dump_json(), media_type="application/json")
+            run, created = app_state.records.create_run(made.config, sent, idempotency_key)
+            if created:
+                _announce(app_state, made)
+    except IdempotencyConflict as conflict:
+        raise invalid([{"loc": ("header", "Idempotency-Key"), "msg": str(conflict)}]) from conflict
+    response.headers["Location"] = f"/train/{run.id}"
+    return runs.view(app_state, run)
+
+
+def _announce(app_state: AppState, made: Plan) -> None:
+    """Let the data set be prepared, where it is known in which size and colours, and a worker look."""
+    config = made.config
+    undecided = set() if made.chosen is None else {"size", "channels"} & set(made.chosen.undecided)
+    if not undecided and not catalogue.is_uploaded(config.dataset):
+        app_state.notifications.prepare(config.dataset, config.size, config.channels)
+    app_state.runs_changed()
+
+
+@router.get("", summary="List runs", responses=responses(503))
+def list_(query: Annotated[ListQuery, Query()], app_state: AppStateDep) -> Page[RunView]:
+    """List runs, newest first."""
+    try:
+        items, following = app_state.records.list_runs(query.state, query.model, query.limit, query.cursor)
+    except InvalidCursor as error:
+        raise invalid([wrong_parameter("cursor", str(error))]) from error
+    return Page(items=[runs.view(app_state, run) for run in items], next=following)
+
+
+@router.get("/{run_id}", summary="One run", dependencies=[Depends(no_query)], responses=responses(404, 503))
+def one(run_id: str, app_state: AppStateDep) -> RunView:
+    """Tell a run's state, progress, health and what it has published."""
+    return runs.view(app_state, runs.find(app_state, run_id))
+
+
+_STEERING: dict[str, Any] = {
+    "status_code": 202,
+    "dependencies": [Depends(no_query)],
+    "responses": responses(404, 409, 503),
+}
+
+
+@router.post("/{run_id}/cancel", summary="Cancel a run", **_STEERING)
+def cancel(run_id: str, app_state: AppStateDep, _: Nothing | None = None) -> RunView:
+    """End a run before its length; its checkpoints and versions stay. Repeating it is no error."""
+    return _steer(app_state, lambda: app_state.records.cancel(run_id))
+
+
+@router.post("/{run_id}/pause", summary="Pause a run", **_STEERING)
+def pause(run_id: str, app_state: AppStateDep, _: Nothing | None = None) -> RunView:
+    """Stop a run after a checkpoint, and free its worker. Repeating it is no error."""
+    return _steer(app_state, lambda: app_state.records.pause(run_id))
+
+
+@router.post("/{run_id}/resume", summary="Resume a run", **_STEERING)
+def resume(run_id: str, app_state: AppStateDep, length: Longer | None = None) -> RunView:
+    """Go on from the newest checkpoint; a run that has succeeded needs a longer target."""
+    length = length or Longer()
+    if length.kimg is not None and length.epochs is not None:
+        raise invalid([{"loc": ("body", "epochs"), "msg": "give the length as epochs or as kimg, not both"}])
+    shown = runs.shown(app_state, runs.find(app_state, run_id))
+    return _steer(app_state, lambda: app_state.records.resume(run_id, length.kimg, length.epochs, shown))
+
+
+def _steer(app_state: AppState, act: Callable[[], Run]) -> RunView:
+    try:
+        run = act()
+    except UnknownRun as error:
+        raise Problem(404, phrase(404), str(error)) from error
+    except WrongState as error:
+        raise Problem(409, phrase(409), str(error), members={"state": error.state}) from error
+    except InvalidLength as error:
+        raise invalid([{"loc": ("body",), "msg": str(error)}]) from error
+    app_state.runs_changed()
+    return runs.view(app_state, run)

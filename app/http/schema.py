@@ -1,0 +1,51 @@
+"""The API's schema, `/openapi.json`: FastAPI's, with errors described as the problems that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from app.http.problems import ErrorItem, ProblemBody, responses
+
+_REF = "#/components/schemas/{model}"
+_REPLACED = ("HTTPValidationError", "ValidationError")
+
+
+def install(app: FastAPI) -> None:
+    """Make `app` describe itself so."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _describe(app)
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents
+
+
+def _describe(app: FastAPI) -> dict[str, Any]:
+    schema = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=app.openapi_tags,
+        separate_input_output_schemas=app.separate_input_output_schemas,
+    )
+    schemas = schema["components"]["schemas"]
+    for name in _REPLACED:
+        schemas.pop(name, None)
+    for model in (ErrorItem, ProblemBody):
+        schemas[model.__name__] = model.model_json_schema(ref_template=_REF)
+        schemas[model.__name__].pop("$defs", None)
+    for operation in _operations(schema):
+        # Every operation refuses parameters that it does not know, and most of them callers without a key.
+        refusals = responses(401, 403, 422) if "security" in operation else responses(422)
+        operation["responses"] |= {str(status): answer for status, answer in refusals.items()}
+    return schema
+
+
+def _operations(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    return (operation for methods in schema["paths"].values() for operation in methods.values())

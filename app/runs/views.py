@@ -1,0 +1,178 @@
+"""A run as clients see it: its row, and what its files tell of progress, health and scores, put together.
+
+Rows are `models.records`'s, files `models.artifacts`'s; nothing here changes either.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+
+from app.http.problems import Problem, phrase
+from app.state import AppState
+from models.artifacts.events import last_event
+from models.artifacts.history import last_tick, snapshots
+from models.config.training import TrainingConfig
+from models.datasets.catalogue import BUILTIN, is_uploaded
+from models.records import Run, State, Wanted
+from models.store.manifest import Score
+
+ENDED = frozenset(("succeeded", "failed", "cancelled"))
+_LATEST = ("loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake")
+
+
+class Progress(BaseModel):
+    """How far a run is; what is not known yet is null."""
+
+    kimg: float = Field(description="thousands of real images shown to the discriminator")
+    total_kimg: float | None
+    epoch: float
+    fraction: float
+    images_per_second: float | None
+    eta_seconds: float | None
+
+
+class Latest(BaseModel):
+    """The newest tick's means; null before it, and where the loss has no probabilities."""
+
+    loss_d: float | None
+    loss_d_real: float | None
+    loss_d_fake: float | None
+    loss_g: float | None
+    d_real: float | None
+    d_fake: float | None
+
+
+class Health(BaseModel):
+    """What the run's guard saw last, in plain words."""
+
+    verdict: str | None
+    reasons: list[str] = []
+    sentence: str | None = Field(default=None, description="what the newest tick's figures mean")
+
+
+class RunView(BaseModel):
+    """One training job."""
+
+    id: str
+    state: State
+    wanted: Wanted | None = Field(description="what was asked of the worker and has not happened yet")
+    preset: str
+    dataset: str
+    model: str
+    queue_position: int | None = Field(description="from 1, while queued")
+    token: int = Field(description="counts the attempts")
+    failures: int = Field(description="deaths in a row without a new checkpoint")
+    progress: Progress
+    latest: Latest
+    health: Health
+    scores: dict[str, Score] = Field(description="of the newest evaluation, the one that decides first")
+    published: list[str] = Field(examples=[["digits@1"]])
+    resolved: dict[str, Any] = Field(description="what the worker decided at the first start")
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    ended_at: AwareDatetime | None
+    error: str | None
+
+
+def find(app_state: AppState, run_id: str) -> Run:
+    """Read a run's row.
+
+    Raises:
+        Problem: 404, there is none.
+    """
+    run = app_state.records.get_run(run_id)
+    if run is None:
+        raise Problem(404, phrase(404), f'there is no run "{run_id}"')
+    return run
+
+
+def view(app_state: AppState, run: Run) -> RunView:
+    """Put a run together; reads a few files and rows, so call it from a thread."""
+    run_dir = app_state.settings.runs_dir / run.id
+    tick = last_tick(run_dir) or {}
+    health = last_event(run_dir, "health")
+    return RunView(
+        id=run.id,
+        state=run.state,
+        wanted=run.wanted,
+        preset=run.preset,
+        dataset=run.dataset,
+        model=run.model,
+        queue_position=app_state.records.queue_position(run),
+        token=run.token,
+        failures=run.failures,
+        progress=_progress(app_state, run, tick),
+        latest=Latest(**{name: tick.get(name) for name in _LATEST}),
+        health=Health(**{"verdict": None, **(health.data if health else {}), "sentence": tick.get("sentence")}),
+        scores=_scores(run_dir),
+        published=published(app_state, run),
+        resolved=run.resolved,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        error=run.error,
+    )
+
+
+def configuration(run: Run) -> TrainingConfig | None:
+    """Read what a run trains; None for one of another version of the program, whose settings are not these."""
+    try:
+        return TrainingConfig.model_validate(run.config)
+    except ValidationError:
+        return None
+
+
+def _scores(run_dir: Path) -> dict[str, Score]:
+    """Read the newest evaluation that no rollback has undone."""
+    found = (snapshot.evaluation() for snapshot in reversed(snapshots(run_dir)))
+    newest = next((evaluation for evaluation in found if evaluation is not None), None)
+    return {} if newest is None else newest.scores
+
+
+def shown(app_state: AppState, run: Run) -> int:
+    """Count the images that a run's newest tick says it was shown."""
+    images = (last_tick(app_state.settings.runs_dir / run.id) or {}).get("images", 0)
+    return images if isinstance(images, int) else 0
+
+
+def published(app_state: AppState, run: Run) -> list[str]:
+    """List the versions a run has published that are there, by position."""
+    rows = app_state.records.publications(run.id)
+    root = app_state.settings.model_dir
+    return [f"{row.model}@{row.version}" for row in rows if (root / row.model / str(row.version)).is_dir()]
+
+
+def image_count(app_state: AppState, dataset: str, resolved: dict[str, Any]) -> int | None:
+    """Count a data set's images, where that is known without decoding them."""
+    count = resolved.get("dataset_images")
+    if isinstance(count, int):
+        return count
+    if is_uploaded(dataset):
+        row = app_state.records.get_dataset(dataset)
+        return row.report.get("count") if row is not None else None
+    return BUILTIN[dataset].count if dataset in BUILTIN else None
+
+
+def total_images(config: TrainingConfig, count: int | None) -> int | None:
+    """Give a run's length in images; None where it is in epochs of a data set not counted yet."""
+    if count is None and config.epochs is not None:
+        return None
+    return config.total_images(count or 0)
+
+
+def _progress(app_state: AppState, run: Run, tick: dict[str, Any]) -> Progress:
+    config = configuration(run)
+    total = None if config is None else total_images(config, image_count(app_state, run.dataset, run.resolved))
+    # The row knows a target that was set after the tick: a resumption may have made the run longer.
+    images = tick.get("images", 0)
+    return Progress(
+        kimg=images / 1000,
+        total_kimg=None if total is None else total / 1000,
+        epoch=tick.get("epoch", 0.0),
+        fraction=min(1.0, images / total) if total else 0.0,
+        images_per_second=tick.get("images_per_second"),
+        eta_seconds=tick.get("eta_seconds") if run.state == "running" else None,
+    )

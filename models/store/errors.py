@@ -1,0 +1,55 @@
+"""What the model directory refuses, and why; the app says which HTTP status each means."""
+
+from __future__ import annotations
+
+from models.store.versions import Version
+
+
+class ModelError(Exception):
+    """Base of what the model directory refuses."""
+
+
+class UnknownModel(ModelError, LookupError):
+    """There is no such model, version or alias."""
+
+
+class InvalidName(ModelError, ValueError):
+    """A name that a model or an alias cannot have."""
+
+
+class ReadOnlyModel(ModelError):
+    """The starter ships with the program and cannot be changed."""
+
+
+class AliasConflict(ModelError):
+    """An alias can only point at a whole version."""
+
+
+class VersionInUse(ModelError):
+    """An alias points at the version."""
+
+
+class VersionNotReady(ModelError):
+    """The version is there, but cannot be used now: it is arriving, or (`BrokenVersion`) broken."""
+
+    def __init__(self, version: Version) -> None:
+        super().__init__(f"{version.ref} is {version.state}: {version.reason}")
+        self.version = version
+        self.reason = version.reason
+
+
+class BrokenVersion(VersionNotReady):
+    """The version's files are not what its manifest says."""
+
+
+class DoesNotFit(VersionNotReady):
+    """The version needs more memory than there is for it now, even with everything else unloaded.
+
+    Args:
+        seconds: when to try again.
+    """
+
+    def __init__(self, version: Version, reason: str, seconds: int) -> None:
+        super().__init__(version)
+        self.args = (f"{version.ref} cannot be loaded now: {reason}",)
+        self.seconds = seconds

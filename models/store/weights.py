@@ -1,0 +1,92 @@
+"""Tensors to safetensors and back, checked name by name; which tensors make a checkpoint is left to the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from models.config.training import GeneratorConfig
+from models.files import replace_file
+from models.networks import build_generator
+
+_LISTED = 8  # names told in an error message before the rest is counted
+
+
+class CheckpointError(ValueError):
+    """Bytes that are no safetensors file, or tensors that are not those of the network."""
+
+
+def save(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as one safetensors file: after a crash there is the whole new file or what was there before.
+
+    Args:
+        tensors: of any device and memory format; they must not change meanwhile.
+        path: in an existing folder that no one else writes `path` in.
+        metadata: text for the file's header.
+
+    Raises:
+        OSError: the file could not be written, such as on a full disk.
+    """
+    replace_file(path, safetensors.torch.save(_packed(tensors), dict(metadata or {})))
+
+
+def load(data: bytes) -> dict[str, Tensor]:
+    """Read every tensor of a safetensors file, onto the CPU.
+
+    Raises:
+        CheckpointError: `data` is not such a file.
+    """
+    try:
+        return safetensors.torch.load(data)
+    # Besides its own error it lets others through for element types that torch does not know.
+    except (SafetensorError, KeyError, AssertionError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"not a safetensors file: pickles are never read ({error})") from error
+
+
+def generator_bytes(generator: nn.Module) -> bytes:
+    """Give a generator's weights and running statistics as a safetensors file."""
+    return safetensors.torch.save(_packed(generator.state_dict()))
+
+
+def load_generator(data: bytes, config: GeneratorConfig) -> nn.Module:
+    """Build a generator on the CPU, with the weights of a safetensors file, in evaluation mode without gradients.
+
+    Raises:
+        CheckpointError: `data` is not a safetensors file, or its tensors are not exactly those of `config`.
+    """
+    tensors = load(data)
+    with torch.device("meta"):
+        generator = build_generator(config)
+    if problems := list(_differences(generator.state_dict(), tensors)):
+        raise CheckpointError(f"these weights are not of the generator described: {'; '.join(problems)}")
+    generator.load_state_dict(tensors, strict=True, assign=True)
+    return generator.eval().requires_grad_(False)
+
+
+def _packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Bring tensors into the plain memory layout that the format requires; channels-last ones are copied."""
+    return {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+
+
+def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Iterator[str]:
+    if missing := [name for name in expected if name not in found]:
+        yield f"missing {_listed(missing)}"
+    if unexpected := [name for name in found if name not in expected]:
+        yield f"unexpected {_listed(unexpected)}"
+    both = [(name, _form(found[name]), _form(expected[name])) for name in expected if name in found]
+    if misshapen := [f"{name} is {is_} instead of {ought}" for name, is_, ought in both if is_ != ought]:
+        yield f"misshapen {_listed(misshapen)}"
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+
+
+def _listed(names: list[str]) -> str:
+    rest = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

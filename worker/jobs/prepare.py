@@ -1,0 +1,77 @@
+"""Preparation of one uploaded data set, as a process: `python -m worker.jobs.prepare JSON`.
+
+A process of its own keeps what hostile images could do to a decoder away from the worker, and gives its memory back.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sys
+import threading
+
+from pydantic import Field
+
+from models import watchdog
+from models.config.training import Frozen, Name
+from models.datasets.uploads import Options, UploadFolder, used_bytes
+from worker.jobs.exit_codes import ExitCode
+from worker.settings import WorkerSettings, settings
+
+
+class Job(Frozen):
+    """What the process is asked to do."""
+
+    id: str = Field(pattern="^[0-9a-z]+$")
+    name: Name
+    options: Options
+
+
+def main(arguments: list[str]) -> ExitCode:
+    """Prepare a data set, until it is done or SIGTERM."""
+    watchdog.die_with_parent()
+    watchdog.watch(sys.stdin.buffer)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
+
+    from worker.data.imports import Preparation, Stopped
+    from worker.data.prepared import DataProblem
+    from worker.training.failure import FailureNote, disk_full
+
+    job = Job.model_validate_json(arguments[0])
+    here = settings()
+    folder = UploadFolder(here.uploads_dir / job.id)
+    note = FailureNote(folder.path)
+    try:
+        Preparation(
+            folder,
+            job.name,
+            job.options,
+            limits=here.upload_limits,
+            max_pixels=here.max_image_pixels,
+            room=lambda: room(here),
+            stop_wanted=stop.is_set,
+        ).run()
+    except Stopped:
+        return ExitCode.STOPPED
+    except DataProblem as problem:
+        note.write(str(problem))
+        return ExitCode.REFUSED
+    except OSError as error:
+        if not disk_full(error):
+            raise
+        note.write(f"disk full: {error}; make room, then upload it again")
+        return ExitCode.REFUSED
+    finally:
+        note.discard()
+    return ExitCode.COMPLETED
+
+
+def room(settings: WorkerSettings) -> int:
+    """Count the bytes that uploads may still take: of their quota, and of the disk."""
+    free = shutil.disk_usage(settings.uploads_dir).free - settings.spare_bytes
+    return min(free, settings.uploads_quota_bytes - used_bytes(settings.uploads_dir))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

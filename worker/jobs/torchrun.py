@@ -1,0 +1,117 @@
+"""The ranks of one run, as a process: `python -m worker.jobs.torchrun COUNT RUN TOKEN`.
+
+It is torch's own torchrun, tied to its supervisor. It ends with the exit code of rank 0 (`worker.jobs.exit_codes`), and
+passes its standard input on, so that each rank sees its supervisor's end for itself.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from models import watchdog
+from models.artifacts.attempts import Attempt
+from worker.jobs.exit_codes import ExitCode, ExitStatusFile
+from worker.jobs.train import leave
+
+if TYPE_CHECKING:
+    from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+_MEANT: Final = (ExitCode.STOPPED, ExitCode.REFUSED, ExitCode.FENCED)
+
+
+def main(arguments: list[str]) -> int:
+    """Start the ranks, hand SIGTERM on to them, wait for their end, and give rank 0's exit code."""
+    watchdog.die_with_parent()
+    watchdog.watch(sys.stdin.buffer)
+    _stay_on_this_host()
+    from worker.settings import settings
+
+    count, run, token = arguments
+    attempt = Attempt(settings().runs_dir / run, int(token))
+    with tempfile.TemporaryDirectory(prefix=".ranks-", dir=attempt.dir) as folder:
+        ending = Path(folder) / "ending"
+        last_word = ExitStatusFile(ending)
+        last_word.set_aside()
+        failures = _run(
+            [*options(folder, count, run, settings().grace_seconds), "worker.jobs.train", run, token, str(ending)]
+        )
+        code = last_word.heard()
+    return ended(failures) if code is None else code
+
+
+def options(folder: str, count: str, run: str, grace_seconds: float) -> list[str]:
+    """Give torchrun's options for a run of `count` ranks, which meet in a folder."""
+    return [
+        "--nnodes=1",
+        f"--nproc-per-node={count}",
+        f"--rdzv-id={run}",
+        # Found by a file: torchrun's own way is a port, open to the network, whose messages it unpickles.
+        "--rdzv-backend=c10d",
+        "--rdzv-conf=store_type=file",
+        f"--rdzv-endpoint={folder}/rendezvous",
+        "--local-addr=127.0.0.1",
+        "--max-restarts=0",
+        f"--log-dir={folder}/logs",
+        f"--shutdown-timeout={math.ceil(grace_seconds)}",
+        "--module",
+    ]
+
+
+def _stay_on_this_host() -> None:
+    """Let ranks talk over the loopback interface only; an environment that says otherwise is left as it is."""
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
+    # Each rank sets its threads itself; without this torchrun warns that it chose for them.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _run(arguments: list[str]) -> Mapping[int, ProcessFailure]:
+    """Run torchrun to its end; give the ranks that failed, none where it was asked to stop."""
+    # Seconds to import, in which the supervisor may die or ask to stop.
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.run import parse_args, run
+
+    try:
+        run(parse_args(arguments))  # type: ignore[no-untyped-call]
+    except ChildFailedError as error:
+        failures: Mapping[int, ProcessFailure] = error.failures
+        return failures
+    except SignalException:
+        pass
+    return {}
+
+
+def ended(failures: Mapping[int, ProcessFailure]) -> int:
+    """End as the rank did that ended first, by the same signal if it was one; where none did, as one killed late."""
+    if not failures:
+        code = -signal.SIGTERM
+    else:
+        # Whole seconds: of two in the same one, the rank that was killed, or else the one that knew why, came first.
+        rank, first = min(failures.items(), key=lambda item: (item[1].timestamp, _blame(item[1].exitcode)))
+        code = first.exitcode
+        if code not in _MEANT:
+            with suppress(OSError):  # the log may lie on a disk that is full
+                print(f"rank {rank} of the training died first", flush=True)  # noqa: T201  # standard output is the log
+    if code < 0:
+        if code != -signal.SIGKILL:
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def _blame(code: int) -> int:
+    return 0 if code == -signal.SIGKILL else 1 if code in _MEANT else 2
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

@@ -1,0 +1,56 @@
+"""One run, as a process: `python -m worker.jobs.train RUN TOKEN`, started by `worker.jobs.supervisor`.
+
+It ties itself to its supervisor and listens for SIGTERM before anything else; the work is `worker.training.attempt`'s.
+The exit code says how it ended (`worker.jobs.exit_codes`); `failure.json` in the attempt's folder says why. Where there
+is such a process for each device, `worker.jobs.torchrun` started them, and reads rank 0's exit code from a file.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from models import watchdog
+
+
+def main(arguments: list[str]) -> int:
+    """Work on a run under a token, until its end or SIGTERM, and give the exit code."""
+    watchdog.die_with_parent()
+    watchdog.watch(sys.stdin.buffer)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
+
+    # torch takes seconds to import, in which a supervisor may die or ask to stop.
+    from worker.jobs.exit_codes import ExitStatusFile
+    from worker.settings import settings
+    from worker.training.attempt import attempt_run
+    from worker.training.devices.follower import follow
+    from worker.training.devices.ranks import launched
+
+    run_id, token, *ending = arguments
+    if launched().rank > 0:
+        return follow(run_id, int(token), settings(), stop.is_set)
+    code = attempt_run(run_id, int(token), settings(), stop.is_set)
+    if ending:
+        ExitStatusFile(Path(ending[0])).say(code)
+    return code
+
+
+def leave(code: int) -> NoReturn:
+    """Exit with `code`, whatever else is left.
+
+    The interpreter's own end would change the code: it flushes a log whose disk may be full, and torch's threads may be
+    in the middle of a sum over ranks, or of a recording.
+    """
+    with suppress(OSError):
+        sys.stdout.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

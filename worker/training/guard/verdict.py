@@ -1,0 +1,133 @@
+"""How a run is doing, in plain words: pure functions of one tick's means, and of what the guard has found.
+
+A run that looks lost early often recovers by itself (the plain MLP on MNIST shows a discriminator loss of 0.08 at
+epoch 2 and is well at epoch 100): what is told here is never acted on; that is the guard's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from models.config.training import Loss
+from worker.training.guard.findings import Finding, Kind
+from worker.training.methods.losses import OBJECTIVES
+from worker.training.reporting.telemetry import Means
+
+Verdict = Kind | Literal["healthy", "discriminator_ahead", "generator_ahead", "rolled_back", "stopped", "failed"]
+
+# Where a network counts as ahead: probabilities far from the 0.5 of balance, or a share of the balanced loss.
+_SURE, _UNSURE = 0.9, 0.1
+_WON, _LOST = 0.2, 1.5
+# Where it is only a little ahead, as a discriminator that teaches is.
+_EVEN = 0.8
+
+
+@dataclass(frozen=True)
+class Health:
+    """A verdict, the reasons for it, each a sentence, and what the figures of the tick mean in one."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    sentence: str = ""
+
+
+def judge(loss: Loss, means: Means, standing: Sequence[Finding] = ()) -> Health:
+    """Say what a tick's figures mean, and what stands of the guard's findings.
+
+    At balance D(x) = D(G(z)) = 0.5: the summed cross-entropy of the discriminator is 2 ln 2 = 1.386 and the generator's
+    non-saturating loss ln 2 = 0.693 (arXiv 1406.2661, section 4.1); least squares on 0 and 1 gives 0.25 and 0.125. A
+    critic's loss has no such value: it says how far apart real and generated images are, on a scale of its own.
+
+    Args:
+        loss: what is minimised.
+        means: finite figures.
+        standing: the guard's findings, which come before everything else.
+    """
+    if means.d_real is not None and means.d_fake is not None:
+        health = _by_probabilities(loss, means, means.d_real, means.d_fake)
+    elif (balanced := OBJECTIVES[loss].balanced) is None:
+        health = _by_distance(means)
+    else:
+        health = _by_loss(loss, means, balanced)
+    if not standing:
+        return health
+    reasons = (*(f"{finding.seen[0].upper()}{finding.seen[1:]}" for finding in standing), *health.reasons)
+    return Health(standing[0].kind, reasons, health.sentence)
+
+
+def _by_probabilities(loss: Loss, means: Means, d_real: float, d_fake: float) -> Health:
+    balanced = OBJECTIVES[loss].balanced
+    assert balanced is not None, f"{loss} has probabilities, and so a balance"
+    told = (
+        f"D takes real images for real at {d_real:.0%} and generated ones at {d_fake:.0%}, its loss is "
+        f"{means.loss_d:.3f} and G's {means.loss_g:.3f}; at balance these are 50%, 50%, {balanced[0]:.3f} "
+        f"(2 ln 2) and {balanced[1]:.3f}"
+    )
+    reason = f"D(x) is {d_real:.2f} and D(G(z)) is {d_fake:.2f}, where balance is 0.50 for both"
+    if d_real > _SURE and d_fake < _UNSURE:
+        return _discriminator_ahead(told, reason)
+    if d_fake > d_real and d_fake - d_real > _UNSURE:
+        return Health(
+            "generator_ahead",
+            (f"{reason}: the discriminator prefers generated images to real ones",),
+            f"{told}: D prefers the generated ones, and has to catch up before G can learn from it.",
+        )
+    return Health("healthy", (), f"{told}: {_balance(means.loss_d / balanced[0])}.")
+
+
+def _by_distance(means: Means) -> Health:
+    distance = -means.loss_d
+    told = f"The critic puts real images {distance:.3f} above generated ones, on a scale of its own"
+    if distance < 0:
+        return Health(
+            "generator_ahead",
+            (f"the critic's distance from generated to real images is {distance:.3f}: it prefers the generated ones",),
+            f"{told}: it prefers the generated ones, and has to catch up before G can learn from it.",
+        )
+    return Health(
+        "healthy",
+        (),
+        f"{told}: the smaller this becomes over a run, the more alike they are; neither it nor G's loss "
+        f"({means.loss_g:.3f}) has a value to rest at.",
+    )
+
+
+def _by_loss(loss: Loss, means: Means, balanced: tuple[float, float]) -> Health:
+    told = f"D's loss is {means.loss_d:.3f} and G's {means.loss_g:.3f}; at balance they are {_at_balance(loss)}"
+    reason = f"the discriminator's loss is {means.loss_d:.3f}, where balance is {balanced[0]:.3f}"
+    if means.loss_d < _WON * balanced[0]:
+        return _discriminator_ahead(told, reason)
+    if means.loss_d > _LOST * balanced[0]:
+        return Health(
+            "generator_ahead",
+            (f"{reason}: it does worse than by guessing",),
+            f"{told}: D does worse than by guessing, and has to catch up before G can learn from it.",
+        )
+    return Health("healthy", (), f"{told}: {_balance(means.loss_d / balanced[0])}.")
+
+
+def _at_balance(loss: Loss) -> str:
+    match loss:
+        case "relativistic":
+            return "0.693 (ln 2) each, as in each pair the real image is then only guessed"
+        case "hinge":
+            return "2 and about 0, and D's falls to 0 where every image is outside its margin"
+    balanced = OBJECTIVES[loss].balanced
+    return "without a value" if balanced is None else f"{balanced[0]:g} and {balanced[1]:g}"
+
+
+def _balance(share: float) -> str:
+    """Say how far a discriminator's loss is from balance, by its share of the balanced loss."""
+    if share < _EVEN:
+        return "D is ahead, as it is while G has something to learn from it"
+    return "the two are near balance, D can hardly tell the images apart"
+
+
+def _discriminator_ahead(told: str, reason: str) -> Health:
+    return Health(
+        "discriminator_ahead",
+        (f"{reason}: the discriminator tells nearly every image apart; early in a run this often passes by itself",),
+        f"{told}: D tells nearly every image apart; early in a run this often passes by itself.",
+    )

@@ -1,0 +1,93 @@
+"""What an attempt leaves for people to look at: ticks, events, snapshots, lines in the log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from models.artifacts.attempts import Attempt
+from models.artifacts.evaluation import Evaluation, best_of
+from models.artifacts.events import EventWriter
+from models.artifacts.history import read_evaluation
+from models.artifacts.json_lines import append_line
+from models.artifacts.positions import images_of, kimg_name
+from models.files import replace_file
+from worker.training.guard.verdict import Health
+from worker.training.schedule import thin
+
+
+class Reporter:
+    """Writes into one attempt's folder, nowhere else."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._events = EventWriter(attempt)
+        self._health: Health | None = None
+
+    def tick(self, tick: dict[str, Any]) -> None:
+        """Append one progress report."""
+        append_line(self._attempt.ticks, tick)
+        self._events.append("tick", tick)
+
+    def health(self, health: Health) -> None:
+        """Tell how the run is doing, when the verdict has changed."""
+        if self._health is None or health.verdict != self._health.verdict:
+            self._events.append("health", asdict(health))
+        self._health = health
+
+    def snapshot(
+        self, images: int, picture: bytes, weights: bytes, watched: Mapping[str, float | None] | None = None
+    ) -> None:
+        """Keep a snapshot; of the weights behind the pictures only the best and some, evenly spread."""
+        name = kimg_name(images)
+        folder = self._attempt.snapshots
+        # The picture last: readers list pictures, and look for weights beside them.
+        replace_file(folder / f"{name}.safetensors", weights)
+        replace_file(folder / f"{name}.png", picture)
+        weighted = ((images_of(path.stem), path) for path in folder.glob("*.safetensors"))
+        kept = {position: path for position, path in weighted if position is not None}
+        for position in thin(sorted(kept), best=_best(folder)):
+            kept[position].unlink()
+        told = {"images": images, "kimg": images / 1000, "picture": f"{name}.png"}
+        self._events.append("snapshot", {**told, "watched": dict(watched or {})})
+
+    def picture(self, images: int) -> bytes | None:
+        """Read the picture of this attempt's snapshot at a position; None where it took none."""
+        path = self._attempt.snapshots / f"{kimg_name(images)}.png"
+        return path.read_bytes() if path.exists() else None
+
+    def score(self, evaluation: Evaluation) -> None:
+        """Keep what an evaluation found beside its snapshot, and tell it."""
+        path = self._attempt.snapshots / f"{kimg_name(evaluation.images)}.json"
+        replace_file(path, evaluation.model_dump_json(indent=1).encode())
+        self._events.append("score", evaluation.event())
+
+    def goes_back(self, health: Health, images: int) -> None:
+        """Tell that the run goes back to a position, and why."""
+        self._events.append("health", {**asdict(health), "rolled_back_to": images / 1000})
+        self._health = health
+        self.log(" ".join(health.reasons))
+
+    def went_back(self, images: int, rolled_back_from: int) -> None:
+        """Drop what lies beyond the position that the run went back to."""
+        self._attempt.roll_back(images, rolled_back_from)
+
+    def published(self, model: str, version: int, images: int) -> None:
+        """Tell of a new version."""
+        data = {"model": model, "version": version, "ref": f"{model}@{version}"}
+        self._events.append("published", {**data, "images": images, "kimg": images / 1000})
+
+    def log(self, message: str) -> None:
+        """Write a line into the log (standard output, which the supervisor keeps) and tell it as an event."""
+        print(message, file=sys.stdout, flush=True)  # noqa: T201  # standard output is the run's log
+        self._events.append("log", {"message": message})
+
+
+def _best(folder: Path) -> int | None:
+    """Find the best-scoring snapshot of a folder."""
+    found = (read_evaluation(path) for path in sorted(folder.glob("*.json")))
+    best = best_of(evaluation for evaluation in found if evaluation is not None)
+    return None if best is None else best.images
