@@ -137,7 +137,7 @@ class Measure:
         try:
             await self.app(scope, receive, noting_status)
         finally:
-            metrics: Metrics = scope["app"].state.app_state.metrics
+            metrics: Metrics = scope["app"].state.atelier.metrics
             method = scope["method"] if scope["method"] in _METHODS else "other"
             metrics.answered(method, _template(scope), status, time.perf_counter() - started)
 

@@ -40,7 +40,7 @@ class PaintRoute(APIRoute):
             return
         for check in self._checks:
             check.check(scope)
-        app_state: AppState = scope["app"].state.app_state
+        app_state: AppState = scope["app"].state.atelier
         if (ask := app_state.asks.get(scope)) is not None:
             await Painted(app_state, ask)(scope, receive, send)
         elif (query := self._parsed(scope["query_string"])) is not None:

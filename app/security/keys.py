@@ -147,7 +147,7 @@ class Authentication:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        keys: Keys = scope["app"].state.app_state.keys
+        keys: Keys = scope["app"].state.atelier.keys
         path = scope["path"]
         is_open = path in OPEN or path.startswith(OPEN_FOLDER) or is_view(path)
         caller = None

@@ -149,7 +149,7 @@ def test_keys_that_could_not_be_read_yet_are_503(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "atelier.example"])
 def test_open_address_without_keys_refuses_to_start(tmp_path: Path, host: str) -> None:
-    app_state = create_app(AppSettings(data_dir=tmp_path, host=host)).state.app_state
+    app_state = create_app(AppSettings(data_dir=tmp_path, host=host)).state.atelier
     with pytest.raises(UnsafeStart, match="atelier keys add"):
         app_state.open_database()
     app_state.records.add_key("somebody", ["sample"])
@@ -161,7 +161,7 @@ def test_open_address_without_keys_refuses_to_start(tmp_path: Path, host: str) -
 def test_loopback_or_explicit_openness_needs_no_keys(tmp_path: Path, host: str, auth: str) -> None:
     app_state = create_app(
         AppSettings.model_validate({"data_dir": tmp_path, "host": host, "auth": auth})
-    ).state.app_state
+    ).state.atelier
     app_state.open_database()
     assert not app_state.keys.required
     app_state.records.close()
