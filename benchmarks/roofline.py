@@ -140,7 +140,7 @@ class Work:
 def look(loop: Loop) -> Work:
     """Watch one period of the loop's rounds."""
     state, recipe = loop.state, loop.recipe
-    lazy = recipe.penalty.every if recipe.penalty.kind != "none" else 1
+    lazy = recipe.penalty.every if recipe.penalty_spec.takes_gradients else 1
     rounds = -(-lazy // recipe.discriminator.steps)
     with Products() as products:
         for _ in range(rounds):

@@ -18,6 +18,9 @@ from models.config.presets import AUTO, RESERVED_MODELS, ConfigError, ErrorItem,
 from models.config.training import NAME, Frozen, Name, Size, TrainingConfig
 from models.datasets.catalogue import FOLDER
 from models.datasets.info import DatasetInfo
+from models.objectives.augmentations import AUGMENTATIONS, DIFF_AUGMENT
+from models.objectives.losses import LOSSES
+from models.objectives.penalties import PENALTIES
 
 FEW: Final = 2000
 """Up to so many images a discriminator soon knows by heart."""
@@ -154,16 +157,16 @@ def _augmentation(facts: DatasetInfo, training: Mapping[str, Any], size: int) ->
     known = f"{facts.count:,} images"
     if usual := training.get("augment", {}).get("policy"):
         # In grey drawings brightness is the drawing itself.
-        kept = [change for change in usual if change != "color" or facts.channels == 3]
+        kept = [name for name in usual if facts.channels == 3 or not AUGMENTATIONS.get(name).changes_color]
         told = "Images are changed at random before they are judged, as the preset does by itself"
         if kept == list(usual):
             return {}, {"augment": f"{told}."}
         return {"augment.policy": kept}, {"augment": f"{told}, but for their colours: they are grey."}
-    policy = ["color", "translation", "cutout"] if facts.channels == 3 else ["translation", "cutout"]
+    policy = [name for name in DIFF_AUGMENT if facts.channels == 3 or not AUGMENTATIONS.get(name).changes_color]
     if facts.count <= FEW:
         told = f"All images are changed at random ({', '.join(policy)}): {known} would be learned by heart."
         return {"augment.policy": policy, "augment.p": 1.0, "augment.control": "constant"}, {"augment": told}
-    if facts.count < MANY and facts.channels == 3 and training["loss"] == "non_saturating":
+    if facts.count < MANY and facts.channels == 3 and LOSSES.get(training["loss"]).sign_separates:
         told = f"Images are changed at random, as often as the discriminator's confidence asks for: {known} are few."
         return {"augment.policy": policy, "augment.p": 0.85, "augment.control": "adaptive"}, {"augment": told}
     return {}, {"augment": f"Images are not changed at random: {known} are not soon learned by heart."}
@@ -171,7 +174,7 @@ def _augmentation(facts: DatasetInfo, training: Mapping[str, Any], size: int) ->
 
 def _penalty(facts: DatasetInfo, training: Mapping[str, Any], size: int) -> _Decision:  # noqa: ARG001
     penalty = training.get("penalty", {})
-    if penalty.get("kind") != "r1_r2":
+    if not PENALTIES.get(penalty.get("kind", "none")).grows_with_size:
         return {}, {}
     if size == training["size"]:
         return {}, {"penalty": f"Gamma, the weight of R1 + R2, is {penalty['weight']:g}, as the preset has it."}

@@ -23,6 +23,11 @@ from models.config.families import (
     R3ganGenerator,
     Work,
 )
+from models.objectives.augmentations import AUGMENTATIONS
+from models.objectives.losses import LOSSES
+from models.objectives.methods import ADVERSARIAL, METHODS
+from models.objectives.penalties import PENALTIES
+from models.registry import Registered
 
 __all__ = [
     "EMBEDDED",
@@ -31,7 +36,7 @@ __all__ = [
     "MAX_SEED",
     "NAME",
     "Augmentation",
-    "Change",
+    "AugmentationName",
     "Channels",
     "Chosen",
     "ConfigConflict",
@@ -45,13 +50,15 @@ __all__ = [
     "Guard",
     "Label",
     "Latent",
-    "Loss",
+    "LossName",
+    "MethodName",
     "MlpDiscriminator",
     "MlpGenerator",
     "Name",
     "PatchDiscriminator",
     "PatchGenerator",
     "Penalty",
+    "PenaltyName",
     "Precision",
     "R3ganDiscriminator",
     "R3ganGenerator",
@@ -78,8 +85,10 @@ Size = Literal[28, 32, 64, 128]
 Channels = Literal[1, 3]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
-Loss = Literal["non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic"]
-Change = Literal["color", "translation", "cutout"]
+LossName = Annotated[str, Registered(LOSSES)]
+PenaltyName = Annotated[str, Registered(PENALTIES)]
+AugmentationName = Annotated[str, Registered(AUGMENTATIONS)]
+MethodName = Annotated[str, Registered(METHODS)]
 Precision = Literal["auto", "fp32", "bf16"]
 Switch = Literal["auto", "off", "on"]
 Chosen = Literal["auto", "classifier_frechet", "sliced_wasserstein", "fid", "kid"]
@@ -196,7 +205,7 @@ class Penalty(Frozen):
     2501.05441). Of `every` k steps one takes it, k times as heavy.
     """
 
-    kind: Literal["none", "gradient", "r1_r2"] = "none"
+    kind: PenaltyName = "none"
     weight: Annotated[float, Field(gt=0, le=1_000_000)] = 10.0
     weight_end: Annotated[float | None, Field(gt=0, le=1_000_000, description="reached by a cosine over the run")] = (
         None
@@ -211,7 +220,7 @@ class Augmentation(Frozen):
     discriminator's confidence on real images asks for (ADA, arXiv 2006.06676).
     """
 
-    policy: Annotated[tuple[Change, ...], Field(max_length=3)] = ()
+    policy: Annotated[tuple[AugmentationName, ...], Field(max_length=3)] = ()
     p: Annotated[float, Field(gt=0, le=1)] = 1.0
     control: Literal["constant", "cosine", "adaptive"] = "constant"
 
@@ -245,7 +254,14 @@ class TrainingConfig(Frozen):
     latent: Latent = Latent()
     generator: GeneratorTraining
     discriminator: DiscriminatorTraining
-    loss: Loss = "non_saturating"
+    method: Annotated[
+        MethodName,
+        Field(
+            description="how the networks are trained; left out of JSON where it is adversarial",
+            exclude_if=lambda name: name == ADVERSARIAL.name,
+        ),
+    ] = ADVERSARIAL.name
+    loss: LossName = "non_saturating"
     penalty: Penalty = Penalty()
     augment: Augmentation = Augmentation()
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
@@ -305,10 +321,11 @@ class TrainingConfig(Frozen):
             yield "compile", f"is for one device, and the run asks for {self.devices}: set auto or off"
 
     def _penalty_misfits(self) -> Iterator[tuple[str, str]]:
-        if self.loss == "wasserstein" and self.penalty.kind != "gradient":
-            yield "penalty.kind", "the Wasserstein loss has no bound without a penalty: set gradient"
+        loss, penalty = LOSSES.get(self.loss), PENALTIES.get(self.penalty.kind)
+        if loss.bounded_by is not None and penalty.name != loss.bounded_by:
+            yield "penalty.kind", f"the {loss.title} loss has no bound without a penalty: set {loss.bounded_by}"
         network = self.discriminator.network
-        if self.penalty.kind != "none" and isinstance(network, DcganDiscriminator) and network.norm == "batch":
+        if penalty.takes_gradients and isinstance(network, DcganDiscriminator) and network.norm == "batch":
             message = "a penalty needs each image judged by itself, and batch normalisation mixes them: set none"
             yield "discriminator.network.norm", message
 
@@ -320,7 +337,7 @@ class TrainingConfig(Frozen):
             return
         if augment.p > MAX_ADAPTED:
             yield "augment.p", f"changes that hit nearly always leak into generated images: at most {MAX_ADAPTED}"
-        if self.loss not in ("non_saturating", "minimax", "hinge"):
+        if not LOSSES.get(self.loss).sign_separates:
             message = f"the sign of a {self.loss} output does not tell real from generated: set constant or cosine"
             yield "augment.control", message
 

@@ -178,7 +178,7 @@ class Loop:
         self.state.guard, finding = note_tick(self.state.guard, means)
         if finding is not None:
             return finding
-        health = judge(self.config.loss, means, self.state.guard.standing)
+        health = judge(objective, means, self.state.guard.standing)
         pace = throughput_meter.measure(images, total)
         augment_p = self._augment_p()
         tick = make_tick(

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from models.config.training import Penalty, TrainingConfig
+from models.objectives.augmentations import augment
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.methods import adversarial as steps
 from worker.training.methods.adversarial import play_round, to_float, update_discriminator, update_generator
-from worker.training.methods.augment import augment
 from worker.training.methods.step_config import Precision, StepConfig
 from worker.training.state.state import Noise, TrainingState
 

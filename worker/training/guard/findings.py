@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 from models.config.training import Frozen, TrainingConfig
+from models.objectives.losses import LOSSES
 from models.store.manifest import Score
 
 Kind = Literal["diverged", "exploding", "discriminator_won", "collapsed", "worsening"]
@@ -62,7 +63,7 @@ class Rules:
         """Take them out of a configuration for a data set of `count` images."""
         return cls(
             # A minimax generator's gradient fades whenever the discriminator is ahead: that is what it shows.
-            acts=config.guard == "full" and config.loss != "minimax",
+            acts=config.guard == "full" and not LOSSES.get(config.loss).fades,
             total=config.total_images(count),
             young=YOUNG * config.batch_size * config.discriminator.steps,
             parameters=config.generator_config().parameters(),

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from models.config.training import Loss
+from models.objectives.losses import Balance, LossSpec
 from worker.training.guard.findings import Finding, Kind
-from worker.training.methods.losses import OBJECTIVES
 from worker.training.reporting.telemetry import Means
 
 Verdict = Kind | Literal["healthy", "discriminator_ahead", "generator_ahead", "rolled_back", "stopped", "failed"]
@@ -33,7 +32,7 @@ class Health:
     sentence: str = ""
 
 
-def judge(loss: Loss, means: Means, standing: Sequence[Finding] = ()) -> Health:
+def judge(loss: LossSpec, means: Means, standing: Sequence[Finding] = ()) -> Health:
     """Say what a tick's figures mean, and what stands of the guard's findings.
 
     At balance D(x) = D(G(z)) = 0.5: the summed cross-entropy of the discriminator is 2 ln 2 = 1.386 and the generator's
@@ -47,23 +46,22 @@ def judge(loss: Loss, means: Means, standing: Sequence[Finding] = ()) -> Health:
     """
     if means.d_real is not None and means.d_fake is not None:
         health = _by_probabilities(loss, means, means.d_real, means.d_fake)
-    elif (balanced := OBJECTIVES[loss].balanced) is None:
+    elif loss.balance is None:
         health = _by_distance(means)
     else:
-        health = _by_loss(loss, means, balanced)
+        health = _by_loss(loss.balance, means)
     if not standing:
         return health
     reasons = (*(f"{finding.seen[0].upper()}{finding.seen[1:]}" for finding in standing), *health.reasons)
     return Health(standing[0].kind, reasons, health.sentence)
 
 
-def _by_probabilities(loss: Loss, means: Means, d_real: float, d_fake: float) -> Health:
-    balanced = OBJECTIVES[loss].balanced
-    assert balanced is not None, f"{loss} has probabilities, and so a balance"
+def _by_probabilities(loss: LossSpec, means: Means, d_real: float, d_fake: float) -> Health:
+    balance = loss.balance
+    assert balance is not None, f"{loss.name} has probabilities, and so a balance"
     told = (
         f"D takes real images for real at {d_real:.0%} and generated ones at {d_fake:.0%}, its loss is "
-        f"{means.loss_d:.3f} and G's {means.loss_g:.3f}; at balance these are 50%, 50%, {balanced[0]:.3f} "
-        f"(2 ln 2) and {balanced[1]:.3f}"
+        f"{means.loss_d:.3f} and G's {means.loss_g:.3f}; at balance these are 50%, 50%, {balance.sentence}"
     )
     reason = f"D(x) is {d_real:.2f} and D(G(z)) is {d_fake:.2f}, where balance is 0.50 for both"
     if d_real > _SURE and d_fake < _UNSURE:
@@ -74,7 +72,7 @@ def _by_probabilities(loss: Loss, means: Means, d_real: float, d_fake: float) ->
             (f"{reason}: the discriminator prefers generated images to real ones",),
             f"{told}: D prefers the generated ones, and has to catch up before G can learn from it.",
         )
-    return Health("healthy", (), f"{told}: {_balance(means.loss_d / balanced[0])}.")
+    return Health("healthy", (), f"{told}: {_balance(means.loss_d / balance.discriminator)}.")
 
 
 def _by_distance(means: Means) -> Health:
@@ -94,28 +92,18 @@ def _by_distance(means: Means) -> Health:
     )
 
 
-def _by_loss(loss: Loss, means: Means, balanced: tuple[float, float]) -> Health:
-    told = f"D's loss is {means.loss_d:.3f} and G's {means.loss_g:.3f}; at balance they are {_at_balance(loss)}"
-    reason = f"the discriminator's loss is {means.loss_d:.3f}, where balance is {balanced[0]:.3f}"
-    if means.loss_d < _WON * balanced[0]:
+def _by_loss(balance: Balance, means: Means) -> Health:
+    told = f"D's loss is {means.loss_d:.3f} and G's {means.loss_g:.3f}; at balance they are {balance.sentence}"
+    reason = f"the discriminator's loss is {means.loss_d:.3f}, where balance is {balance.discriminator:.3f}"
+    if means.loss_d < _WON * balance.discriminator:
         return _discriminator_ahead(told, reason)
-    if means.loss_d > _LOST * balanced[0]:
+    if means.loss_d > _LOST * balance.discriminator:
         return Health(
             "generator_ahead",
             (f"{reason}: it does worse than by guessing",),
             f"{told}: D does worse than by guessing, and has to catch up before G can learn from it.",
         )
-    return Health("healthy", (), f"{told}: {_balance(means.loss_d / balanced[0])}.")
-
-
-def _at_balance(loss: Loss) -> str:
-    match loss:
-        case "relativistic":
-            return "0.693 (ln 2) each, as in each pair the real image is then only guessed"
-        case "hinge":
-            return "2 and about 0, and D's falls to 0 where every image is outside its margin"
-    balanced = OBJECTIVES[loss].balanced
-    return "without a value" if balanced is None else f"{balanced[0]:g} and {balanced[1]:g}"
+    return Health("healthy", (), f"{told}: {_balance(means.loss_d / balance.discriminator)}.")
 
 
 def _balance(share: float) -> str:

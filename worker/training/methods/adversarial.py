@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from models.networks.dropout import give_rows
 from models.networks.rows import Rows
+from models.objectives.augmentations import augment
+from models.objectives.penalties import mixtures
 from worker.data.loader import Batch
-from worker.training.methods import penalties
-from worker.training.methods.augment import augment
+from worker.training.methods.penalties import eager
 from worker.training.methods.step_config import Hyperparameters, StepConfig
 from worker.training.state import ema
 from worker.training.state.state import TrainingState
@@ -257,24 +258,21 @@ def _judged(
 
     What a penalty is taken of is computed in fp32.
     """
-    if penalised and recipe.penalty.kind == "r1_r2":
+    formula, points = recipe.penalty_spec.formula, recipe.penalty_spec.points
+    if penalised and formula is not None and points == "images":
         images = torch.cat((real, fake)).requires_grad_()
         shown = _shown(state, recipe, hyperparameters, rows, images)
-        with penalties.eager(state.discriminator):
+        with eager(state.discriminator):
             logits = state.discriminator(shown, *[torch.cat((labels, labels)) for labels in told])
-        return logits[: len(real)], logits[len(real) :], penalties.zero_centred(logits, images)
+        return logits[: len(real)], logits[len(real) :], formula(logits, images)
     with recipe.autocast():
         real_logits, fake_logits = _logits(state, recipe, hyperparameters, rows, real, fake, told)
-    if not penalised:
+    if not penalised or formula is None:
         return real_logits, fake_logits, None
-
-    def critic(images: Tensor) -> Tensor:
-        with penalties.eager(state.discriminator):
-            outputs: Tensor = state.discriminator(_shown(state, recipe, hyperparameters, rows, images), *told)
-        return outputs
-
-    shares = rows.of(state.noise.shares(recipe.batch))
-    return real_logits, fake_logits, penalties.interpolated(critic, real, fake, shares)
+    images = mixtures(real, fake, rows.of(state.noise.shares(recipe.batch)))
+    with eager(state.discriminator):
+        outputs: Tensor = state.discriminator(_shown(state, recipe, hyperparameters, rows, images), *told)
+    return real_logits, fake_logits, formula(outputs, images)
 
 
 def _logits(

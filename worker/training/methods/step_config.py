@@ -15,8 +15,9 @@ from torch import Tensor
 from models.config.training import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, TrainingConfig
 from models.networks import uses_batch_norm
 from models.networks.rows import Rows
+from models.objectives.losses import LOSSES, LossSpec
+from models.objectives.penalties import PENALTIES, PenaltySpec
 from worker.training.devices.ranks import ALONE, Ranks
-from worker.training.methods.losses import OBJECTIVES, Objective
 from worker.training.schedule import annealed
 from worker.training.state import ema
 from worker.training.state.state import TrainingState
@@ -45,7 +46,7 @@ class StepConfig:
     says about the gradients. One process with room enough has one slice, the batch.
     """
 
-    objective: Objective
+    objective: LossSpec
     generator: GeneratorTraining
     discriminator: DiscriminatorTraining
     penalty: Penalty
@@ -73,7 +74,7 @@ class StepConfig:
     ) -> Self:
         """Take the recipe out of a configuration."""
         return cls(
-            objective=OBJECTIVES[config.loss],
+            objective=LOSSES.get(config.loss),
             generator=config.generator,
             discriminator=config.discriminator,
             penalty=config.penalty,
@@ -90,6 +91,11 @@ class StepConfig:
             ranks=ranks,
             slices=tuple(ranks.rows(config.batch_size).sliced(slices)),
         )
+
+    @property
+    def penalty_spec(self) -> PenaltySpec:
+        """What the penalty is taken of, and its formula."""
+        return PENALTIES.get(self.penalty.kind)
 
     def images(self) -> int:
         """Count the real images of one round."""
@@ -133,7 +139,7 @@ class StepConfig:
 
     def is_penalised(self, step: int) -> bool:
         """Tell whether the discriminator's `step`-th step of the run, from 0, takes a penalty."""
-        return self.penalty.kind != "none" and step % self.penalty.every == 0
+        return self.penalty_spec.takes_gradients and step % self.penalty.every == 0
 
     def average_keep(self, images: int) -> float:
         """Give the share of the old average that stays at an update in the round that ends at `images`.

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from worker.training.methods.penalties import interpolated, zero_centred
+from models.objectives.penalties import mixtures, one_centred, zero_centred
 
 REAL, FAKE = torch.randn(4, 1, 3, 3), torch.randn(4, 1, 3, 3)
 SHARES = torch.tensor([0.0, 0.25, 0.5, 1.0])
+
+
+def interpolated(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
+    images = mixtures(real, fake, shares)
+    return one_centred(critic(images), images)
 
 
 def test_the_slope_of_a_linear_critic_is_pulled_to_one() -> None:

@@ -1,0 +1,1 @@
+"""What trainings optimise: losses, penalties, augmentations and methods, torch-free specifications beside formulas."""

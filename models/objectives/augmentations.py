@@ -1,0 +1,160 @@
+"""Differentiable augmentation: random changes to real and generated images before the discriminator.
+
+They keep a discriminator from memorising a small data set (Zhao et al. 2020, arXiv 2006.10738), each with a probability
+that can follow the discriminator's outputs (Karras et al. 2020, arXiv 2006.06676).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from models.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from models.networks.rows import Rows
+
+_SHIFT = 0.125  # of the side, at most
+_HOLE = 0.5  # of the side
+
+
+class Draws(NamedTuple):
+    """Random numbers for each image of a whole batch, of which only those of some rows are returned."""
+
+    generator: Generator
+    rows: Rows | None
+
+    def numbers(self, images: Tensor, count: int) -> Tensor:
+        """Draw `count` numbers in [0, 1) for each image, `[count, N]`."""
+        import torch
+
+        present = len(images)
+        whole = present if self.rows is None else self.rows.drawn(present)
+        drawn = torch.rand((count, whole), generator=self.generator, device=images.device)
+        return drawn if self.rows is None else self.rows.of(drawn.t()).t()
+
+    def uniform(self, images: Tensor) -> Tensor:
+        """Draw a number in [0, 1) for each image, `[N, 1, 1, 1]`."""
+        return self.numbers(images, 1).view(-1, 1, 1, 1)
+
+    def hits(self, images: Tensor, p: float | Tensor) -> Tensor:
+        """Draw which images are changed: 1 or 0, `[N, 1, 1, 1]`."""
+        return (self.uniform(images) < p).to(images.dtype)
+
+
+@dataclass(frozen=True)
+class AugmentationSpec:
+    """One kind of random change.
+
+    Attributes:
+        name: in configurations.
+        title: for people.
+        sentence: what it does, for people.
+        apply: images `[N, C, H, W]` in [-1, 1], the probability of a change, and draws, to images of the same shape.
+        changes_color: whether brightness or colours change, which in grey drawings are the drawing itself.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    apply: Callable[[Tensor, float | Tensor, Draws], Tensor]
+    changes_color: bool = False
+
+
+AUGMENTATIONS: Final[Registry[AugmentationSpec]] = Registry("augmentation")
+
+DIFF_AUGMENT: Final = ("color", "translation", "cutout")
+"""The policy of Zhao et al. 2020."""
+
+
+def augment(
+    images: Tensor, names: Collection[str], p: float | Tensor, generator: Generator, rows: Rows | None = None
+) -> Tensor:
+    """Change images at random; twice differentiable with respect to them.
+
+    Args:
+        images: `[N, C, H, W]` in [-1, 1].
+        names: which kinds of changes; they are applied in the order of their registration.
+        p: the probability with which each change hits an image, a number or a scalar on the images' device.
+        generator: of that device.
+        rows: which rows of a batch, or of several behind each other, the images are; None for whole batches.
+
+    Returns:
+        Images of the same shape, colours possibly beyond [-1, 1].
+    """
+    draws = Draws(generator, rows)
+    for spec in AUGMENTATIONS:
+        if spec.name in names:
+            images = spec.apply(images, p, draws)
+    return images
+
+
+def _color(images: Tensor, p: float | Tensor, draws: Draws) -> Tensor:
+    shift = draws.uniform(images) - 0.5
+    images = images + (shift * draws.hits(images, p)).to(images.dtype)
+    # Saturation is scaled about the mean of a pixel's channels, contrast about that of the image.
+    for dimensions, spread in (((1,), 2.0), ((1, 2, 3), 1.0)):
+        mean = images.mean(dimensions, keepdim=True)
+        change = spread * (draws.uniform(images) - 0.5) * draws.hits(images, p)
+        images = images + (images - mean) * change.to(images.dtype)
+    return images
+
+
+def _translation(images: Tensor, p: float | Tensor, draws: Draws) -> Tensor:
+    import torch
+    from torch.nn.functional import pad
+
+    count, _, height, width = images.shape
+    most = round(height * _SHIFT)
+    shifts = (draws.numbers(images, 2) * (2 * most + 1)).long() - most
+    down, right = shifts * draws.hits(images, p).flatten().long()
+    # Gather from a padded copy: each image has its own shift, which no single slice can express.
+    rows = torch.arange(height, device=images.device) - down[:, None] + most
+    columns = torch.arange(width, device=images.device) - right[:, None] + most
+    padded = pad(images, (most, most, most, most)).permute(0, 2, 3, 1)
+    every = torch.arange(count, device=images.device)[:, None, None]
+    moved: Tensor = padded[every, rows[:, :, None], columns[:, None, :]]
+    return moved.permute(0, 3, 1, 2)
+
+
+def _cutout(images: Tensor, p: float | Tensor, draws: Draws) -> Tensor:
+    import torch
+
+    _, _, height, width = images.shape
+    side = round(height * _HOLE)
+    centres = draws.numbers(images, 2)[:, :, None]
+    rows = torch.arange(height, device=images.device) - (centres[0] * height).long() + side // 2
+    columns = torch.arange(width, device=images.device) - (centres[1] * width).long() + side // 2
+    hole = ((rows >= 0) & (rows < side))[:, None, :, None] & ((columns >= 0) & (columns < side))[:, None, None, :]
+    kept: Tensor = 1.0 - hole.to(images.dtype) * draws.hits(images, p)
+    return images * kept
+
+
+AUGMENTATIONS.register(
+    AugmentationSpec(
+        name="color",
+        title="Colour",
+        sentence="Brightness shifts by up to 0.5; saturation scales by 0 to 2, contrast by 0.5 to 1.5.",
+        apply=_color,
+        changes_color=True,
+    )
+)
+AUGMENTATIONS.register(
+    AugmentationSpec(
+        name="translation",
+        title="Translation",
+        sentence="Images move by up to an eighth of their side, with grey behind them.",
+        apply=_translation,
+    )
+)
+AUGMENTATIONS.register(
+    AugmentationSpec(
+        name="cutout",
+        title="Cutout",
+        sentence="A square of half the side around a random point becomes grey.",
+        apply=_cutout,
+    )
+)
