@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from models.artifacts.attempts import Attempt
+from models.artifacts.attempts import Attempt, kimg_name
 from models.artifacts.events import last_event
 from models.artifacts.history import read_ticks
-from models.artifacts.positions import kimg_name
 from models.config.presets import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from models.records import Records, Run

@@ -23,12 +23,11 @@ from app.runs.publish import PublishedView, publish_snapshot
 from app.sampling.films import FILM_TYPES
 from app.security.keys import Requires
 from models.artifacts import history
-from models.artifacts.attempts import Attempt, attempts
+from models.artifacts.attempts import Attempt, kimg_name, list_attempts
 from models.artifacts.history import Snapshot
-from models.artifacts.positions import kimg_name
 from models.config.training import Frozen
 from models.pictures import Animation, AnimationFormat, Pixels, animation_encoder, loss_chart
-from models.store.manifest import Score
+from models.scores import Score
 
 router = APIRouter(prefix="/train/{run_id}", tags=["train"], dependencies=[Requires("train")])
 
@@ -124,7 +123,7 @@ def losses(run_id: str, app_state: AppStateDep, request: Request) -> Response:
 @router.get("/snapshots", summary="A run's snapshots", responses=responses(404, 503))
 def snapshots(run_id: str, paging: PagingQuery, app_state: AppStateDep) -> Page[SnapshotView]:
     """List the grids of fixed latents, oldest first."""
-    found = history.snapshots(_run_dir(app_state, run_id))
+    found = history.list_snapshots(_run_dir(app_state, run_id))
     return page({kimg_name(snapshot.images): _view(run_id, snapshot) for snapshot in found}, paging)
 
 
@@ -165,7 +164,7 @@ def _file(request: Request, picture: Path, *parts: object) -> Response:
 )
 def real_picture(run_id: str, app_state: AppStateDep, request: Request) -> Response:
     """Give images of the run's data set as it trains on them, in rows and columns as its snapshots have."""
-    picture = history.real_images(_run_dir(app_state, run_id))
+    picture = history.find_real_grid(_run_dir(app_state, run_id))
     if picture is None:
         raise Problem(404, phrase(404), f"run {run_id} has not looked at its data set yet")
     return _file(request, picture, run_id)
@@ -181,7 +180,7 @@ def timelapse(
     run_id: str, query: Annotated[TimelapseQuery, Query()], app_state: AppStateDep, request: Request
 ) -> Response:
     """Show the snapshots one after the other."""
-    found = history.snapshots(_run_dir(app_state, run_id))
+    found = history.list_snapshots(_run_dir(app_state, run_id))
     if not found:
         raise Problem(404, phrase(404), f"run {run_id} has no snapshots yet")
 
@@ -209,7 +208,7 @@ def _pixels(picture: Path) -> Pixels:
 )
 def log(run_id: str, query: Annotated[LogQuery, Query()], app_state: AppStateDep) -> Response:
     """Give what the training processes wrote, attempt after attempt."""
-    found = attempts(_run_dir(app_state, run_id))
+    found = list_attempts(_run_dir(app_state, run_id))
     if query.tail is None:
         return StreamingResponse(_whole(found), media_type="text/plain")
     return Response(b"".join(_last_lines(found, query.tail)), media_type="text/plain")
@@ -277,7 +276,7 @@ def _run_dir(app_state: AppStateDep, run_id: str) -> Path:
 
 
 def _snapshot(app_state: AppStateDep, run_id: str, kimg: float) -> Snapshot:
-    for snapshot in history.snapshots(_run_dir(app_state, run_id)):
+    for snapshot in history.list_snapshots(_run_dir(app_state, run_id)):
         # Positions are whole images: half an image is the nearest that two of them can be told apart by.
         if abs(snapshot.images - kimg * 1000) < 0.5:
             return snapshot

@@ -17,9 +17,10 @@ from app.http.paging import Page, PagingQuery, page
 from app.http.problems import Problem, phrase, responses
 from app.security.keys import Requires
 from models.config.training import Frozen
+from models.scores import Score
 from models.store.errors import BrokenVersion
 from models.store.local import ModelDirectory
-from models.store.manifest import CARD, MAX_VERSION, NEIGHBOURS, PREVIEW, WEIGHTS, Manifest, Score
+from models.store.manifest import CARD, MAX_VERSION, NEIGHBOURS, PREVIEW, WEIGHTS, Manifest
 from models.store.survey import ModelInfo
 from models.store.versions import State, Version, is_pinned
 

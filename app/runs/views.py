@@ -13,11 +13,11 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 from app.http.problems import Problem, phrase
 from app.state import AppState
 from models.artifacts.events import last_event
-from models.artifacts.history import last_tick, snapshots
+from models.artifacts.history import last_tick, list_snapshots
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import BUILTIN, is_uploaded
 from models.records import Run, State, Wanted
-from models.store.manifest import Score
+from models.scores import Score
 
 ENDED = frozenset(("succeeded", "failed", "cancelled"))
 _LATEST = ("loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake")
@@ -127,7 +127,7 @@ def configuration(run: Run) -> TrainingConfig | None:
 
 def _scores(run_dir: Path) -> dict[str, Score]:
     """Read the newest evaluation that no rollback has undone."""
-    found = (snapshot.evaluation() for snapshot in reversed(snapshots(run_dir)))
+    found = (snapshot.evaluation() for snapshot in reversed(list_snapshots(run_dir)))
     newest = next((evaluation for evaluation in found if evaluation is not None), None)
     return {} if newest is None else newest.scores
 

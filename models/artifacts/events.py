@@ -1,4 +1,4 @@
-"""A run's events, across its attempts: written, followed, found."""
+"""Events of a run, across its attempts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from models.artifacts.attempts import Attempt, attempts
-from models.artifacts.json_lines import append_line, now, parsed, read_lines, size_of
+from models.artifacts.attempts import Attempt, list_attempts
+from models.artifacts.json_lines import append_line, file_size, parse_line, read_lines, utc_now
 
 EventType = Literal["state", "tick", "snapshot", "score", "health", "published", "log"]
 
 
 class EventId(NamedTuple):
-    """`TOKEN.SEQ`: ordered first by attempt, then by position in its file, from 1."""
+    """`TOKEN.SEQ`: the attempt and the position in its file, from 1. Ids sort in the order of the events."""
 
     token: int
     seq: int
@@ -23,10 +23,10 @@ class EventId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> EventId:
-        """Read `TOKEN.SEQ`.
+        """Parse `TOKEN.SEQ`.
 
         Raises:
-            ValueError: `text` is no such pair of non-negative integers.
+            ValueError: `text` is not a pair of non-negative integers.
         """
         token, _, seq = text.partition(".")
         if not (token.isascii() and token.isdigit() and seq.isascii() and seq.isdigit()):
@@ -45,27 +45,27 @@ class Event:
 
 
 class EventWriter:
-    """Appends events to one attempt's file. One writer at a time: the trainer while it lives, else its supervisor."""
+    """Appends events to one attempt's file; one writer at a time: the trainer while it lives, else its supervisor."""
 
     def __init__(self, attempt: Attempt) -> None:
         attempt.create()
         self._attempt = attempt
-        # The highest number, not the count: an event that a full disk cut short has used its number up.
+        # The highest number, not the count: an event that a full disk cut short has used its number.
         self._seq = max((line["seq"] for line in read_lines(attempt.events)[0]), default=0)
 
     def append(self, type: EventType, data: dict[str, Any]) -> EventId:  # noqa: A002  # the word of the contract
-        """Write one event and give its id.
+        """Write one event and return its id.
 
         Raises:
             OSError: the event could not be written whole, such as on a full disk.
         """
         self._seq += 1
-        append_line(self._attempt.events, {"seq": self._seq, "type": type, "time": now(), "data": data})
+        append_line(self._attempt.events, {"seq": self._seq, "type": type, "time": utc_now(), "data": data})
         return EventId(self._attempt.token, self._seq)
 
 
 class EventTail:
-    """Follows a run's events as they are appended, across all attempts; reads only what is new each time."""
+    """Follows the events of a run, across all attempts, as they are appended."""
 
     def __init__(self, run_dir: Path, after: EventId | None = None) -> None:
         self._run_dir = run_dir
@@ -73,9 +73,9 @@ class EventTail:
         self._offsets: dict[int, int] = {}
 
     def read(self) -> list[Event]:
-        """Give the events that have come since the last call, in order."""
+        """Return the events appended since the last call, in order. Only the new bytes are read."""
         events: list[Event] = []
-        for attempt in attempts(self._run_dir):
+        for attempt in list_attempts(self._run_dir):
             if attempt.token < self._last.token:
                 continue
             lines, self._offsets[attempt.token] = read_lines(attempt.events, self._offsets.get(attempt.token, 0))
@@ -87,20 +87,21 @@ class EventTail:
         return events
 
     def skip(self) -> None:
-        """Leave out everything that is there already."""
-        for attempt in attempts(self._run_dir):
-            self._offsets[attempt.token] = size_of(attempt.events)
+        """Skip the events that are in the files now."""
+        for attempt in list_attempts(self._run_dir):
+            self._offsets[attempt.token] = file_size(attempt.events)
 
 
 def read_events(run_dir: Path, after: EventId | None = None) -> list[Event]:
-    """Read every event after `after`, in order, across all attempts."""
+    """Read every event after the id `after`, in order, across all attempts."""
     return EventTail(run_dir, after).read()
 
 
 def last_event(run_dir: Path, type: EventType) -> Event | None:  # noqa: A002  # the word of the contract
-    """Find a run's newest event of one type; most lines are never parsed."""
+    """Return the newest event of one type; None where there is none."""
+    # Searched from the end as bytes: the file of a long run is large, and few of its lines have to be parsed.
     mark = f'"type":"{type}"'.encode()
-    for attempt in reversed(attempts(run_dir)):
+    for attempt in reversed(list_attempts(run_dir)):
         try:
             data = attempt.events.read_bytes()
         except FileNotFoundError:
@@ -108,7 +109,7 @@ def last_event(run_dir: Path, type: EventType) -> Event | None:  # noqa: A002  #
         end = data.rfind(b"\n") + 1
         while (found := data.rfind(mark, 0, end)) >= 0:
             end = data.rfind(b"\n", 0, found) + 1
-            line = parsed(data[end : data.index(b"\n", found)])
+            line = parse_line(data[end : data.index(b"\n", found)])
             if line is not None and line["type"] == type:
                 return Event(EventId(attempt.token, int(line["seq"])), line["type"], line["time"], line["data"])
     return None

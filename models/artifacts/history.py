@@ -1,4 +1,4 @@
-"""A run's ticks, snapshots and their scores as one history, without what was undone."""
+"""Ticks, snapshots and scores of a run as one history, without what was undone."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from models.artifacts.attempts import ROLLED_BACK, Attempt, attempts
-from models.artifacts.evaluation import Evaluation
-from models.artifacts.json_lines import read_lines, size_of
-from models.artifacts.positions import images_of
+from models.artifacts.attempts import ROLLED_BACK, Attempt, list_attempts, parse_kimg_name
+from models.artifacts.json_lines import file_size, read_lines
+from models.scores import Evaluation
 
 _TAIL_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A fixed-latent grid, the averaged weights behind it while they are kept, and their scores if they were judged."""
+    """A grid of images of fixed latents, and the averaged weights that made them while they are kept."""
 
     token: int
     images: int
@@ -28,16 +27,16 @@ class Snapshot:
 
     @property
     def kimg(self) -> float:
-        """Thousands of real images shown when it was taken."""
+        """The position, in thousands of real images shown to the discriminator."""
         return self.images / 1000
 
     def evaluation(self) -> Evaluation | None:
-        """Read what an evaluation at this position found; None where there was none."""
+        """Read the evaluation at this position; None where there was none."""
         return read_evaluation(self.picture.with_suffix(".json"))
 
 
 def read_evaluation(path: Path) -> Evaluation | None:
-    """Read a snapshot's evaluation; None where there is none, or none that this program wrote."""
+    """Read an evaluation; None where the file is missing or not valid."""
     try:
         return Evaluation.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -45,9 +44,9 @@ def read_evaluation(path: Path) -> Evaluation | None:
 
 
 def read_ticks(run_dir: Path) -> list[dict[str, Any]]:
-    """Read a run's ticks as one history, oldest first; each has at least `images` and `kimg`."""
+    """Read the ticks of a run, oldest first; each has at least `images` and `kimg`."""
     history: list[dict[str, Any]] = []
-    for attempt in attempts(run_dir):
+    for attempt in list_attempts(run_dir):
         if (start := attempt.start_images()) is not None:
             history = _up_to(history, start)
         for line in read_lines(attempt.ticks)[0]:
@@ -63,10 +62,11 @@ def _up_to(history: list[dict[str, Any]], images: int) -> list[dict[str, Any]]:
 
 
 def last_tick(run_dir: Path) -> dict[str, Any] | None:
-    """Read the newest tick of a run's history; None before the first."""
+    """Read the newest tick of a run; None before the first."""
     horizon = math.inf
-    for attempt in reversed(attempts(run_dir)):
-        size = size_of(attempt.ticks)
+    for attempt in reversed(list_attempts(run_dir)):
+        size = file_size(attempt.ticks)
+        # The tail first: the file of a long run is large.
         for offset in dict.fromkeys((max(0, size - _TAIL_BYTES), 0)):
             if found := _newest(read_lines(attempt.ticks, offset)[0], horizon):
                 return found
@@ -76,7 +76,7 @@ def last_tick(run_dir: Path) -> dict[str, Any] | None:
 
 
 def _newest(lines: list[dict[str, Any]], horizon: float) -> dict[str, Any] | None:
-    """Find the last tick that no rollback after it and nothing at the `horizon` has undone."""
+    """Return the last tick that neither a later rollback nor the start of a later attempt, `horizon`, has undone."""
     for line in lines[::-1]:
         if ROLLED_BACK in line:
             horizon = min(horizon, line["images"])
@@ -85,12 +85,12 @@ def _newest(lines: list[dict[str, Any]], horizon: float) -> dict[str, Any] | Non
     return None
 
 
-def snapshots(run_dir: Path) -> list[Snapshot]:
-    """List a run's snapshots as one history, oldest first, the newest attempt's where two have the same position."""
+def list_snapshots(run_dir: Path) -> list[Snapshot]:
+    """List the snapshots of a run, oldest first; of two at the same position, that of the newer attempt."""
     found: dict[int, Snapshot] = {}
     for attempt, horizon in _horizons(run_dir):
         for picture in attempt.snapshots.glob("*.png"):
-            images = images_of(picture.stem)
+            images = parse_kimg_name(picture.stem)
             if images is not None and (horizon is None or images <= horizon):
                 weights = picture.with_suffix(".safetensors")
                 found[images] = Snapshot(attempt.token, images, picture, weights if weights.exists() else None)
@@ -98,10 +98,10 @@ def snapshots(run_dir: Path) -> list[Snapshot]:
 
 
 def _horizons(run_dir: Path) -> list[tuple[Attempt, int | None]]:
-    """Give each attempt with the images from which a later one started over: what it did beyond them is dropped."""
+    """Return each attempt with the least images at which a later one began: what is beyond them is dropped."""
     result: list[tuple[Attempt, int | None]] = []
     horizon: int | None = None
-    for attempt in reversed(attempts(run_dir)):
+    for attempt in reversed(list_attempts(run_dir)):
         result.append((attempt, horizon))
         start = attempt.start_images()
         if start is not None:
@@ -109,6 +109,6 @@ def _horizons(run_dir: Path) -> list[tuple[Attempt, int | None]]:
     return result[::-1]
 
 
-def real_images(run_dir: Path) -> Path | None:
-    """Find the picture of real images that the newest attempt has drawn; None before one has begun."""
-    return next((attempt.real for attempt in reversed(attempts(run_dir)) if attempt.real.exists()), None)
+def find_real_grid(run_dir: Path) -> Path | None:
+    """Return the newest attempt's grid of real images; None before one has started."""
+    return next((attempt.real for attempt in reversed(list_attempts(run_dir)) if attempt.real.exists()), None)

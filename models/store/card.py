@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import BUILTIN
-from models.store.manifest import NEIGHBOURS, PREVIEW, Manifest, Score
+from models.scores import Score
+from models.store.manifest import NEIGHBOURS, PREVIEW, Manifest
 
 _SETTINGS: Final = ("loss", "batch_size", "latent", "penalty", "augment", "precision", "seed")
 _MARKUP: Final = re.compile(r"[\\`*\[\]<>|!&~]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")  # inside a word _ is itself
@@ -81,7 +82,7 @@ def _scores(manifest: Manifest) -> str:
     if not manifest.scores:
         return "## Scores\n\nThis version was not evaluated."
     rows = [
-        (name, f"{score.value:.4g}", _optional(score.floor), _better(score), score.protocol)
+        (name, f"{score.value:.4g}", _optional(score.baseline), _better(score), score.protocol)
         for name, score in manifest.scores.items()
     ]
     return (

@@ -25,7 +25,7 @@ from models.store.errors import (
     VersionInUse,
     VersionNotReady,
 )
-from models.store.manifest import MANIFEST, PREVIEW, WEIGHTS, FileEntry, Manifest, Provenance, Score
+from models.store.manifest import MANIFEST, PREVIEW, WEIGHTS, FileEntry, Manifest, Provenance
 from models.store.survey import STARTER, ModelInfo, survey
 from models.store.versions import State, Version, delete
 
@@ -44,7 +44,6 @@ __all__ = [
     "ModelInfo",
     "Provenance",
     "ReadOnlyModel",
-    "Score",
     "State",
     "UnknownModel",
     "Version",

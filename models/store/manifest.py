@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from models.config.training import MAX_CLASSES, Frozen, GeneratorConfig, Label, Name, Seed
+from models.scores import Score
 
 MANIFEST = "manifest.json"
 WEIGHTS = "generator.safetensors"
@@ -23,12 +24,7 @@ MAX_MANIFEST_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 30
 MAX_VERSION = 10**9 - 1
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-
-
-def _is_none(value: object) -> bool:
-    return value is None
 
 
 class ManifestError(ValueError):
@@ -65,24 +61,6 @@ class Provenance(Frozen):
     def images(self) -> int:
         """The position in its run, counted in images."""
         return round(self.kimg * 1000)
-
-
-class Score(Frozen):
-    """A measurement; two of them may be compared only where their protocols are equal."""
-
-    value: Finite
-    protocol: Annotated[str, Field(min_length=1)]
-    lower_is_better: bool = True
-    floor: Annotated[
-        Finite | None, Field(description="what real images score against real ones", exclude_if=_is_none)
-    ] = None
-    deviation: Annotated[
-        Finite | None, Field(description="standard deviation over blocks of the samples", exclude_if=_is_none)
-    ] = None
-
-    def beats(self, other: Score) -> bool:
-        """Say whether this is better than a score of the same protocol."""
-        return self.value < other.value if self.lower_is_better else self.value > other.value
 
 
 class Manifest(Frozen):

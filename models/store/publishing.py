@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from models.artifacts.positions import kimg_name
+from models.artifacts.attempts import kimg_name
 from models.config.training import NAME, GeneratorConfig, TrainingConfig
 from models.files import sync_folder, write_file
 from models.records import Records
+from models.scores import Score, is_best
 from models.store.aliases import BEST, changing, write_alias
 from models.store.card import Pairs, write_card
 from models.store.errors import InvalidName, ReadOnlyModel
@@ -33,7 +34,6 @@ from models.store.manifest import (
     FileEntry,
     Manifest,
     Provenance,
-    Score,
 )
 from models.store.survey import STARTER, ModelInfo, survey
 from models.store.versions import Version, examine, numbers
@@ -233,4 +233,4 @@ def _is_best(info: ModelInfo, version: Version) -> bool:
         return False
     name, score = next(iter(scores.items()))
     rivals = [v.manifest.scores.get(name) for v in info.versions if v.manifest and v != version and v.state == "whole"]
-    return all(score.beats(rival) for rival in rivals if rival is not None and rival.protocol == score.protocol)
+    return is_best(score, (rival for rival in rivals if rival is not None))

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from models.config.training import GeneratorConfig
-from models.store.manifest import NEIGHBOURS, PREVIEW, WEIGHTS, Score
+from models.scores import Score
+from models.store.manifest import NEIGHBOURS, PREVIEW, WEIGHTS
 from models.store.weights import generator_bytes, load_generator
 from tests.fixtures.models import TINY_MLP, swap_weights, tiny_generator, write_version
 from tests.fixtures.service import Service

@@ -11,14 +11,12 @@ import av
 import pytest
 from PIL import Image
 
-from models.artifacts.attempts import Attempt
-from models.artifacts.evaluation import Evaluation
+from models.artifacts.attempts import Attempt, kimg_name
 from models.artifacts.events import EventWriter
 from models.artifacts.json_lines import append_line
-from models.artifacts.positions import kimg_name
 from models.config.training import TrainingConfig
 from models.networks import build_generator
-from models.store.manifest import Score
+from models.scores import Evaluation, Score
 from models.store.weights import generator_bytes
 from tests.fixtures.runs import Harness, tick, write_snapshot, write_tick
 
@@ -147,8 +145,8 @@ def test_snapshot_is_published_once_and_served(harness: Harness, run_id: str, at
 
 def test_a_published_snapshot_carries_its_scores_and_a_card(harness: Harness, run_id: str, attempt: Attempt) -> None:
     write_snapshot(attempt, 5000, weights(harness, run_id))
-    score = Score(value=41.5, protocol="a test's", floor=1.5)
-    evaluation = Evaluation(images=5000, chosen="sliced_wasserstein", scores={"sliced_wasserstein": score})
+    score = Score(value=41.5, protocol="a test's", baseline=1.5)
+    evaluation = Evaluation(images=5000, primary="sliced_wasserstein", scores={"sliced_wasserstein": score})
     (attempt.snapshots / "000005.000.json").write_text(evaluation.model_dump_json())
     EventWriter(attempt).append("score", evaluation.event())
 
@@ -170,7 +168,7 @@ def test_scores_that_a_rollback_has_undone_are_not_told(harness: Harness, run_id
     for images, value in ((7000, 40.0), (8000, 900.0)):
         write_snapshot(attempt, images)
         score = Score(value=value, protocol="a test's")
-        evaluation = Evaluation(images=images, chosen="sliced_wasserstein", scores={"sliced_wasserstein": score})
+        evaluation = Evaluation(images=images, primary="sliced_wasserstein", scores={"sliced_wasserstein": score})
         (attempt.snapshots / f"{kimg_name(images)}.json").write_text(evaluation.model_dump_json())
         EventWriter(attempt).append("score", evaluation.event())
     attempt.roll_back(7500, 8500)

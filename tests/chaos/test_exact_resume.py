@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from models.artifacts.history import last_tick, read_ticks, snapshots
+from models.artifacts.history import last_tick, list_snapshots, read_ticks
 from models.config.training import TrainingConfig
 from models.records import Run
 from tests.fixtures.trainings import Harness, working_house
@@ -73,7 +73,7 @@ def assert_killed_run_ends_like_a_calm_one(harness: Harness, config: TrainingCon
     assert not any("not exact" in line for line in harness.told(run))
     assert harness.published(run)[-1] == harness.published(calm)[-1]
     assert history(harness, run) == history(harness, calm)
-    positions = [[found.images for found in snapshots(harness.run_dir(of))] for of in (run, calm)]
+    positions = [[found.images for found in list_snapshots(harness.run_dir(of))] for of in (run, calm)]
     assert positions[0] == positions[1]
     return run
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from models.artifacts.attempts import attempts
+from models.artifacts.attempts import list_attempts
 from models.records import Run
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer
@@ -45,7 +45,7 @@ def assert_all_succeed_with_attempts_in_order(harness: StandInHouse, runs: list[
         until(partial(over, harness, run), f"the end of run {run.id}", 120)
         ended = harness.read(run)
         assert ended.state == "succeeded", ended.error
-        tokens = [attempt.token for attempt in attempts(harness.runs_dir / run.id)]
+        tokens = [attempt.token for attempt in list_attempts(harness.runs_dir / run.id)]
         assert tokens == sorted(tokens)
         assert tokens[-1] == ended.token
     until(lambda: all(gone(pid) for pid in pids(harness)), "every training to be gone")
@@ -57,7 +57,7 @@ def test_each_run_is_claimed_once_by_four_workers(harness: StandInHouse) -> None
         harness.start("complete")
     for run in runs:
         assert harness.wait_for(run, "succeeded").token == 1
-        assert [attempt.token for attempt in attempts(harness.runs_dir / run.id)] == [1]
+        assert [attempt.token for attempt in list_attempts(harness.runs_dir / run.id)] == [1]
 
 
 def test_runs_survive_a_storm_of_killed_trainings_and_workers(harness: StandInHouse) -> None:

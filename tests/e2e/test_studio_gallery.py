@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from models.records import Records
-from models.store.manifest import CARD, MANIFEST, NEIGHBOURS, PREVIEW, FileEntry, Manifest, Score
+from models.scores import Score
+from models.store.manifest import CARD, MANIFEST, NEIGHBOURS, PREVIEW, FileEntry, Manifest
 from tests.fixtures.browser import Scheme, View, looking
 from tests.fixtures.models import write_version
 from tests.fixtures.service import Service, serving

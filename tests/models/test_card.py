@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from models.records import Records
+from models.scores import Score
 from models.store.card import Pairs, write_card
 from models.store.local import ModelDirectory
-from models.store.manifest import CARD, NEIGHBOURS, Score
+from models.store.manifest import CARD, NEIGHBOURS
 from models.store.publishing import publish
 from tests.fixtures.versions import FILES, GENERATOR, provenance, training_config
 
-SCORE = Score(value=12.345, protocol="2000 samples | <of> a test", floor=0.5)
+SCORE = Score(value=12.345, protocol="2000 samples | <of> a test", baseline=0.5)
 
 
 def test_a_version_is_published_with_a_card_and_its_nearest_neighbours(tmp_path: Path, records: Records) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from models.records import Fenced, Publication, Records, RecordsUnavailable, Run
+from models.scores import Score
 from models.store import publishing
-from models.store.local import InvalidName, ModelDirectory, ReadOnlyModel, Score, Version
+from models.store.local import InvalidName, ModelDirectory, ReadOnlyModel, Version
 from models.store.manifest import MANIFEST, PREVIEW, WEIGHTS
 from models.store.publishing import Published, publish
 from tests.fixtures.versions import FILES, GENERATOR, provenance, put_version, score, training_config

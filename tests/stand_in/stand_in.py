@@ -12,9 +12,8 @@ from pathlib import Path
 from types import FrameType
 
 from models import watchdog
-from models.artifacts.attempts import Attempt, attempts
+from models.artifacts.attempts import Attempt, kimg_name, list_attempts
 from models.artifacts.events import EventWriter
-from models.artifacts.positions import kimg_name
 from worker.jobs.heartbeat import newest_checkpoint
 
 MODES = {
@@ -79,7 +78,7 @@ def work(attempt: Attempt, heeds: bool) -> int:
 
 def finish(attempt: Attempt) -> int:
     (attempt.dir / "pid").write_text(str(os.getpid()))
-    done = [newest_checkpoint(earlier) for earlier in attempts(attempt.dir.parent)]
+    done = [newest_checkpoint(earlier) for earlier in list_attempts(attempt.dir.parent)]
     for images in range(max(done).images + 1000, 51_000, 1000):
         time.sleep(0.02)
         (attempt.checkpoints / kimg_name(images)).mkdir()

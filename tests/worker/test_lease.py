@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.artifacts.attempts import Attempt
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Attempt, Position
 from models.records import Records, Run
 from tests.fixtures.versions import training_config
 from worker.jobs.heartbeat import Lease

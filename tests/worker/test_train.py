@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.artifacts.attempts import Position
 from models.artifacts.events import read_events
 from models.artifacts.history import read_ticks
-from models.artifacts.positions import Position
 from models.datasets.uploads import UploadFolder
 from models.records import Run, new_id
 from models.store.local import ModelDirectory
@@ -254,7 +254,7 @@ def with_lost_weights(harness: Harness, run: Run, *, refuges: bool) -> Run:
     values = {**found.values, "images": images}
     write(harness.attempt(run).checkpoints, Capture(Position(0, images), found.tensors, values), found.facts)
     if not refuges:
-        shutil.rmtree(harness.attempt(run).refuges)
+        shutil.rmtree(harness.attempt(run).rollback_checkpoints)
     return prolonged(harness, run, kimg=6)
 
 

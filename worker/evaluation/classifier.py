@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
+from worker.adam import Adam
 from worker.data.prepared import Prepared
 from worker.evaluation import learned
 from worker.evaluation.samples import Indices, permutation, to_float
-from worker.training.state.adam import Adam
 
 FORMAT: Final = 2
 """Raise it when the same data would give another classifier: earlier files are then passed over."""

@@ -14,9 +14,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from models.artifacts.evaluation import Evaluation
 from models.config.training import TrainingConfig
-from models.store.manifest import Score
+from models.scores import Evaluation, Score
 from worker.data.prepared import IMAGES, Prepared
 from worker.evaluation import balance, baselines, classifier, inception, reference
 from worker.evaluation.inception import Inception, NoInception
@@ -80,7 +79,7 @@ class Evaluator:
             scores |= {f"{name}_final": score for name, score in more.items()}
         chosen = self.plan.chosen
         first = {chosen: scores[chosen]}
-        return Evaluation(images=images, chosen=chosen, scores=first | scores, **self._shares(found))
+        return Evaluation(images=images, primary=chosen, scores=first | scores, **self._shares(found))
 
     @cached_property
     def _eyes(self) -> FeatureExtractor:
@@ -115,7 +114,7 @@ class Evaluator:
             name: Score(
                 value=measured.value,
                 deviation=measured.deviation,
-                floor=floor[name],
+                baseline=floor[name],
                 lower_is_better=not name.endswith(_HIGHER_IS_BETTER),
                 protocol=protocols[name],
             )
@@ -152,7 +151,7 @@ class _Yardstick:
     def protocol(self) -> str:
         """Say what is compared with what."""
         data = self._prepared.manifest
-        left, right = self._split.floor
+        left, right = self._split.baseline
         return (
             f"{self._sampler.count} samples of seed {SEED} against {self.reference.count} of {data.count} images that "
             f"were trained on ({data.dataset}, {data.sha256[IMAGES][:12]}), chosen v{CHOICE}; floor: {len(right)} "
@@ -169,7 +168,7 @@ class _Yardstick:
 
     def floors(self) -> dict[str, float]:
         """Compare real images with real ones."""
-        left, right = self._split.floor
+        left, right = self._split.baseline
         whole = len(left) == self.reference.count
         reference = self.reference if whole else Reference(self._collect(left), self.expected)
         found = reference.compare(self._collect(right))

@@ -31,11 +31,11 @@ class Split(NamedTuple):
 
     Attributes:
         reference: what samples are compared with.
-        floor: two disjoint choices, whose comparison tells the floor.
+        baseline: two disjoint choices, compared with each other for the baseline.
     """
 
     reference: Indices
-    floor: tuple[Indices, Indices]
+    baseline: tuple[Indices, Indices]
 
 
 def split(count: int, samples: int) -> Split:

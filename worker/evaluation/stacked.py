@@ -21,13 +21,13 @@ from torch.nn.functional import cross_entropy
 
 from models.store.local import ModelDirectory, ModelError
 from models.store.weights import CheckpointError, load_generator
+from worker.adam import Adam
 from worker.data.ingest import prepare
 from worker.data.prepared import DataProblem, Prepared
 from worker.evaluation import learned
 from worker.evaluation.balance import divergence, shares
 from worker.evaluation.samples import Indices, Sampler, permutation, real, to_float
 from worker.settings import WorkerSettings, settings
-from worker.training.state.adam import Adam
 
 SAMPLES: Final = 25_600
 MODES: Final = 1_000

@@ -9,8 +9,7 @@ import logging
 import threading
 import time
 
-from models.artifacts.attempts import Attempt
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Attempt, Position
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
 
 logger = logging.getLogger(__name__)

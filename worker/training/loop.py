@@ -14,8 +14,8 @@ from typing import Protocol
 import torch
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from models.artifacts.evaluation import Evaluation
 from models.config.training import TrainingConfig
+from models.scores import Evaluation
 from models.store.weights import generator_bytes
 from worker.evaluation.evaluator import Evaluator
 from worker.training.assembly import share

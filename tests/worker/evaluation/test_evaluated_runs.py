@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from models.artifacts.evaluation import Evaluation
-from models.artifacts.history import snapshots
+from models.artifacts.history import list_snapshots
+from models.scores import Evaluation
 from tests.worker.evaluation.plans import PLAN
 from tests.worker.training.attempts import CPU, Attempts, after
 from tests.worker.training.tiny import tiny
@@ -34,7 +34,7 @@ def test_evaluations_change_no_byte_of_the_weights(
     told = judged.events("score")
     assert [each["images"] for each in told] == [160, 320, 480]
     assert all(next(iter(each["scores"])) == each["chosen"] == "classifier_frechet" for each in told)
-    kept = [snapshot.evaluation() for snapshot in snapshots(judged.run_dir)]
+    kept = [snapshot.evaluation() for snapshot in list_snapshots(judged.run_dir)]
     assert [evaluation and evaluation.images for evaluation in kept] == [None, 160, 320, 480]
 
 
@@ -55,7 +55,7 @@ def test_a_run_stopped_between_evaluations_has_the_same_scores_and_bytes(tmp_pat
     assert stopped.weights == calm.weights
     assert last.state.guard == whole.state.guard
     assert whole.state.guard.best is not None
-    histories = [[found.evaluation() for found in snapshots(run.run_dir)] for run in (stopped, calm)]
+    histories = [[found.evaluation() for found in list_snapshots(run.run_dir)] for run in (stopped, calm)]
     assert histories[0] == histories[1]
     assert len(histories[0]) == 7
 

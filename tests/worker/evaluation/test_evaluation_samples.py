@@ -32,7 +32,7 @@ def test_a_small_set_is_compared_with_as_a_whole_and_its_floor_told_by_halves(
     count: int, reference: int, floor: int
 ) -> None:
     found = split(count, 2_000)
-    left, right = found.floor
+    left, right = found.baseline
     assert len(np.unique(found.reference)) == reference
     assert len(left) == len(right) == floor
     assert not set(left) & set(right)

@@ -29,13 +29,13 @@ def test_snapshots_and_the_end_have_protocols_of_their_own(digits: Prepared, tmp
     evaluation = judge(untrained(config), 320, final=True)
     assert evaluation is not None
     assert evaluation.images == 320
-    assert next(iter(evaluation.scores)) == evaluation.chosen == "sliced_wasserstein"
+    assert next(iter(evaluation.scores)) == evaluation.primary == "sliced_wasserstein"
     at_snapshot, at_end = evaluation.scores["sliced_wasserstein"], evaluation.scores["sliced_wasserstein_final"]
-    assert at_snapshot.floor is not None
-    assert 0 < 3 * at_snapshot.floor < at_snapshot.value
+    assert at_snapshot.baseline is not None
+    assert 0 < 3 * at_snapshot.baseline < at_snapshot.value
     assert "2000 samples" in at_snapshot.protocol
     assert "10000 samples" in at_end.protocol
-    assert evaluation.scores["diversity"].floor == pytest.approx(1, abs=0.1)
+    assert evaluation.scores["diversity"].baseline == pytest.approx(1, abs=0.1)
     assert not evaluation.shares
 
 
@@ -51,12 +51,12 @@ def test_a_labelled_set_is_judged_by_its_own_classifier(
     evaluation = judge(untrained(config), 64, final=False)
     assert torch.equal(torch.get_rng_state(), before)
     assert evaluation is not None
-    assert next(iter(evaluation.scores)) == evaluation.chosen == "classifier_frechet"
+    assert next(iter(evaluation.scores)) == evaluation.primary == "classifier_frechet"
     names = {"precision", "recall", "density", "coverage", "frechet"}
     assert {f"classifier_{name}" for name in names} | {"balance", "sliced_wasserstein"} <= set(evaluation.scores)
     chosen = evaluation.score
-    assert chosen.floor is not None
-    assert 0 < 10 * chosen.floor < chosen.value
+    assert chosen.baseline is not None
+    assert 0 < 10 * chosen.baseline < chosen.value
     assert "classifier trained on the data itself" in chosen.protocol
     assert sum(evaluation.shares.values()) == pytest.approx(1)
     assert set(evaluation.expected) == set(digits.classes)
@@ -86,4 +86,4 @@ def test_without_inception_another_score_never_decides_in_its_place(
         assert told[1:] == ["not scored at 0.064 kimg: fid decides in this run, and is not there"]
     else:
         assert evaluation is not None
-        assert evaluation.chosen == chosen
+        assert evaluation.primary == chosen

@@ -23,7 +23,7 @@ def patches(images: Tensor) -> Patches:
 def halves(digits: Prepared) -> tuple[Tensor, Tensor]:
     """Give two disjoint choices of 1,000 digits, float32."""
     chosen = split(digits.count, 1000)
-    reference, control = (to_float(torch.cat(list(real(digits, part, CPU)))) for part in chosen.floor)
+    reference, control = (to_float(torch.cat(list(real(digits, part, CPU)))) for part in chosen.baseline)
     return reference, control
 
 

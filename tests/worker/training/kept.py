@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from models.artifacts.attempts import Attempt
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Attempt, Position
 from worker.training.guard.guard import Memory
 from worker.training.state.manager import CheckpointManager
 from worker.training.state.state import Capture, TrainingState

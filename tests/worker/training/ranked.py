@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Position
 from models.config.training import TrainingConfig
 from tests.worker.training.attempts import Attempts
 from tests.worker.training.tiny import tiny

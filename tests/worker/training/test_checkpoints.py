@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.artifacts.attempts import Attempt
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Attempt, Position
 from tests.worker.training.kept import State, keep
 from worker.training.state.checkpoints import InvalidCheckpoint, newest_valid, read, read_refuge, write
 from worker.training.state.manager import CheckpointManager
@@ -91,7 +90,7 @@ def test_a_torn_refuge_gives_way_to_the_one_before_it(attempt: Attempt) -> None:
     keeper.keep(State(1500, refuge=1000))
     keeper.shelter(State(2000, refuge=2000))
     keeper.settle()
-    (attempt.refuges / "000002.000" / "state.json").write_text("{")
+    (attempt.rollback_checkpoints / "000002.000" / "state.json").write_text("{")
     told: list[str] = []
     found = read_refuge(attempt.dir.parent, Position(0, 2000), told.append)
     assert found is not None

@@ -5,8 +5,8 @@ from itertools import count
 
 import pytest
 
-from models.artifacts.positions import Position
-from models.store.manifest import Score
+from models.artifacts.attempts import Position
+from models.scores import Score
 from tests.worker.training.tiny import tiny
 from worker.training.guard.findings import COLLAPSED, EXPLODED, FADED, GRACE, Rules
 from worker.training.guard.guard import Memory, Seen, gone_back, look, note_tick, note_weights, watched

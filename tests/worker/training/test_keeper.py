@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from models.artifacts.attempts import Attempt, attempts
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Attempt, Position, list_attempts
 from tests.worker.training.kept import State, keep, names
 from worker.training.failure import disk_full
 from worker.training.state import manager as keeping
@@ -33,8 +32,8 @@ def everything(attempt: Attempt) -> dict[str, list[str]]:
     """List what a run's attempts hold; those that hold nothing are left out."""
     found = {
         f"{each.token}/{folder.name}": names(folder)
-        for each in attempts(attempt.dir.parent)
-        for folder in (each.checkpoints, each.refuges)
+        for each in list_attempts(attempt.dir.parent)
+        for folder in (each.checkpoints, each.rollback_checkpoints)
     }
     return {name: kept for name, kept in found.items() if kept}
 
@@ -68,7 +67,7 @@ def test_a_run_keeps_no_more_for_having_taken_many_attempts(attempt: Attempt) ->
         keeper.keep(State(token * 1000 + 500, refuge=token * 1000))
         keeper.settle()
         (attempt.checkpoints / ".writing-000009.000").mkdir()
-        (attempt.refuges / ".writing-000009.000").mkdir()
+        (attempt.rollback_checkpoints / ".writing-000009.000").mkdir()
         attempt = after(attempt)
     keep(attempt, 8000)
     assert everything(attempt) == {
@@ -104,7 +103,7 @@ def test_a_state_that_diverged_never_replaces_a_good_checkpoint(attempt: Attempt
         keeper.shelter(state)
     keeper.settle()
     assert names(attempt.checkpoints) == ["000001.000", "000001.000-1"]
-    assert names(attempt.refuges) == ["000001.000-1"]
+    assert names(attempt.rollback_checkpoints) == ["000001.000-1"]
 
 
 def test_after_a_rollback_fewer_images_are_newer(attempt: Attempt) -> None:
@@ -141,7 +140,7 @@ def test_a_refuge_is_a_checkpoint_of_the_same_files(attempt: Attempt) -> None:
     keeper.keep(State(1000, refuge=1000))
     keeper.settle()
     for name in ("state.safetensors", "state.json"):
-        assert (attempt.checkpoints / "000001.000" / name).samefile(attempt.refuges / "000001.000" / name)
+        assert (attempt.checkpoints / "000001.000" / name).samefile(attempt.rollback_checkpoints / "000001.000" / name)
 
 
 def test_a_refuge_is_a_checkpoint_where_files_cannot_be_linked_too(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.artifacts.history import read_ticks, snapshots
+from models.artifacts.history import list_snapshots, read_ticks
 from models.store.weights import load
 from tests.worker.training.attempts import Attempts, after
 from tests.worker.training.tiny import tiny
@@ -23,20 +23,20 @@ def test_a_run_reports_from_its_start_to_its_end(run: Attempts) -> None:
     assert [tick["images"] for tick in ticks] == [2016, 4000, 6016, 8000]
     assert ticks[-1]["fraction"] == 1
     assert [data["images"] for data in run.events("tick")] == [tick["images"] for tick in ticks]
-    assert [snapshot.images for snapshot in snapshots(run.run_dir)] == [0, 2016, 4000, 6016, 8000]
+    assert [snapshot.images for snapshot in list_snapshots(run.run_dir)] == [0, 2016, 4000, 6016, 8000]
     assert run.published == [(2016, False), (4000, False), (6016, False), (8000, True)]
 
 
 def test_a_length_that_is_no_multiple_of_a_tick_ends_with_a_tick_and_a_snapshot(run: Attempts) -> None:
     assert run.start(tiny(kimg=3, snapshots=1, publish_every=1)).run()
     assert [tick["images"] for tick in read_ticks(run.run_dir)] == [2016, 3008]
-    assert [snapshot.images for snapshot in snapshots(run.run_dir)] == [0, 3008]
+    assert [snapshot.images for snapshot in list_snapshots(run.run_dir)] == [0, 3008]
     assert run.published == [(3008, True)]
 
 
 def test_snapshots_hold_the_weights_that_are_published(run: Attempts) -> None:
     assert run.start(tiny(kimg=2)).run()
-    last = snapshots(run.run_dir)[-1]
+    last = list_snapshots(run.run_dir)[-1]
     assert last.weights is not None
     assert last.weights.read_bytes() == run.weights
     assert set(load(run.weights)) == {"0.weight", "0.bias", "2.weight", "2.bias"}

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from models.artifacts.attempts import Attempt
-from models.artifacts.evaluation import Evaluation
 from models.artifacts.events import read_events
 from models.networks import build_generator
 from models.records import Records
+from models.scores import Evaluation, Score
 from models.store.local import ModelDirectory
-from models.store.manifest import CARD, NEIGHBOURS, WEIGHTS, Score
+from models.store.manifest import CARD, NEIGHBOURS, WEIGHTS
 from models.store.weights import generator_bytes
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
@@ -65,7 +65,7 @@ def test_the_best_snapshot_is_published_with_the_last_and_is_best(
     for images, value in ((1000, 5.0), (2000, 3.0), (3000, 4.0)):
         reporter.snapshot(images, b"a grid", weights)
         score = Score(value=value, protocol="a test's")
-        reporter.score(Evaluation(images=images, chosen="sliced_wasserstein", scores={"sliced_wasserstein": score}))
+        reporter.score(Evaluation(images=images, primary="sliced_wasserstein", scores={"sliced_wasserstein": score}))
     publisher(3000, weights, b"a grid", last=True)
     monkeypatch.setattr(neighbours, "pairs", None)  # what is published is not looked for once more
     publisher(3000, weights, b"a grid", last=True)

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 import torch
 
-from models.artifacts.evaluation import Evaluation
-from models.artifacts.history import last_tick, read_ticks, snapshots
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Position
+from models.artifacts.history import last_tick, list_snapshots, read_ticks
 from models.config.training import TrainingConfig
-from models.store.manifest import Score
+from models.scores import Evaluation, Score
 from tests.worker.training.attempts import Attempts, after
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
@@ -97,7 +96,7 @@ def test_a_collapsed_generator_is_taken_back_and_recovers(run: Attempts) -> None
     assert [data["verdict"] for data in run.events("health")].count("rolled_back") == 1
     assert run.published[-1] == (2560, True)
     # What is beyond the best point, at 1.024 kimg, is of the second way; its marks lie a round later.
-    assert [snapshot.images for snapshot in snapshots(run.run_dir)][8:11] == [1024, 1184, 1312]
+    assert [snapshot.images for snapshot in list_snapshots(run.run_dir)][8:11] == [1024, 1184, 1312]
     assert len({images for images, _ in run.published}) == len(run.published)
 
 
@@ -155,7 +154,7 @@ class Judge:
 
     def __call__(self, average: torch.nn.Module, images: int, *, final: bool) -> Evaluation:
         score = Score(value=self._score(self._state), protocol="told")
-        return Evaluation(images=images, chosen="told", scores={"told": score})
+        return Evaluation(images=images, primary="told", scores={"told": score})
 
 
 def judged(run: Attempts, config: TrainingConfig, score: Callable[[TrainingState], float]) -> Loop:
@@ -228,7 +227,8 @@ def test_a_run_stopped_before_or_after_its_rollback_ends_in_the_same_bytes(
         for of in (run, calm)
     ]
     assert histories[0] == histories[1]
-    assert [found.images for found in snapshots(run.run_dir)] == [found.images for found in snapshots(calm.run_dir)]
+    positions = [[found.images for found in list_snapshots(each.run_dir)] for each in (run, calm)]
+    assert positions[0] == positions[1]
 
 
 class Killed(Exception):

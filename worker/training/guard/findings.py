@@ -9,7 +9,7 @@ from typing import Final, Literal, Self
 
 from models.config.training import Frozen, TrainingConfig
 from models.objectives.losses import LOSSES
-from models.store.manifest import Score
+from models.scores import Score
 
 Kind = Literal["diverged", "exploding", "discriminator_won", "collapsed", "worsening"]
 

@@ -13,9 +13,9 @@ from typing import Final
 
 from pydantic import Field
 
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Position
 from models.config.training import Frozen
-from models.store.manifest import Score
+from models.scores import Score, comparable, improves
 from worker.training.guard.findings import COLLAPSED, Before, Finding, Kind, Measured, Rules, find
 from worker.training.reporting.telemetry import Means
 
@@ -133,7 +133,7 @@ def look(rules: Rules, memory: Memory, seen: Seen) -> Memory:
     standing += [finding for kind, finding in findings.items() if _is_long(rules, held[kind], seen.images)]
 
     score, now = measured.score, measured.gradients
-    is_best = score is not None and (memory.best is None or score.beats(memory.best))
+    is_best = score is not None and improves(score, memory.best)
     # Without scores any point is good at which no rule holds.
     is_good = is_best or (memory.best is None and score is None and _is_apart(rules, memory, seen))
     return memory.model_copy(
@@ -173,7 +173,7 @@ def watched(memory: Memory, seen: Seen) -> dict[str, float | None]:
 
 def _comparable(memory: Memory, score: Score | None) -> Memory:
     """Forget scores of another protocol than that of a new one, and what followed from them."""
-    if score is None or memory.best is None or score.protocol == memory.best.protocol:
+    if score is None or memory.best is None or comparable(score, memory.best):
         return memory
     update: dict[str, object] = {
         "first": None,

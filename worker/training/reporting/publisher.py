@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from models.artifacts.evaluation import best_of
-from models.artifacts.history import Snapshot, snapshots
+from models.artifacts.history import Snapshot, list_snapshots
 from models.config.training import TrainingConfig
 from models.records import Records, RecordsUnavailable
+from models.scores import best_evaluation
 from models.store.card import Pairs
 from models.store.manifest import WEIGHTS, Provenance
 from models.store.publishing import Published, publish
@@ -55,7 +55,7 @@ class Publisher:
             RecordsUnavailable: the database is away, and this was the `last` chance.
         """
         try:
-            found = {snapshot.images: snapshot for snapshot in snapshots(self.run_dir)}
+            found = {snapshot.images: snapshot for snapshot in list_snapshots(self.run_dir)}
             best = self._best(found)
             if best is not None and best.images != images and best.weights is not None:
                 earlier = self._publish(best.images, best, best.weights.read_bytes(), best.picture.read_bytes())
@@ -82,7 +82,7 @@ class Publisher:
 
     def _best(self, found: Mapping[int, Snapshot]) -> Snapshot | None:
         evaluations = (snapshot.evaluation() for snapshot in found.values())
-        best = best_of(evaluation for evaluation in evaluations if evaluation is not None)
+        best = best_evaluation(evaluation for evaluation in evaluations if evaluation is not None)
         return None if best is None else found[best.images]
 
     def _publish(self, images: int, snapshot: Snapshot | None, weights: bytes, preview: bytes) -> Published:

@@ -8,13 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from models.artifacts.attempts import Attempt
-from models.artifacts.evaluation import Evaluation, best_of
+from models.artifacts.attempts import Attempt, kimg_name, parse_kimg_name
 from models.artifacts.events import EventWriter
 from models.artifacts.history import read_evaluation
 from models.artifacts.json_lines import append_line
-from models.artifacts.positions import images_of, kimg_name
 from models.files import replace_file
+from models.scores import Evaluation, best_evaluation
 from worker.training.guard.verdict import Health
 from worker.training.schedule import thin
 
@@ -47,7 +46,7 @@ class Reporter:
         # The picture last: readers list pictures, and look for weights beside them.
         replace_file(folder / f"{name}.safetensors", weights)
         replace_file(folder / f"{name}.png", picture)
-        weighted = ((images_of(path.stem), path) for path in folder.glob("*.safetensors"))
+        weighted = ((parse_kimg_name(path.stem), path) for path in folder.glob("*.safetensors"))
         kept = {position: path for position, path in weighted if position is not None}
         for position in thin(sorted(kept), best=_best(folder)):
             kept[position].unlink()
@@ -89,5 +88,5 @@ class Reporter:
 def _best(folder: Path) -> int | None:
     """Find the best-scoring snapshot of a folder."""
     found = (read_evaluation(path) for path in sorted(folder.glob("*.json")))
-    best = best_of(evaluation for evaluation in found if evaluation is not None)
+    best = best_evaluation(evaluation for evaluation in found if evaluation is not None)
     return None if best is None else best.images

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.artifacts.json_lines import now
+from models.artifacts.json_lines import utc_now
 
 # Where in the sums lie the values of the discriminator's steps, of the generator's, of the penalty's; behind the values
 # of each, the number of steps.
@@ -183,5 +183,5 @@ def make_tick(
         "images_per_second": round(pace.images_per_second, 1),
         "eta_seconds": None if pace.eta_seconds is None else round(pace.eta_seconds, 1),
         "sentence": sentence,
-        "time": now(),
+        "time": utc_now(),
     }

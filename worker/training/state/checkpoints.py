@@ -18,8 +18,7 @@ from typing import Any
 
 from torch import Tensor
 
-from models.artifacts.attempts import attempts
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Position, list_attempts
 from models.files import sync_folder
 from models.store import weights
 from worker.training.guard.guard import Memory
@@ -143,7 +142,7 @@ def write(folder: Path, capture: Capture, facts: Mapping[str, Any]) -> Path:
 
 def folders(run_dir: Path) -> Iterator[tuple[int, Path]]:
     """List a run's checkpoints, the newest of its newest attempt first: attempt and folder."""
-    for attempt in reversed(attempts(run_dir)):
+    for attempt in reversed(list_attempts(run_dir)):
         for _, folder in named(attempt.checkpoints):
             yield attempt.token, folder
 
@@ -152,8 +151,8 @@ def refuges(run_dir: Path, position: Position) -> list[tuple[Position, int, Path
     """List what can be gone back to from a memory of `position`, the best first: position, attempt and folder."""
     found = [
         (at, attempt.token, path)
-        for attempt in attempts(run_dir)
-        for at, path in named(attempt.refuges)
+        for attempt in list_attempts(run_dir)
+        for at, path in named(attempt.rollback_checkpoints)
         if at <= position and at.images <= position.images
     ]
     return sorted(found, reverse=True)

@@ -13,8 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from models.artifacts.attempts import Attempt, attempts
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Attempt, Position, list_attempts
 from worker.training.state.checkpoints import (
     STAGING,
     Checkpoint,
@@ -139,7 +138,7 @@ class CheckpointManager:
             capture, self._waiting = self._waiting, None
         if capture is None or capture.not_finite():
             return
-        refuge = write(self._attempt.refuges, capture, self._facts)
+        refuge = write(self._attempt.rollback_checkpoints, capture, self._facts)
         if capture.position.images:
             self._link(refuge, capture)
         self._tidy(wanted(capture.values))
@@ -161,7 +160,7 @@ class CheckpointManager:
         What earlier attempts left stays until this one has a checkpoint; a later attempt may be reading anything.
         """
         run_dir = self._attempt.dir.parent
-        every = attempts(run_dir)
+        every = list_attempts(run_dir)
         if every[-1].token > self._attempt.token:
             return
         has_checkpoint = bool(named(self._attempt.checkpoints))
@@ -170,7 +169,7 @@ class CheckpointManager:
         goals = {goal, *(other for folder in found[:KEPT] if (other := wanted_by(folder)))}
         needed = {path for goal in goals for _, _, path in refuges(run_dir, goal)[:1]}
         dropped = found[KEPT:] if has_checkpoint else []
-        dropped += [path for attempt in ours for _, path in named(attempt.refuges) if path not in needed]
+        dropped += [path for attempt in ours for _, path in named(attempt.rollback_checkpoints) if path not in needed]
         # Of this attempt there is none: it is this thread that writes.
         dropped += [path for attempt in ours for path in attempt.dir.glob(f"*/{STAGING}*")]
         for path in dropped:

@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.artifacts.positions import Position
+from models.artifacts.attempts import Position
 from models.config.training import Latent, TrainingConfig
 from models.networks import build
+from worker.adam import Adam
 from worker.data.loader import Batch
 from worker.training.guard.guard import Memory
 from worker.training.methods.augment import Confidence
 from worker.training.reporting.telemetry import Sums
-from worker.training.state.adam import Adam
 
 _CUDA: Final = "random.cuda"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from worker.training.state.adam import Adam
+from worker.adam import Adam
 
 LR, BETA1, BETA2 = 2e-3, 0.5, 0.99
 

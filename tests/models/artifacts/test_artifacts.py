@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from models.artifacts.attempts import Attempt, attempts
+from models.artifacts.attempts import Attempt, kimg_name, list_attempts, parse_kimg_name
 from models.artifacts.events import EventId, EventWriter, last_event, read_events
-from models.artifacts.history import read_ticks, snapshots
+from models.artifacts.history import list_snapshots, read_ticks
 from models.artifacts.json_lines import append_line, read_lines
-from models.artifacts.positions import images_of, kimg_name
 
 
 def attempt_at(run: Path, token: int, start: int | None, *ticks: int) -> Attempt:
@@ -115,8 +114,8 @@ def test_no_event_number_returns_after_one_was_cut_short(tmp_path: Path) -> None
 def test_attempts_are_in_numeric_order_and_other_entries_ignored(tmp_path: Path) -> None:
     for name in ("10", "9", "notes", "²", "007"):
         (tmp_path / name).mkdir()
-    assert [attempt.token for attempt in attempts(tmp_path)] == [9, 10]
-    assert attempts(tmp_path / "none") == []
+    assert [attempt.token for attempt in list_attempts(tmp_path)] == [9, 10]
+    assert list_attempts(tmp_path / "none") == []
 
 
 def test_ticks_past_the_point_of_resumption_are_dropped(tmp_path: Path) -> None:
@@ -152,7 +151,7 @@ def test_snapshots_are_one_history_with_the_newest_attempts_where_two_agree(tmp_
     attempt_at(tmp_path, 2, 10_000, 10_000)
     (first.snapshots / "000000.000.safetensors").touch()
     (first.snapshots / "preview.png").touch()
-    found = snapshots(tmp_path)
+    found = list_snapshots(tmp_path)
     assert [(one.token, one.images, one.kimg) for one in found] == [(1, 0, 0.0), (2, 10_000, 10.0)]
     assert found[0].weights == first.snapshots / "000000.000.safetensors"
     assert found[1].weights is None
@@ -160,12 +159,12 @@ def test_snapshots_are_one_history_with_the_newest_attempts_where_two_agree(tmp_
 
 @pytest.mark.parametrize("images", [0, 999, 1000, 512_000, 999_999_999, 12_345_678_901])
 def test_a_position_comes_back_from_its_name(images: int) -> None:
-    assert images_of(kimg_name(images)) == images
+    assert parse_kimg_name(kimg_name(images)) == images
 
 
 @pytest.mark.parametrize("name", ["", "1.0", "000001.0000", "000001", "nan", "000001.000.tmp"])
 def test_other_names_are_no_position(name: str) -> None:
-    assert images_of(name) is None
+    assert parse_kimg_name(name) is None
 
 
 def test_the_newest_event_of_a_type_is_found_also_when_its_name_is_mentioned_elsewhere(tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from models.artifacts.attempts import Attempt
+from models.artifacts.attempts import Attempt, Position, kimg_name
 from models.artifacts.events import EventId, EventTail, EventWriter, last_event, read_events
-from models.artifacts.history import last_tick, read_ticks, snapshots
+from models.artifacts.history import last_tick, list_snapshots, read_ticks
 from models.artifacts.json_lines import append_line
-from models.artifacts.positions import Position, kimg_name
 
 
 def _attempt(run_dir: Path, token: int, start_images: int = 0) -> Attempt:
@@ -108,7 +107,7 @@ def test_what_a_rollback_undid_never_happened(tmp_path: Path) -> None:
     attempt.roll_back(1000, rolled_back_from=3000)
     assert [tick["images"] for tick in read_ticks(tmp_path)] == [1000]
     assert last_tick(tmp_path) == {"images": 1000, "kimg": 1.0}
-    assert [snapshot.images for snapshot in snapshots(tmp_path)] == [1000]
+    assert [snapshot.images for snapshot in list_snapshots(tmp_path)] == [1000]
     assert len(list(attempt.snapshots.iterdir())) == 3
 
     for images in (2000, 4000):
@@ -127,7 +126,7 @@ def test_a_rollback_to_before_its_attempt_undoes_earlier_ones_too(tmp_path: Path
     second.roll_back(2000, rolled_back_from=4000)
     assert [tick["images"] for tick in read_ticks(tmp_path)] == [1000, 2000]
     assert last_tick(tmp_path) == {"images": 2000, "kimg": 2.0}
-    assert [snapshot.images for snapshot in snapshots(tmp_path)] == [1000, 2000]
+    assert [snapshot.images for snapshot in list_snapshots(tmp_path)] == [1000, 2000]
     _tick(second, 3000)
     assert [tick["images"] for tick in read_ticks(tmp_path)] == [1000, 2000, 3000]
 

@@ -1,0 +1,110 @@
+"""Scores of generators, and the one rule by which the best is chosen.
+
+`worker.evaluation` measures scores; manifests, snapshots, the guard and the alias `best` compare them by this rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from models.config.base import Frozen
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class _Stored(Frozen):
+    """A value whose stored names (the aliases) differ from those of its attributes."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+
+class Score(_Stored):
+    """One measured value with the protocol that measured it: features, sample counts and which images were compared.
+
+    Attributes:
+        baseline: the same measure between real images and other real images; stored as `floor`.
+        deviation: standard deviation over blocks of the samples.
+    """
+
+    value: Finite
+    protocol: Annotated[str, Field(min_length=1)]
+    lower_is_better: bool = True
+    baseline: Annotated[
+        Finite | None, Field(alias="floor", description="what real images score against real ones", exclude_if=_is_none)
+    ] = None
+    deviation: Annotated[
+        Finite | None, Field(description="standard deviation over blocks of the samples", exclude_if=_is_none)
+    ] = None
+
+
+class Evaluation(_Stored):
+    """Scores of the averaged generator at a position of its run.
+
+    Attributes:
+        images: the position, in real images shown to the discriminator.
+        primary: the name of the score that selects the best snapshot; stored as `chosen`.
+        scores: by name, the primary one first; those of the larger, last evaluation end in `_final`.
+        shares: share of the samples in each class, as the classifier labels them; empty, or they sum to 1.
+        expected: the same shares of the data's own labels.
+    """
+
+    images: Annotated[int, Field(ge=0)]
+    primary: Annotated[str, Field(alias="chosen")]
+    scores: dict[str, Score]
+    shares: dict[str, float] = Field(default_factory=dict)
+    expected: dict[str, float] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _primary_first(self) -> Self:
+        if next(iter(self.scores), None) != self.primary:
+            raise ValueError(f"scores must begin with the score that selects the best snapshot, {self.primary}")
+        return self
+
+    @property
+    def score(self) -> Score:
+        """The primary score."""
+        return self.scores[self.primary]
+
+    def event(self) -> dict[str, Any]:
+        """Return the data of a `score` event."""
+        return {"kimg": self.images / 1000, **self.model_dump(mode="json")}
+
+
+def comparable(left: Score, right: Score) -> bool:
+    """Check whether two scores were measured by the same protocol; no others may be compared."""
+    return left.protocol == right.protocol
+
+
+def improves(score: Score, best: Score | None) -> bool:
+    """Check whether a score is strictly better than the best so far; what is not comparable is no rival."""
+    if best is None or not comparable(score, best):
+        return True
+    return score.value < best.value if score.lower_is_better else score.value > best.value
+
+
+def is_best(score: Score, others: Iterable[Score]) -> bool:
+    """Check whether a score is strictly better than every comparable one."""
+    return all(improves(score, other) for other in others)
+
+
+def best_evaluation(evaluations: Iterable[Evaluation]) -> Evaluation | None:
+    """Return the best evaluation of a run, given oldest first; None where there are none.
+
+    Only those with the protocol of the newest one take part: a resumed run may measure another score. Of equals the
+    first is the best.
+    """
+    ordered = list(evaluations)
+    best: Evaluation | None = None
+    for evaluation in ordered:
+        if not comparable(evaluation.score, ordered[-1].score):
+            continue
+        if improves(evaluation.score, None if best is None else best.score):
+            best = evaluation
+    return best
