@@ -159,9 +159,7 @@ def test_open_address_without_keys_refuses_to_start(tmp_path: Path, host: str) -
 
 @pytest.mark.parametrize(("host", "auth"), [("127.0.0.1", "auto"), ("::1", "auto"), ("0.0.0.0", "off")])
 def test_loopback_or_explicit_openness_needs_no_keys(tmp_path: Path, host: str, auth: str) -> None:
-    app_state = create_app(
-        AppSettings.model_validate({"data_dir": tmp_path, "host": host, "auth": auth})
-    ).state.atelier
+    app_state = create_app(AppSettings.model_validate({"data_dir": tmp_path, "host": host, "auth": auth})).state.atelier
     app_state.open_database()
     assert not app_state.keys.required
     app_state.records.close()
