@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Serve until a signal says otherwise."""
     parser = argparse.ArgumentParser(prog="python -m app.cli.serve", description="Serve Atelier's HTTP API and page.")
     parser.add_argument("--lifeline", action="store_true", help="end when standard input does: the parent holds it")
-    if parser.parse_args(arguments).watchdog:
+    if parser.parse_args(arguments).lifeline:
         watchdog.die_with_parent()
         watchdog.watch(sys.stdin.buffer)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
