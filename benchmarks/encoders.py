@@ -27,8 +27,9 @@ import torch
 from PIL import Image
 
 from models import pictures
-from models.latents import latents
-from models.pictures import Pixels, grid, to_uint8
+from models.inference import run_generator
+from models.inputs import make_inputs
+from models.pictures import Pixels, grid
 from models.store.local import STARTER_FOLDER
 from models.store.manifest import MANIFEST, WEIGHTS, Manifest
 from models.store.weights import load_generator
@@ -147,8 +148,8 @@ def digits(count: int) -> Pixels:
     (folder,) = STARTER_FOLDER.iterdir()
     config = Manifest.model_validate_json((folder / MANIFEST).read_bytes()).generator
     generator = load_generator((folder / WEIGHTS).read_bytes(), config)
-    x = generator(torch.from_numpy(latents(config.latent, 7, np.arange(count)))).numpy()
-    return to_uint8(x.transpose(0, 2, 3, 1))
+    pixels: Pixels = run_generator(generator, make_inputs(config.inputs, 7, np.arange(count))).numpy()
+    return pixels.transpose(0, 2, 3, 1)
 
 
 def photos(folder: Path, count: int, size: int) -> Pixels:

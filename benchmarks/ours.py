@@ -17,7 +17,7 @@ from worker.training.guard.findings import Rules
 from worker.training.loop import Loop
 from worker.training.methods.step_config import Precision, StepConfig
 from worker.training.reporting.reporter import Reporter
-from worker.training.reporting.snapshots import Painter
+from worker.training.reporting.snapshots import SnapshotRenderer
 from worker.training.schedule import Schedule
 from worker.training.state.checkpoints import newest_valid
 from worker.training.state.manager import CheckpointManager
@@ -51,7 +51,7 @@ def make_loop(
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, CPU), CPU)
     if checkpoint := newest_valid(run_dir, print):
         state.restore(checkpoint.tensors, checkpoint.values)
-    painter = Painter(config.generator_config(), config.seed, CPU)
+    painter = SnapshotRenderer(config.generator_config(), config.seed, CPU)
     return Loop(
         config=config,
         count=prepared.count,

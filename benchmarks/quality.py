@@ -25,9 +25,8 @@ from torchvision.datasets import MNIST
 from benchmarks import ours, plain
 from models.config.presets import TrainRequest, resolve
 from models.config.training import GeneratorConfig
-from models.latents import classes as drawn_classes
-from models.latents import latents
-from models.pictures import to_uint8
+from models.inference import run_generator
+from models.inputs import Inputs, make_inputs
 from models.store import weights as checkpoint
 from worker.training.resolution import choose_precision
 
@@ -47,7 +46,7 @@ def plain_samples(work: Path, datasets: Path, epochs: int) -> Tensor:
         checkpoint.save(trained.generator.state_dict(), path)
     generator.load_state_dict(checkpoint.load(path.read_bytes()))
     noise = torch.randn(SAMPLES, plain.LATENT, generator=torch.Generator().manual_seed(1))
-    return _sample(generator, noise).view(SAMPLES, 1, 28, 28)
+    return run_generator(generator, Inputs({"z": noise.numpy()}), batch_size=BATCH).view(SAMPLES, 1, 28, 28)
 
 
 def our_samples(work: Path, datasets: Path, epochs: int) -> Tensor:
@@ -70,17 +69,8 @@ def painted(weights: bytes, config: GeneratorConfig, seed: int = 1) -> Tensor:
     Of a conditional generator each class is as likely as another.
     """
     indices = np.arange(SAMPLES, dtype=np.int64)
-    inputs = [torch.from_numpy(latents(config.latent, seed, indices))]
-    if config.classes:
-        inputs.append(torch.from_numpy(drawn_classes(seed, indices, config.classes)))
-    images = _sample(checkpoint.load_generator(weights, config), *inputs)
-    return images.view(SAMPLES, config.channels, config.size, config.size)
-
-
-@torch.no_grad()
-def _sample(generator: nn.Module, *inputs: Tensor) -> Tensor:
-    parts = zip(*(torch.split(values, BATCH) for values in inputs), strict=True)
-    return torch.from_numpy(to_uint8(torch.cat([generator(*part) for part in parts]).numpy()))
+    inputs = make_inputs(config.inputs, seed, indices)
+    return run_generator(checkpoint.load_generator(weights, config), inputs, batch_size=BATCH)
 
 
 class Classifier(nn.Module):

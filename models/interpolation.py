@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config.training import Latent
+from models.config.inputs import Latent
 
 Reals = NDArray[np.floating[Any]]
 Doubles = NDArray[np.float64]

@@ -23,6 +23,7 @@ from models.config.families import (
     R3ganGenerator,
     Work,
 )
+from models.config.inputs import Channels, FixedOutput, InputSpec, LabelInput, Latent, LatentInput, OutputSpec
 from models.objectives.augmentations import AUGMENTATIONS
 from models.objectives.losses import LOSSES
 from models.objectives.methods import ADVERSARIAL, METHODS
@@ -82,7 +83,6 @@ Classes = Annotated[
 ]
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Literal[28, 32, 64, 128]
-Channels = Literal[1, 3]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 LossName = Annotated[str, Registered(LOSSES)]
@@ -93,13 +93,6 @@ Precision = Literal["auto", "fp32", "bf16"]
 Switch = Literal["auto", "off", "on"]
 Chosen = Literal["auto", "classifier_frechet", "sliced_wasserstein", "fid", "kid"]
 Guard = Literal["full", "numbers"]
-
-
-class Latent(Frozen):
-    """The input noise `z`: `dim` values, each N(0, 1) or uniform in (-1, 1)."""
-
-    dim: Annotated[int, Field(ge=1, le=4096)] = 100
-    prior: Literal["normal", "uniform"] = "normal"
 
 
 GeneratorNetwork = Annotated[
@@ -139,8 +132,21 @@ class GeneratorConfig(_ImageConfig):
     classes: Classes = 0
 
     @property
-    def inputs(self) -> int:
-        """Values that its first layer takes: the latent, and what is learned for the class."""
+    def inputs(self) -> dict[str, InputSpec]:
+        """Inputs by name, in the order in which the network takes them."""
+        specs: dict[str, InputSpec] = {"z": LatentInput(dim=self.latent.dim, prior=self.latent.prior)}
+        if self.classes:
+            specs["label"] = LabelInput(classes=self.classes)
+        return specs
+
+    @property
+    def output(self) -> OutputSpec:
+        """Shape of the images."""
+        return FixedOutput(height=self.size, width=self.size, channels=self.channels)
+
+    @property
+    def input_width(self) -> int:
+        """Values that the first layer takes: the latent, and what is learned for the class."""
         return self.latent.dim + (EMBEDDED if self.classes else 0)
 
     @model_validator(mode="after")
@@ -150,11 +156,11 @@ class GeneratorConfig(_ImageConfig):
 
     def parameters(self) -> int:
         """Count the weights, by arithmetic."""
-        return self.classes * EMBEDDED + self.network.parameters(self.size, self.channels, self.inputs)
+        return self.classes * EMBEDDED + self.network.parameters(self.size, self.channels, self.input_width)
 
     def work(self) -> Work:
         """Count what a pass takes for one image, by arithmetic."""
-        return self.network.work(self.size, self.channels, self.inputs)
+        return self.network.work(self.size, self.channels, self.input_width)
 
 
 class DiscriminatorConfig(_ImageConfig):

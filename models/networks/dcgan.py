@@ -21,7 +21,7 @@ def generator(config: GeneratorConfig, network: DcganGenerator) -> nn.Module:
     """Build a linear layer to the base square, then doublings; batch normalisation and ReLU but for the last, tanh."""
     base = DCGAN_BASE[config.size]
     first = network.widths[0]
-    layers: list[nn.Module] = [nn.Linear(config.inputs, first * base * base), Unflatten(1, (first, base, base))]
+    layers: list[nn.Module] = [nn.Linear(config.input_width, first * base * base), Unflatten(1, (first, base, base))]
     for inputs, outputs in pairwise(network.widths):
         # Normalisation takes a bias away again, so only the last convolution has one.
         layers += [*_normalised(inputs), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]

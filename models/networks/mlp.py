@@ -15,7 +15,7 @@ from models.networks.tanh import Tanh
 def generator(config: GeneratorConfig, network: MlpGenerator) -> nn.Module:
     """Build latent - hidden... - pixels with ReLU, and tanh at the end."""
     layers: list[nn.Module] = []
-    for inputs, outputs in pairwise((config.inputs, *network.hidden)):
+    for inputs, outputs in pairwise((config.input_width, *network.hidden)):
         layers += [nn.Linear(inputs, outputs), nn.ReLU(inplace=True)]
     layers += [nn.Linear(network.hidden[-1], config.pixels), Tanh()]
     plain = nn.Sequential(*layers, nn.Unflatten(1, (config.channels, config.size, config.size)))

@@ -22,7 +22,7 @@ _SLOPE = 0.2
 def generator(config: GeneratorConfig, network: PatchGenerator) -> nn.Module:
     """Build a linear layer to the square of patches, 3x3 convolutions, batch normalisation before each, and tanh."""
     base, first, last = config.size // PATCH, network.widths[0], network.widths[-1]
-    layers: list[nn.Module] = [nn.Linear(config.inputs, first * base * base), Unflatten(1, (first, base, base))]
+    layers: list[nn.Module] = [nn.Linear(config.input_width, first * base * base), Unflatten(1, (first, base, base))]
     for inputs, outputs in pairwise(network.widths):
         # Normalisation takes a bias away again, so only the last convolution has one.
         layers += [*_normalised(inputs), nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)]

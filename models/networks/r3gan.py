@@ -30,7 +30,7 @@ class Generator(nn.Module):
         # As a linear layer of a one-hot label: N(0, 1 / classes).
         self.embedding = embedding(config.classes, EMBEDDED, config.classes**-0.5) if config.classes else None
         self.square = nn.Parameter(_normal(torch.empty(first, base, base), 1.0))
-        self.scale = _linear(config.inputs, first)
+        self.scale = _linear(config.input_width, first)
         self.lowest = _blocks(first, network.blocks, total)
         layers: list[nn.Module] = []
         for before, width in pairwise(network.widths):

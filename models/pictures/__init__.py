@@ -2,7 +2,8 @@
 
 from models.pictures.animations import Animation, AnimationFormat, animation_encoder
 from models.pictures.charts import loss_chart
-from models.pictures.grids import Pixels, grid, grid_size, to_uint8
+from models.pictures.grids import grid, grid_size
+from models.pictures.pixels import Pixels, to_uint8
 from models.pictures.stills import ENCODER, Format, encode, side_limit
 
 __all__ = [

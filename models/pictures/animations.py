@@ -11,7 +11,7 @@ from importlib.metadata import version
 from typing import Literal, Protocol
 
 from models.pictures import gif, webp
-from models.pictures.grids import Pixels
+from models.pictures.pixels import Pixels
 
 AnimationFormat = Literal["webp", "gif", "mp4"]
 

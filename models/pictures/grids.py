@@ -1,25 +1,14 @@
-"""Generator output to pixels, and images to grids like those of torchvision's `make_grid(padding=2, pad_value=0)`."""
+"""Grids of images like those of torchvision's `make_grid(padding=2, pad_value=0)`."""
 
 from __future__ import annotations
 
 from math import isqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+from models.pictures.pixels import Pixels
 
 PADDING = 2
-
-
-def to_uint8(x: NDArray[np.float32]) -> Pixels:
-    """Map values in [-1, 1] to pixels: floor((x + 1) * 127.5 + 0.5), clamped to 0..255, same shape; NaN is black.
-
-    The mapping is fixed, never stretched to a batch's own range, so that an image does not depend on its neighbours.
-    """
-    levels = np.floor((x + np.float32(1)) * np.float32(127.5) + np.float32(0.5))
-    clamped: NDArray[np.float32] = np.fmin(np.fmax(levels, 0), 255)
-    return clamped.astype(np.uint8)
 
 
 def grid(images: Pixels, nrow: int | None = None, scale: int = 1) -> Pixels:

@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from models.pictures.grids import Pixels
+from models.pictures.pixels import Pixels
 
 # H.264 with halved chroma is what every browser plays. VP9 and AV1 files are half as large, but Safari plays them in
 # MP4 on recent devices only; the H.264 encoders under a permissive licence are not in PyAV's wheels.

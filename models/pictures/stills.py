@@ -10,7 +10,7 @@ from typing import Any, Literal
 from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
-from models.pictures.grids import Pixels
+from models.pictures.pixels import Pixels
 
 Format = Literal["png", "webp", "jpeg"]
 

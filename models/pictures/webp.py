@@ -7,7 +7,7 @@ import struct
 
 from PIL import features
 
-from models.pictures.grids import Pixels
+from models.pictures.pixels import Pixels
 from models.pictures.stills import image_of
 
 ENCODER = f"pil {features.version('pil')}, webp {features.version('webp')}"

@@ -20,7 +20,7 @@ from worker.data.prepared import IMAGES, Prepared
 from worker.evaluation import balance, baselines, classifier, inception, reference
 from worker.evaluation.inception import Inception, NoInception
 from worker.evaluation.reference import Collected, FeatureExtractor, Reference, collect
-from worker.evaluation.samples import CHOICE, SEED, Indices, Sampler, conditions, real, split
+from worker.evaluation.samples import CHOICE, SEED, GeneratorSampler, Indices, conditions, real, split
 from worker.evaluation.schedule import FINAL_SAMPLES, SAMPLES, Plan
 
 _TOLD_CLASSES: Final = 100  # shares of more classes are not told one by one
@@ -144,7 +144,7 @@ class _Yardstick:
         self._eyes = eyes
         self._split = split(prepared.count, samples)
         labels = conditions(prepared, samples) if config.conditional else None
-        self._sampler = Sampler(config.generator_config(), samples, device, labels)
+        self._sampler = GeneratorSampler(config.generator_config(), samples, device, labels)
         self.reference = Reference(self._collect(self._split.reference), self.expected)
 
     @property

@@ -11,7 +11,8 @@ from torch.nn.functional import avg_pool2d
 
 from models import pictures
 from models.config.training import GeneratorConfig
-from models.latents import latents
+from models.inference import run_generator
+from models.inputs import make_inputs
 from models.pictures import Pixels
 from models.store.card import Pairs
 from worker.data.prepared import Prepared
@@ -24,13 +25,13 @@ _CHUNK: Final = 1 << 24  # values of the data's pixels that are held as numbers 
 _MOST: Final = 1 << 33  # values that are read; of larger sets a fixed choice of images is
 
 
-@torch.no_grad()
-def paint(generator: nn.Module, config: GeneratorConfig, seed: int) -> Pixels:
-    """Paint the first 16 images of a seed, uint8 `[16, H, W, C]`; a conditional generator's are of as many classes."""
+def generate(generator: nn.Module, config: GeneratorConfig, seed: int) -> Pixels:
+    """Generate the first 16 images of a seed, uint8 `[16, H, W, C]`; conditional ones are of as many classes."""
     indices = np.arange(SHOWN)
-    z = torch.from_numpy(latents(config.latent, seed, indices))
-    told = [torch.from_numpy(indices * max(config.classes, SHOWN) // SHOWN % config.classes)] if config.classes else []
-    return pictures.to_uint8(generator(z, *told).permute(0, 2, 3, 1).float().numpy())
+    labels = indices * max(config.classes, SHOWN) // SHOWN % config.classes if config.classes else None
+    pixels = run_generator(generator, make_inputs(config.inputs, seed, indices, label=labels))
+    images: Pixels = pixels.permute(0, 2, 3, 1).numpy()
+    return images
 
 
 def searched(prepared: Prepared) -> Indices:

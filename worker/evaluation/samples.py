@@ -5,7 +5,7 @@ Nothing here draws from a random state that a training uses: latents are functio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.config.training import GeneratorConfig
-from models.latents import latents
+from models.inference import run_generator
+from models.inputs import make_inputs
 from worker.data.prepared import Prepared
 
 SEED: Final = 20_177_106  # the latents of every evaluation, whatever the run's own seed
@@ -70,7 +71,7 @@ def conditions(prepared: Prepared, samples: int) -> Indices:
     return prepared.labels[order[np.arange(samples) % prepared.count]]
 
 
-class Sampler:
+class GeneratorSampler:
     """Draws a generator's images number 0, 1, … of the evaluations' seed.
 
     Args:
@@ -95,21 +96,13 @@ class Sampler:
         self._labels = labels
         self._seed = seed
 
-    @torch.no_grad()
     def draw(self, generator: nn.Module) -> Iterator[Tensor]:
-        """Give the images of a generator in evaluation mode, uint8 `[B, C, H, W]` on the device, in batches."""
+        """Yield the images of a generator in evaluation mode, uint8 `[B, C, H, W]` on the device, in batches."""
         for start in range(0, self.count, BATCH):
             indices = np.arange(start, min(start + BATCH, self.count))
-            told: Sequence[Tensor] = ()
-            if self._labels is not None:
-                told = (torch.from_numpy(self._labels[indices]).to(self._device),)
-            z = torch.from_numpy(latents(self._config.latent, self._seed, indices)).to(self._device)
-            yield to_pixels(generator(z, *told))
-
-
-def to_pixels(images: Tensor) -> Tensor:
-    """Round images in [-1, 1] to uint8 as sampling does: floor((x + 1) * 127.5 + 0.5), clamped to 0..255."""
-    return images.float().add(1).mul_(127.5).add_(0.5).floor_().clamp_(0, 255).to(torch.uint8)
+            labels = None if self._labels is None else self._labels[indices]
+            inputs = make_inputs(self._config.inputs, self._seed, indices, label=labels)
+            yield run_generator(generator, inputs, device=self._device)
 
 
 def to_float(images: Tensor) -> Tensor:

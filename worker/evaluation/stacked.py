@@ -26,7 +26,7 @@ from worker.data.ingest import prepare
 from worker.data.prepared import DataProblem, Prepared
 from worker.evaluation import learned
 from worker.evaluation.balance import divergence, shares
-from worker.evaluation.samples import Indices, Sampler, permutation, real, to_float
+from worker.evaluation.samples import GeneratorSampler, Indices, permutation, real, to_float
 from worker.settings import WorkerSettings, settings
 
 SAMPLES: Final = 25_600
@@ -156,7 +156,7 @@ def sample(ref: str, model_dir: Path) -> Iterable[Tensor]:
             "without classes; train a model on the data set stacked-mnist"
         )
     generator = load_generator(directory.read_weights(version), config)
-    return Sampler(config, SAMPLES, torch.device("cpu")).draw(generator)
+    return GeneratorSampler(config, SAMPLES, torch.device("cpu")).draw(generator)
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ from worker.training.reporting.description import describe
 from worker.training.reporting.publisher import Publisher
 from worker.training.reporting.real_images import real_grid
 from worker.training.reporting.reporter import Reporter
-from worker.training.reporting.snapshots import Painter
+from worker.training.reporting.snapshots import SnapshotRenderer
 from worker.training.resolution import Resolved, differences, resolve
 from worker.training.schedule import Schedule
 from worker.training.state.checkpoints import Checkpoint, newest_valid
@@ -219,7 +219,7 @@ class Training:
         recipe: StepConfig,
         began: float,
     ) -> Loop:
-        painter = Painter(config.generator_config(), config.seed, state.device)
+        painter = SnapshotRenderer(config.generator_config(), config.seed, state.device)
         publisher = Publisher(
             self._house.model_dir,
             self._attempt.dir.parent,

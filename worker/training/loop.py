@@ -31,7 +31,7 @@ from worker.training.guard.verdict import Health, judge
 from worker.training.methods.adversarial import Perform, play_round
 from worker.training.methods.step_config import StepConfig
 from worker.training.reporting.reporter import Reporter
-from worker.training.reporting.snapshots import Painter
+from worker.training.reporting.snapshots import SnapshotRenderer
 from worker.training.reporting.telemetry import ThroughputMeter, make_tick
 from worker.training.schedule import Schedule, crossed
 from worker.training.state.manager import CheckpointManager
@@ -60,7 +60,7 @@ class Loop:
     state: TrainingState
     recipe: StepConfig
     schedule: Schedule
-    painter: Painter
+    painter: SnapshotRenderer
     reporter: Reporter
     keeper: CheckpointManager
     publish: Publish
@@ -216,7 +216,7 @@ class Loop:
     def _snapshot(self) -> float | None:
         """Keep a picture of the average; give how diverse it is."""
         average, images = self.state.average, self.state.images
-        painted = self.painter.paint(average)
+        painted = self.painter.generate(average)
         diversity = self.variety.of(painted)
         told = watched(self.state.guard, Seen(images, diversity))
         self.reporter.snapshot(images, self.painter.arrange(painted), generator_bytes(average), told)

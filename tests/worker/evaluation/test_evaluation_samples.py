@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from models import pictures
 from models.networks import build_generator
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.evaluation import kernel_distance, precision_recall
-from worker.evaluation.samples import BATCH, Sampler, conditions, split, to_pixels
+from worker.evaluation.samples import BATCH, GeneratorSampler, conditions, split
 
 CPU = torch.device("cpu")
 CLASSES = 10
@@ -39,17 +38,11 @@ def test_a_small_set_is_compared_with_as_a_whole_and_its_floor_told_by_halves(
     assert (found.reference is left) == (reference == floor)
 
 
-def test_pixels_are_rounded_as_sampling_rounds_them() -> None:
-    images = torch.linspace(-1.5, 1.5, 4096).view(1, 1, 64, 64)
-    expected = pictures.to_uint8(images.permute(0, 2, 3, 1).numpy())
-    assert np.array_equal(to_pixels(images).permute(0, 2, 3, 1).numpy(), expected)
-
-
 def test_samples_are_the_same_each_time_and_leave_random_states_alone() -> None:
     config = tiny().generator_config()
     generator = build_generator(config).eval()
     before = torch.get_rng_state()
-    first, again = (torch.cat(list(Sampler(config, BATCH + 7, CPU).draw(generator))) for _ in range(2))
+    first, again = (torch.cat(list(GeneratorSampler(config, BATCH + 7, CPU).draw(generator))) for _ in range(2))
     assert first.shape == (BATCH + 7, 1, 28, 28)
     assert torch.equal(first, again)
     assert torch.equal(torch.get_rng_state(), before)

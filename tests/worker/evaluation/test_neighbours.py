@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.evaluation import neighbours
-from worker.evaluation.neighbours import nearest, paint, pairs, searched
+from worker.evaluation.neighbours import generate, nearest, pairs, searched
 
 
 def test_the_nearest_image_is_found_in_every_part_of_the_data(digits: Prepared) -> None:
@@ -45,7 +45,7 @@ def test_images_of_as_many_classes_as_there_is_room_for_are_shown(classes: int, 
             asked.append(labels)
             return torch.zeros(len(z), 1, 28, 28)
 
-    assert paint(Asked(), config, 0).shape == (16, 28, 28, 1)
+    assert generate(Asked(), config, 0).shape == (16, 28, 28, 1)
     assert len(set(asked[0].tolist())) == shown
     assert int(asked[0].max()) < classes
 

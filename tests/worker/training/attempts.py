@@ -21,7 +21,7 @@ from worker.training.guard.findings import Rules
 from worker.training.loop import Loop
 from worker.training.methods.step_config import StepConfig
 from worker.training.reporting.reporter import Reporter
-from worker.training.reporting.snapshots import Painter
+from worker.training.reporting.snapshots import SnapshotRenderer
 from worker.training.schedule import Schedule
 from worker.training.state.checkpoints import newest_valid
 from worker.training.state.manager import CheckpointManager
@@ -51,7 +51,7 @@ class Attempts:
         if checkpoint := newest_valid(self.run_dir, pytest.fail):
             state.restore(checkpoint.tensors, checkpoint.values)
         attempt.config.write_text(json.dumps({"start_images": state.images}))
-        painter = Painter(config.generator_config(), config.seed, CPU)
+        painter = SnapshotRenderer(config.generator_config(), config.seed, CPU)
         rules = Rules.of(config, self._digits.count)
         return Loop(
             config=config,

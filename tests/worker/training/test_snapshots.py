@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from models.config.training import GeneratorConfig, Latent, MlpGenerator
-from worker.training.reporting.snapshots import Painter
+from worker.training.reporting.snapshots import SnapshotRenderer
 
 CPU = torch.device("cpu")
 
@@ -37,7 +37,7 @@ class Probe(nn.Module):
 def paint(**changes: Any) -> tuple[Probe, tuple[int, int]]:
     config = GeneratorConfig(size=28, channels=1, latent=Latent(dim=3), network=MlpGenerator(hidden=(4,)))
     probe = Probe()
-    png = Painter(config.model_copy(update=changes), 5, CPU).grid(probe)
+    png = SnapshotRenderer(config.model_copy(update=changes), 5, CPU).grid(probe)
     return probe, Image.open(io.BytesIO(png)).size
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from models.inputs import Indices
 from models.pictures import Pixels
 from worker.data.prepared import Prepared
 from worker.training.reporting.real_images import choose
-from worker.training.reporting.snapshots import Indices, arranged
+from worker.training.reporting.snapshots import grid_layout
 
 _SIDE = 16  # pixels, about: what is left of noise and of single strokes there tells little about variety
 _DISTINCT = 0.5  # of 255: a data set whose images differ by less shows one image
@@ -46,8 +47,8 @@ class Variety:
     """
 
     def __init__(self, prepared: Prepared, classes: int) -> None:
-        _, labels, _ = arranged(classes)
-        self._labels = labels[0] if labels and len(np.unique(labels[0])) < len(labels[0]) else None
+        _, labels, _ = grid_layout(classes)
+        self._labels = labels if labels is not None and len(np.unique(labels)) < len(labels) else None
         chosen, first = np.unique(choose(prepared, classes), return_index=True)
         real = np.ascontiguousarray(prepared.images[chosen].transpose(0, 2, 3, 1))
         self._real = spread(real, None if self._labels is None else self._labels[first])

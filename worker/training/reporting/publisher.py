@@ -108,7 +108,7 @@ class Publisher:
     def _pairs(self, weights: bytes) -> Pairs:
         """Show the first samples beside the data."""
         generator = self.config.generator_config()
-        shown = neighbours.paint(load_generator(weights, generator), generator, self.config.seed)
+        shown = neighbours.generate(load_generator(weights, generator), generator, self.config.seed)
         return neighbours.pairs(shown, self.prepared)
 
     def _provenance(self, images: int) -> Provenance:

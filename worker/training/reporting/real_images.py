@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from models import pictures
+from models.inputs import Indices
 from worker.data.prepared import Prepared
-from worker.training.reporting.snapshots import Indices, arranged
+from worker.training.reporting.snapshots import grid_layout
 
 
 def real_grid(prepared: Prepared, classes: int) -> bytes:
@@ -16,15 +17,15 @@ def real_grid(prepared: Prepared, classes: int) -> bytes:
         prepared: the images that the run trains on.
         classes: of a conditional run, whose grid has rows of classes, or else 0.
     """
-    _, _, nrow = arranged(classes)
+    _, _, nrow = grid_layout(classes)
     images = np.ascontiguousarray(prepared.images[choose(prepared, classes)].transpose(0, 2, 3, 1))
     return pictures.encode(pictures.grid(images, nrow=nrow), "png")
 
 
 def choose(prepared: Prepared, classes: int) -> Indices:
     """Choose a real image for each place of the grid; where there are too few, some are chosen twice."""
-    indices, labels, _ = arranged(classes)
-    return _of_each(prepared, *labels) if labels else _spread(np.arange(prepared.count), len(indices))
+    indices, labels, _ = grid_layout(classes)
+    return _of_each(prepared, labels) if labels is not None else _spread(np.arange(prepared.count), len(indices))
 
 
 def _of_each(prepared: Prepared, wanted: Indices) -> Indices:
