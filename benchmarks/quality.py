@@ -23,8 +23,8 @@ from torch.nn.functional import cross_entropy
 from torchvision.datasets import MNIST
 
 from benchmarks import ours, plain
+from models.config.networks import GeneratorConfig
 from models.config.presets import TrainRequest, resolve
-from models.config.training import GeneratorConfig
 from models.inference import run_generator
 from models.inputs import Inputs, make_inputs
 from models.store import weights as checkpoint

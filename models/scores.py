@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from models.config.base import Frozen
+from models.config.values import Frozen
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

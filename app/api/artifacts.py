@@ -25,7 +25,7 @@ from app.security.keys import Requires
 from models.artifacts import history
 from models.artifacts.attempts import Attempt, kimg_name, list_attempts
 from models.artifacts.history import Snapshot
-from models.config.training import Frozen
+from models.config.values import Frozen
 from models.pictures import Animation, AnimationFormat, Pixels, animation_encoder, loss_chart
 from models.scores import Score
 

@@ -19,7 +19,7 @@ from app.http.paging import Page, PagingQuery, page
 from app.http.problems import Problem, invalid, phrase, responses, retry_later
 from app.security.keys import Requires
 from app.state import AppState
-from models.config.training import NAME, Frozen, Name, Size
+from models.config.values import NAME, Frozen, Name, Size
 from models.datasets.archives import ArchiveProblem, inspect
 from models.datasets.catalogue import BUILTIN, BuiltinDataset
 from models.datasets.uploads import MEAN, PREVIEW, Crop, Finding, Options, UploadFolder, new_folder, remove

@@ -16,7 +16,7 @@ from app.http.negotiation import cache_control, has_already
 from app.http.paging import Page, PagingQuery, page
 from app.http.problems import Problem, phrase, responses
 from app.security.keys import Requires
-from models.config.training import Frozen
+from models.config.values import Frozen
 from models.scores import Score
 from models.store.errors import BrokenVersion
 from models.store.local import ModelDirectory

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from app.api.dependencies import AppStateDep, no_query
 from app.http.problems import responses
 from app.security.keys import COOKIE, SESSION_SECONDS, Caller, caller_of, session_token
-from models.config.training import Frozen
+from models.config.values import Frozen
 
 router = APIRouter(prefix="/session", tags=["session"], dependencies=[Depends(no_query)])
 

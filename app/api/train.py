@@ -21,7 +21,8 @@ from app.runs.views import RunView
 from app.security.keys import Requires
 from app.state import AppState
 from models.config.presets import TrainRequest
-from models.config.training import Frozen, Name, TrainingConfig
+from models.config.training import TrainingConfig
+from models.config.values import Frozen, Name
 from models.datasets import catalogue
 from models.records import IdempotencyConflict, InvalidCursor, InvalidLength, Run, State, UnknownRun, WrongState
 

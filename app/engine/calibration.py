@@ -26,7 +26,8 @@ from app.engine.inputs import Inputs
 from app.engine.network import PLAIN, Bits, Network, Numerics, candidates
 from app.engine.tile import Painter
 from app.engine.trial import MAX_ERROR, Step, Trial, error_of
-from models.config.training import Frozen, GeneratorConfig
+from models.config.networks import GeneratorConfig
+from models.config.values import Frozen
 from models.files import replace_file
 
 log = logging.getLogger(__name__)

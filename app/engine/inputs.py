@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.latents import classes, latents
 
 Latents = NDArray[np.float32]

@@ -13,7 +13,7 @@ from app.engine.folding import fold, fuse, has_onednn
 from app.engine.graphs import Graph
 from app.engine.inputs import Inputs
 from app.engine.queue import Pictures
-from models.config.training import Frozen
+from models.config.values import Frozen
 
 Bits = NDArray[np.int32]
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]

@@ -19,7 +19,7 @@ import torch
 from app.engine.batcher import Batcher, Stopped
 from app.engine.calibration import Calibrations, CannotPaint
 from app.engine.tile import Painter
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.store.errors import BrokenVersion, DoesNotFit, VersionNotReady
 from models.store.local import ModelDirectory
 from models.store.manifest import WEIGHTS

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.engine.inputs import Inputs, Labels, Latents
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.interpolation import Doubles, between
 from models.latents import classes, latents
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from app.engine.inputs import Inputs
 from app.engine.network import Bits, Network
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Generic, TypeVar
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from models.config.training import NAME
+from models.config.values import NAME
 
 Item = TypeVar("Item")
 

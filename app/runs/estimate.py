@@ -10,7 +10,7 @@ from app.runs.planning import Plan
 from app.runs.views import configuration
 from app.state import AppState
 from models.artifacts.history import last_tick
-from models.config.costs import memory_bytes, operations
+from models.config.resources import memory_bytes, operations
 from models.config.training import TrainingConfig
 from models.records import Run
 

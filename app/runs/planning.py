@@ -14,7 +14,7 @@ from app.datasets import views as datasets
 from app.http.problems import invalid
 from app.state import AppState
 from models import broker
-from models.config import auto, devices, fit, presets
+from models.config import auto, fit, presets, resources
 from models.config.presets import AUTO, ConfigError, ErrorItem, TrainRequest
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import DatasetProblem
@@ -81,7 +81,7 @@ def _named(request: TrainRequest) -> str:
 def _auto(app_state: AppState, request: TrainRequest, facts: DatasetInfo) -> Plan:
     if errors := auto.misfits(request, facts):
         raise ConfigError(errors)
-    device = devices.local(app_state.settings)
+    device = resources.local(app_state.settings)
     config, choice = auto.complete(request, facts, device)
     chosen = Chosen(
         preset=choice.preset,

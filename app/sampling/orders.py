@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.engine.inputs import Source
 from app.http.negotiation import cache_control, etag
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.store.manifest import WEIGHTS, Manifest
 from models.store.versions import Version
 

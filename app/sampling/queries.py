@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from app.sampling.containers import ImageFormat
-from models.config.training import Seed
+from models.config.values import Seed
 
 
 def _split(value: object) -> object:

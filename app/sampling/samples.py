@@ -17,7 +17,8 @@ from app.sampling.containers import ImageFormat, arranged, container
 from app.sampling.grids import Grid, GridFormat
 from app.sampling.orders import Order
 from app.sampling.queries import ClassRef, DrawnSeed, Format, PaintQuery, PerRow, Psi, Scale
-from models.config.training import MAX_SEED, GeneratorConfig
+from models.config.networks import GeneratorConfig
+from models.config.values import MAX_SEED
 from models.store.manifest import Manifest
 from models.store.versions import Version, is_pinned
 

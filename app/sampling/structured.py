@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from app.engine.inputs import Source
 from app.engine.sources import Arranged
 from app.sampling.classes import tell_classes
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.store.manifest import Manifest
 
 

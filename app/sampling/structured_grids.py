@@ -15,7 +15,7 @@ from app.sampling.grids import Grid, GridFormat
 from app.sampling.orders import Order
 from app.sampling.queries import SEEDS_SCHEMA, ClassRef, CommaSeparated, DrawnSeed, Format, PaintQuery, Psi, Scale
 from app.sampling.structured import Structured
-from models.config.training import MAX_SEED, Seed
+from models.config.values import MAX_SEED, Seed
 from models.store.versions import Version, is_pinned
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from app.sampling.films import Film
 from app.sampling.orders import Order
 from app.sampling.queries import SEEDS_SCHEMA, ClassRef, CommaSeparated, PaintQuery, Psi
 from app.sampling.structured import Structured
-from models.config.training import Seed
+from models.config.values import Seed
 from models.pictures import AnimationFormat
 from models.store.versions import Version, is_pinned
 

@@ -12,7 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.config.training import DcganGenerator, GeneratorConfig, Latent, MlpGenerator
+from models.config.inputs import Latent
+from models.config.networks import GeneratorConfig
+from models.families.dcgan import DcganGenerator
+from models.families.mlp import MlpGenerator
 from models.networks import build_generator
 from models.networks.tanh import Tanh
 from models.store.manifest import MANIFEST, WEIGHTS, FileEntry, Manifest, Provenance
@@ -39,7 +42,7 @@ def build(config: GeneratorConfig, seed: int) -> nn.Module:
             nn.init.kaiming_normal_(layer.weight)
         elif isinstance(layer, nn.ConvTranspose2d):
             layer.weight.data = _interpolating(layer.weight.shape)
-    if isinstance(config.network, MlpGenerator):
+    if not any(isinstance(layer, nn.ConvTranspose2d) for layer in generator):
         last = next(layer for layer in reversed(generator) if isinstance(layer, nn.Linear))
         last.weight.data = _smooth(last.weight.shape, config)
     _settle(generator, torch.randn(PROBES, config.latent.dim))

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple
 
 from models.config import presets
-from models.config.costs import memory_bytes, operations
-from models.config.devices import Device
 from models.config.presets import AUTO, RESERVED_MODELS, ConfigError, ErrorItem, TrainRequest
-from models.config.training import NAME, Frozen, Name, Size, TrainingConfig
+from models.config.resources import Device, memory_bytes, operations
+from models.config.training import TrainingConfig
+from models.config.values import CHOSEN_SIZES, NAME, Frozen, Name
 from models.datasets.catalogue import FOLDER
 from models.datasets.info import DatasetInfo
 from models.objectives.augmentations import AUGMENTATIONS, DIFF_AUGMENT
@@ -26,7 +26,7 @@ FEW: Final = 2000
 """Up to so many images a discriminator soon knows by heart."""
 MANY: Final = 20_000
 """From so many images on it does not, in a training of usual length."""
-SIZES: Final[tuple[int, ...]] = get_args(Size)
+SIZES: Final[tuple[int, ...]] = CHOSEN_SIZES
 CPU_SIZE: Final = 32
 """Pixels beyond which a CPU takes days, where the images leave the choice and there are many."""
 FEW_SIZE: Final = 64

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.config.base import Frozen
+from models.config.values import Frozen
 
 Channels = Literal[1, 3]
 

@@ -18,9 +18,11 @@ from typing import Annotated, Any, Final, Self, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from models.config.training import Channels, ConfigConflict, Frozen, Name, Seed, TrainingConfig
+from models.config.training import TrainingConfig
+from models.config.values import Channels, ConfigConflict, Frozen, Name, Seed
 from models.datasets.catalogue import BUILTIN, DatasetProblem
 from models.datasets.info import DatasetInfo, of_builtin
+from models.families.spec import FAMILIES, DiscriminatorNetwork, GeneratorNetwork
 
 
 def _no_objects(value: object) -> object:
@@ -242,9 +244,13 @@ def _unknown(path: str) -> str:
     return f"is no setting: the nearest is {nearest[0]}"
 
 
-@cache
 def _paths() -> tuple[str, ...]:
-    """Every setting that can be overridden, such as `generator.network.hidden`, of all families."""
+    """List every setting that can be overridden, such as `generator.network.hidden`, of all families."""
+    return _paths_of(FAMILIES.names())
+
+
+@cache
+def _paths_of(families: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001  # the cache follows the registry
     found = dict.fromkeys(_leaves(TrainingConfig, ""))
     return tuple(path for path in found if path not in (*_REQUEST_FIELDS, *_FOUND_FIELDS))
 
@@ -259,6 +265,10 @@ def _leaves(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
+    if annotation is GeneratorNetwork:
+        return [family.generator for family in FAMILIES]
+    if annotation is DiscriminatorNetwork:
+        return [family.discriminator for family in FAMILIES]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) in (Union, UnionType, Annotated):

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from models.config.training import Channels, Frozen
+from models.config.values import Channels, Frozen
 from models.datasets.catalogue import BUILTIN
 from models.datasets.uploads import Report
 

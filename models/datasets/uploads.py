@@ -18,7 +18,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from models.config.training import Channels, Frozen, Size
+from models.config.values import Channels, Frozen, Size
 from models.files import locked
 
 _LOCK: Final = ".lock"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.config.training import EMBEDDED
+from models.config.networks import EMBEDDED
 
 
 def embedding(classes: int, width: int, std: float) -> nn.Embedding:

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from models.config.families import DCGAN_BASE, DcganDiscriminator, DcganGenerator
-from models.config.training import DiscriminatorConfig, GeneratorConfig
+from models.config.values import ImageShape
+from models.families.dcgan import BASE, DcganDiscriminator, DcganGenerator
 from models.networks.conditional import Embedded, Projected
 from models.networks.layout import Flatten, Unflatten
 from models.networks.tanh import Tanh
@@ -17,41 +17,41 @@ _INIT_STD = (
 )
 
 
-def generator(config: GeneratorConfig, network: DcganGenerator) -> nn.Module:
+def generator(network: DcganGenerator, shape: ImageShape, inputs: int, classes: int) -> nn.Module:
     """Build a linear layer to the base square, then doublings; batch normalisation and ReLU but for the last, tanh."""
-    base = DCGAN_BASE[config.size]
+    base = BASE[shape.height]
     first = network.widths[0]
-    layers: list[nn.Module] = [nn.Linear(config.input_width, first * base * base), Unflatten(1, (first, base, base))]
-    for inputs, outputs in pairwise(network.widths):
+    layers: list[nn.Module] = [nn.Linear(inputs, first * base * base), Unflatten(1, (first, base, base))]
+    for before, width in pairwise(network.widths):
         # Normalisation takes a bias away again, so only the last convolution has one.
-        layers += [*_normalised(inputs), nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)]
+        layers += [*_normalised(before), nn.ConvTranspose2d(before, width, 4, stride=2, padding=1, bias=False)]
     last = network.widths[-1]
-    layers += [*_normalised(last), nn.ConvTranspose2d(last, config.channels, 4, stride=2, padding=1), Tanh()]
+    layers += [*_normalised(last), nn.ConvTranspose2d(last, shape.channels, 4, stride=2, padding=1), Tanh()]
     plain = _initialise(nn.Sequential(*layers))
-    return Embedded(config.classes, plain) if config.classes else plain
+    return Embedded(classes, plain) if classes else plain
 
 
 def _normalised(channels: int) -> tuple[nn.Module, nn.Module]:
     return nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
 
 
-def discriminator(config: DiscriminatorConfig, network: DcganDiscriminator) -> nn.Module:
+def discriminator(network: DcganDiscriminator, shape: ImageShape, classes: int) -> nn.Module:
     """Build halving convolutions with LeakyReLU, normalised in all but the first, then one logit."""
-    first, base = network.widths[0], DCGAN_BASE[config.size]
+    first, base = network.widths[0], BASE[shape.height]
     layers: list[nn.Module] = [
-        nn.Conv2d(config.channels, first, 4, stride=2, padding=1),
+        nn.Conv2d(shape.channels, first, 4, stride=2, padding=1),
         nn.LeakyReLU(network.slope, inplace=True),
     ]
-    for inputs, outputs in pairwise(network.widths):
+    for before, width in pairwise(network.widths):
         normalised = network.norm == "batch"
-        layers.append(nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not normalised))
-        layers += [nn.BatchNorm2d(outputs)] if normalised else []
+        layers.append(nn.Conv2d(before, width, 4, stride=2, padding=1, bias=not normalised))
+        layers += [nn.BatchNorm2d(width)] if normalised else []
         layers.append(nn.LeakyReLU(network.slope, inplace=True))
     last = network.widths[-1]
     head = (Flatten(), nn.Linear(last * base * base, 1), nn.Flatten(0))
-    if config.classes:
+    if classes:
         trunk = _initialise(nn.Sequential(*layers))
-        return Projected(config.classes, last, trunk, _initialise(nn.Sequential(*head)))
+        return Projected(classes, last, trunk, _initialise(nn.Sequential(*head)))
     return _initialise(nn.Sequential(*layers, *head))
 
 

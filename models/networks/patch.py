@@ -10,8 +10,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from models.config.families import PATCH, PatchDiscriminator, PatchGenerator
-from models.config.training import DiscriminatorConfig, GeneratorConfig
+from models.config.values import ImageShape
+from models.families.patch import PATCH, PatchDiscriminator, PatchGenerator, grid
 from models.networks.conditional import Embedded, Projected
 from models.networks.layout import Flatten, Unflatten
 from models.networks.tanh import Tanh
@@ -19,33 +19,34 @@ from models.networks.tanh import Tanh
 _SLOPE = 0.2
 
 
-def generator(config: GeneratorConfig, network: PatchGenerator) -> nn.Module:
+def generator(network: PatchGenerator, shape: ImageShape, inputs: int, classes: int) -> nn.Module:
     """Build a linear layer to the square of patches, 3x3 convolutions, batch normalisation before each, and tanh."""
-    base, first, last = config.size // PATCH, network.widths[0], network.widths[-1]
-    layers: list[nn.Module] = [nn.Linear(config.input_width, first * base * base), Unflatten(1, (first, base, base))]
-    for inputs, outputs in pairwise(network.widths):
+    (rows, columns), first, last = grid(shape), network.widths[0], network.widths[-1]
+    layers: list[nn.Module] = [nn.Linear(inputs, first * rows * columns), Unflatten(1, (first, rows, columns))]
+    for before, width in pairwise(network.widths):
         # Normalisation takes a bias away again, so only the last convolution has one.
-        layers += [*_normalised(inputs), nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)]
-    layers += [*_normalised(last), nn.Conv2d(last, config.channels * PATCH**2, 3, padding=1)]
+        layers += [*_normalised(before), nn.Conv2d(before, width, 3, padding=1, bias=False)]
+    layers += [*_normalised(last), nn.Conv2d(last, shape.channels * PATCH**2, 3, padding=1)]
     plain = nn.Sequential(*_initialised(layers), nn.PixelShuffle(PATCH), Tanh())
-    return Embedded(config.classes, plain) if config.classes else plain
+    return Embedded(classes, plain) if classes else plain
 
 
 def _normalised(channels: int) -> tuple[nn.Module, nn.Module]:
     return nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
 
 
-def discriminator(config: DiscriminatorConfig, network: PatchDiscriminator) -> nn.Module:
+def discriminator(network: PatchDiscriminator, shape: ImageShape, classes: int) -> nn.Module:
     """Build 3x3 convolutions with LeakyReLU, halving from the second on, then one logit."""
     first, last = network.widths[0], network.widths[-1]
-    layers: list[nn.Module] = [nn.Conv2d(config.channels * PATCH**2, first, 3, padding=1), _activation()]
-    for inputs, outputs in pairwise(network.widths):
-        layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), _activation()]
-    linear = nn.Linear(last * network.square(config.size) ** 2, 1)
+    layers: list[nn.Module] = [nn.Conv2d(shape.channels * PATCH**2, first, 3, padding=1), _activation()]
+    for before, width in pairwise(network.widths):
+        layers += [nn.Conv2d(before, width, 3, stride=2, padding=1), _activation()]
+    rows, columns = network.last_grid(shape)
+    linear = nn.Linear(last * rows * columns, 1)
     layers = [nn.PixelUnshuffle(PATCH), *_initialised([*layers, linear])[:-1]]
     head = (Flatten(), linear, nn.Flatten(0))
-    if config.classes:
-        return Projected(config.classes, last, nn.Sequential(*layers), nn.Sequential(*head))
+    if classes:
+        return Projected(classes, last, nn.Sequential(*layers), nn.Sequential(*head))
     return nn.Sequential(*layers, *head)
 
 

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
-from models.config.families import GROUP, R3GAN_BASE, R3ganDiscriminator, R3ganGenerator
-from models.config.training import EMBEDDED, DiscriminatorConfig, GeneratorConfig
+from models.config.networks import EMBEDDED
+from models.config.values import ImageShape
+from models.families.r3gan import BASE, GROUP, R3ganDiscriminator, R3ganGenerator
 from models.networks.conditional import embedding
 
 _SLOPE = 0.2
@@ -24,19 +25,19 @@ _GAIN = math.sqrt(2 / (1 + _SLOPE**2))
 class Generator(nn.Module):
     """A learned square whose channels are scaled by latent and class, then stages of blocks; no tanh at the end."""
 
-    def __init__(self, config: GeneratorConfig, network: R3ganGenerator) -> None:
+    def __init__(self, network: R3ganGenerator, shape: ImageShape, inputs: int, classes: int) -> None:
         super().__init__()
-        first, base, total = network.widths[0], R3GAN_BASE[config.size], network.total_blocks()
+        first, base, total = network.widths[0], BASE[shape.height], network.total_blocks()
         # As a linear layer of a one-hot label: N(0, 1 / classes).
-        self.embedding = embedding(config.classes, EMBEDDED, config.classes**-0.5) if config.classes else None
+        self.embedding = embedding(classes, EMBEDDED, classes**-0.5) if classes else None
         self.square = nn.Parameter(_normal(torch.empty(first, base, base), 1.0))
-        self.scale = _linear(config.input_width, first)
+        self.scale = _linear(inputs, first)
         self.lowest = _blocks(first, network.blocks, total)
         layers: list[nn.Module] = []
         for before, width in pairwise(network.widths):
             layers += [_convolution(before, width)] if before != width else []
             layers += [Up(), _blocks(width, network.blocks, total)]
-        self.higher = nn.Sequential(*layers, _convolution(network.widths[-1], config.channels))
+        self.higher = nn.Sequential(*layers, _convolution(network.widths[-1], shape.channels))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """Turn latents `[N, dim]`, and int64 labels `[N]` if conditional, into images, mostly in [-1, 1]."""
@@ -54,20 +55,20 @@ class Discriminator(nn.Module):
     A conditional one compares its last features with those of the class: <h, e(y)>.
     """
 
-    def __init__(self, config: DiscriminatorConfig, network: R3ganDiscriminator) -> None:
+    def __init__(self, network: R3ganDiscriminator, shape: ImageShape, classes: int) -> None:
         super().__init__()
-        last, base, total = network.widths[-1], R3GAN_BASE[config.size], network.total_blocks()
-        layers: list[nn.Module] = [_convolution(config.channels, network.widths[0])]
+        last, base, total = network.widths[-1], BASE[shape.height], network.total_blocks()
+        layers: list[nn.Module] = [_convolution(shape.channels, network.widths[0])]
         for width, after in pairwise(network.widths):
             layers += [_blocks(width, network.blocks, total), Down()]
             layers += [_convolution(width, after)] if width != after else []
         self.higher = nn.Sequential(*layers)
         self.lowest = _blocks(last, network.blocks, total)
         self.square = _convolution(last, last, kernel=base, groups=last)
-        self.head = _linear(last, last if config.classes else 1)
+        self.head = _linear(last, last if classes else 1)
         # As a linear layer of a one-hot label with gain 1 / sqrt(width).
-        deviation = (last * config.classes) ** -0.5 if config.classes else 0.0
-        self.embedding = embedding(config.classes, last, deviation) if config.classes else None
+        deviation = (last * classes) ** -0.5 if classes else 0.0
+        self.embedding = embedding(classes, last, deviation) if classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Give a logit for each image, and its int64 label if conditional: `[N]`."""

@@ -10,7 +10,7 @@ import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from models.config.training import NAME
+from models.config.values import NAME
 from models.files import locked, replace_file, sync_folder
 from models.store.versions import parse_number
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from models.config.training import NAME
+from models.config.values import NAME
 from models.store.aliases import LATEST, alias_problem, changing, remove_alias, write_alias
 from models.store.errors import (
     AliasConflict,

@@ -10,7 +10,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
-from models.config.training import MAX_CLASSES, Frozen, GeneratorConfig, Label, Name, Seed
+from models.config.networks import MAX_CLASSES, GeneratorConfig
+from models.config.values import Frozen, Label, Name, Seed
 from models.scores import Score
 
 MANIFEST = "manifest.json"

@@ -15,7 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from models.artifacts.attempts import kimg_name
-from models.config.training import NAME, GeneratorConfig, TrainingConfig
+from models.config.networks import GeneratorConfig
+from models.config.training import TrainingConfig
+from models.config.values import NAME
 from models.files import sync_folder, write_file
 from models.records import Records
 from models.scores import Score, is_best

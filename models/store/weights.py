@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.files import replace_file
 from models.networks import build_generator
 

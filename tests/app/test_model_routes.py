@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.scores import Score
 from models.store.manifest import NEIGHBOURS, PREVIEW, WEIGHTS
 from models.store.weights import generator_bytes, load_generator

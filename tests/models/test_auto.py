@@ -9,10 +9,11 @@ import pytest
 
 from models.config import auto, fit
 from models.config.auto import complete
-from models.config.devices import Device
 from models.config.presets import ConfigError, TrainRequest
-from models.config.training import PatchGenerator, TrainingConfig
+from models.config.resources import Device
+from models.config.training import TrainingConfig
 from models.datasets.info import DatasetInfo
+from models.families.patch import PatchGenerator
 
 CPU = Device(kind="cpu", cores=2, memory_bytes=8 << 30)
 GPU = Device(kind="cuda", cores=8, memory_bytes=48 << 30)

@@ -8,7 +8,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from models.config.training import DcganGenerator, GeneratorConfig, Latent, MlpGenerator
+from models.config.inputs import Latent
+from models.config.networks import GeneratorConfig
+from models.families.dcgan import DcganGenerator
+from models.families.mlp import MlpGenerator
 from models.networks import build_generator
 from models.store.weights import CheckpointError, generator_bytes, load, load_generator, save
 

@@ -5,15 +5,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from models.config.inputs import Latent
+from models.config.networks import GeneratorConfig
 from models.config.presets import TrainRequest, resolve
-from models.config.training import (
-    DcganGenerator,
-    GeneratorConfig,
-    Latent,
-    MlpDiscriminator,
-    MlpGenerator,
-    TrainingConfig,
-)
+from models.config.training import TrainingConfig
+from models.families.dcgan import DcganGenerator
+from models.families.mlp import MlpDiscriminator, MlpGenerator
 
 
 def config(**changes: Any) -> TrainingConfig:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from models.config.costs import memory_bytes, operations
 from models.config.presets import TrainRequest, resolve
+from models.config.resources import memory_bytes, operations
 from models.config.training import TrainingConfig
 
 

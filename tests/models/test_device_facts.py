@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from models.config import devices
-from models.config.devices import Device, local, main_memory
+from models.config import resources
+from models.config.resources import Device, local, main_memory
 from models.settings import SharedSettings
 
 
@@ -23,26 +23,26 @@ def test_devices_are_told_in_words() -> None:
 def test_cpu_is_taken_where_it_is_set_or_there_is_no_gpu(
     setting: str, gpu: int | None, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "_cuda_memory", lambda _: gpu)
+    monkeypatch.setattr(resources, "_cuda_memory", lambda _: gpu)
     device = local(SharedSettings(device=setting, threads=3))
     assert (device.kind, device.cores) == (kind, 3)
     assert device.memory_bytes == (gpu if kind == "cuda" else main_memory())
 
 
 def test_the_gpu_that_is_named_first_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "_cuda_memory", lambda index: (index + 1) << 30)
+    monkeypatch.setattr(resources, "_cuda_memory", lambda index: (index + 1) << 30)
     for setting, gigabytes in (("cuda:3,cuda:0", 4), ("cuda", 1), ("auto", 1), (" cuda:1 ", 2)):
         assert local(SharedSettings(device=setting)).memory_bytes == gigabytes << 30
 
 
 def test_machine_without_a_driver_has_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(devices, "DRIVER", "libno-such-driver.so")
+    monkeypatch.setattr(resources, "DRIVER", "libno-such-driver.so")
     assert local(SharedSettings(device="auto")).kind == "cpu"
 
 
 def test_memory_is_bounded_by_the_containers_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     share = tmp_path / "memory.max"
-    monkeypatch.setattr(devices, "_CGROUP_MEMORY", share)
+    monkeypatch.setattr(resources, "_CGROUP_MEMORY", share)
     whole = main_memory()
     share.write_text("max\n")
     assert main_memory() == whole

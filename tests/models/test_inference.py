@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from models import pictures
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.inference import forward, run_generator
 from models.inputs import make_inputs
 from models.pictures.pixels import tensor_to_uint8

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.config.training import Latent
+from models.config.inputs import Latent
 from models.latents import classes, latents, words
 
 NORMAL = Latent(dim=100)

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from models.config.networks import DiscriminatorConfig
 from models.config.presets import TrainRequest, load, resolve
-from models.config.training import DcganDiscriminator, DiscriminatorConfig, TrainingConfig
-from models.networks import build, build_discriminator, uses_batch_norm
+from models.config.training import TrainingConfig
+from models.families.dcgan import DcganDiscriminator
+from models.networks import build, build_discriminator
 from models.networks.conditional import Projected
 
 
@@ -83,8 +85,12 @@ def test_the_same_torch_seed_gives_the_same_networks() -> None:
 
 
 def test_batch_normalisation_is_noticed() -> None:
-    assert uses_batch_norm(build(config_of("dcgan-28")).discriminator)
-    assert not uses_batch_norm(build(config_of("mlp-mnist")).discriminator)
+    for preset in sorted(load()):
+        config = config_of(preset)
+        with torch.device("meta"):
+            pair = build(config)
+        for network, declared in zip(pair, (config.generator.network, config.discriminator.network), strict=True):
+            assert declared.uses_batch_norm == any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
 
 
 def test_gradients_reach_every_weight_also_through_a_plain_relu() -> None:
@@ -147,7 +153,7 @@ def test_building_without_memory_imports_no_compiler() -> None:
     code = """
 import sys, torch
 from models.networks import build
-from models.presets import TrainRequest, load, resolve
+from models.config.presets import TrainRequest, load, resolve
 with torch.device("meta"):
     for preset in load():
         for conditional in (False, True):

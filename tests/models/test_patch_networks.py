@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from models.config.training import DiscriminatorConfig, GeneratorConfig, Latent, PatchDiscriminator, PatchGenerator
+from models.config.inputs import Latent
+from models.config.networks import DiscriminatorConfig, GeneratorConfig
+from models.families.patch import PatchDiscriminator, PatchGenerator
 from models.networks import build_discriminator, build_generator
 
 GAIN = math.sqrt(2 / 1.04)

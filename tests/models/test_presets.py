@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.config.presets import ConfigError, TrainRequest, load, resolve
-from models.config.training import MlpGenerator, Penalty, TrainingConfig
+from models.config.sections import Penalty
+from models.config.training import TrainingConfig
 from models.datasets.folders import of_folder
 from models.datasets.info import DatasetInfo
+from models.families.mlp import MlpGenerator
 
 PUBLISHED = {"mlp-mnist", "mlp-16", "mlp-leaky", "dcgan-128"}
 VARIANTS = {"minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-28", "dcgan-32", "dcgan-64"}

@@ -8,7 +8,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from models.config.training import DiscriminatorConfig, GeneratorConfig, Latent, R3ganDiscriminator, R3ganGenerator
+from models.config.inputs import Latent
+from models.config.networks import DiscriminatorConfig, GeneratorConfig
+from models.families.r3gan import R3ganDiscriminator, R3ganGenerator
 from models.networks import build_discriminator, build_generator
 from models.networks.r3gan import Block, Down, Up
 from models.store.weights import generator_bytes, load_generator

@@ -10,7 +10,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config.training import Channels, Frozen, Size
+from models.config.values import Channels, Frozen, Size
 from models.datasets.uploads import KEPT_EVERY, Crop, Options, Proposal
 from worker.data.prepared import IMAGES
 from worker.data.validation import Record

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from models.config.training import Frozen
+from models.config.values import Frozen
 
 IMAGES = "images.u8"
 _LABELS = "labels.npy"

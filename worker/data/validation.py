@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple, get_args
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from models.config.training import Size
+from models.config.values import CHOSEN_SIZES
 from models.datasets.uploads import Finding, FindingKind, Proposal
 from worker.data.decode import Shape
 from worker.data.perceptual_hash import look_alikes
@@ -54,13 +54,12 @@ def propose(shapes: Sequence[Shape]) -> Proposal:
     Args:
         shapes: of every image whose header could be read.
     """
-    sizes: tuple[Size, ...] = get_args(Size)
     if not shapes:
-        return Proposal(size=min(sizes), crop="centre")
+        return Proposal(size=CHOSEN_SIZES[0], crop="centre")
     short = np.sort([min(shape.width, shape.height) for shape in shapes])
     enough = short[int(len(short) * _SMALL_SHARE)]
     ratio = np.median([_ratio(shape.width, shape.height) for shape in shapes])
-    size = max((size for size in sizes if size <= enough), default=min(sizes))
+    size = max((size for size in CHOSEN_SIZES if size <= enough), default=CHOSEN_SIZES[0])
     return Proposal(size=size, crop="whole" if ratio > _WIDE else "centre")
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
 from models import pictures
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.inference import run_generator
 from models.inputs import make_inputs
 from models.pictures import Pixels

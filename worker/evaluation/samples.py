@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.inference import run_generator
 from models.inputs import make_inputs
 from worker.data.prepared import Prepared

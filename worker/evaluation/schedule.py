@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from models.config.costs import operations
-from models.config.training import Frozen, TrainingConfig
+from models.config.resources import operations
+from models.config.training import TrainingConfig
+from models.config.values import Frozen
 from worker.data.prepared import Prepared
 from worker.evaluation import classifier
 from worker.evaluation.reference import OF_INCEPTION

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.config.training import Latent
+from models.config.inputs import Latent
 from models.latents import latents
 
 PATCH: Final = 7

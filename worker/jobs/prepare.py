@@ -13,7 +13,7 @@ import threading
 from pydantic import Field
 
 from models import watchdog
-from models.config.training import Frozen, Name
+from models.config.values import Frozen, Name
 from models.datasets.uploads import Options, UploadFolder, used_bytes
 from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings, settings

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 
 from models.config import auto, fit
-from models.config.devices import Device, main_memory
 from models.config.presets import AUTO, ConfigError, TrainRequest
+from models.config.resources import Device, main_memory
 from models.datasets.catalogue import BUILTIN, DatasetProblem, is_uploaded
 from models.datasets.folders import of_folder
 from models.datasets.info import DatasetInfo, of_builtin, of_upload

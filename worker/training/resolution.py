@@ -15,7 +15,8 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
-from models.config.training import Frozen, TrainingConfig
+from models.config.training import TrainingConfig
+from models.config.values import Frozen
 from models.settings import training_threads
 from worker.data.prepared import Prepared
 from worker.evaluation.inception import have_weights

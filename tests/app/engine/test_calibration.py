@@ -16,7 +16,7 @@ from app.engine.calibration import Calibrations, CannotPaint, Record, _preferred
 from app.engine.devices import lanes
 from app.engine.network import Numerics
 from app.engine.tile import Painter
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from tests.fixtures.models import TINY_CONDITIONAL, TINY_DCGAN, TINY_MLP, random_inputs, tiny_generator
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from app.engine.folding import FusedConvTranspose, FusedLinear, fold, fuse, has_onednn
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from tests.fixtures.models import TINY_CONDITIONAL, TINY_DCGAN, TINY_MLP, random_inputs, tiny_generator
 
 

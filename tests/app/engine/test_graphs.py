@@ -13,7 +13,7 @@ from app.engine.batcher import Batcher
 from app.engine.calibration import Calibrations
 from app.engine.devices import choose_devices, lanes, only_repeatable_kernels
 from app.engine.network import PLAIN, Network, Numerics, candidates
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from tests.fixtures.models import TINY_CONDITIONAL, TINY_DCGAN, TINY_MLP, expected, random_inputs, tiny_generator
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from app.engine.inputs import Inputs, Seeded
-from models.config.training import Latent
+from models.config.inputs import Latent
 from models.latents import classes
 from tests.fixtures.models import TINY_MLP
 

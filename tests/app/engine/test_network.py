@@ -8,7 +8,7 @@ import torch
 
 from app.engine.network import PLAIN, Network, Numerics, candidates, to_uint8
 from models import pictures
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from tests.fixtures.models import TINY_CONDITIONAL, TINY_DCGAN, TINY_MLP, expected, random_inputs, tiny_generator
 
 CPU = torch.device("cpu")

@@ -21,7 +21,7 @@ from app.engine.devices import lanes
 from app.engine.inputs import Inputs
 from app.engine.pool import Pool, _step_back
 from app.engine.tile import Painter
-from models.config.training import MlpGenerator
+from models.families.mlp import MlpGenerator
 from models.store.errors import BrokenVersion, DoesNotFit, VersionNotReady
 from models.store.local import ModelDirectory
 from models.store.manifest import WEIGHTS

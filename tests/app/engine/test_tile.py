@@ -9,7 +9,7 @@ import torch
 from app.engine.inputs import Inputs
 from app.engine.network import Network, Numerics
 from app.engine.tile import Painter
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from tests.fixtures.models import TINY_CONDITIONAL, TINY_DCGAN, TINY_MLP, random_inputs, tiny_generator
 
 CPU = torch.device("cpu")

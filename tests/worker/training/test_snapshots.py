@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from models.config.training import GeneratorConfig, Latent, MlpGenerator
+from models.config.inputs import Latent
+from models.config.networks import GeneratorConfig
+from models.families.mlp import MlpGenerator
 from worker.training.reporting.snapshots import SnapshotRenderer
 
 CPU = torch.device("cpu")

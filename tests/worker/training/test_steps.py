@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.config.training import Penalty, TrainingConfig
+from models.config.sections import Penalty
+from models.config.training import TrainingConfig
 from models.objectives.augmentations import augment
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader

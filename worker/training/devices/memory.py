@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
-from models.networks import uses_batch_norm
 from worker.training.devices.allocator import give_memory_back, within
 from worker.training.devices.ranks import ALONE, Ranks
 from worker.training.failure import TrainingFailed
@@ -100,8 +99,7 @@ def finer(state: TrainingState, recipe: StepConfig, count: int) -> int:
         TrainingFailed: slices would have less than one image, or less than the two that batch statistics need.
     """
     rows = recipe.ranks.rows(recipe.batch).count
-    least = 2 if uses_batch_norm(state.generator) or uses_batch_norm(state.discriminator) else 1
-    if rows // (2 * count) < least:
+    if rows // (2 * count) < recipe.least_rows:
         raise TrainingFailed(
             f"{state.device} has not the memory for {rows // count} image(s) at a time, and fewer cannot be trained "
             "on: choose smaller networks, or a device with more memory"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, Self
 
-from models.config.training import Frozen, TrainingConfig
+from models.config.training import TrainingConfig
+from models.config.values import Frozen
 from models.objectives.losses import LOSSES
 from models.scores import Score
 

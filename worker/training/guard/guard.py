@@ -14,7 +14,7 @@ from typing import Final
 from pydantic import Field
 
 from models.artifacts.attempts import Position
-from models.config.training import Frozen
+from models.config.values import Frozen
 from models.scores import Score, comparable, improves
 from worker.training.guard.findings import COLLAPSED, Before, Finding, Kind, Measured, Rules, find
 from worker.training.reporting.telemetry import Means

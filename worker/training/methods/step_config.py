@@ -12,8 +12,8 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
-from models.config.training import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, TrainingConfig
-from models.networks import uses_batch_norm
+from models.config.sections import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty
+from models.config.training import TrainingConfig
 from models.networks.rows import Rows
 from models.objectives.losses import LOSSES, LossSpec
 from models.objectives.penalties import PENALTIES, PenaltySpec
@@ -56,6 +56,7 @@ class StepConfig:
     average_half_life: float
     average_share: float | None
     joined: bool
+    least_rows: int
     conditional: bool
     device_type: str
     precision: Precision
@@ -84,7 +85,9 @@ class StepConfig:
             average_half_life=config.ema_half_life_kimg * 1000,
             average_share=config.ema_half_life_share,
             # Batch norm has to see real and generated images apart (arXiv 1511.06434): joined, they share statistics.
-            joined=not uses_batch_norm(state.discriminator),
+            # Batch statistics need two images.
+            least_rows=2 if _uses_batch_norm(config) else 1,
+            joined=not config.discriminator.network.uses_batch_norm,
             conditional=config.conditional,
             device_type=state.device.type,
             precision=precision,
@@ -160,3 +163,7 @@ class StepConfig:
         optimiser's step, and ones without a gradient after a pass under `no_grad`.
         """
         return torch.autocast(self.device_type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def _uses_batch_norm(config: TrainingConfig) -> bool:
+    return config.generator.network.uses_batch_norm or config.discriminator.network.uses_batch_norm

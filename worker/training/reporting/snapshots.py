@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from models import pictures
-from models.config.training import GeneratorConfig
+from models.config.networks import GeneratorConfig
 from models.inference import run_generator
 from models.inputs import Indices, Labels, make_inputs
 

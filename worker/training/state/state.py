@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from models.artifacts.attempts import Position
-from models.config.training import Latent, TrainingConfig
+from models.config.inputs import Latent
+from models.config.training import TrainingConfig
 from models.networks import build
 from worker.adam import Adam
 from worker.data.loader import Batch

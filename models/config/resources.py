@@ -1,0 +1,90 @@
+"""What a training takes, by arithmetic on its configuration, and what a device has to offer; all without torch."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.config.training import TrainingConfig
+from models.config.values import Frozen
+from models.objectives.losses import LOSSES
+from models.objectives.penalties import PENALTIES
+from models.settings import SharedSettings, training_threads
+
+DRIVER = "libcuda.so.1"
+_CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
+_BYTES = 4  # of a float32
+_COPIES = 4  # weights, gradients, two moments of Adam
+_KEPT = 2  # values kept for each that a layer gives, with normalisation and activation: measured 1.8 to 2.8
+_BACKWARD = 2  # passes that going back through weights takes: one for them, one for what they were fed
+
+
+class Device(Frozen):
+    """A CPU with some of its cores, or a GPU, and the memory that a training may use there."""
+
+    kind: Literal["cpu", "cuda"]
+    cores: Annotated[int, Field(ge=1)]
+    memory_bytes: Annotated[int, Field(ge=0)]
+
+    def __str__(self) -> str:
+        memory = f"{self.memory_bytes / 1e9:.0f} GB"
+        cores = "one core" if self.cores == 1 else f"{self.cores} cores"
+        return f"a GPU with {memory}" if self.kind == "cuda" else f"a CPU with {cores} and {memory}"
+
+
+def local(settings: SharedSettings) -> Device:
+    """Describe the first device that a worker on this machine would train on, under the same settings."""
+    cores = settings.threads or training_threads()
+    name, _, index = settings.device.partition(",")[0].strip().partition(":")
+    if name != "cpu" and (memory := _cuda_memory(int(index) if index.isdecimal() else 0)) is not None:
+        return Device(kind="cuda", cores=cores, memory_bytes=memory)
+    return Device(kind="cpu", cores=cores, memory_bytes=main_memory())
+
+
+def main_memory() -> int:
+    """Count the bytes of this machine's memory, or of this container's share."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(whole, int(_CGROUP_MEMORY.read_text()))
+    except (OSError, ValueError):  # no such file, or "max"
+        return whole
+
+
+def _cuda_memory(index: int) -> int | None:
+    """Ask the driver for a GPU's memory; None where it is not there."""
+    try:
+        driver = ctypes.CDLL(DRIVER)
+    except OSError:
+        return None
+    device, size = ctypes.c_int(0), ctypes.c_size_t(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGet(ctypes.byref(device), index) != 0:
+        return None
+    return size.value if driver.cuDeviceTotalMem_v2(ctypes.byref(size), device) == 0 else None
+
+
+def operations(config: TrainingConfig) -> float:
+    """Count floating-point operations for each real image, two for each multiplication; updates are left out.
+
+    A penalty takes a pass more, its gradient and the way back through both, for two images at each step that takes it.
+    """
+    generator, discriminator = config.generator_config().work().products, config.discriminator_config().work().products
+    judging = 2.0 * discriminator * (1 + _BACKWARD)
+    if PENALTIES.get(config.penalty.kind).takes_gradients:
+        judging += 2 * discriminator * (1 + _BACKWARD) / config.penalty.every
+    deceiving = generator * (1 + _BACKWARD) + discriminator * (3 if LOSSES.get(config.loss).paired else 2)
+    updates = config.generator.steps / config.discriminator.steps
+    return 2 * (generator + judging + deceiving * updates)
+
+
+def memory_bytes(config: TrainingConfig, count: int) -> int:
+    """Bound the bytes that a training's tensors take: weights and what goes with them, `count` images, activations."""
+    generator, discriminator = config.generator_config(), config.discriminator_config()
+    weights = _COPIES * (generator.parameters() + discriminator.parameters()) + generator.parameters()
+    judged = 2 * discriminator.work().values * (2 if PENALTIES.get(config.penalty.kind).takes_gradients else 1)
+    made = generator.work().values + discriminator.work().values
+    activations = config.batch_size * _KEPT * max(judged, made)
+    return _BYTES * (weights + activations) + count * generator.pixels

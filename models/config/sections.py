@@ -1,0 +1,66 @@
+"""Sections of a training's configuration: both networks with their optimisers, penalty, augmentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from models.config.values import Frozen
+from models.families.spec import AnyDiscriminator, AnyGenerator
+from models.objectives.augmentations import AUGMENTATIONS
+from models.objectives.penalties import PENALTIES
+from models.registry import Registered
+
+Rate = Annotated[float, Field(gt=0, le=1)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+PenaltyName = Annotated[str, Registered(PENALTIES)]
+AugmentationName = Annotated[str, Registered(AUGMENTATIONS)]
+
+
+class _Side(Frozen):
+    lr: Rate = 2e-4
+    lr_end: Annotated[Rate | None, Field(description="reached by a cosine over the run")] = None
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    beta2_end: Annotated[Beta | None, Field(description="of the second beta, reached by a cosine over the run")] = None
+    steps: Annotated[int, Field(ge=1, le=16, description="updates per round")] = 1
+
+
+class GeneratorTraining(_Side):
+    """The generator's network, its Adam settings and its updates per round."""
+
+    network: AnyGenerator
+
+
+class DiscriminatorTraining(_Side):
+    """The discriminator's network, its Adam settings and its updates (each on a fresh batch) per round."""
+
+    network: AnyDiscriminator
+
+
+class Penalty(Frozen):
+    """What steep gradients with respect to images cost the discriminator, on top of its loss.
+
+    `gradient` is weight x mean (|gradient| - 1)^2 between real and generated images, as in WGAN-GP (arXiv 1704.00028);
+    `r1_r2` is weight / 2 x mean |gradient|^2 at real and at generated images, where the weight is known as gamma (arXiv
+    2501.05441). Of `every` k steps one takes it, k times as heavy.
+    """
+
+    kind: PenaltyName = "none"
+    weight: Annotated[float, Field(gt=0, le=1_000_000)] = 10.0
+    weight_end: Annotated[float | None, Field(gt=0, le=1_000_000, description="reached by a cosine over the run")] = (
+        None
+    )
+    every: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class Augmentation(Frozen):
+    """Random changes to real and generated images alike before the discriminator sees them (arXiv 2006.10738).
+
+    Each hits an image with probability `p`: always, from 0 up to it by a cosine over the run, or as far up to it as the
+    discriminator's confidence on real images asks for (ADA, arXiv 2006.06676).
+    """
+
+    policy: Annotated[tuple[AugmentationName, ...], Field(max_length=3)] = ()
+    p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    control: Literal["constant", "cosine", "adaptive"] = "constant"

@@ -1,0 +1,192 @@
+"""Specifications of network families, and configuration fields that hold a network of any registered family."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Union
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from models.config.values import ConfigConflict, Frozen, ImageShape
+from models.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Side = Literal["generator", "discriminator"]
+Width = Annotated[int, Field(ge=1, le=8192)]
+Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
+
+
+class Work(NamedTuple):
+    """One pass for one image: multiplications by weights, and the values that the layers return.
+
+    Normalisation, activation and dropout are left out: they multiply little, and keep about as much again each.
+    """
+
+    products: int
+    values: int
+
+
+class Network(Frozen):
+    """The configuration of one network; a subclass names its family: `family: Literal["mlp"] = "mlp"`."""
+
+    family: str
+    # How to get rid of batch normalisation where it is in the way: the setting, and what to do with it.
+    without_batch_norm: ClassVar[tuple[str, str]] = ("family", "choose another family")
+
+    @property
+    def uses_batch_norm(self) -> bool:
+        """Whether an image's result in training depends on the batch that it is in."""
+        return False
+
+    @abstractmethod
+    def check(self, shape: ImageShape) -> None:
+        """Check that images of a shape fit the layers.
+
+        Raises:
+            ConfigConflict: they do not; paths begin with `network.`.
+        """
+
+
+class GeneratorNetwork(Network):
+    """A generator's layers.
+
+    `inputs` are the values that its first layer takes for each image: the latent, and the embedding of the class.
+    """
+
+    @abstractmethod
+    def parameters(self, shape: ImageShape, inputs: int) -> int:
+        """Count the weights, those of a class embedding left out."""
+
+    @abstractmethod
+    def work(self, shape: ImageShape, inputs: int) -> Work:
+        """Count the work of a pass."""
+
+    @abstractmethod
+    def build(self, shape: ImageShape, inputs: int, classes: int) -> nn.Module:
+        """Build it: float32 latents `[N, dim]`, and int64 labels `[N]` with classes, to images `[N, C, H, W]`."""
+
+
+class DiscriminatorNetwork(Network):
+    """A discriminator's layers; with `classes` it has a table of features for each class."""
+
+    @abstractmethod
+    def parameters(self, shape: ImageShape, classes: int) -> int:
+        """Count the weights."""
+
+    @abstractmethod
+    def work(self, shape: ImageShape, classes: int) -> Work:
+        """Count the work of a pass."""
+
+    @abstractmethod
+    def build(self, shape: ImageShape, classes: int) -> nn.Module:
+        """Build it: images `[N, C, H, W]` in [-1, 1], and int64 labels `[N]` if there are classes, to logits `[N]`."""
+
+
+@dataclass(frozen=True)
+class FamilySpec:
+    """A family of networks: a generator and a discriminator that belong together.
+
+    Attributes:
+        name: in configurations, as `family`.
+        title: for people.
+        sentence: what it is, for people.
+        generator: the generator's configuration.
+        discriminator: the discriminator's configuration.
+    """
+
+    name: str
+    title: str
+    sentence: str
+    generator: type[GeneratorNetwork]
+    discriminator: type[DiscriminatorNetwork]
+
+
+FAMILIES: Final[Registry[FamilySpec]] = Registry("family")
+
+
+class OfAnyFamily:
+    """Pydantic metadata of a field that holds one side's network of whichever family its `family` names.
+
+    It validates like a union discriminated by `family`, and has the JSON schema of one, but follows the registry: what
+    is registered later is accepted too.
+    """
+
+    def __init__(self, side: Side) -> None:
+        self._side: Side = side
+
+    def __get_pydantic_core_schema__(self, source: type[object], handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.lax_or_strict_schema(
+            lax_schema=core_schema.no_info_plain_validator_function(self._validate),
+            strict_schema=core_schema.no_info_plain_validator_function(self._validate_strictly),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(_adapter(self._side, FAMILIES.names()).core_schema)
+
+    def _validate(self, value: object) -> object:
+        return _adapter(self._side, FAMILIES.names()).validate_python(value, strict=False)
+
+    def _validate_strictly(self, value: object) -> object:
+        return _adapter(self._side, FAMILIES.names()).validate_python(value, strict=True)
+
+
+@cache
+def _adapter(side: Side, names: tuple[str, ...]) -> TypeAdapter[Any]:
+    """Build the union over the registered families; `names` makes the cache follow the registry."""
+    members = tuple(getattr(FAMILIES.get(name), side) for name in names)
+    union: Any = Annotated[Union[members], Field(discriminator="family")]  # noqa: UP007  # built at run time
+    return TypeAdapter(union)
+
+
+AnyGenerator = Annotated[GeneratorNetwork, OfAnyFamily("generator")]
+AnyDiscriminator = Annotated[DiscriminatorNetwork, OfAnyFamily("discriminator")]
+
+
+# Arithmetic that families share.
+
+
+def base_side(bases: Mapping[int, int], shape: ImageShape) -> int:
+    """Look up the side of the square that a network grows to a square image by doubling.
+
+    Raises:
+        ConfigConflict: the image is not square, or of a size without a base.
+    """
+    if shape.height != shape.width or shape.height not in bases:
+        sizes = ", ".join(map(str, bases))
+        message = f"this family makes square images of {sizes} px, not {shape.height}x{shape.width}: choose another"
+        raise ConfigConflict([("network.family", message)])
+    return bases[shape.height]
+
+
+def require_widths(widths: Sequence[int], side: int, base: int, extra: int) -> None:
+    """Check that there is a width for each doubling from `base` to `side` pixels, and `extra` ones.
+
+    Raises:
+        ConfigConflict: there are more, or fewer.
+    """
+    steps = (side // base).bit_length() - 1
+    if len(widths) != steps + extra:
+        message = f"{base} to {side} px takes {steps} steps: give {steps + extra} widths, not {len(widths)}"
+        raise ConfigConflict([("network.widths", message)])
+
+
+def total(layers: Sequence[Work]) -> Work:
+    """Add up the work of layers."""
+    return Work(sum(layer.products for layer in layers), sum(layer.values for layer in layers))
+
+
+def dense(inputs: int, outputs: int) -> Work:
+    """Count the work of a fully connected layer."""
+    return Work(inputs * outputs, outputs)
+
+
+def convolution(inputs: int, outputs: int, area: int, kernel: int = 1) -> Work:
+    """Count the work of a convolution that returns `area` values for each output channel."""
+    return Work(kernel**2 * inputs * outputs * area, outputs * area)
