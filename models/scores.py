@@ -77,6 +77,28 @@ class Evaluation(_Stored):
         return {"kimg": self.images / 1000, **self.model_dump(mode="json")}
 
 
+class EvaluationSchedule(_Stored):
+    """How often and by which scores a run is evaluated; fixed at its first start.
+
+    Attributes:
+        every: snapshots between two evaluations; 0: only at publications and at the end.
+        publications: whether a generator is evaluated before it is published.
+        final: whether the end is also evaluated on 10,000 samples.
+        classifier: whether scores on a classifier of the data are measured.
+        inception: whether scores on Inception's features are measured.
+        primary: the name of the score that selects the best snapshot; stored as `chosen`.
+        share: expected share of the training's time.
+    """
+
+    every: int
+    publications: bool
+    final: bool
+    classifier: bool
+    inception: bool
+    primary: Annotated[str, Field(alias="chosen")]
+    share: float
+
+
 def comparable(left: Score, right: Score) -> bool:
     """Check whether two scores were measured by the same protocol; no others may be compared."""
     return left.protocol == right.protocol

@@ -1,7 +1,7 @@
-"""A small classifier trained on a labelled data set itself: distances are taken on its features, classes counted by it.
+"""A small classifier trained on a labelled data set: its features give distances, its predictions the balance of classes.
 
-It is made once for each data set and kept in the data directory. Distances on it compare generators of that set with
-each other, and are no FID.
+It is trained once for each data set and kept in the data directory. Distances on its features compare generators of
+that data set with each other; they are not FIDs.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from worker.adam import Adam
 from worker.data.prepared import Prepared
-from worker.evaluation import learned
+from worker.evaluation.cache import load_or_train_network
 from worker.evaluation.samples import Indices, permutation, to_float
 
 FORMAT: Final = 2
-"""Raise it when the same data would give another classifier: earlier files are then passed over."""
+"""Incremented when the same data would give another classifier: earlier files are then ignored."""
 SIDE: Final = 28
 FEATURES: Final = 64
-SHOWN: Final = 76_800
+TRAINING_IMAGES: Final = 76_800
 MAX_CLASSES: Final = 1_000
 _BATCH: Final = 128
-_RATE: Final = 3e-3
+_LEARNING_RATE: Final = 3e-3
 _BETAS: Final = (0.9, 0.999)
 _SEED: Final = 0
-_HELD_OUT: Final = 0.1
-_MOST_HELD_OUT: Final = 2_000
+_HELD_OUT: Final = 0.1  # share of the images
+_MAX_HELD_OUT: Final = 2_000
 _WIDTHS: Final = (16, 32)
 
 
 class Network(nn.Module):
-    """Two convolutions and a layer of 64 features; larger images are brought to 28 px first."""
+    """Two convolutions and a layer of 64 features; images of other sizes are resized to 28 px first."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -54,27 +54,27 @@ class Network(nn.Module):
         self.head = nn.Linear(FEATURES, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """Give float32 `[N, 64]` for float32 images `[N, C, H, H]` in [-1, 1]."""
+        """Compute float32 `[N, 64]` of float32 images `[N, C, H, H]` in [-1, 1]."""
         if images.shape[-1] != SIDE:
             images = interpolate(images, (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
         features: Tensor = self.body(images)
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give logits `[N, classes]`."""
+        """Compute logits `[N, classes]`."""
         logits: Tensor = self.head(self.features(images))
         return logits
 
 
-class Seen(NamedTuple):
-    """Features float32 `[N, 64]` and the likeliest classes, int64 `[N]`."""
+class Predictions(NamedTuple):
+    """Features float32 `[N, 64]` and the most likely classes, int64 `[N]`."""
 
     features: Tensor
     labels: Tensor
 
 
 class Classifier:
-    """A trained network, its share of held-out images named rightly, and a name that tells it from every other."""
+    """A trained network, its accuracy on held-out images, and a name derived from its weights."""
 
     def __init__(self, network: Network, accuracy: float, device: torch.device) -> None:
         digest = hashlib.sha256()
@@ -85,83 +85,83 @@ class Classifier:
         self._network = network.eval().requires_grad_(False).to(device)
 
     @torch.no_grad()
-    def see(self, images: Tensor) -> Seen:
-        """Look at float32 images in [-1, 1], on the classifier's device."""
+    def predict(self, images: Tensor) -> Predictions:
+        """Classify float32 images in [-1, 1] on the classifier's device."""
         features = self._network.features(images)
-        return Seen(features, self._network.head(features).argmax(1))
+        return Predictions(features, self._network.head(features).argmax(1))
 
     @property
     def protocol(self) -> str:
-        """Say what it is."""
+        """What scores on its features say about it; compared literally."""
         return (
             f"{FEATURES} features of a classifier trained on the data itself (v{FORMAT}, {self.name}, {SIDE} px, "
             f"{self.accuracy:.2%} of held-out images right)"
         )
 
 
-def suits(prepared: Prepared) -> bool:
-    """Tell whether a data set has labels that a classifier could learn and be tested on."""
+def is_classifiable(prepared: Prepared) -> bool:
+    """Check whether a data set has enough labelled images to train and to test a classifier."""
     return 2 <= len(prepared.classes) <= MAX_CLASSES and prepared.count >= 10 * len(prepared.classes)
 
 
-def obtain(prepared: Prepared, folder: Path, device: torch.device, log: Callable[[str], None]) -> Classifier:
-    """Give the classifier of a data set for which it `suits`, training it first where `folder` has none.
+def load_or_train_classifier(
+    prepared: Prepared, folder: Path, device: torch.device, log: Callable[[str], None]
+) -> Classifier:
+    """Load the classifier of a data set that `is_classifiable`; train it first where `folder` has none.
 
     Raises:
         OSError: it could not be written, such as on a full disk.
     """
 
-    def learn() -> tuple[Network, float]:
-        network = train(prepared, device)
-        accuracy = measure(network, prepared, device)
-        log(f"a classifier of {prepared.manifest.dataset} was trained for evaluations; it is kept in {folder}")
+    def train_and_measure() -> tuple[Network, float]:
+        network = train_classifier(prepared, device)
+        accuracy = measure_accuracy(network, prepared, device)
+        log(f"trained a classifier of {prepared.manifest.dataset} for evaluations; it is kept in {folder}")
         return network, accuracy
 
     path = folder / f"{_identity(prepared)}-v{FORMAT}.safetensors"
-    return Classifier(*learned.obtain(path, lambda: _empty(prepared), learn), device)
+    return Classifier(*load_or_train_network(path, lambda: _build(prepared), train_and_measure), device)
 
 
 def _identity(prepared: Prepared) -> str:
-    """Name what a classifier depends on: pixels and labels."""
+    """Hash what a classifier depends on: pixels and labels."""
     hashes = prepared.manifest.sha256
     return hashlib.sha256("".join(hashes[name] for name in sorted(hashes)).encode()).hexdigest()[:32]
 
 
-def _empty(prepared: Prepared) -> Network:
-    """Build a network, and leave torch's own random state where it was."""
+def _build(prepared: Prepared) -> Network:
+    # The global random state belongs to the training.
     with torch.random.fork_rng(devices=()):
         return Network(prepared.manifest.channels, len(prepared.classes))
 
 
-class _Part(NamedTuple):
+class _HoldOut(NamedTuple):
     training: Indices
     held_out: Indices
 
 
-def _parts(count: int) -> _Part:
+def _hold_out(count: int) -> _HoldOut:
     order = permutation(count)
-    held_out = min(_MOST_HELD_OUT, max(1, round(_HELD_OUT * count)))
-    return _Part(order[held_out:], order[:held_out])
+    held_out = min(_MAX_HELD_OUT, max(1, round(_HELD_OUT * count)))
+    return _HoldOut(order[held_out:], order[:held_out])
 
 
-def train(prepared: Prepared, device: torch.device) -> Network:
-    """Train a classifier by 600 steps of Adam, from one seed; it takes seconds.
-
-    It learns from nine tenths of the data, and draws from a random generator of its own.
-    """
+def train_classifier(prepared: Prepared, device: torch.device) -> Network:
+    """Train a classifier by 600 steps of Adam on nine tenths of the data, always from the same seed; takes seconds."""
+    # Its own random generator: an evaluation must not change what a training draws.
     generator = torch.Generator().manual_seed(_SEED)
-    network = _empty(prepared)
+    network = _build(prepared)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
     network.to(device).train()
-    optimizer = Adam(network, _RATE, _BETAS)
-    steps = SHOWN // _BATCH
-    chosen = _parts(prepared.count).training
-    for step, (images, labels) in enumerate(_batches(prepared, chosen, steps, generator, device)):
-        # Rising over the first tenth, then falling to nothing by half a cosine.
-        optimizer.lr = _RATE * min(1.0, 10 * (step + 1) / steps) * (1 + math.cos(math.pi * step / steps)) / 2
+    optimizer = Adam(network, _LEARNING_RATE, _BETAS)
+    steps = TRAINING_IMAGES // _BATCH
+    indices = _hold_out(prepared.count).training
+    for step, (images, labels) in enumerate(_batches(prepared, indices, steps, generator, device)):
+        # A linear rise over the first tenth, and a half cosine down to 0.
+        optimizer.lr = _LEARNING_RATE * min(1.0, 10 * (step + 1) / steps) * (1 + math.cos(math.pi * step / steps)) / 2
         cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
@@ -169,25 +169,24 @@ def train(prepared: Prepared, device: torch.device) -> Network:
 
 
 def _batches(
-    prepared: Prepared, chosen: Indices, steps: int, generator: torch.Generator, device: torch.device
+    prepared: Prepared, indices: Indices, steps: int, generator: torch.Generator, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     assert prepared.labels is not None, "a classifier needs labels"
     for _ in range(steps):
-        drawn = torch.randint(len(chosen), (_BATCH,), generator=generator).numpy()
-        indices = chosen[drawn]
-        images = torch.from_numpy(prepared.images[indices]).to(device)
-        yield to_float(images), torch.from_numpy(prepared.labels[indices]).to(device)
+        drawn = indices[torch.randint(len(indices), (_BATCH,), generator=generator).numpy()]
+        images = torch.from_numpy(prepared.images[drawn]).to(device)
+        yield to_float(images), torch.from_numpy(prepared.labels[drawn]).to(device)
 
 
 @torch.no_grad()
-def measure(network: Network, prepared: Prepared, device: torch.device) -> float:
-    """Give the share of the held-out images that a network names rightly."""
+def measure_accuracy(network: Network, prepared: Prepared, device: torch.device) -> float:
+    """Compute the share of the held-out images that a network classifies correctly."""
     assert prepared.labels is not None, "a classifier needs labels"
-    held_out = np.sort(_parts(prepared.count).held_out)
+    held_out = np.sort(_hold_out(prepared.count).held_out)
     network.to(device).eval()
-    right = 0
+    correct = 0
     for start in range(0, len(held_out), _BATCH):
         indices = held_out[start : start + _BATCH]
         logits = network(to_float(torch.from_numpy(prepared.images[indices]).to(device)))
-        right += int((logits.argmax(1).cpu().numpy() == prepared.labels[indices]).sum())
-    return right / len(held_out)
+        correct += int((logits.argmax(1).cpu().numpy() == prepared.labels[indices]).sum())
+    return correct / len(held_out)

@@ -1,7 +1,7 @@
-"""Evaluates a generator against its data: what is measured, on which images, under which protocol.
+"""Evaluation of a generator against its data: which images are compared, by which scores, under which protocol.
 
-When that happens is decided by `Plan`; the measures are in modules of their own. An evaluation draws no random number
-that a training would miss, and changes nothing but its own caches.
+The `EvaluationSchedule` decides when. An evaluation draws no random number that the training would miss, and changes
+nothing but its own cache.
 """
 
 from __future__ import annotations
@@ -15,29 +15,41 @@ import torch
 from torch import Tensor, nn
 
 from models.config.training import TrainingConfig
-from models.scores import Evaluation, Score
+from models.scores import Evaluation, EvaluationSchedule, Score
 from worker.data.prepared import IMAGES, Prepared
-from worker.evaluation import balance, baselines, classifier, inception, reference
-from worker.evaluation.inception import Inception, NoInception
-from worker.evaluation.reference import Collected, FeatureExtractor, Reference, collect
-from worker.evaluation.samples import CHOICE, SEED, GeneratorSampler, Indices, conditions, real, split
-from worker.evaluation.schedule import FINAL_SAMPLES, SAMPLES, Plan
+from worker.evaluation import inception
+from worker.evaluation.cache import load_or_measure_baselines
+from worker.evaluation.classifier import load_or_train_classifier
+from worker.evaluation.features import FeatureExtractors, ImageFeatures, extract_features
+from worker.evaluation.inception import Inception, InceptionUnavailable
+from worker.evaluation.metrics import class_shares
+from worker.evaluation.reference import INCEPTION_SCORES, ReferenceStatistics, score_protocols
+from worker.evaluation.samples import (
+    SEED,
+    SPLIT_VERSION,
+    GeneratorSampler,
+    Indices,
+    conditioning_labels,
+    real_batches,
+    split_images,
+)
+from worker.evaluation.schedule import FINAL_SAMPLES, SAMPLES
 
-_TOLD_CLASSES: Final = 100  # shares of more classes are not told one by one
+_MAX_REPORTED_CLASSES: Final = 100
 _HIGHER_IS_BETTER: Final = ("diversity", "_precision", "_recall", "_density", "_coverage")
 
 
 class Evaluator:
-    """Judges the averaged generator of one run.
+    """Evaluates the averaged generator of one run.
 
     Args:
-        config: the run's.
+        config: of the run.
         prepared: its data.
-        device: where the generator lives.
-        plan: what to measure.
-        folder: where classifiers and weights are kept.
-        log: told what happens once.
-        fetch: whether Inception's weights are downloaded where they are missing.
+        device: of the generator.
+        schedule: what to measure.
+        folder: where classifiers, weights and baselines are kept.
+        log: called with sentences for the log of the run.
+        download: whether missing weights of Inception are downloaded.
     """
 
     def __init__(
@@ -45,155 +57,166 @@ class Evaluator:
         config: TrainingConfig,
         prepared: Prepared,
         device: torch.device,
-        plan: Plan,
+        schedule: EvaluationSchedule,
         folder: Path,
         log: Callable[[str], None],
         *,
-        fetch: bool = False,
+        download: bool = False,
     ) -> None:
-        self.plan = plan
+        self.schedule = schedule
         self._config = config
         self._prepared = prepared
         self._device = device
         self._folder = folder
         self._log = log
-        wanting = plan.inception and inception.find_weights(folder) is None
-        self._fetch = inception.Fetch(folder) if wanting and fetch else None
+        # Begun now, needed at the first evaluation.
+        missing = schedule.inception and inception.find_weights(folder) is None
+        self._download = inception.WeightsDownload(folder) if missing and download else None
 
     def __call__(self, generator: nn.Module, images: int, *, final: bool) -> Evaluation | None:
-        """Evaluate a generator in evaluation mode; None where the score that decides cannot be measured now.
+        """Evaluate a generator in evaluation mode; None where the primary score cannot be measured.
 
         Args:
-            generator: on the training's device.
+            generator: on the device of the training.
             images: the position in the run.
-            final: it is the run's last one.
+            final: whether this is the end of the run.
         """
-        if self._eyes.inception is None and self.plan.chosen in reference.OF_INCEPTION:
-            self._log(f"not scored at {images / 1000:g} kimg: {self.plan.chosen} decides in this run, and is not there")
+        primary = self.schedule.primary
+        if self._extractors.inception is None and primary in INCEPTION_SCORES:
+            self._log(f"not scored at {images / 1000:g} kimg: {primary} selects the best snapshot, and is not available")
             return None
-        found = self._snapshots.look(generator)
-        scores = self._scores(self._snapshots, found)
-        if final and self.plan.final:
-            ending = _Yardstick(self._config, self._prepared, self._device, FINAL_SAMPLES, self._eyes)
-            more = self._scores(ending, ending.look(generator))
+        found = self._at_snapshots.extract(generator)
+        scores = self._scores(self._at_snapshots, found)
+        if final and self.schedule.final:
+            at_end = _Comparison(self._config, self._prepared, self._device, FINAL_SAMPLES, self._extractors)
+            more = self._scores(at_end, at_end.extract(generator))
             scores |= {f"{name}_final": score for name, score in more.items()}
-        chosen = self.plan.chosen
-        first = {chosen: scores[chosen]}
-        return Evaluation(images=images, primary=chosen, scores=first | scores, **self._shares(found))
+        return Evaluation(
+            images=images, primary=primary, scores={primary: scores[primary]} | scores, **self._shares(found)
+        )
 
     @cached_property
-    def _eyes(self) -> FeatureExtractor:
-        """Get the networks that look, when they are needed first."""
-        trained = (
-            classifier.obtain(self._prepared, self._folder, self._device, self._log) if self.plan.classifier else None
+    def _extractors(self) -> FeatureExtractors:
+        # Built at the first evaluation: training the classifier takes seconds, loading Inception as well.
+        return FeatureExtractors(
+            load_or_train_classifier(self._prepared, self._folder, self._device, self._log)
+            if self.schedule.classifier
+            else None,
+            self._load_inception() if self.schedule.inception else None,
         )
-        return FeatureExtractor(trained, self._inception() if self.plan.inception else None)
 
-    def _inception(self) -> Inception | None:
+    def _load_inception(self) -> Inception | None:
         try:
             weights = inception.find_weights(self._folder)
-            if weights is None and self._fetch is not None:
-                weights = self._fetch.result(patient=self.plan.chosen in reference.OF_INCEPTION)
+            if weights is None and self._download is not None:
+                # Only a run that cannot be scored without it waits for the download.
+                weights = self._download.result(wait=self.schedule.primary in INCEPTION_SCORES)
             if weights is None:
-                raise NoInception(f"no FID, KID, precision or recall: {inception.FILE} is not in {self._folder}")
-            return inception.open_inception(weights, self._device)
-        except NoInception as error:
+                raise InceptionUnavailable(f"no FID, KID, precision or recall: {inception.FILE} is not in {self._folder}")
+            return inception.load_inception(weights, self._device)
+        except InceptionUnavailable as error:
             self._log(str(error))
             return None
 
     @cached_property
-    def _snapshots(self) -> _Yardstick:
-        return _Yardstick(self._config, self._prepared, self._device, SAMPLES, self._eyes)
+    def _at_snapshots(self) -> _Comparison:
+        return _Comparison(self._config, self._prepared, self._device, SAMPLES, self._extractors)
 
-    def _scores(self, yardstick: _Yardstick, found: Collected) -> dict[str, Score]:
-        values = yardstick.reference.compare(found)
-        methods = reference.methods(self._config.size, self._eyes)
-        protocols = {name: f"{methods[name]}; {yardstick.protocol}" for name in values}
-        floor = baselines.obtain(self._folder, protocols, yardstick.floors)
+    def _scores(self, comparison: _Comparison, found: ImageFeatures) -> dict[str, Score]:
+        values = comparison.reference.compare(found)
+        texts = score_protocols(self._config.size, self._extractors)
+        protocols = {name: f"{texts[name]}; {comparison.protocol}" for name in values}
+        baselines = load_or_measure_baselines(self._folder, protocols, comparison.measure_baselines)
         return {
             name: Score(
                 value=measured.value,
                 deviation=measured.deviation,
-                baseline=floor[name],
+                baseline=baselines[name],
                 lower_is_better=not name.endswith(_HIGHER_IS_BETTER),
                 protocol=protocols[name],
             )
             for name, measured in values.items()
         }
 
-    def _shares(self, found: Collected) -> dict[str, dict[str, float]]:
+    def _shares(self, found: ImageFeatures) -> dict[str, dict[str, float]]:
         classes = self._prepared.classes
-        expected = self._snapshots.expected
-        if found.labels is None or expected is None or len(classes) > _TOLD_CLASSES:
+        expected = self._at_snapshots.expected
+        if found.labels is None or expected is None or len(classes) > _MAX_REPORTED_CLASSES:
             return {}
-        seen = balance.shares(found.labels, len(classes))
+        shares = class_shares(found.labels, len(classes))
         return {
-            "shares": dict(zip(classes, seen.tolist(), strict=True)),
+            "shares": dict(zip(classes, shares.tolist(), strict=True)),
             "expected": dict(zip(classes, expected.tolist(), strict=True)),
         }
 
 
-class _Yardstick:
-    """The data, as so many samples are compared with it."""
+class _Comparison:
+    """A number of samples against the data: the sampler and the reference statistics."""
 
     def __init__(
-        self, config: TrainingConfig, prepared: Prepared, device: torch.device, samples: int, eyes: FeatureExtractor
+        self,
+        config: TrainingConfig,
+        prepared: Prepared,
+        device: torch.device,
+        samples: int,
+        extractors: FeatureExtractors,
     ) -> None:
         self._prepared = prepared
         self._device = device
-        self._eyes = eyes
-        self._split = split(prepared.count, samples)
-        labels = conditions(prepared, samples) if config.conditional else None
+        self._extractors = extractors
+        self._split = split_images(prepared.count, samples)
+        labels = conditioning_labels(prepared, samples) if config.conditional else None
         self._sampler = GeneratorSampler(config.generator_config(), samples, device, labels)
-        self.reference = Reference(self._collect(self._split.reference), self.expected)
+        self.reference = ReferenceStatistics(self._extract_real(self._split.reference), self.expected)
 
     @property
     def protocol(self) -> str:
-        """Say what is compared with what."""
+        """Which images are compared; stored with every score and compared literally."""
         data = self._prepared.manifest
         left, right = self._split.baseline
         return (
             f"{self._sampler.count} samples of seed {SEED} against {self.reference.count} of {data.count} images that "
-            f"were trained on ({data.dataset}, {data.sha256[IMAGES][:12]}), chosen v{CHOICE}; floor: {len(right)} "
-            f"against {len(left)} others"
+            f"were trained on ({data.dataset}, {data.sha256[IMAGES][:12]}), chosen v{SPLIT_VERSION}; floor: "
+            f"{len(right)} against {len(left)} others"
         )
 
     @cached_property
     def expected(self) -> Tensor | None:
-        """The share of each class among the data's labels; None without a classifier."""
-        if self._eyes.classifier is None or self._prepared.labels is None:
+        """The share of each class among the labels of the data, float64 `[classes]`; None without a classifier."""
+        if self._extractors.classifier is None or self._prepared.labels is None:
             return None
         labels = torch.from_numpy(self._prepared.labels).to(self._device)
-        return balance.shares(labels, len(self._prepared.classes))
+        return class_shares(labels, len(self._prepared.classes))
 
-    def floors(self) -> dict[str, float]:
-        """Compare real images with real ones."""
+    def measure_baselines(self) -> dict[str, float]:
+        """Compare real images with other real images."""
         left, right = self._split.baseline
-        whole = len(left) == self.reference.count
-        reference = self.reference if whole else Reference(self._collect(left), self.expected)
-        found = reference.compare(self._collect(right))
+        is_reference = len(left) == self.reference.count
+        reference = self.reference if is_reference else ReferenceStatistics(self._extract_real(left), self.expected)
+        found = reference.compare(self._extract_real(right))
         return {name: measured.value for name, measured in found.items()}
 
-    def look(self, generator: nn.Module) -> Collected:
-        """Look at a generator's samples."""
-        return collect(self._sampler.draw(generator), self._sampler.count, self._eyes)
+    def extract(self, generator: nn.Module) -> ImageFeatures:
+        """Extract the features of a generator's samples."""
+        return extract_features(self._sampler.generate(generator), self._sampler.count, self._extractors)
 
-    def _collect(self, indices: Indices) -> Collected:
-        return collect(real(self._prepared, indices, self._device), len(indices), self._eyes)
+    def _extract_real(self, indices: Indices) -> ImageFeatures:
+        batches = real_batches(self._prepared, indices, self._device)
+        return extract_features(batches, len(indices), self._extractors)
 
 
-def evaluator(
+def create_evaluator(
     config: TrainingConfig,
     prepared: Prepared,
     device: torch.device,
-    plan: Plan | None,
+    schedule: EvaluationSchedule | None,
     folder: Path,
     log: Callable[[str], None],
     *,
-    fetch: bool,
+    download: bool,
 ) -> Evaluator | None:
-    """Make what evaluates a run by its plan; without one it says so and gives None."""
-    if plan is None:
+    """Create the evaluator of a run; None without a schedule, which is logged."""
+    if schedule is None:
         log(f"nothing is scored: {prepared.count} images are too few to compare with")
         return None
-    return Evaluator(config, prepared, device, plan, folder, log, fetch=fetch)
+    return Evaluator(config, prepared, device, schedule, folder, log, download=download)

@@ -1,7 +1,7 @@
-"""Inception's features through torch-fidelity, for scores that other publications have too: FID, KID and the like.
+"""Inception features through torch-fidelity, for scores that publications report: FID, KID, precision and recall.
 
-Their weights (96 MB, Apache 2.0) do not ship with Atelier. They are looked for in the data directory and in torch's own
-cache, and fetched where neither has them; who cannot have them goes without these scores.
+The weights (96 MB, Apache 2.0) do not ship with Atelier. They are looked for in the data directory and in torch's cache,
+and downloaded where neither has them; without them a run has no such scores.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ FILE: Final = "weights-inception-2015-12-05-6726825d.pth"
 URL: Final = f"https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/{FILE}"
 _SHA256: Final = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 _BYTES: Final = 95_628_359
-_SECONDS: Final = 60.0
-_SILENCE: Final = 10.0
+_DOWNLOAD_SECONDS: Final = 60.0  # of the whole download
+_SILENT_SECONDS: Final = 10.0  # without a byte
 _CHUNK: Final = 1 << 20
 _LAYER: Final = "2048"
 
 
-class NoInception(Exception):
-    """The network cannot be had; the message is a sentence that says why."""
+class InceptionUnavailable(Exception):
+    """The network cannot be used; the message is a sentence that says why."""
 
 
 class Inception:
-    """The network of the FID: 2,048 features of an image.
+    """The network of the FID: 2,048 features per image.
 
     Args:
-        extractor: one of torch-fidelity's, which takes uint8 `[N, 3, H, W]` and gives a tuple of features.
-        name: what it is, for protocols.
-        device: to look on.
+        extractor: one of torch-fidelity's: uint8 `[N, 3, H, W]` to a tuple of features.
+        name: its name in protocols.
+        device: where it computes.
     """
 
     def __init__(self, extractor: Any, name: str, device: torch.device) -> None:
@@ -51,7 +51,7 @@ class Inception:
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """Give float32 `[N, D]` for uint8 `[N, C, H, W]` on the network's device."""
+        """Compute float32 `[N, D]` of uint8 `[N, C, H, W]` on the network's device."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         (features,) = self._extractor(images)
@@ -59,18 +59,18 @@ class Inception:
         return found
 
 
-def open_inception(path: Path, device: torch.device) -> Inception:
-    """Read the network's weights; they are a pickle, of which nothing but tensors is ever accepted.
+def load_inception(path: Path, device: torch.device) -> Inception:
+    """Load the network from a file of weights.
 
     Raises:
-        NoInception: it cannot be read, or is not of that network.
-        OutOfMemoryError: the device has no room for it.
+        InceptionUnavailable: the file cannot be read, or holds another network.
+        OutOfMemoryError: the device has not enough memory.
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     before = torch.get_rng_state()
     try:
-        # torch-fidelity reads any pickle; so it is given one that was written here.
+        # The file is a pickle, which could run code. torch-fidelity loads any: it gets a copy of the tensors alone.
         checked = io.BytesIO()
         torch.save(torch.load(path, weights_only=True), checked)
         checked.seek(0)
@@ -79,21 +79,21 @@ def open_inception(path: Path, device: torch.device) -> Inception:
     except torch.OutOfMemoryError:
         raise
     except (OSError, EOFError, pickle.UnpicklingError, RuntimeError, LookupError, TypeError, ValueError) as error:
-        told = str(error).partition("\n")[0]
-        raise NoInception(
-            f"no FID, KID, precision or recall on Inception's features: {path} cannot be used ({told})"
+        reason = str(error).partition("\n")[0]
+        raise InceptionUnavailable(
+            f"no FID, KID, precision or recall on Inception's features: {path} cannot be used ({reason})"
         ) from error
     finally:
         torch.set_rng_state(before)
 
 
 def find_weights(folder: Path) -> Path | None:
-    """Look for the weights in a folder and in torch's own cache; give None where neither has them whole."""
+    """Return the path of the weights, in a folder or in torch's cache; None where neither has them complete."""
     places = (folder / FILE, Path(torch.hub.get_dir()) / "checkpoints" / FILE)
-    return next((place for place in places if _is_whole(place)), None)
+    return next((place for place in places if _is_complete(place)), None)
 
 
-def _is_whole(path: Path) -> bool:
+def _is_complete(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return path.stat().st_size == _BYTES and hashlib.file_digest(file, "sha256").hexdigest() == _SHA256
@@ -101,50 +101,50 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def have_weights(folder: Path, *, fetch: bool) -> bool:
-    """Tell whether the weights are there; where they may be fetched, after a minute or so of trying at most."""
+def ensure_weights(folder: Path, *, download: bool) -> bool:
+    """Check whether the weights are there; missing ones are downloaded first where allowed, for about a minute."""
     found = find_weights(folder)
-    if found is None and fetch:
-        with suppress(NoInception):
-            found = Fetch(folder).result(patient=True)
+    if found is None and download:
+        with suppress(InceptionUnavailable):
+            found = WeightsDownload(folder).result(wait=True)
     return found is not None
 
 
-class Fetch:
-    """A download of the weights into a folder, in a thread: nothing waits for it that need not.
+class WeightsDownload:
+    """A download of the weights in a thread of its own, so that a training need not wait for it.
 
     Args:
-        folder: where they shall lie.
-        url: where they are.
+        folder: where the file is saved.
+        url: where it comes from.
     """
 
     def __init__(self, folder: Path, url: str = URL) -> None:
         self._folder = folder
         self._url = url
-        self._problem = "they have not come yet"
-        self._thread = threading.Thread(target=self._work, name="inception", daemon=True)
+        self._problem = "the download has not finished yet"
+        self._thread = threading.Thread(target=self._run, name="inception", daemon=True)
         self._thread.start()
 
-    def result(self, *, patient: bool) -> Path:
-        """Give the file; the `patient` wait for it, a minute or so at most.
+    def result(self, *, wait: bool) -> Path:
+        """Return the file; `wait` for it about a minute at most.
 
         Raises:
-            NoInception: it is not there, or not yet.
+            InceptionUnavailable: the file is not there, or not yet.
         """
-        if patient:
-            self._thread.join(_SECONDS + _SILENCE)
+        if wait:
+            self._thread.join(_DOWNLOAD_SECONDS + _SILENT_SECONDS)
         if (found := find_weights(self._folder)) is not None:
             return found
-        raise NoInception(
+        raise InceptionUnavailable(
             f"no FID, KID, precision or recall on Inception's features: its weights could not be fetched "
             f"({self._problem}). To have them, put {FILE} from {self._url} into {self._folder}"
         )
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
             data = _download(self._url)
             if hashlib.sha256(data).hexdigest() != _SHA256:
-                raise ValueError("what came is another file")
+                raise ValueError("the downloaded file is not the expected one")
             self._folder.mkdir(parents=True, exist_ok=True)
             replace_file(self._folder / FILE, data)
         except (OSError, HTTPException, ValueError) as error:
@@ -152,15 +152,15 @@ class Fetch:
 
 
 def _download(url: str) -> bytes:
-    """Read what an address gives, as far as the weights are long; it may neither stall nor drip."""
-    end = time.monotonic() + _SECONDS
+    """Read at most as many bytes as the weights have; neither a silent nor a slow server can hold it for long."""
+    end = time.monotonic() + _DOWNLOAD_SECONDS
     data = bytearray()
-    answer: HTTPResponse
-    with urllib.request.urlopen(url, timeout=_SILENCE) as answer:
-        while part := answer.read1(_CHUNK):
+    response: HTTPResponse
+    with urllib.request.urlopen(url, timeout=_SILENT_SECONDS) as response:
+        while part := response.read1(_CHUNK):
             data += part
             if len(data) > _BYTES:
-                raise ValueError(f"more than its {_BYTES:,} bytes came")
+                raise ValueError(f"more than the expected {_BYTES:,} bytes were sent")
             if time.monotonic() > end:
-                raise TimeoutError(f"it took longer than {_SECONDS:g} seconds")
+                raise TimeoutError(f"it took longer than {_DOWNLOAD_SECONDS:g} seconds")
     return bytes(data)

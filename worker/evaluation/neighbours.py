@@ -1,4 +1,4 @@
-"""The training images most like some generated ones, side by side: where pairs are the same, a generator remembers."""
+"""Nearest training images: generated images beside the most similar ones of the data, to show memorisation."""
 
 from __future__ import annotations
 
@@ -18,66 +18,67 @@ from models.store.card import Pairs
 from worker.data.prepared import Prepared
 from worker.evaluation.samples import Indices, permutation
 
-SHOWN: Final = 16
-_PAIRS: Final = 4  # in a row
+COUNT: Final = 16
+_PAIRS_PER_ROW: Final = 4
 _SIDE: Final = 32  # larger images are compared at 32 to 63 px
-_CHUNK: Final = 1 << 24  # values of the data's pixels that are held as numbers at once
-_MOST: Final = 1 << 33  # values that are read; of larger sets a fixed choice of images is
+_CHUNK: Final = 1 << 24  # values of the data that are in memory as float32 at once
+_MAX_VALUES: Final = 1 << 33  # of larger sets a fixed subset is searched
 
 
-def generate(generator: nn.Module, config: GeneratorConfig, seed: int) -> Pixels:
-    """Generate the first 16 images of a seed, uint8 `[16, H, W, C]`; conditional ones are of as many classes."""
-    indices = np.arange(SHOWN)
-    labels = indices * max(config.classes, SHOWN) // SHOWN % config.classes if config.classes else None
+def generate_samples(generator: nn.Module, config: GeneratorConfig, seed: int) -> Pixels:
+    """Generate the first 16 images of a seed, uint8 `[16, H, W, C]`; a conditional generator's of as many classes."""
+    indices = np.arange(COUNT)
+    labels = indices * max(config.classes, COUNT) // COUNT % config.classes if config.classes else None
     pixels = run_generator(generator, make_inputs(config.inputs, seed, indices, label=labels))
     images: Pixels = pixels.permute(0, 2, 3, 1).numpy()
     return images
 
 
-def searched(prepared: Prepared) -> Indices:
-    """Choose where to look, int64, ascending: all images, or as many as 8.6 billion values are (174,762 of 128 px)."""
+def search_indices(prepared: Prepared) -> Indices:
+    """Return the images to search, int64, ascending: all, or as many as 8.6 billion values are (174,762 of 128 px)."""
     _, channels, height, width = prepared.images.shape
-    return np.sort(permutation(prepared.count)[: _MOST // (channels * height * width)])
+    return np.sort(permutation(prepared.count)[: _MAX_VALUES // (channels * height * width)])
 
 
-def nearest(images: Pixels, prepared: Prepared, chosen: Indices) -> Indices:
-    """Find the image of the data with the least sum of squared differences to each of some others.
+def nearest_images(images: Pixels, prepared: Prepared, candidates: Indices) -> Indices:
+    """Find for each image the one of the data with the least sum of squared differences of pixels.
 
-    Those of 64 px and more are made smaller first: each value is then the mean of a block of pixels.
+    Images of 64 px and more are reduced first: each value is then the mean of a block of pixels.
 
     Args:
         images: uint8 `[n, H, W, C]`.
         prepared: the data, of the same size and channels.
-        chosen: positions in it to look at.
+        candidates: indices of the images to search.
 
     Returns:
-        int64 `[n]`, positions in the data; of equals the first.
+        int64 `[n]`, indices in the data; of equals the first.
     """
-    wanted = _reduced(torch.from_numpy(images.transpose(0, 3, 1, 2)))
+    queries = _reduce(torch.from_numpy(images.transpose(0, 3, 1, 2)))
     best = torch.full((len(images),), torch.inf)
     found = torch.zeros(len(images), dtype=torch.int64)
     chunk = max(1, _CHUNK // images[0].size)
-    for start in range(0, len(chosen), chunk):
-        rows = _reduced(torch.from_numpy(prepared.images[chosen[start : start + chunk]]))
+    for start in range(0, len(candidates), chunk):
+        rows = _reduce(torch.from_numpy(prepared.images[candidates[start : start + chunk]]))
         # |a - b|^2 without |a|^2, which is the same for all.
-        distances, places = (rows.square().sum(1) - 2 * wanted @ rows.T).min(1)
+        distances, places = (rows.square().sum(1) - 2 * queries @ rows.T).min(1)
         closer = distances < best
         best = torch.where(closer, distances, best)
         found = torch.where(closer, places + start, found)
-    positions: Indices = chosen[found.numpy()]
+    positions: Indices = candidates[found.numpy()]
     return positions
 
 
-def _reduced(images: Tensor) -> Tensor:
-    """Give uint8 `[N, C, H, H]` as float32 rows."""
-    by = max(1, images.shape[-1] // _SIDE)
-    return avg_pool2d(images.float(), by).flatten(1)
+def _reduce(images: Tensor) -> Tensor:
+    """Average uint8 `[N, C, H, W]` over blocks of pixels, to float32 rows `[N, D]`."""
+    height, width = images.shape[-2:]
+    block = (max(1, height // _SIDE), max(1, width // _SIDE))
+    return avg_pool2d(images.float(), block).flatten(1)
 
 
-def pairs(shown: Pixels, prepared: Prepared) -> Pairs:
-    """Draw some images, uint8 `[n, H, W, C]`, each with the data's nearest to its right."""
-    chosen = searched(prepared)
-    beside = prepared.images[nearest(shown, prepared, chosen)].transpose(0, 2, 3, 1)
-    both = np.stack((shown, beside), axis=1).reshape(-1, *shown.shape[1:])
-    picture = pictures.encode(pictures.grid(both, nrow=2 * _PAIRS), "png")
-    return Pairs(picture, len(chosen), prepared.count)
+def neighbour_pairs(generated: Pixels, prepared: Prepared) -> Pairs:
+    """Draw images, uint8 `[n, H, W, C]`, each with the nearest of the data to its right."""
+    candidates = search_indices(prepared)
+    nearest = prepared.images[nearest_images(generated, prepared, candidates)].transpose(0, 2, 3, 1)
+    both = np.stack((generated, nearest), axis=1).reshape(-1, *generated.shape[1:])
+    picture = pictures.encode(pictures.grid(both, nrow=2 * _PAIRS_PER_ROW), "png")
+    return Pairs(picture, len(candidates), prepared.count)

@@ -1,163 +1,113 @@
-"""One set of images reduced to what measures need, and the data's set with which every other one is compared."""
+"""Reference statistics of real images, with which every other set is compared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
-import torch
 from torch import Tensor
 
-from worker.evaluation import balance, frechet, kernel_distance, precision_recall
-from worker.evaluation.classifier import Classifier
-from worker.evaluation.diversity import COUNT, spread
-from worker.evaluation.inception import Inception
-from worker.evaluation.precision_recall import balls
-from worker.evaluation.samples import to_float
-from worker.evaluation.sliced import DIRECTIONS, PATCH, PATCHES, Patches, SlicedWasserstein, sizes
+from worker.evaluation import metrics
+from worker.evaluation.diversity import COUNT, nearest_neighbour_diversity
+from worker.evaluation.features import CLASSIFIER, INCEPTION, FeatureExtractors, ImageFeatures
+from worker.evaluation.sliced_wasserstein import DIRECTIONS, PATCH, PATCHES, SlicedWasserstein, level_sizes
 
-SLICED: Final = "sliced_wasserstein"
+SLICED_WASSERSTEIN: Final = "sliced_wasserstein"
 DIVERSITY: Final = "diversity"
 BALANCE: Final = "balance"
-CLASSIFIER: Final = "classifier"
-INCEPTION: Final = "inception"
 CLASSIFIER_FRECHET: Final = "classifier_frechet"
 FID: Final = "fid"
 KID: Final = "kid"
-OF_INCEPTION: Final = (FID, KID)
+INCEPTION_SCORES: Final = (FID, KID)
 
 
 @dataclass(frozen=True)
-class FeatureExtractor:
-    """The networks that look at images beside the measures that need none."""
-
-    classifier: Classifier | None = None
-    inception: Inception | None = None
-
-
-@dataclass
-class Collected:
-    """A set of images, reduced.
-
-    Attributes:
-        count: of the images.
-        patches: of all of them.
-        few: float32 `[n, C, H, W]`, the first 500 of them.
-        features: float32 `[N, D]`, by the name of the network that gave them.
-        labels: int64 `[N]`, the classes that the classifier sees.
-    """
-
-    count: int
-    patches: Patches
-    few: Tensor
-    features: dict[str, Tensor] = field(default_factory=dict)
-    labels: Tensor | None = None
-
-
-def collect(batches: Iterable[Tensor], count: int, eyes: FeatureExtractor) -> Collected:
-    """Reduce `count` images, uint8 `[B, C, H, W]` in batches; of their pixels no more than patches and 500 are held."""
-    few: list[Tensor] = []
-    features: dict[str, list[Tensor]] = {}
-    labels: list[Tensor] = []
-    patches: Patches | None = None
-    for batch in batches:
-        images = to_float(batch)
-        if patches is None:
-            patches = Patches(count, batch.shape[-1], batch.shape[1], batch.device)
-        patches.add(images)
-        if sum(map(len, few)) < COUNT:
-            few.append(images)
-        if eyes.classifier is not None:
-            seen = eyes.classifier.see(images)
-            features.setdefault(CLASSIFIER, []).append(seen.features)
-            labels.append(seen.labels)
-        if eyes.inception is not None:
-            features.setdefault(INCEPTION, []).append(eyes.inception.features(batch))
-    assert patches is not None, "there is an image at least"
-    joined = {name: torch.cat(parts) for name, parts in features.items()}
-    return Collected(count, patches, torch.cat(few)[:COUNT], joined, torch.cat(labels) if labels else None)
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One measure's value for a set of images, and its deviation over blocks of them where it has one."""
+class Measurement:
+    """The value of one score, and its standard deviation over blocks of samples where it has one."""
 
     value: float
     deviation: float | None = None
 
 
-class Reference:
-    """The data's side of every comparison.
+class ReferenceStatistics:
+    """Statistics of real images.
 
     Args:
-        real: images of the data.
-        expected: float64 `[classes]`, the share of each class among all the data's labels; None without a classifier.
+        real: their features.
+        expected: float64 `[classes]`, the share of each class among all labels of the data; None without a classifier.
     """
 
-    def __init__(self, real: Collected, expected: Tensor | None = None) -> None:
+    def __init__(self, real: ImageFeatures, expected: Tensor | None = None) -> None:
         self.count = real.count
         self._expected = expected
-        self._few = real.few
+        self._images = real.images
         self._features = real.features
         self._sliced = SlicedWasserstein(real.patches)
-        self._moments = {name: frechet.Moments.of(features) for name, features in real.features.items()}
-        self._balls = {name: balls(features) for name, features in real.features.items()}
+        self._moments = {name: metrics.Moments.of(features) for name, features in real.features.items()}
+        self._spheres = {name: metrics.hyperspheres(features) for name, features in real.features.items()}
 
-    def compare(self, other: Collected) -> dict[str, Measured]:
-        """Measure another set against this one, by the measures' names."""
+    def compare(self, other: ImageFeatures) -> dict[str, Measurement]:
+        """Measure another set of images, by the names of the scores."""
         found = {
-            SLICED: Measured(self._sliced.distance(other.patches)),
-            DIVERSITY: Measured(self._diversity(other.few)),
+            SLICED_WASSERSTEIN: Measurement(self._sliced.distance(other.patches)),
+            DIVERSITY: Measurement(self._relative_diversity(other.images)),
         }
         for name, features in other.features.items():
-            found |= dict(self._by_features(name, features))
+            found |= dict(self._compare_features(name, features))
         if other.labels is not None and self._expected is not None:
-            shares = balance.shares(other.labels, len(self._expected))
-            found[BALANCE] = Measured(balance.divergence(shares, self._expected))
+            shares = metrics.class_shares(other.labels, len(self._expected))
+            found[BALANCE] = Measurement(metrics.reverse_kl(shares, self._expected))
         return found
 
-    def _by_features(self, name: str, features: Tensor) -> Iterator[tuple[str, Measured]]:
-        distance = frechet.distance(self._moments[name], frechet.Moments.of(features))
+    def _compare_features(self, name: str, features: Tensor) -> Iterator[tuple[str, Measurement]]:
+        distance = metrics.frechet_distance(self._moments[name], metrics.Moments.of(features))
         if name == INCEPTION:
-            yield FID, Measured(distance)
-            yield KID, Measured(*kernel_distance.discrepancy(self._features[name], features))
+            yield FID, Measurement(distance)
+            yield KID, Measurement(*metrics.kernel_distance(self._features[name], features))
         else:
-            yield CLASSIFIER_FRECHET, Measured(distance)
-        for measure, value in precision_recall.agreement(self._balls[name], balls(features))._asdict().items():
-            yield f"{name}_{measure}", Measured(value)
+            yield CLASSIFIER_FRECHET, Measurement(distance)
+        agreement = metrics.precision_recall(self._spheres[name], metrics.hyperspheres(features))
+        for metric, value in agreement._asdict().items():
+            yield f"{name}_{metric}", Measurement(value)
 
-    def _diversity(self, few: Tensor) -> float:
-        """Give how many times as far apart as real images some others are; 1 is as far."""
-        count = min(len(few), len(self._few))
-        real = spread(self._few[:count])
-        return spread(few[:count]) / real if real > 0 else 1.0
+    def _relative_diversity(self, images: Tensor) -> float:
+        """Return the diversity as a multiple of that of as many real images; 1 where those are all alike."""
+        count = min(len(images), len(self._images))
+        real = nearest_neighbour_diversity(self._images[:count])
+        return nearest_neighbour_diversity(images[:count]) / real if real > 0 else 1.0
 
 
-def methods(size: int, eyes: FeatureExtractor) -> dict[str, str]:
-    """Say how each measure is taken of images of `size` px; what is written here decides what may be compared."""
-    sides = "/".join(map(str, sizes(size)))
+def score_protocols(size: int, extractors: FeatureExtractors) -> dict[str, str]:
+    """Describe how each score of images of `size` px is measured.
+
+    These texts are stored with every score and compared literally: changing one makes older scores incomparable.
+    """
+    sides = "/".join(map(str, level_sizes(size)))
     found = {
-        SLICED: f"{PATCHES} patches of {PATCH} px at {sides} px, {DIRECTIONS} directions, x1000, v1; not resized",
+        SLICED_WASSERSTEIN: (
+            f"{PATCHES} patches of {PATCH} px at {sides} px, {DIRECTIONS} directions, x1000, v1; not resized"
+        ),
         DIVERSITY: f"mean distance to the nearest of {COUNT} images, of that of real ones, pixels, v1; not resized",
     }
-    if eyes.classifier is not None:
+    if extractors.classifier is not None:
+        protocol = extractors.classifier.protocol
         found |= {
-            CLASSIFIER_FRECHET: eyes.classifier.protocol,
-            BALANCE: f"KL(seen || labels) in nats; {eyes.classifier.protocol}",
-            **_agreement(CLASSIFIER, eyes.classifier.protocol),
+            CLASSIFIER_FRECHET: protocol,
+            BALANCE: f"KL(seen || labels) in nats; {protocol}",
+            **_precision_recall_protocols(CLASSIFIER, protocol),
         }
-    if eyes.inception is not None:
-        protocol = eyes.inception.protocol
-        found |= {FID: protocol, KID: f"cubic kernel, blocks of {kernel_distance.BLOCK}; {protocol}"}
-        found |= _agreement(INCEPTION, protocol)
+    if extractors.inception is not None:
+        protocol = extractors.inception.protocol
+        found |= {FID: protocol, KID: f"cubic kernel, blocks of {metrics.KERNEL_BLOCK}; {protocol}"}
+        found |= _precision_recall_protocols(INCEPTION, protocol)
     return found
 
 
-def _agreement(name: str, protocol: str) -> dict[str, str]:
+def _precision_recall_protocols(name: str, protocol: str) -> dict[str, str]:
     three, five = (
-        f"{neighbours} neighbours, at most {precision_recall.COUNT} images a side; {protocol}"
-        for neighbours in (precision_recall.NEIGHBOURS, precision_recall.DENSE_NEIGHBOURS)
+        f"{neighbours} neighbours, at most {metrics.MAX_ROWS} images a side; {protocol}"
+        for neighbours in (metrics.NEIGHBOURS, metrics.COVERAGE_NEIGHBOURS)
     )
     return {
         f"{name}_precision": three,

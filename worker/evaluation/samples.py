@@ -1,6 +1,6 @@
-"""The images that are compared: a generator's from fixed latents, and fixed choices of the data's.
+"""The images that are compared: generated from fixed latents, and fixed subsets of the real ones.
 
-Nothing here draws from a random state that a training uses: latents are functions of a seed, choices of their own.
+Nothing here uses a random state of the training: latents are functions of a seed, and so are the subsets.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from models.inference import run_generator
 from models.inputs import make_inputs
 from worker.data.prepared import Prepared
 
-SEED: Final = 20_177_106  # the latents of every evaluation, whatever the run's own seed
+SEED: Final = 20_177_106  # of the latents of every evaluation, whatever the seed of the run
 BATCH: Final = 50
-CHOICE: Final = 2
-"""Counts the ways in which real images were chosen: raise it when other ones, or another order, would be."""
-_CHOICE: Final = 0x5EED  # key of the choices among real images
+SPLIT_VERSION: Final = 2
+"""Part of every protocol: incremented when other real images, or another order of them, would be compared."""
+_SPLIT_KEY: Final = 0x5EED
 
 Indices = NDArray[np.int64]
 
 
 class Split(NamedTuple):
-    """Choices of a data set's images, in no order of the data's: measures take the first ones, or blocks.
+    """Subsets of a data set, shuffled: metrics take the first images, or blocks of them.
 
     Attributes:
-        reference: what samples are compared with.
-        baseline: two disjoint choices, compared with each other for the baseline.
+        reference: what generated images are compared with.
+        baseline: two disjoint subsets, compared with each other for the baseline.
     """
 
     reference: Indices
     baseline: tuple[Indices, Indices]
 
 
-def split(count: int, samples: int) -> Split:
-    """Choose among `count` images: as many as there are samples for each, or for the floor halves of a smaller set.
+def split_images(count: int, samples: int) -> Split:
+    """Choose subsets of `count` images, each as large as the set of samples; halves of a smaller data set.
 
     Args:
         count: images in the data set; at least 2.
@@ -53,32 +53,32 @@ def split(count: int, samples: int) -> Split:
 
 
 def permutation(count: int) -> Indices:
-    """Give the one order of `count` things that evaluations use: the sorting order of Philox4x64-10 words."""
-    words = np.random.Philox(key=np.array([_CHOICE, count], np.uint64)).random_raw(count)
+    """Return the fixed shuffled order of `count` images, int64: the sorting order of Philox4x64-10 words."""
+    words = np.random.Philox(key=np.array([_SPLIT_KEY, count], np.uint64)).random_raw(count)
     return np.argsort(words, kind="stable")
 
 
-def real(prepared: Prepared, indices: Indices, device: torch.device) -> Iterator[Tensor]:
-    """Give images of a data set, uint8 `[B, C, H, W]` on the device, in batches."""
+def real_batches(prepared: Prepared, indices: Indices, device: torch.device) -> Iterator[Tensor]:
+    """Yield images of a data set, uint8 `[B, C, H, W]` on the device, in batches."""
     for start in range(0, len(indices), BATCH):
         yield torch.from_numpy(prepared.images[indices[start : start + BATCH]]).to(device)
 
 
-def conditions(prepared: Prepared, samples: int) -> Indices:
-    """Give the classes to ask a conditional generator for, int64 `[samples]`: as often as they occur in the data."""
+def conditioning_labels(prepared: Prepared, samples: int) -> Indices:
+    """Return labels for a conditional generator, int64 `[samples]`: each class as often as in the data."""
     assert prepared.labels is not None, "a conditional generator was trained on labels"
     order = permutation(prepared.count)
     return prepared.labels[order[np.arange(samples) % prepared.count]]
 
 
 class GeneratorSampler:
-    """Draws a generator's images number 0, 1, … of the evaluations' seed.
+    """Generates images 0, 1, … of a seed.
 
     Args:
-        config: what the generator is.
-        count: of samples.
-        device: where it lives.
-        labels: int64 `[count]` for a conditional one.
+        config: of the generator.
+        count: number of images.
+        device: of the generator.
+        labels: int64 `[count]` for a conditional generator.
         seed: of the latents.
     """
 
@@ -96,7 +96,7 @@ class GeneratorSampler:
         self._labels = labels
         self._seed = seed
 
-    def draw(self, generator: nn.Module) -> Iterator[Tensor]:
+    def generate(self, generator: nn.Module) -> Iterator[Tensor]:
         """Yield the images of a generator in evaluation mode, uint8 `[B, C, H, W]` on the device, in batches."""
         for start in range(0, self.count, BATCH):
             indices = np.arange(start, min(start + BATCH, self.count))
@@ -106,5 +106,5 @@ class GeneratorSampler:
 
 
 def to_float(images: Tensor) -> Tensor:
-    """Turn uint8 pixels into float32 in [-1, 1]."""
+    """Convert uint8 pixels to float32 in [-1, 1]."""
     return images.float().div_(127.5).sub_(1)
