@@ -21,7 +21,7 @@ from models.config.training import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.evaluation.evaluator import Evaluator
-from worker.evaluation.schedule import plan
+from worker.evaluation.schedule import schedule_evaluations
 from worker.training.methods.adversarial import play_round
 from worker.training.methods.step_config import StepConfig
 from worker.training.resolution import choose_precision
@@ -42,7 +42,7 @@ def measure(preset: str, prepared: Prepared, folder: Path) -> str:
     """Give a row of the table for one preset."""
     config: TrainingConfig = resolve(TrainRequest(preset=preset, dataset="mnist"))
     precision = choose_precision(config, ours.CPU)
-    found = plan(config, prepared, "cpu", precision, 1, lambda: False)
+    found = schedule_evaluations(config, prepared, "cpu", precision, 1, lambda: False)
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, ours.CPU), ours.CPU)
     recipe = StepConfig.of(config, state, precision, config.total_images(prepared.count))
     play_round(state, recipe)

@@ -12,7 +12,7 @@ from models.config.training import TrainingConfig
 from worker.data.ingest import prepare
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.guard.diversity import Variety
+from worker.training.guard.diversity import SnapshotDiversity
 from worker.training.guard.findings import Rules
 from worker.training.loop import Loop
 from worker.training.methods.step_config import Precision, StepConfig
@@ -64,5 +64,5 @@ def make_loop(
         publish=publish,
         stop_wanted=lambda: False,
         rules=Rules.of(config, prepared.count),
-        variety=Variety(prepared, config.generator_config().classes),
+        snapshot_diversity=SnapshotDiversity(prepared, config.generator_config().classes),
     )

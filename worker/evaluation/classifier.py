@@ -1,4 +1,4 @@
-"""A small classifier trained on a labelled data set: its features give distances, its predictions the balance of classes.
+"""A small classifier trained on a labelled data set: its features give distances, its predictions class balance.
 
 It is trained once for each data set and kept in the data directory. Distances on its features compare generators of
 that data set with each other; they are not FIDs.

@@ -83,7 +83,9 @@ class Evaluator:
         """
         primary = self.schedule.primary
         if self._extractors.inception is None and primary in INCEPTION_SCORES:
-            self._log(f"not scored at {images / 1000:g} kimg: {primary} selects the best snapshot, and is not available")
+            self._log(
+                f"not scored at {images / 1000:g} kimg: {primary} selects the best snapshot, and is not available"
+            )
             return None
         found = self._at_snapshots.extract(generator)
         scores = self._scores(self._at_snapshots, found)
@@ -112,7 +114,9 @@ class Evaluator:
                 # Only a run that cannot be scored without it waits for the download.
                 weights = self._download.result(wait=self.schedule.primary in INCEPTION_SCORES)
             if weights is None:
-                raise InceptionUnavailable(f"no FID, KID, precision or recall: {inception.FILE} is not in {self._folder}")
+                raise InceptionUnavailable(
+                    f"no FID, KID, precision or recall: {inception.FILE} is not in {self._folder}"
+                )
             return inception.load_inception(weights, self._device)
         except InceptionUnavailable as error:
             self._log(str(error))

@@ -1,7 +1,7 @@
 """Inception features through torch-fidelity, for scores that publications report: FID, KID, precision and recall.
 
-The weights (96 MB, Apache 2.0) do not ship with Atelier. They are looked for in the data directory and in torch's cache,
-and downloaded where neither has them; without them a run has no such scores.
+The weights (96 MB, Apache 2.0) do not ship with Atelier. They are looked for in the data directory and in torch's
+cache, and downloaded where neither has them; without them a run has no such scores.
 """
 
 from __future__ import annotations

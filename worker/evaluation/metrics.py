@@ -85,7 +85,7 @@ def _kernel(left: Tensor, right: Tensor) -> Tensor:
 
 
 class Hyperspheres(NamedTuple):
-    """Features `[N, D]`, each the centre of spheres with the distances to its third and fifth neighbour as radii, `[N]`.
+    """Features `[N, D]`, and the distances `[N]` of each to its third and fifth neighbour as the radii of spheres.
 
     Their union is the estimate of the set's manifold. `coverage_neighbours` is 5, or fewer in a set too small for 5.
     """

@@ -104,13 +104,13 @@ def explain_substitution(config: TrainingConfig, schedule: EvaluationSchedule) -
         return None
     reason = "the data set has no labels for it, or the run is too short"
     if config.score in INCEPTION_SCORES:
-        reason = "the weights of its network are missing, or computing its features would take too much of the run's time"
+        reason = (
+            "the weights of its network are missing, or computing its features would take too much of the run's time"
+        )
     return f"score={config.score} is not available ({reason}); using {schedule.primary} to select the best snapshot"
 
 
-def _fill_budget(
-    config: TrainingConfig, costs: _CostModel, *, classifier: bool, inception: bool
-) -> EvaluationSchedule:
+def _fill_budget(config: TrainingConfig, costs: _CostModel, *, classifier: bool, inception: bool) -> EvaluationSchedule:
     """Spend the time on the end, on publications, on the larger evaluation of the end, and the rest on snapshots."""
     once = costs.evaluation(SAMPLES, classifier=classifier, inception=inception)
     spent = once + costs.extraction(SAMPLES, classifier=classifier, inception=inception)
@@ -173,9 +173,7 @@ class _CostModel:
 
     def evaluation(self, samples: int, *, classifier: bool, inception: bool) -> float:
         """Seconds to generate so many samples, to extract their features and to compare them."""
-        generation = samples * (
-            self._generator / (self._speed.inference * self._scaling) + self._speed.launch / BATCH
-        )
+        generation = samples * (self._generator / (self._speed.inference * self._scaling) + self._speed.launch / BATCH)
         comparison = self._levels * self._speed.level
         if classifier:
             comparison += self._speed.neighbours

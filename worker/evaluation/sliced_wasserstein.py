@@ -1,8 +1,8 @@
 """Sliced Wasserstein distance of image patches (Karras et al. 2018, arXiv 1710.10196, section 5): needs no network.
 
 Patches of 7 x 7 px are taken from every level of a Laplacian pyramid; the distance at a level is the mean Wasserstein-1
-distance of the patches' projections on random directions. Unlike in the paper, both sides are normalised by the mean and
-deviation of the real patches, so that a wrong contrast or colour counts too; directions and positions are fixed.
+distance of the patches' projections on random directions. Unlike in the paper, both sides are normalised by the mean
+and deviation of the real patches, so that a wrong contrast or colour counts too; directions and positions are fixed.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class SlicedWasserstein:
         self._levels = [_Level.fit(level, patches) for level, patches in enumerate(reference.levels())]
 
     def distance(self, patches: Patches) -> float:
-        """Compute the mean over the levels, in thousandths of a standard deviation; other real images do not score 0."""
+        """Compute the mean over the levels, in thousandths of a standard deviation."""
         pairs = zip(self._levels, patches.levels(), strict=True)
         return _SCALE * float(np.mean([level.distance(found) for level, found in pairs]))
 

@@ -163,7 +163,9 @@ def generate_samples(ref: str, model_dir: Path) -> Iterable[Tensor]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Count the modes of a generator of Stacked MNIST.")
-    parser.add_argument("model", nargs="?", help="NAME, NAME@VERSION or NAME@ALIAS; without one only the baseline is reported")
+    parser.add_argument(
+        "model", nargs="?", help="NAME, NAME@VERSION or NAME@ALIAS; without one only the baseline is reported"
+    )
     arguments = parser.parse_args()
     worker_settings = settings()
     try:

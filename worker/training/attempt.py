@@ -19,8 +19,8 @@ from models.datasets.catalogue import is_uploaded
 from models.files import replace_file
 from models.records import LeaseLost, Records, RecordsUnavailable, Run
 from worker.data.prepared import Prepared
-from worker.evaluation.evaluator import evaluator
-from worker.evaluation.schedule import replaced
+from worker.evaluation.evaluator import create_evaluator
+from worker.evaluation.schedule import explain_substitution
 from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.assembly import configure_torch, fitted, new_state, share
@@ -30,7 +30,7 @@ from worker.training.devices.graphs import Recorder, Unrecordable
 from worker.training.devices.memory import OutOfMemory, finer
 from worker.training.devices.ranks import Order, Ranks, join
 from worker.training.failure import FailureNote, TrainingFailed, explain
-from worker.training.guard.diversity import Variety
+from worker.training.guard.diversity import SnapshotDiversity
 from worker.training.guard.findings import Rules
 from worker.training.loop import Loop
 from worker.training.material import opened
@@ -164,10 +164,10 @@ class Training:
                 f'the data set "{config.dataset}" is another one than when the run was started: start a new run'
             )
         self._write_down(resolved)
-        plan = resolved.evaluation
+        schedule = resolved.evaluation
         is_first = "evaluation" not in self._run.resolved
-        if plan is not None and is_first and (told := replaced(config, plan)):
-            self._reporter.log(told)
+        if schedule is not None and is_first and (substitution := explain_substitution(config, schedule)):
+            self._reporter.log(substitution)
         return resolved
 
     def _write_down(self, resolved: Resolved) -> None:
@@ -243,15 +243,15 @@ class Training:
             publish=publisher,
             stop_wanted=self._stop_wanted,
             rules=Rules.of(config, prepared.count),
-            variety=Variety(prepared, config.generator_config().classes),
-            evaluator=evaluator(
+            snapshot_diversity=SnapshotDiversity(prepared, config.generator_config().classes),
+            evaluator=create_evaluator(
                 config,
                 prepared,
                 state.device,
                 resolved.evaluation,
                 self._house.evaluation_dir,
                 self._reporter.log,
-                fetch=self._house.fetch_inception,
+                download=self._house.fetch_inception,
             ),
             began=began,
             perform=Recorder(recipe, state.device, self._reporter.log) if resolved.recorded else None,

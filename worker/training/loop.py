@@ -23,7 +23,7 @@ from worker.training.devices.graphs import WARM_UP, Unrecordable
 from worker.training.devices.memory import OutOfMemory, translate_oom
 from worker.training.devices.ranks import Order
 from worker.training.failure import GaveUp
-from worker.training.guard.diversity import Variety
+from worker.training.guard.diversity import SnapshotDiversity
 from worker.training.guard.findings import Finding, Rules
 from worker.training.guard.guard import Seen, look, note_tick, note_weights, watched
 from worker.training.guard.rollback import roll_back
@@ -66,7 +66,7 @@ class Loop:
     publish: Publish
     stop_wanted: Callable[[], bool]
     rules: Rules
-    variety: Variety
+    snapshot_diversity: SnapshotDiversity
     evaluator: Evaluator | None = None
     perform: Perform | None = None
     began: float = field(default_factory=time.monotonic)
@@ -217,7 +217,7 @@ class Loop:
         """Keep a picture of the average; give how diverse it is."""
         average, images = self.state.average, self.state.images
         painted = self.painter.generate(average)
-        diversity = self.variety.of(painted)
+        diversity = self.snapshot_diversity.relative(painted)
         told = watched(self.state.guard, Seen(images, diversity))
         self.reporter.snapshot(images, self.painter.arrange(painted), generator_bytes(average), told)
         return diversity
@@ -226,10 +226,10 @@ class Loop:
         """Tell whether the snapshot behind the round that began at `before` is to be evaluated."""
         if self.evaluator is None:
             return False
-        plan = self.evaluator.plan
-        if publishing and plan.publications:
+        schedule = self.evaluator.schedule
+        if publishing and schedule.publications:
             return True
-        return plan.every > 0 and self._crossed(before, self.schedule.snapshot * plan.every)
+        return schedule.every > 0 and self._crossed(before, self.schedule.snapshot * schedule.every)
 
     def _evaluate(self, *, last: bool) -> Evaluation | None:
         """Let the average be evaluated; what goes wrong there costs the run a score, not its life."""

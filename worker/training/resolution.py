@@ -17,10 +17,11 @@ from pydantic import Field
 
 from models.config.training import TrainingConfig
 from models.config.values import Frozen
+from models.scores import EvaluationSchedule
 from models.settings import training_threads
 from worker.data.prepared import Prepared
-from worker.evaluation.inception import have_weights
-from worker.evaluation.schedule import MIN_IMAGES, DeviceType, Plan, plan
+from worker.evaluation.inception import ensure_weights
+from worker.evaluation.schedule import MIN_IMAGES, DeviceType, schedule_evaluations
 from worker.settings import WorkerSettings
 from worker.training.failure import TrainingFailed
 from worker.training.methods.step_config import Precision
@@ -54,7 +55,7 @@ class Resolved(Frozen):
     dataset_images: int
     data: str
     torch: str
-    evaluation: Plan | None = None
+    evaluation: EvaluationSchedule | None = None
     reasons: tuple[str, ...] = ()
     config: Annotated[dict[str, Any] | None, Field(exclude_if=lambda config: config is None)] = None
 
@@ -111,15 +112,15 @@ def _evaluation(
     precision: Precision,
     threads: int,
     earlier: Mapping[str, Any],
-) -> Plan | None:
-    """Plan the evaluations; None where there are too few images to compare with."""
+) -> EvaluationSchedule | None:
+    """EvaluationSchedule the evaluations; None where there are too few images to compare with."""
     if prepared.count < MIN_IMAGES:
         return None
     if (known := earlier.get("evaluation")) is not None:
-        return Plan.model_validate(known)
+        return EvaluationSchedule.model_validate(known)
     kind: DeviceType = "cuda" if device.type == "cuda" else "cpu"
-    has_inception = partial(have_weights, settings.evaluation_dir, fetch=settings.fetch_inception)
-    return plan(config, prepared, kind, precision, threads, has_inception)
+    has_inception = partial(ensure_weights, settings.evaluation_dir, download=settings.fetch_inception)
+    return schedule_evaluations(config, prepared, kind, precision, threads, has_inception)
 
 
 def differences(earlier: Mapping[str, Any], now: Resolved) -> list[str]:

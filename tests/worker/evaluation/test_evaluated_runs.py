@@ -10,7 +10,7 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from models.artifacts.history import list_snapshots
 from models.scores import Evaluation
-from tests.worker.evaluation.plans import PLAN
+from tests.worker.evaluation.schedules import SCHEDULE
 from tests.worker.training.attempts import CPU, Attempts, after
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
@@ -22,12 +22,12 @@ from worker.training.loop import Loop
 def test_evaluations_change_no_byte_of_the_weights(
     tmp_path: Path, digits: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier, "SHOWN", classifier.SHOWN // 10)
+    monkeypatch.setattr(classifier, "TRAINING_IMAGES", classifier.TRAINING_IMAGES // 10)
     config = tiny("dcgan-28", kimg=0.48, snapshots=3, publish_every=1.0)
     calm, judged = (Attempts(tmp_path / name, digits) for name in ("calm", "judged"))
     assert calm.start(config).run()
-    plan = PLAN.model_copy(update={"classifier": True, "chosen": "classifier_frechet"})
-    judge = Evaluator(config, digits, CPU, plan, tmp_path, lambda _: None)
+    schedule = SCHEDULE.model_copy(update={"classifier": True, "primary": "classifier_frechet"})
+    judge = Evaluator(config, digits, CPU, schedule, tmp_path, lambda _: None)
     assert replace(judged.start(config), evaluator=judge).run()
     assert judged.weights == calm.weights
 
@@ -43,7 +43,7 @@ def test_a_run_stopped_between_evaluations_has_the_same_scores_and_bytes(tmp_pat
     calm, stopped = (Attempts(tmp_path / name, digits) for name in ("calm", "stopped"))
 
     def attempt(run: Attempts, rounds: int) -> Loop:
-        judge = Evaluator(config, digits, CPU, PLAN, tmp_path, lambda _: None)
+        judge = Evaluator(config, digits, CPU, SCHEDULE, tmp_path, lambda _: None)
         return replace(run.start(config, after(rounds), young=64), evaluator=judge)
 
     whole = attempt(calm, 100)
@@ -66,7 +66,7 @@ def test_an_evaluation_that_fails_costs_a_score_and_not_the_run(
 ) -> None:
     config = tiny(kimg=0.064, snapshots=2, publish_every=1.0)
     attempts = Attempts(tmp_path, digits)
-    judge = Evaluator(config, digits, CPU, PLAN, tmp_path, lambda _: None)
+    judge = Evaluator(config, digits, CPU, SCHEDULE, tmp_path, lambda _: None)
 
     def look(self: Evaluator, generator: nn.Module, images: int, *, final: bool) -> Evaluation | None:
         if not final:

@@ -18,9 +18,18 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_kid import kid_features_to_metric
 from torch_fidelity.metric_prc import prc_features_to_metric
 
-from worker.evaluation import frechet, inception, kernel_distance, precision_recall
-from worker.evaluation.inception import FILE, Fetch, Inception, NoInception, find_weights, have_weights, open_inception
-from worker.evaluation.reference import FeatureExtractor, Reference, collect, methods
+from worker.evaluation import inception, metrics
+from worker.evaluation.features import FeatureExtractors, extract_features
+from worker.evaluation.inception import (
+    FILE,
+    Inception,
+    InceptionUnavailable,
+    WeightsDownload,
+    ensure_weights,
+    find_weights,
+    load_inception,
+)
+from worker.evaluation.reference import ReferenceStatistics, score_protocols
 
 CPU = torch.device("cpu")
 
@@ -51,58 +60,56 @@ def images(seed: int, count: int = 200) -> Tensor:
 def test_scores_are_those_that_torch_fidelity_computes_of_the_same_features() -> None:
     left, right = (Tiny()(images(seed))[0] for seed in (0, 5))
     expected = fid_statistics_to_metric(*map(fid_features_to_statistics, (left, right)), verbose=False)
-    found = frechet.distance(frechet.Moments.of(left), frechet.Moments.of(right))
+    found = metrics.frechet_distance(metrics.Moments.of(left), metrics.Moments.of(right))
     assert found == pytest.approx(expected["frechet_inception_distance"], rel=1e-4)
 
     kid = kid_features_to_metric(left, right, kid_subsets=1, kid_subset_size=200, verbose=False)
-    assert kernel_distance.discrepancy(left, right).mean == pytest.approx(
-        kid["kernel_inception_distance_mean"], rel=1e-6
-    )
+    assert metrics.kernel_distance(left, right).mean == pytest.approx(kid["kernel_inception_distance_mean"], rel=1e-6)
 
     shares = prc_features_to_metric(left, right, prc_neighborhood=3, prc_batch_size=100, verbose=False)
-    agreed = precision_recall.agreement(precision_recall.balls(right), precision_recall.balls(left))
+    agreed = metrics.precision_recall(metrics.hyperspheres(right), metrics.hyperspheres(left))
     assert agreed.precision == pytest.approx(shares["precision"], abs=0.02)
     assert agreed.recall == pytest.approx(shares["recall"], abs=0.02)
 
 
 def test_an_extractor_of_torch_fidelity_takes_part_in_an_evaluation() -> None:
-    eyes = FeatureExtractor(inception=Inception(Tiny(), "tiny", CPU))
-    real, generated = (collect(torch.split(images(seed), 50), 200, eyes) for seed in (0, 5))
-    found = Reference(real).compare(generated)
+    extractors = FeatureExtractors(inception=Inception(Tiny(), "tiny", CPU))
+    real, generated = (extract_features(torch.split(images(seed), 50), 200, extractors) for seed in (0, 5))
+    found = ReferenceStatistics(real).compare(generated)
     assert {"fid", "kid", "inception_precision", "inception_recall", "sliced_wasserstein"} <= set(found)
     assert found["kid"].deviation == 0
-    assert "tiny of torch-fidelity" in methods(28, eyes)["fid"]
+    assert "tiny of torch-fidelity" in score_protocols(28, extractors)["fid"]
 
 
-def test_grey_images_are_looked_at_in_three_equal_channels() -> None:
+def test_grey_images_become_three_equal_channels() -> None:
     features = Inception(Tiny(), "tiny", CPU).features(images(0)[:4, :1])
     assert features.shape == (4, 6)
     assert torch.equal(features[:, 0], features[:, 2])
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, weights: bytes) -> None:
-    """Take other bytes for the weights."""
+def expect_weights(monkeypatch: pytest.MonkeyPatch, weights: bytes) -> None:
+    """Expect other bytes as the weights."""
     monkeypatch.setattr(inception, "_SHA256", hashlib.sha256(weights).hexdigest())
     monkeypatch.setattr(inception, "_BYTES", len(weights))
 
 
 def test_a_file_that_holds_more_than_tensors_is_not_accepted(tmp_path: Path) -> None:
     torch.save({"weights": Thread}, tmp_path / FILE)
-    with pytest.raises(NoInception, match="Weights only load failed"):
-        open_inception(tmp_path / FILE, CPU)
+    with pytest.raises(InceptionUnavailable, match="Weights only load failed"):
+        load_inception(tmp_path / FILE, CPU)
 
 
 @pytest.mark.parametrize("kept", [b"", b"PK\x03\x04 torn", b"another one"])
-def test_a_file_that_is_not_the_weights_is_as_good_as_none(
+def test_a_file_that_is_not_the_weights_counts_as_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bytes
 ) -> None:
-    pretend(monkeypatch, b"the weights")
+    expect_weights(monkeypatch, b"the weights")
     (tmp_path / FILE).write_bytes(kept)
     assert find_weights(tmp_path) is None
     (tmp_path / FILE).write_bytes(b"the weights")
     assert find_weights(tmp_path) == tmp_path / FILE
-    with pytest.raises(NoInception, match="cannot be used"):
-        open_inception(tmp_path / FILE, CPU)
+    with pytest.raises(InceptionUnavailable, match="cannot be used"):
+        load_inception(tmp_path / FILE, CPU)
 
 
 class Server:
@@ -129,33 +136,33 @@ class Server:
         self._server.server_close()
 
 
-def test_weights_are_fetched_where_they_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretend(monkeypatch, b"weights")
+def test_missing_weights_are_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expect_weights(monkeypatch, b"weights")
     server = Server(b"weights")
-    assert Fetch(tmp_path / "new", server.url).result(patient=True) == tmp_path / "new" / FILE
+    assert WeightsDownload(tmp_path / "new", server.url).result(wait=True) == tmp_path / "new" / FILE
     server.close()
     assert (tmp_path / "new" / FILE).read_bytes() == b"weights"
-    assert have_weights(tmp_path / "new", fetch=False)
-    assert not have_weights(tmp_path, fetch=False)
+    assert ensure_weights(tmp_path / "new", download=False)
+    assert not ensure_weights(tmp_path, download=False)
 
 
 @pytest.mark.parametrize("served", [None, b"others", b"far more than was asked for"])
 def test_without_weights_the_log_says_once_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: bytes | None
 ) -> None:
-    pretend(monkeypatch, b"weights")
+    expect_weights(monkeypatch, b"weights")
     server = Server(served or b"")
     if served is None:
         server.close()
-    with pytest.raises(NoInception, match=f"could not be fetched .* put {FILE} from"):
-        Fetch(tmp_path, server.url).result(patient=True)
+    with pytest.raises(InceptionUnavailable, match=f"could not be fetched .* put {FILE} from"):
+        WeightsDownload(tmp_path, server.url).result(wait=True)
     if served is not None:
         server.close()
     assert not list(tmp_path.iterdir())
 
 
-def test_a_server_that_drips_is_left_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inception, "_SECONDS", 0.2)
+def test_a_slow_server_is_left_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inception, "_DOWNLOAD_SECONDS", 0.2)
     enough = Event()
 
     def drip() -> Iterator[bytes]:
@@ -163,7 +170,7 @@ def test_a_server_that_drips_is_left_in_time(tmp_path: Path, monkeypatch: pytest
             yield b"."
 
     server = Server(drip())
-    with pytest.raises(NoInception, match=r"longer than 0\.2 seconds"):
-        Fetch(tmp_path, server.url).result(patient=True)
+    with pytest.raises(InceptionUnavailable, match=r"longer than 0\.2 seconds"):
+        WeightsDownload(tmp_path, server.url).result(wait=True)
     enough.set()
     server.close()

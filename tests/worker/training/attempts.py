@@ -16,7 +16,7 @@ from models.artifacts.events import read_events
 from models.config.training import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.guard.diversity import Variety
+from worker.training.guard.diversity import SnapshotDiversity
 from worker.training.guard.findings import Rules
 from worker.training.loop import Loop
 from worker.training.methods.step_config import StepConfig
@@ -65,7 +65,7 @@ class Attempts:
             publish=self._publish,
             stop_wanted=stop_wanted,
             rules=rules if young is None else replace(rules, young=young),
-            variety=Variety(self._digits, config.generator_config().classes),
+            snapshot_diversity=SnapshotDiversity(self._digits, config.generator_config().classes),
         )
 
     def _publish(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:

@@ -67,7 +67,7 @@ def test_the_best_snapshot_is_published_with_the_last_and_is_best(
         score = Score(value=value, protocol="a test's")
         reporter.score(Evaluation(images=images, primary="sliced_wasserstein", scores={"sliced_wasserstein": score}))
     publisher(3000, weights, b"a grid", last=True)
-    monkeypatch.setattr(neighbours, "pairs", None)  # what is published is not looked for once more
+    monkeypatch.setattr(neighbours, "neighbour_pairs", None)  # what is published is not looked for once more
     publisher(3000, weights, b"a grid", last=True)
 
     model = ModelDirectory(tmp_path / "models").model("tiny")

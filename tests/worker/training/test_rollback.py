@@ -13,11 +13,10 @@ import torch
 from models.artifacts.attempts import Position
 from models.artifacts.history import last_tick, list_snapshots, read_ticks
 from models.config.training import TrainingConfig
-from models.scores import Evaluation, Score
+from models.scores import Evaluation, EvaluationSchedule, Score
 from tests.worker.training.attempts import Attempts, after
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
-from worker.evaluation.schedule import Plan
 from worker.training.failure import GaveUp
 from worker.training.loop import Loop
 from worker.training.state.state import TrainingState
@@ -148,8 +147,8 @@ class Judge:
 
     def __init__(self, state: TrainingState, score: Callable[[TrainingState], float]) -> None:
         self._state, self._score = state, score
-        self.plan = Plan(
-            every=1, publications=True, final=False, classifier=False, inception=False, chosen="told", share=0.0
+        self.schedule = EvaluationSchedule(
+            every=1, publications=True, final=False, classifier=False, inception=False, primary="told", share=0.0
         )
 
     def __call__(self, average: torch.nn.Module, images: int, *, final: bool) -> Evaluation:

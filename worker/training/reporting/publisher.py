@@ -108,8 +108,8 @@ class Publisher:
     def _pairs(self, weights: bytes) -> Pairs:
         """Show the first samples beside the data."""
         generator = self.config.generator_config()
-        shown = neighbours.generate(load_generator(weights, generator), generator, self.config.seed)
-        return neighbours.pairs(shown, self.prepared)
+        shown = neighbours.generate_samples(load_generator(weights, generator), generator, self.config.seed)
+        return neighbours.neighbour_pairs(shown, self.prepared)
 
     def _provenance(self, images: int) -> Provenance:
         return Provenance(

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.evaluation import neighbours
-from worker.evaluation.neighbours import generate, nearest, pairs, searched
+from worker.evaluation.neighbours import generate_samples, nearest_images, neighbour_pairs, search_indices
 
 
 def test_the_nearest_image_is_found_in_every_part_of_the_data(digits: Prepared) -> None:
     chosen = np.array([5, 2047, 2048, 5999])
     noise = np.random.default_rng(0).integers(0, 3, (4, 28, 28, 1))
     images = np.clip(digits.images[chosen].transpose(0, 2, 3, 1).astype(int) + noise, 0, 255).astype(np.uint8)
-    assert nearest(images, digits, searched(digits)).tolist() == chosen.tolist()
+    assert nearest_images(images, digits, search_indices(digits)).tolist() == chosen.tolist()
 
 
 def test_all_of_a_large_set_is_searched_at_a_smaller_size(digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +31,7 @@ def test_all_of_a_large_set_is_searched_at_a_smaller_size(digits: Prepared, monk
         images=random.integers(0, 256, (250, 3, 128, 128), np.uint8),
     )
     chosen = np.array([3, 99, 100, 249])
-    found = nearest(large.images[chosen].transpose(0, 2, 3, 1), large, searched(large))
+    found = nearest_images(large.images[chosen].transpose(0, 2, 3, 1), large, search_indices(large))
     assert found.tolist() == chosen.tolist()
 
 
@@ -45,14 +45,14 @@ def test_images_of_as_many_classes_as_there_is_room_for_are_shown(classes: int, 
             asked.append(labels)
             return torch.zeros(len(z), 1, 28, 28)
 
-    assert generate(Asked(), config, 0).shape == (16, 28, 28, 1)
+    assert generate_samples(Asked(), config, 0).shape == (16, 28, 28, 1)
     assert len(set(asked[0].tolist())) == shown
     assert int(asked[0].max()) < classes
 
 
 def test_the_picture_shows_each_image_beside_its_nearest(digits: Prepared) -> None:
     images = digits.images[:16].transpose(0, 2, 3, 1)
-    found = pairs(images, digits)
+    found = neighbour_pairs(images, digits)
     assert (found.searched, found.images) == (6000, 6000)
     with Image.open(io.BytesIO(found.picture)) as image:
         pixels = np.asarray(image)

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from worker.data.prepared import Prepared
-from worker.evaluation.samples import real, split, to_float
-from worker.evaluation.sliced import PATCHES, Patches, SlicedWasserstein, pyramid, sizes
+from worker.evaluation.samples import real_batches, split_images, to_float
+from worker.evaluation.sliced_wasserstein import PATCHES, Patches, SlicedWasserstein, level_sizes, pyramid
 
 CPU = torch.device("cpu")
 
@@ -21,15 +21,15 @@ def patches(images: Tensor) -> Patches:
 
 @pytest.fixture(scope="module")
 def halves(digits: Prepared) -> tuple[Tensor, Tensor]:
-    """Give two disjoint choices of 1,000 digits, float32."""
-    chosen = split(digits.count, 1000)
-    reference, control = (to_float(torch.cat(list(real(digits, part, CPU)))) for part in chosen.baseline)
+    """Return two disjoint subsets of 1,000 digits, float32."""
+    chosen = split_images(digits.count, 1000)
+    reference, control = (to_float(torch.cat(list(real_batches(digits, part, CPU)))) for part in chosen.baseline)
     return reference, control
 
 
 @pytest.mark.parametrize(("size", "levels"), [(28, [28, 14]), (32, [32, 16]), (128, [128, 64, 32, 16])])
 def test_levels_end_where_patches_would_no_longer_fit(size: int, levels: list[int]) -> None:
-    assert sizes(size) == levels
+    assert level_sizes(size) == levels
 
 
 def test_a_pyramid_blurs_with_the_binomial_kernel_and_loses_nothing() -> None:
@@ -60,13 +60,13 @@ def test_the_distance_grows_with_what_is_wrong(halves: tuple[Tensor, Tensor]) ->
     reference, control = halves
     sliced = SlicedWasserstein(patches(reference))
     assert sliced.distance(patches(reference)) == 0
-    floor = sliced.distance(patches(control))
+    baseline = sliced.distance(patches(control))
     noisy = sliced.distance(
         patches(control + 0.3 * torch.randn(control.shape, generator=torch.Generator().manual_seed(0)))
     )
     pale = sliced.distance(patches(control * 0.7))
     repeated = sliced.distance(patches(control[:2].repeat(500, 1, 1, 1)))
-    assert 0 < 2 * floor < min(noisy, pale, repeated)
+    assert 0 < 2 * baseline < min(noisy, pale, repeated)
 
 
 def test_it_is_the_wasserstein_distance_of_shifted_normal_patches() -> None:

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from models.pictures import Pixels
+from worker.data.prepared import Prepared
+from worker.training.guard.diversity import SnapshotDiversity
+from worker.training.reporting.real_images import choose
+
+
+def real(prepared: Prepared, classes: int) -> Pixels:
+    """Give the real images that a grid's are compared with."""
+    return np.ascontiguousarray(prepared.images[choose(prepared, classes)].transpose(0, 2, 3, 1))
+
+
+@pytest.mark.parametrize("classes", [0, 10])
+def test_real_images_are_as_diverse_as_real_images(digits: Prepared, classes: int) -> None:
+    assert SnapshotDiversity(digits, classes).relative(real(digits, classes)) == pytest.approx(1)
+
+
+def test_one_image_for_each_class_is_a_collapse(digits: Prepared) -> None:
+    first_of_each = np.repeat(real(digits, 10)[::8], 8, axis=0)
+    assert SnapshotDiversity(digits, 10).relative(first_of_each) == 0
+    assert SnapshotDiversity(digits, 0).relative(first_of_each[:64]) == pytest.approx(1, abs=0.3)
