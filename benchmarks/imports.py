@@ -34,7 +34,7 @@ from app.cli.up import free_port
 from models.datasets.uploads import used_bytes
 from models.records import Records
 from models.settings import available_cores
-from worker.jobs.background import BackgroundJobs
+from worker.jobs.datasets import DatasetJobs
 from worker.jobs.notifier import Notifier
 from worker.settings import WorkerSettings
 
@@ -172,11 +172,9 @@ def peak_memory(pid: int) -> int:
 def prepare(records: Records, data_dir: Path) -> float:
     """Let a worker prepare what waits; give the seconds it took."""
     os.environ["ATELIER_DATA_DIR"] = str(data_dir)  # for the process that prepares
-    background = BackgroundJobs(
-        records, WorkerSettings(data_dir=data_dir), Notifier("redis://127.0.0.1:1/0"), threading.Event()
-    )
+    jobs = DatasetJobs(records, WorkerSettings(data_dir=data_dir), Notifier("redis://127.0.0.1:1/0"), threading.Event())
     began = time.perf_counter()
-    background.work("benchmark")
+    jobs.work("benchmark")
     return time.perf_counter() - began
 
 

@@ -98,7 +98,7 @@ class Harness:
             log.seek(0)
             told = log.read()
         succeeded = process.returncode == 0
-        self._records.release(run.id, run.token, "succeeded" if succeeded else "failed")
+        self._records.release_run(run.claim, "succeeded" if succeeded else "failed")
         return self._end(run, seconds, usage.ru_utime + usage.ru_stime, told, succeeded=succeeded)
 
     def train_each(self, requests: Sequence[TrainRequest], jobs: int = 1) -> Iterator[Trained]:
@@ -116,7 +116,7 @@ class Harness:
     def _claimed(self, request: TrainRequest) -> Run:
         with self._claiming:
             queued, _ = self._records.create_run(resolve(request), request.model_dump(mode="json"))
-            run = self._records.claim("benchmark", 1)
+            run = self._records.claim_run("benchmark", 1)
         if run is None or run.id != queued.id:
             raise RuntimeError(f"run {queued.id} was taken by somebody else: give the benchmark a folder of its own")
         self._runs_dir.mkdir(parents=True, exist_ok=True)

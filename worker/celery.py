@@ -1,6 +1,6 @@
 """The Celery application: `celery -A worker.celery worker -P threads -c 1 -Q train` (or `-Q background`).
 
-Celery carries wake-ups and nothing else; the work is `worker.service`'s.
+Messages only wake a worker up; the work is `worker.service`'s.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from celery.exceptions import ImproperlyConfigured
 from celery.signals import worker_shutting_down
 
 from models import broker as messages
-from worker.service import floor
+from worker.service import worker_service
 from worker.settings import settings
 
 app = Celery("atelier", broker=messages.broker_url(settings().redis_url), include=["worker.tasks"])
@@ -29,10 +29,10 @@ app.conf.update(
         messages.PREPARE_UPLOADS: {"queue": messages.BACKGROUND},
     },
     worker_prefetch_multiplier=1,
-    # The worker starts without Redis and waits for it as long as it takes: its lookout needs none.
+    # The worker starts without Redis and waits for it as long as it takes: it also looks for work by itself.
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    # Tasks are acknowledged early, so there are none to cancel; saying so spares a warning at each loss.
+    # Tasks are acknowledged early, so there are none to cancel; the setting avoids a warning at each lost connection.
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_hijack_root_logger=True,
     worker_send_task_events=False,
@@ -40,7 +40,7 @@ app.conf.update(
 
 
 class WorkerServiceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Starts and ends the floor with the worker, after the pool and before the broker is connected."""
+    """Starts and stops the service with the worker, after the pool and before the broker is connected."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -53,14 +53,16 @@ class WorkerServiceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celer
         super().__init__(worker, **options)
 
     def start(self, worker: Any) -> None:
-        """Start to look for runs."""
+        """Start the threads that look for work."""
         queues = sorted(worker.app.amqp.queues.consume_from)
-        floor().start(",".join(queues), trains=messages.TRAIN in queues, prepares=messages.BACKGROUND in queues)
+        worker_service().start(
+            ",".join(queues), trains=messages.TRAIN in queues, prepares=messages.BACKGROUND in queues
+        )
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
-        """Hand over."""
-        floor().ask_to_stop()
-        floor().wait_until_closed()
+        """Hand the work over."""
+        worker_service().ask_to_stop()
+        worker_service().wait_until_closed()
 
     terminate = stop
 
@@ -70,5 +72,5 @@ app.steps["worker"].add(WorkerServiceStep)
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def hand_over(**_: Any) -> None:
-    """Let the run be handed over at once: Celery itself only waits for the task that works on it."""
-    floor().ask_to_stop()
+    """Hand the run over at once: Celery itself only waits for the task that works on it."""
+    worker_service().ask_to_stop()

@@ -1,4 +1,4 @@
-"""How many devices this worker owns, found out without torch."""
+"""The number of devices of this worker, counted without torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DRIVER = "libcuda.so.1"
 
 
 def device_count(device: str) -> int:
-    """Count the devices that an `ATELIER_DEVICE` value names; a CPU is one, or as many as it is named.
+    """Count the devices that an `ATELIER_DEVICE` value names; a CPU counts as one, each time it is named.
 
     Args:
         device: `auto`, `cpu`, `cuda`, or a list such as `cuda:0,cuda:1` or `cpu,cpu`.
@@ -19,7 +19,7 @@ def device_count(device: str) -> int:
 
 
 def _cuda_devices() -> int:
-    """Ask the driver, which honours `CUDA_VISIBLE_DEVICES` and what a container was given."""
+    """Count the devices that the driver shows: it respects `CUDA_VISIBLE_DEVICES` and a container's devices."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:

@@ -1,7 +1,7 @@
-"""The training floor: what one worker process does beside listening to Celery.
+"""The worker service: what one worker process does beside listening to Celery.
 
-It looks for runs by itself, so that neither a lost message nor an absent Redis strands one; it shows that it is there;
-it reaps; and it sees to it that the process ends when asked to, whatever state Celery's connection is in.
+It looks for work by itself, so that neither a lost message nor an absent Redis strands a run; it registers itself; it
+reaps; and it makes the process end when asked to, whatever state Celery's connection is in.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import time
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from models.records import Records, RecordsUnavailable, Run
+from models.records import Records, RecordsUnavailable
 from worker.devices import device_count
-from worker.jobs.background import BackgroundJobs
+from worker.jobs.datasets import DatasetJobs
 from worker.jobs.notifier import Notifier
 from worker.jobs.reaper import Reaper
-from worker.jobs.supervisor import TRAINER, Supervisor
+from worker.jobs.runs import TRAINER, RunJobs
 from worker.settings import WorkerSettings, settings
 
 logger = logging.getLogger(__name__)
 
 RELEASE_SECONDS = 5.0
-"""After a training's grace: to kill it and write down how it ended."""
+"""After a job's grace: to kill its process and write how it ended."""
 CELERY_SECONDS = 3.0
-"""For Celery to leave by itself once no work is left."""
+"""For Celery to exit by itself once no work is left."""
 
 
 class WorkerService:
@@ -39,16 +39,16 @@ class WorkerService:
         self._settings = settings
         self._devices = device_count(settings.device)
         self._records = Records(settings.database_url)
-        self._hints = Notifier(settings.redis_url)
+        notifier = Notifier(settings.redis_url)
         self._stopping = threading.Event()
         self._closed = threading.Event()
-        self._working = threading.Lock()
-        self._doing_chores = threading.Lock()
-        self._opening = threading.Lock()
-        self._opened = False
-        self._supervisor = Supervisor(self._records, settings, self._hints, self._stopping, command)
-        self._chores = BackgroundJobs(self._records, settings, self._hints, self._stopping)
-        self._reaper = Reaper(self._records, self._hints, settings.runs_dir, settings.lost_after_seconds)
+        self._training = threading.Lock()
+        self._preparing = threading.Lock()
+        self._migrating = threading.Lock()
+        self._migrated = False
+        self._runs = RunJobs(self._records, settings, notifier, self._stopping, command)
+        self._datasets = DatasetJobs(self._records, settings, notifier, self._stopping)
+        self._reaper = Reaper(self._records, notifier, settings.runs_dir, settings.lost_after_seconds)
         self._threads: list[threading.Thread] = []
 
     def start(self, queue: str, *, trains: bool, prepares: bool) -> None:
@@ -56,18 +56,18 @@ class WorkerService:
 
         Args:
             queue: the names of the queues this worker serves, for the list of workers.
-            trains: whether to look for runs; a worker that only does background must not.
+            trains: whether to look for runs; a worker that only prepares data sets must not.
             prepares: whether to look for uploaded data sets; a worker that only trains must not.
         """
-        self._every(self._settings.look_seconds, "housekeeping", lambda: self._keep_house(queue))
+        self._every(self._settings.look_seconds, "registration", lambda: self._register_and_reap(queue))
         if trains:
-            self._every(self._settings.look_seconds, "lookout", self.work)
+            self._every(self._settings.look_seconds, "training", self.train_runs)
         if prepares:
-            self._every(self._settings.look_seconds, "background", self.run_background)
+            self._every(self._settings.look_seconds, "preparation", self.prepare_datasets)
         threading.Thread(target=self._close, name="closer", daemon=True).start()
 
     def ask_to_stop(self) -> None:
-        """Let the run under way be handed over; claim no other. May be called in a signal handler, and again."""
+        """Hand the job under way over and claim no other. May be called in a signal handler, and repeatedly."""
         if not self._stopping.is_set():
             self._stopping.set()
 
@@ -75,43 +75,37 @@ class WorkerService:
         """Wait until no work is left; the process ends by itself if that takes too long."""
         self._closed.wait()
 
-    def work(self) -> None:
-        """Claim runs and see them through until none is left or this worker has to go.
-
-        Celery's task and the lookout both call this; the lock makes them one worker.
+    def train_runs(self) -> None:
+        """Claim runs and train them until none is left or this worker has to go.
 
         Raises:
-            RecordsUnavailable: the database did not answer; nothing is lost, the next look claims.
+            RecordsUnavailable: the database did not answer; nothing is lost, the next call claims.
         """
-        self._open()
-        with self._working:
-            while (run := self._claim()) is not None:
-                self._supervisor.supervise(run)
+        self._migrate()
+        with self._training:  # Celery's task and the polling thread both call this
+            self._runs.work(self.worker, self._devices)
 
-    def run_background(self) -> None:
+    def prepare_datasets(self) -> None:
         """Claim uploaded data sets and prepare them until none waits or this worker has to go.
 
         Raises:
-            RecordsUnavailable: the database did not answer; nothing is lost, the next look claims.
+            RecordsUnavailable: the database did not answer; nothing is lost, the next call claims.
         """
-        self._open()
-        with self._doing_chores:
-            self._chores.work(self.worker)
+        self._migrate()
+        with self._preparing:
+            self._datasets.work(self.worker)
 
-    def _open(self) -> None:
-        """Bring the database to this version's tables, once it answers."""
-        with self._opening:
-            if not self._opened:
+    def _migrate(self) -> None:
+        """Migrate the database, once it answers."""
+        with self._migrating:
+            if not self._migrated:
                 self._records.migrate()
-                self._opened = True
+                self._migrated = True
 
-    def _claim(self) -> Run | None:
-        return None if self._stopping.is_set() else self._records.claim(self.worker, self._devices)
-
-    def _keep_house(self, queue: str) -> None:
-        self._open()
+    def _register_and_reap(self, queue: str) -> None:
+        self._migrate()
         self._records.worker_seen(self.worker, socket.gethostname(), os.getpid(), self._devices, queue)
-        self._reaper.look()
+        self._reaper.reap()
 
     def _every(self, seconds: float, name: str, action: Callable[[], None]) -> None:
         def loop() -> None:
@@ -125,8 +119,8 @@ class WorkerService:
                         logger.warning("%s waits for the database: %s", name, error)
                     away = True
                 except Exception:
-                    # A bug met by one run must not end the looking for others.
-                    logger.exception("%s failed and goes on in %g s", name, seconds)
+                    # A bug that one run triggers must not end the search for others.
+                    logger.exception("%s failed and will be tried again in %g s", name, seconds)
                 self._stopping.wait(seconds)
 
         thread = threading.Thread(target=loop, name=name, daemon=True)
@@ -134,31 +128,29 @@ class WorkerService:
         self._threads.append(thread)
 
     def _close(self) -> None:
-        """Once asked to stop: wait for the work to end, sign off, and make sure that the process does end.
-
-        Celery's own way out waits for its broker connection in more than one place, and a database can hang; nothing
-        that matters is held in this process then, so it may be cut short.
-        """
+        """Once asked to stop: wait for the work to end, leave the list of workers, and make sure the process ends."""
+        # Celery's own shutdown waits for its broker connection in more than one place, and a database can hang. Nothing
+        # that matters is held in this process by then, so that it may be cut short.
         self._stopping.wait()
         deadline = time.monotonic() + self._settings.grace_seconds + RELEASE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if not all(
-            lock.acquire(timeout=max(0.0, deadline - time.monotonic())) for lock in (self._working, self._doing_chores)
+            lock.acquire(timeout=max(0.0, deadline - time.monotonic())) for lock in (self._training, self._preparing)
         ):
             logger.error("the work did not end in time: leaving it to another worker's reaper")
             os._exit(1)
         try:
             self._records.worker_gone(self.worker)
         except RecordsUnavailable as error:
-            logger.warning("could not sign off: %s", error)
+            logger.warning("could not leave the list of workers: %s", error)
         self._closed.set()
         time.sleep(CELERY_SECONDS)
-        logger.warning("Celery is still waiting for Redis: leaving without it")
+        logger.warning("Celery is still waiting for Redis: exiting without it")
         os._exit(0)
 
 
 @cache
-def floor() -> WorkerService:
-    """Give this process's floor."""
+def worker_service() -> WorkerService:
+    """Return this process's service."""
     return WorkerService(settings())

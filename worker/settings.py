@@ -13,29 +13,29 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class WorkerSettings(SharedSettings):
-    """How often a worker looks, beats and listens, and how long it waits before it calls something lost."""
+    """Intervals and time limits of a worker, and limits of what it prepares."""
 
     look_seconds: Seconds = 5
-    """Between two looks for a claimable run without being told to."""
+    """Between two searches for a claimable run without a message."""
     poll_seconds: Seconds = 1
-    """Between two looks at a running run: its `wanted`, its events, its checkpoints."""
+    """Between two checks of a running run: its `wanted`, its events, its checkpoints."""
     beat_seconds: Seconds = 10
     """Between two beats of a running run, and of the worker itself."""
     lost_after_seconds: Seconds = 60
-    """A run whose beat stood still for so long is taken from its worker."""
+    """A run whose beat has not moved for so long is taken from its worker."""
     grace_seconds: Seconds = 45
     """For a training to write its checkpoint after being asked to stop; then it is killed."""
 
     prepare_stall_seconds: Seconds = 600
-    """A preparation of a data set that looked at no file for so long is killed."""
+    """A preparation of a data set that has read no file for so long is killed."""
     max_image_pixels: Annotated[int, Field(ge=1, le=89_478_485)] = 50_000_000
-    """Of an image in an uploaded data set; larger ones are left out. Pillow itself goes no further than the bound."""
+    """Of an image in an uploaded data set; larger ones are left out. The bound is Pillow's own."""
 
     fetch_inception: bool = True
-    """Whether the weights that FID and KID look with are downloaded where they are missing and would be used."""
+    """Whether the Inception weights of FID and KID are downloaded where they are missing and would be used."""
 
     @model_validator(mode="after")
-    def _patience(self) -> Self:
+    def _check_beats(self) -> Self:
         if self.lost_after_seconds < 3 * self.beat_seconds:
             raise ValueError(
                 f"lost_after_seconds is {self.lost_after_seconds:g} and beat_seconds is {self.beat_seconds:g}: "

@@ -1,4 +1,4 @@
-"""The tasks: thin, for a message only says "look"."""
+"""Celery tasks. A message only wakes a worker up: what to do is in the database."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import logging
 from models import broker
 from models.records import RecordsUnavailable
 from worker.celery import app
-from worker.service import floor
+from worker.service import worker_service
 from worker.settings import settings
 
 logger = logging.getLogger(__name__)
 
 
 @app.task(name=broker.LOOK)  # type: ignore[untyped-decorator]
-def look() -> None:
-    """Claim runs and see them through until none is left."""
+def train_runs() -> None:
+    """Claim runs and train them until none is left."""
     try:
-        floor().work()
+        worker_service().train_runs()
     except RecordsUnavailable as error:
-        logger.warning("the look that a message asked for waits for the database: %s", error)
+        logger.warning("database unavailable; will check the queue again when it is back: %s", error)
 
 
 @app.task(name=broker.PREPARE)  # type: ignore[untyped-decorator]
 def prepare(dataset: str, size: int, channels: int) -> None:
-    """Prepare a data set while the run that needs it waits; the run itself reports what is wrong with it."""
+    """Prepare a data set before the run that needs it starts; the run itself reports its problems."""
     from worker import data
 
     here = settings()
@@ -45,6 +45,6 @@ def prepare(dataset: str, size: int, channels: int) -> None:
 def prepare_uploads() -> None:
     """Claim uploaded data sets and prepare them until none waits."""
     try:
-        floor().run_background()
+        worker_service().prepare_datasets()
     except RecordsUnavailable as error:
-        logger.warning("the look that a message asked for waits for the database: %s", error)
+        logger.warning("database unavailable; will check the queue again when it is back: %s", error)

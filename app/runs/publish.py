@@ -8,7 +8,7 @@ from app.http.problems import Problem, phrase, retry_later
 from app.state import AppState
 from models.artifacts.history import Snapshot
 from models.config.training import TrainingConfig
-from models.records import Fenced, Run
+from models.records import ClaimLost, Run
 from models.store.manifest import Provenance
 from models.store.publishing import Published, publish
 
@@ -32,9 +32,9 @@ def publish_snapshot(app_state: AppState, run: Run, snapshot: Snapshot) -> Publi
     weights = _weights(run, snapshot)
     try:
         published = _publish(app_state, run, snapshot, weights)
-    except Fenced as error:
+    except ClaimLost as error:
         raise retry_later(
-            "Run changed hands", f"{error}; another worker has just taken the run, try again", 1
+            "Run changed hands", f"{error}: nothing was published; another worker has just taken the run, try again", 1
         ) from error
     except OSError as error:
         raise retry_later("Not written", f"the version could not be written: {error.strerror}", 30) from error

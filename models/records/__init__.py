@@ -1,64 +1,62 @@
-"""Rows: runs, datasets, publications, workers, keys, in SQLite or PostgreSQL. Files are the business of
-`models.store.local`, `models.store.publishing`, `models.artifacts` and `models.datasets`.
+"""Rows: runs, data sets, publications, workers and keys, in SQLite or PostgreSQL.
+
+Files belong to `models.store`, `models.artifacts` and `models.datasets`.
 
 Every method may be called from any thread, and raises `RecordsUnavailable` when the database is away.
 """
 
 from __future__ import annotations
 
+from models.records.claims import DatasetClaims, RunClaims, Workers
+from models.records.database import new_id
 from models.records.datasets import Datasets
-from models.records.errors import (
-    DatasetExists,
-    DatasetInUse,
-    Fenced,
-    IdempotencyConflict,
-    InvalidCursor,
-    InvalidLength,
-    LeaseLost,
-    RecordsError,
-    RecordsUnavailable,
-    UnknownDatasetRow,
-    UnknownRun,
-    WrongState,
-)
 from models.records.keys import Keys, hash_key
-from models.records.leases import Leases
 from models.records.publications import Publications
-from models.records.rows import new_id
 from models.records.runs import Runs
 from models.records.values import (
     SCOPES,
     STATES,
+    Claim,
+    ClaimLost,
     Dataset,
+    DatasetExists,
+    DatasetInUse,
     DatasetState,
+    IdempotencyConflict,
+    InvalidCursor,
+    InvalidLength,
     Key,
     KeyRecord,
-    Lease,
+    LeaseState,
     Outcome,
     Publication,
+    RecordsError,
+    RecordsUnavailable,
     Run,
     Scope,
     State,
+    UnknownDatasetRow,
+    UnknownRun,
     Wanted,
     Worker,
+    WrongState,
 )
-from models.records.workers import Workers
 
 __all__ = [
     "SCOPES",
     "STATES",
+    "Claim",
+    "ClaimLost",
     "Dataset",
     "DatasetExists",
     "DatasetInUse",
     "DatasetState",
-    "Fenced",
     "IdempotencyConflict",
     "InvalidCursor",
     "InvalidLength",
     "Key",
     "KeyRecord",
-    "Lease",
-    "LeaseLost",
+    "LeaseState",
     "Outcome",
     "Publication",
     "Records",
@@ -77,5 +75,5 @@ __all__ = [
 ]
 
 
-class Records(Runs, Leases, Datasets, Publications, Workers, Keys):
-    """Everything that rows are needed for."""
+class Records(Runs, RunClaims, Datasets, DatasetClaims, Publications, Workers, Keys):
+    """All rows, as users and as workers see them."""

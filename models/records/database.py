@@ -1,7 +1,9 @@
-"""One database, SQLite or PostgreSQL: its address, its connections, its transactions, and what its errors mean."""
+"""One database, SQLite or PostgreSQL: address, connections, transactions, errors, and ids of rows."""
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,11 +14,16 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from models import migrations
-from models.records.errors import RecordsUnavailable
+from models.records.values import RecordsUnavailable
 
-# A writer waits this long for its turn on SQLite; writes take milliseconds, so only a stuck disk lasts longer.
-SQLITE_PATIENCE = 60.0
+# A writer waits this long for the lock on SQLite; writes take milliseconds, so only a stuck disk lasts longer.
+SQLITE_LOCK_SECONDS = 60.0
 UNDEFINED_TABLE = "42P01"
+
+# Crockford's base 32 in lower case: sorts as its numbers do.
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+_RANDOM_BITS = 75
+ID_LENGTH = 26
 
 # A server that is silent (a pulled cable, a paused container) must become an error in seconds, not minutes.
 POSTGRES_ARGUMENTS = {
@@ -53,7 +60,7 @@ def parse_url(address: str) -> URL:
 
 def _sqlite_engine(url: URL) -> Engine:
     # isolation_level None: the driver opens no transactions by itself, `_begin` says when.
-    arguments = {"timeout": SQLITE_PATIENCE, "isolation_level": None}
+    arguments = {"timeout": SQLITE_LOCK_SECONDS, "isolation_level": None}
     engine = create_engine(url, connect_args=arguments)
 
     @event.listens_for(engine, "connect")
@@ -80,7 +87,7 @@ def _engine(url: URL) -> Engine:
 def _is_unavailable(error: DBAPIError) -> bool:
     if isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated:
         return True
-    if type(error) is exc.DatabaseError:  # SQLite's word for a damaged file
+    if type(error) is exc.DatabaseError:  # what SQLite raises for a damaged file
         return True
     return getattr(error.orig, "sqlstate", None) == UNDEFINED_TABLE
 
@@ -89,7 +96,7 @@ class Database:
     """Connections to one database, usable from several threads; the base of every part of `Records`."""
 
     def __init__(self, url: str) -> None:
-        """Prepare to connect to `url`; nothing is opened yet.
+        """Parse `url`; connections are opened when they are first needed.
 
         Raises:
             ValueError: see `parse_url`.
@@ -126,10 +133,10 @@ class Database:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
     def ping(self) -> None:
-        """Ask the database for an answer.
+        """Check that the database answers.
 
         Raises:
-            RecordsUnavailable: it gives none.
+            RecordsUnavailable: it does not.
         """
         with self._reading() as connection:
             connection.execute(text("SELECT 1"))
@@ -151,24 +158,35 @@ class Database:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        """Give a connection for single reads."""
+        """Yield a connection for single reads."""
         with self._translated(), self._read_engine.connect() as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """Give a connection in a transaction, committed at the end; on SQLite it has the write lock from the start."""
+        """Yield a connection in a transaction, committed at the end; on SQLite it has the write lock from the start."""
         with self._translated(), self._engine.begin() as connection:
             yield connection
 
 
 def utc_now() -> datetime:
-    """Give the time, aware, in UTC."""
+    """Return the time, aware, in UTC."""
     return datetime.now(UTC)
 
 
 def storable(message: str | None) -> str | None:
-    """Make any text fit for a database: PostgreSQL refuses NUL, and both refuse halves of surrogate pairs."""
+    """Replace what a database refuses to store: NUL on PostgreSQL, halves of surrogate pairs on both."""
     if message is None:
         return None
     return message.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def new_id() -> str:
+    """Make an id that is unique and sorts by the microsecond it was made in: 55 bits of time, 75 random bits."""
+    number = time.time_ns() // 1000 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+    return "".join(_DIGITS[number >> shift & 31] for shift in range(5 * (ID_LENGTH - 1), -1, -5))
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` has the form of an id."""
+    return len(text) == ID_LENGTH and set(text) <= set(_DIGITS)

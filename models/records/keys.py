@@ -18,7 +18,7 @@ SECRET_BYTES = 32
 def hash_key(key: str) -> str:
     """Hash a whole key, as it is stored: sha256 in hexadecimal.
 
-    A key has 256 random bits, which nobody can guess: a slow hash, made for passwords, would protect nothing more.
+    A key has 256 random bits: a slow password hash would protect it no better.
     """
     return hashlib.sha256(key.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Which version number belongs to which position of which run; `models.store.publishing` moves the files."""
+"""Version numbers of published positions of runs; `models.store.publishing` writes the files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, func, insert, select, text, update
 
+from models.records.claims import require_held
 from models.records.database import Database, utc_now
-from models.records.errors import Fenced
 from models.records.schema import PublicationRow, RunRow
-from models.records.values import Publication
+from models.records.values import Claim, Publication
 
 
 def _lock_model(connection: Connection, model: str) -> None:
-    """Let one publisher at a time count a model's numbers; SQLite has one writer anyway."""
+    """Serialize the publishers of one model; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         key = {"model": f"atelier model {model}"}
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:model, 0))"), key)
@@ -25,27 +25,25 @@ def _next_version(connection: Connection, model: str, taken: Collection[int]) ->
 
 
 class Publications(Database):
-    """The part of `Records` that gives out version numbers."""
+    """The part of `Records` that allocates version numbers."""
 
-    def allocate(self, run_id: str, token: int, images: int, model: str, taken: Collection[int] = ()) -> int:
-        """Give the version number of a run's publication at a position: the same one at every attempt.
+    def allocate(self, claim: Claim, images: int, model: str, taken: Collection[int] = ()) -> int:
+        """Return the version number of a run's publication at a position: the same one at every attempt.
 
         Args:
-            run_id: the run.
-            token: the caller's token; only the newest one gets a number.
+            claim: of the run. Only its newest token gets a number, also after the run has ended.
             images: the position.
             model: the model's name.
-            taken: numbers that stand in the model directory for something else. They are skipped, also where one of
-                them was given out for this very position.
+            taken: numbers that the model directory uses for something else. They are skipped, even where one of them
+                was allocated for this very position.
 
         Raises:
-            Fenced: `token` is not the run's newest.
+            ClaimLost: a later claim has raised the token.
         """
-        here = (PublicationRow.run == run_id, PublicationRow.images == images)
+        here = (PublicationRow.run == claim.id, PublicationRow.images == images)
         with self._writing() as connection:
-            held = select(RunRow.id).where(RunRow.id == run_id, RunRow.token == token).with_for_update()
-            if connection.execute(held).one_or_none() is None:
-                raise Fenced(f"run {run_id} is no longer held under token {token}: nothing was published")
+            newest = select(RunRow.id).where(RunRow.id == claim.id, RunRow.token == claim.token).with_for_update()
+            require_held(claim, connection.execute(newest).one_or_none())
             _lock_model(connection, model)
             known = connection.execute(select(PublicationRow.version).where(*here)).scalar_one_or_none()
             if known is not None and known not in taken:
@@ -54,7 +52,7 @@ class Publications(Database):
             if known is not None:
                 connection.execute(update(PublicationRow).where(*here).values(version=version))
             else:
-                row = {"run": run_id, "images": images, "model": model, "version": version, "created_at": utc_now()}
+                row = {"run": claim.id, "images": images, "model": model, "version": version, "created_at": utc_now()}
                 connection.execute(insert(PublicationRow).values(row))
             return version
 

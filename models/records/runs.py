@@ -1,28 +1,54 @@
-"""What users do with runs: create, look, cancel, pause, resume. The worker's side is in `models.records.leases`."""
+"""Runs as users see them: create, list, cancel, pause, resume. The workers' side is `models.records.claims`."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from sqlalchemy import and_, case, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Update, and_, case, func, insert, literal, or_, select, update
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError
 
 from models.config.presets import AUTO
 from models.config.training import TrainingConfig
-from models.records.database import Database, utc_now
-from models.records.errors import IdempotencyConflict, InvalidCursor, InvalidLength, UnknownRun, WrongState
-from models.records.rows import RUN_COLUMNS, change_run, find_run, is_id, new_id, to_run
+from models.records.database import Database, is_id, new_id, utc_now
 from models.records.schema import RunRow, UtcTime
-from models.records.values import Run, State
+from models.records.values import (
+    IdempotencyConflict,
+    InvalidCursor,
+    InvalidLength,
+    Run,
+    State,
+    UnknownRun,
+    WrongState,
+)
+
+RUN_COLUMNS = [column for column in RunRow.__table__.columns if column.name != "idempotency_key"]
 
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+def to_run(row: RowMapping) -> Run:
+    """Read a row of `RUN_COLUMNS`."""
+    return Run(**row)
+
+
+def find_run(connection: Connection, run_id: str) -> Run | None:
+    """Read a run."""
+    row = connection.execute(select(*RUN_COLUMNS).where(RunRow.id == run_id)).mappings().one_or_none()
+    return to_run(row) if row is not None else None
+
+
+def change_run(connection: Connection, statement: Update) -> Run | None:
+    """Execute an update of at most one run and return the changed run; None when the conditions did not hold."""
+    row = connection.execute(statement.returning(*RUN_COLUMNS)).mappings().one_or_none()
+    return to_run(row) if row is not None else None
+
+
 class Runs(Database):
-    """The part of `Records` that users act through."""
+    """The part of `Records` for the users of runs."""
 
     def create_run(
         self, config: TrainingConfig, request: dict[str, Any], idempotency_key: str | None = None
@@ -32,13 +58,13 @@ class Runs(Database):
         Args:
             config: the complete configuration that `request` was resolved to.
             request: what the client sent, as JSON values.
-            idempotency_key: a repeat with the same key and request gives the run that is there already.
+            idempotency_key: a repeat with the same key and request returns the existing run.
 
         Returns:
             The run, and whether it was created now.
 
         Raises:
-            IdempotencyConflict: the key came before with another request.
+            IdempotencyConflict: the key was used with another request.
         """
         now = utc_now()
         values = {
@@ -71,10 +97,10 @@ class Runs(Database):
             return run, False
 
     def repeated(self, idempotency_key: str, request: dict[str, Any]) -> Run | None:
-        """Give the run that came of a request before; None where there is none.
+        """Return the run that an earlier request with this key created; None where there is none.
 
         Raises:
-            IdempotencyConflict: the key came with another request.
+            IdempotencyConflict: the key was used with another request.
         """
         statement = select(*RUN_COLUMNS).where(RunRow.idempotency_key == idempotency_key)
         with self._reading() as connection:
@@ -103,7 +129,7 @@ class Runs(Database):
             At most `limit` runs, and the cursor of the next page; None on the last one.
 
         Raises:
-            InvalidCursor: `cursor` was not given out by this list.
+            InvalidCursor: `cursor` is none that this list returned.
         """
         statement = select(*RUN_COLUMNS).order_by(RunRow.id.desc()).limit(limit + 1)
         if state is not None:
@@ -119,7 +145,7 @@ class Runs(Database):
         return runs[:limit], runs[limit - 1].id if len(runs) > limit else None
 
     def queue_position(self, run: Run) -> int | None:
-        """Count a queued run's place in the queue, from 1; None when it is not queued."""
+        """Return a queued run's place in the queue, from 1; None when it is not queued."""
         before = or_(RunRow.queued_at < run.queued_at, and_(RunRow.queued_at == run.queued_at, RunRow.id < run.id))
         statement = select(func.count()).where(RunRow.state == "queued", before)
         if run.state != "queued":
@@ -134,7 +160,7 @@ class Runs(Database):
             return dict(connection.execute(statement).all())
 
     def cancel(self, run_id: str) -> Run:
-        """Cancel a run: at once, or where it runs by asking its worker (`wanted`); repeating it changes nothing.
+        """Cancel a run: at once, or while it runs through its worker (`wanted`); repeating it changes nothing.
 
         Raises:
             UnknownRun: there is no such run.
@@ -154,7 +180,7 @@ class Runs(Database):
             return change_run(connection, statement) or _refuse(find_run(connection, run_id), run_id, "cancelled")
 
     def pause(self, run_id: str) -> Run:
-        """Pause a run: at once, or where it runs by asking its worker (`wanted`); repeating it changes nothing.
+        """Pause a run: at once, or while it runs through its worker (`wanted`); repeating it changes nothing.
 
         Raises:
             UnknownRun: there is no such run.
@@ -173,7 +199,7 @@ class Runs(Database):
             return change_run(connection, statement) or _refuse(find_run(connection, run_id), run_id, "paused")
 
     def resume(self, run_id: str, kimg: float | None = None, epochs: float | None = None, shown: int = 0) -> Run:
-        """Queue a run again, to go on from its newest checkpoint; with a length, that becomes its target.
+        """Queue a run again, to continue from its newest checkpoint; a length becomes its new target.
 
         Args:
             run_id: the run.
@@ -184,7 +210,7 @@ class Runs(Database):
         Raises:
             UnknownRun: there is no such run.
             WrongState: it is queued or running, or has succeeded and the target is not longer.
-            InvalidLength: the length is no possible one, or less than was shown already.
+            InvalidLength: the length is impossible, or shorter than what was shown already.
         """
         with self._writing() as connection:
             # The lock is SQLite's one writer, or PostgreSQL's row: what is read here still holds when it is written.
@@ -203,7 +229,7 @@ class Runs(Database):
 
 
 def _with_length(run: Run, kimg: float | None, epochs: float | None, shown: int) -> dict[str, Any]:
-    """Give the run's configuration with another target."""
+    """Return the run's configuration with another target."""
     if kimg is None and epochs is None:
         if run.state == "succeeded":
             raise WrongState(

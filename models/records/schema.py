@@ -39,7 +39,7 @@ class UtcTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Bring an aware time to UTC."""
+        """Convert an aware time to UTC."""
         if value is None:
             return None
         utc = value.astimezone(UTC)
@@ -50,14 +50,14 @@ class UtcTime(TypeDecorator[datetime]):
         value: datetime | None,
         dialect: Dialect,  # noqa: ARG002  # SQLAlchemy's signature
     ) -> datetime | None:
-        """Give an aware time in UTC."""
+        """Return an aware time in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Collects the tables; text is unbounded, since its lengths are checked where it enters the house."""
+    """Collects the tables; text is unbounded: its length is checked where a request is parsed."""
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {  # noqa: RUF012  # read by SQLAlchemy, never changed
@@ -108,7 +108,7 @@ class RunRow(Base):
 
 
 class PublicationRow(Base):
-    """A version number given to a run at a position; rows stay for ever, so that numbers never return."""
+    """A version number allocated to a run at a position; rows are never deleted, so that no number is used twice."""
 
     __tablename__ = "publications"
     __table_args__ = (UniqueConstraint("model", "version"),)
@@ -144,7 +144,7 @@ class DatasetRow(Base):
 
 
 class WorkerRow(Base):
-    """A worker process that is there."""
+    """A worker process that is alive."""
 
     __tablename__ = "workers"
 

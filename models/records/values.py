@@ -1,4 +1,4 @@
-"""The values that records are read as: immutable, detached from the database."""
+"""What rows are read as (immutable, detached from the database), and the errors that `Records` raises."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled
 Wanted = Literal["paused", "cancelled"]
 Outcome = Literal["succeeded", "failed", "cancelled", "paused", "queued"]
 DatasetState = Literal["preparing", "ready", "failed"]
+ClaimKind = Literal["run", "dataset"]
 Scope = Literal["sample", "train", "admin"]
 
 STATES: tuple[State, ...] = get_args(State)
@@ -17,6 +18,19 @@ DATASET_STATES: tuple[DatasetState, ...] = get_args(DatasetState)
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 MAX_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's right to change a run or data set, until the row is released or claimed under another token."""
+
+    kind: ClaimKind
+    id: str
+    token: int
+    """The fencing token: each claim of a row raises it by one."""
+
+    def __str__(self) -> str:
+        return f"{'run' if self.kind == 'run' else 'data set'} {self.id}"
 
 
 @dataclass(frozen=True)
@@ -43,6 +57,11 @@ class Run:
     started_at: datetime | None
     ended_at: datetime | None
 
+    @property
+    def claim(self) -> Claim:
+        """The claim that its newest token stands for."""
+        return Claim("run", self.id, self.token)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -64,19 +83,23 @@ class Dataset:
     created_at: datetime
     ended_at: datetime | None
 
+    @property
+    def claim(self) -> Claim:
+        """The claim that its newest token stands for."""
+        return Claim("dataset", self.id, self.token)
+
 
 @dataclass(frozen=True)
-class Lease:
-    """Who holds a running run or a data set in preparation, and how often the holder has said that it is alive."""
+class LeaseState:
+    """A claimed row as it stood when it was read: its claim, the beats so far, and the worker's name."""
 
-    id: str
-    token: int
+    claim: Claim
     beat: int
     worker: str | None
 
 
 class Publication(NamedTuple):
-    """A version number given to a run at a position, counted in images."""
+    """A version number allocated to a run at a position, counted in images."""
 
     images: int
     model: str
@@ -85,7 +108,7 @@ class Publication(NamedTuple):
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker process that said it is there; `seen_at` is for people to read and decides nothing."""
+    """A worker process that is alive; `seen_at` is for people to read and decides nothing."""
 
     id: str
     host: str
@@ -114,3 +137,55 @@ class KeyRecord:
     name: str
     hash: str
     scopes: tuple[Scope, ...]
+
+
+class RecordsError(Exception):
+    """Base of the errors that `Records` raises."""
+
+
+class RecordsUnavailable(RecordsError):
+    """The database cannot be reached or cannot work now; the same call may succeed later."""
+
+
+class UnknownRun(RecordsError, LookupError):
+    """There is no run of that id."""
+
+
+class WrongState(RecordsError):
+    """The run's state does not allow the request."""
+
+    def __init__(self, message: str, state: str) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+class UnknownDatasetRow(RecordsError, LookupError):
+    """There is no uploaded data set of that name."""
+
+
+class DatasetExists(RecordsError):
+    """There is an uploaded data set of that name."""
+
+
+class DatasetInUse(RecordsError):
+    """A run that has not ended uses the data set."""
+
+
+class IdempotencyConflict(RecordsError):
+    """An idempotency key came again with another request."""
+
+
+class InvalidCursor(RecordsError, ValueError):
+    """A cursor that no list has returned."""
+
+
+class InvalidLength(RecordsError, ValueError):
+    """The length that a run is to be resumed with cannot be used."""
+
+
+class ClaimLost(RecordsError):
+    """A claim no longer holds its run or data set: stop working on it, publish nothing."""
+
+    def __init__(self, claim: Claim) -> None:
+        super().__init__(f"{claim} is no longer held under token {claim.token}")
+        self.claim = claim

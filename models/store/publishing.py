@@ -19,7 +19,7 @@ from models.config.networks import GeneratorConfig
 from models.config.training import TrainingConfig
 from models.config.values import NAME
 from models.files import sync_folder, write_file
-from models.records import Records
+from models.records import Claim, Records
 from models.scores import Score, is_best
 from models.store.aliases import BEST, changing, write_alias
 from models.store.card import Pairs, write_card
@@ -94,7 +94,7 @@ def publish(
         pairs: gives images beside the nearest ones in the data; asked only where the position is not published yet.
 
     Raises:
-        Fenced: a newer attempt holds the run; nothing was published.
+        ClaimLost: a newer attempt holds the run; nothing was published.
         RecordsUnavailable: the database is away; trying again is safe.
         ReadOnlyModel: the model is the starter.
         InvalidName: no model can be called that.
@@ -122,7 +122,7 @@ def publish(
             for name, data in files.items():
                 write_file(staging / name, data)
             while published is None:
-                version = records.allocate(run, token, images, model, taken=set(numbers(folder)))
+                version = records.allocate(Claim("run", run, token), images, model, taken=set(numbers(folder)))
                 manifest = build_manifest(model, version, files, generator, classes, provenance, scores or {})
                 if training is not None:
                     manifest = _with_card(manifest, training, shown, staging)

@@ -219,7 +219,7 @@ def test_the_proposed_training_suits_size_colours_and_number(
         "options": {},
         "sha256": {},
     }
-    app_state.records.finish_dataset(held.id, held.token, report)
+    app_state.records.finish_dataset(held.claim, report)
     train = app_state.http.get("/datasets/cats").json()["proposal"]["train"]
     assert train == {"dataset": "cats", "model": "cats", **request_}
     assert app_state.http.post("/train", params={"dry_run": "true"}, json=train).status_code == 200

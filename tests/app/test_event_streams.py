@@ -13,6 +13,7 @@ import redis
 
 from models import broker
 from models.artifacts.events import EventWriter
+from models.records import Claim
 from tests.fixtures.hostile import RED, zipped
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.runs import Harness, write_tick
@@ -81,7 +82,7 @@ def test_stream_of_an_ended_run_ends_and_says_not_to_come_back(harness: Harness)
     run_id = harness.train()
     token = harness.claim(run_id).token
     write_tick(harness.attempt(run_id, token), 1000)
-    harness.app_state.records.release(run_id, token, "succeeded")
+    harness.app_state.records.release_run(Claim("run", run_id, token), "succeeded")
     with listening(harness.http, f"/train/{run_id}/events") as messages_:
         assert [(message["event"], message.get("id")) for message in messages_] == [("state", None), ("tick", "1.1")]
     assert harness.http.get(f"/train/{run_id}/events", headers={"last-event-id": "1.1"}).status_code == 204
@@ -94,7 +95,7 @@ def test_stream_tells_the_end_of_a_run_and_closes(harness: Harness) -> None:
     with listening(harness.http, f"/train/{run_id}/events") as messages_:
         assert next(messages_)["data"]["state"] == "running"
         write_tick(attempt, 60_000)
-        harness.app_state.records.release(run_id, token, "failed", error="the disk is full")
+        harness.app_state.records.release_run(Claim("run", run_id, token), "failed", error="the disk is full")
         rest = list(messages_)
     assert [message["event"] for message in rest] == ["tick", "state"]
     assert (rest[-1]["data"]["state"], rest[-1]["data"]["error"]) == ("failed", "the disk is full")

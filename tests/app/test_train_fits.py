@@ -39,7 +39,7 @@ def upload(harness: Harness, name: str, size: int, channels: int, classes: int =
     records.create_dataset(new_id(), name, {}, 1000)
     held = records.claim_dataset("w")
     assert held is not None
-    assert records.finish_dataset(held.id, held.token, report.model_dump(mode="json"))
+    records.finish_dataset(held.claim, report.model_dump(mode="json"))
     return report
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from models.artifacts.events import EventWriter
 from models.config.training import TrainingConfig
+from models.records import Claim
 from tests.fixtures.runs import Harness, write_tick
 
 BODY = {"preset": "mlp-mnist", "dataset": "mnist-mini"}
@@ -83,7 +84,7 @@ def test_progress_and_health_come_from_the_files(harness: Harness) -> None:
     }
     assert run["latest"]["d_real"] == 0.61
     assert run["health"] == {"verdict": "healthy", "reasons": [], "sentence": None}
-    harness.app_state.records.release(run_id, token, "failed", error="the disk is full")
+    harness.app_state.records.release_run(Claim("run", run_id, token), "failed", error="the disk is full")
     ended = harness.read(run_id)
     assert (ended["state"], ended["error"], ended["progress"]["eta_seconds"]) == ("failed", "the disk is full", None)
 
@@ -234,7 +235,7 @@ def test_running_run_is_asked_to_stop(harness: Harness) -> None:
     token = harness.claim(run_id).token
     asked = harness.http.post(f"/train/{run_id}/pause").json()
     assert (asked["state"], asked["wanted"]) == ("running", "paused")
-    harness.app_state.records.release(run_id, token, "queued")
+    harness.app_state.records.release_run(Claim("run", run_id, token), "queued")
     assert harness.read(run_id)["state"] == "paused"
 
 
@@ -242,7 +243,7 @@ def test_senseless_steering_is_409_with_the_state(harness: Harness) -> None:
     run_id = harness.train()
     resumed = harness.http.post(f"/train/{run_id}/resume")
     assert (resumed.status_code, resumed.json()["state"]) == (409, "queued")
-    harness.app_state.records.release(run_id, harness.claim(run_id).token, "succeeded")
+    harness.app_state.records.release_run(harness.claim(run_id).claim, "succeeded")
     for action in ("cancel", "pause", "resume"):
         answer = harness.http.post(f"/train/{run_id}/{action}")
         assert (answer.status_code, answer.json()["state"]) == (409, "succeeded")

@@ -22,7 +22,7 @@ from tests.fixtures.waiting import gone, until
 from tests.worker.training.tiny import tiny
 from worker.devices import device_count
 from worker.jobs.notifier import Notifier
-from worker.jobs.supervisor import Supervisor
+from worker.jobs.runs import RunJobs
 from worker.settings import WorkerSettings
 
 pytestmark = pytest.mark.chaos
@@ -43,10 +43,10 @@ class Harness:
 
     def work(self, act: Callable[[Run], object] = lambda _run: None) -> Run:
         """Claim a run and see it through, acting on it meanwhile."""
-        run = self.records.claim("tester", device_count(self.settings.device))
+        run = self.records.claim_run("tester", device_count(self.settings.device))
         assert run is not None
-        supervisor = Supervisor(self.records, self.settings, self._hints, threading.Event())
-        thread = threading.Thread(target=supervisor.supervise, args=(run,))
+        jobs = RunJobs(self.records, self.settings, self._hints, threading.Event())
+        thread = threading.Thread(target=jobs.supervise, args=(run,))
         thread.start()
         try:
             act(run)

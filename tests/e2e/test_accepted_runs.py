@@ -52,7 +52,7 @@ def started(harness: Harness, run_id: str) -> ExitCode:
     run = harness.claim(run_id)
     settings = WorkerSettings(data_dir=harness.app_state.settings.data_dir, device="cpu", threads=1)
     code = attempt_run(run.id, run.token, settings, lambda: False)
-    harness.app_state.records.release(run.id, run.token, "succeeded" if code is ExitCode.COMPLETED else "failed")
+    harness.app_state.records.release_run(run.claim, "succeeded" if code is ExitCode.COMPLETED else "failed")
     return code
 
 

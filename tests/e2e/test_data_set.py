@@ -17,7 +17,7 @@ from models.config import presets
 from tests.fixtures.hostile import BAD_IMAGES, picture, zipped
 from tests.fixtures.uploads import Reception
 from worker.data import prepare
-from worker.jobs.background import BackgroundJobs
+from worker.jobs.datasets import DatasetJobs
 from worker.jobs.notifier import Notifier
 from worker.settings import WorkerSettings
 
@@ -34,11 +34,11 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
         reception = Reception(folder)
         patch.setenv("ATELIER_PORT", str(reception.port))
         settings = WorkerSettings(data_dir=folder, poll_seconds=0.1)
-        background = BackgroundJobs(reception.records, settings, Notifier("redis://127.0.0.1:1/0"), stopping)
+        jobs = DatasetJobs(reception.records, settings, Notifier("redis://127.0.0.1:1/0"), stopping)
 
         def work() -> None:
             while not stopping.wait(0.1):
-                background.work("w")
+                jobs.work("w")
 
         worker = threading.Thread(target=work)
         worker.start()

@@ -18,7 +18,7 @@ SCORE = Score(value=12.345, protocol="2000 samples | <of> a test", baseline=0.5)
 def test_a_version_is_published_with_a_card_and_its_nearest_neighbours(tmp_path: Path, records: Records) -> None:
     config = training_config()
     records.create_run(config, {})
-    run = records.claim("worker", 1)
+    run = records.claim_run("worker", 1)
     assert run is not None
     publish(
         tmp_path,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from models.records import Fenced, Publication, Records, RecordsUnavailable, Run
+from models.records import ClaimLost, LeaseState, Publication, Records, RecordsUnavailable, Run
 from models.scores import Score
 from models.store import publishing
 from models.store.local import InvalidName, ModelDirectory, ReadOnlyModel, Version
@@ -40,15 +40,16 @@ def start(records: Records) -> Run:
 
 
 def claim(records: Records) -> Run:
-    run = records.claim("worker", 1)
+    run = records.claim_run("worker", 1)
     assert run is not None
     return run
 
 
 def reclaim(records: Records, run: Run) -> Run:
     """Lose a run to the next attempt."""
-    assert records.take_back(run.id, run.token, run.beat, "silent") is not None
-    assert records.checkpointed(run.id, run.token) is False
+    assert records.take_back(LeaseState(run.claim, run.beat, run.worker), "silent") is not None
+    with pytest.raises(ClaimLost):
+        records.reset_failures(run.claim)
     return claim(records)
 
 
@@ -112,7 +113,7 @@ def test_a_position_is_published_once(root: Path, records: Records, run: Run) ->
 def test_an_old_token_publishes_nothing(root: Path, records: Records, run: Run) -> None:
     publish_at(root, records, run, 1000)
     reclaim(records, run)
-    with pytest.raises(Fenced, match="token 1"):
+    with pytest.raises(ClaimLost, match="token 1"):
         publish_at(root, records, run, 2000)
     assert listed(root) == ["1"]
     assert len(records.publications(run.id)) == 1
@@ -145,7 +146,7 @@ def test_what_a_kill_interrupted_is_completed_by_the_next_attempt(
 
 
 def test_a_number_whose_files_never_came_is_not_given_to_another_run(root: Path, records: Records, run: Run) -> None:
-    records.allocate(run.id, run.token, 1000, "digits")
+    records.allocate(run.claim, 1000, "digits")
     assert publish_at(root, records, start(records), 1000).version == 2
     assert publish_at(root, records, run, 1000).version == 1
 

@@ -17,7 +17,7 @@ def harness() -> module.WorkerService:
     return module.WorkerService(settings(), (sys.executable, STAND_IN, sys.argv[1], str(settings().runs_dir)))
 
 
-module.floor = harness
+module.worker_service = harness
 
 if __name__ == "__main__":
     from worker.celery import app

@@ -14,7 +14,7 @@ from types import FrameType
 from models import watchdog
 from models.artifacts.attempts import Attempt, kimg_name, list_attempts
 from models.artifacts.events import EventWriter
-from worker.jobs.heartbeat import newest_checkpoint
+from worker.jobs.runs import newest_checkpoint
 
 MODES = {
     "complete": "say so and end",

@@ -22,16 +22,16 @@ def test_a_data_directory_may_have_a_space_in_its_name(tmp_path: Path) -> None:
     assert [read.training_script, *read.training_script_args] == ["worker.jobs.train", "r1", "1", f"{folder}/ending"]
 
 
-def test_the_last_word_needs_no_room_once_it_is_set_aside(tmp_path: Path) -> None:
+def test_the_exit_status_needs_no_room_once_it_is_reserved(tmp_path: Path) -> None:
     path = tmp_path / "ending"
-    word = ExitStatusFile(path)
-    assert word.heard() is None
-    word.set_aside()
-    assert word.heard() is None
+    status = ExitStatusFile(path)
+    assert status.read() is None
+    status.reserve()
+    assert status.read() is None
     before = path.stat()
-    word.say(ExitCode.REFUSED)
+    status.write(ExitCode.REFUSED)
     after = path.stat()
-    assert word.heard() == ExitCode.REFUSED
+    assert status.read() == ExitCode.REFUSED
     assert (before.st_ino, before.st_size) == (after.st_ino, after.st_size)
 
 

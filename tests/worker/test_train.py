@@ -72,7 +72,7 @@ def test_a_run_killed_then_stopped_ends_in_the_bytes_of_one_left_alone(harness: 
     config = tiny(kimg=20, precision="bf16")
     calm = harness.create(config)
     assert harness.train(calm) == ExitCode.COMPLETED
-    harness.records.release(calm.id, calm.token, "succeeded")
+    harness.records.release_run(calm.claim, "succeeded")
 
     run = harness.create(config)
     assert harness.interrupt(run, signal.SIGKILL) == -signal.SIGKILL
@@ -92,7 +92,7 @@ def test_a_killed_run_of_either_family_ends_in_the_same_bytes_in_fp32(harness: H
     config = tiny(preset, kimg=8, precision="fp32")
     calm = harness.create(config)
     assert harness.train(calm) == ExitCode.COMPLETED
-    harness.records.release(calm.id, calm.token, "succeeded")
+    harness.records.release_run(calm.claim, "succeeded")
 
     run = harness.create(config)
     assert harness.interrupt(run, signal.SIGKILL) == -signal.SIGKILL
@@ -120,7 +120,7 @@ def finished(harness: Harness, kimg: float = 2) -> Run:
     """Give a run that reached its target."""
     run = harness.create(tiny(kimg=kimg))
     assert harness.train(run) == ExitCode.COMPLETED
-    harness.records.release(run.id, run.token, "succeeded")
+    harness.records.release_run(run.claim, "succeeded")
     return run
 
 
@@ -312,7 +312,7 @@ def upload_pets(harness: Harness, shade: int) -> None:
         writer.finish(("cat", "dog"), ())
     held = harness.records.claim_dataset("tester")
     assert held is not None
-    harness.records.finish_dataset(held.id, held.token, {})
+    harness.records.finish_dataset(held.claim, {})
 
 
 def test_an_uploaded_set_with_other_classes_is_refused(harness: Harness) -> None:
@@ -326,7 +326,7 @@ def test_a_run_does_not_go_on_with_another_set_of_the_same_name(harness: Harness
     upload_pets(harness, 9)
     run = harness.create(tiny(kimg=1).model_copy(update={"dataset": "pets"}))
     assert harness.train(run) == ExitCode.COMPLETED
-    harness.records.release(run.id, run.token, "succeeded")
+    harness.records.release_run(run.claim, "succeeded")
     harness.records.delete_dataset("pets")
     upload_pets(harness, 10)
     run = prolonged(harness, run, kimg=2)

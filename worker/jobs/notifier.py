@@ -1,4 +1,4 @@
-"""Tells the app, through Redis, that a run has something new; what is new, it reads from files and rows."""
+"""Notifications to the app, through Redis, that a run or a data set has changed; files and rows say how."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 1.0
 
 
 class Notifier:
-    """Publishes hints; that Redis is away is told once, and is never an error."""
+    """Publishes notifications; an absent Redis is logged once, and is never an error."""
 
     def __init__(self, redis_url: str) -> None:
         self._redis = redis.Redis.from_url(
@@ -28,24 +28,24 @@ class Notifier:
         )
         self._away = False
 
-    def run(self, identity: str) -> None:
-        """Say that run `identity` has a new state or new events."""
-        self._publish({"run": identity})
+    def run_changed(self, run_id: str) -> None:
+        """Announce that a run has a new state or new events."""
+        self._publish({"run": run_id})
 
-    def dataset(self, name: str) -> None:
-        """Say that data set `name` has a new state or has come further."""
+    def dataset_changed(self, name: str) -> None:
+        """Announce that a data set has a new state or more progress."""
         self._publish({"dataset": name})
 
-    def _publish(self, hint: dict[str, str]) -> None:
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def _publish(self, message: dict[str, str]) -> None:
         try:
-            self._redis.publish(broker.CHANNEL, json.dumps(hint))
+            self._redis.publish(broker.CHANNEL, json.dumps(message))
         except redis.RedisError as error:
             if not self._away:
-                logger.warning("Redis is away, pages will be slower to notice what is new: %s", error)
+                logger.warning("Redis is away, pages will be slower to notice changes: %s", error)
             self._away = True
         else:
             self._away = False
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._redis.close()

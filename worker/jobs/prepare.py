@@ -1,6 +1,6 @@
 """Preparation of one uploaded data set, as a process: `python -m worker.jobs.prepare JSON`.
 
-A process of its own keeps what hostile images could do to a decoder away from the worker, and gives its memory back.
+A process of its own keeps what hostile images could do to a decoder away from the worker, and frees its memory.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings, settings
 
 
-class Job(Frozen):
-    """What the process is asked to do."""
+class PrepareArguments(Frozen):
+    """The arguments of the process."""
 
     id: str = Field(pattern="^[0-9a-z]+$")
     name: Name
@@ -28,7 +28,7 @@ class Job(Frozen):
 
 
 def main(arguments: list[str]) -> ExitCode:
-    """Prepare a data set, until it is done or SIGTERM."""
+    """Prepare a data set until it is done or SIGTERM arrives, and return the exit code."""
     watchdog.die_with_parent()
     watchdog.watch(sys.stdin.buffer)
     stop = threading.Event()
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> ExitCode:
     from worker.data.prepared import DataProblem
     from worker.training.failure import FailureNote, disk_full
 
-    job = Job.model_validate_json(arguments[0])
+    job = PrepareArguments.model_validate_json(arguments[0])
     here = settings()
     folder = UploadFolder(here.uploads_dir / job.id)
     note = FailureNote(folder.path)
@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> ExitCode:
 
 
 def room(settings: WorkerSettings) -> int:
-    """Count the bytes that uploads may still take: of their quota, and of the disk."""
+    """Return the bytes that uploads may still take, of their quota and of the disk."""
     free = shutil.disk_usage(settings.uploads_dir).free - settings.spare_bytes
     return min(free, settings.uploads_quota_bytes - used_bytes(settings.uploads_dir))
 

@@ -1,6 +1,6 @@
-"""Takes back what a worker that fell silent held, whoever that worker was; one reaper lives in each worker.
+"""The reaper takes back runs and data sets whose worker fell silent, whichever it was; each worker has one.
 
-No wall clock decides: a lease is lost when *this* process has watched the same (token, beat) stand still long enough.
+No wall clock decides: a lease has expired when *this* process has watched the same (token, beat) for long enough.
 """
 
 from __future__ import annotations
@@ -11,46 +11,42 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from models.artifacts.attempts import Attempt
-from models.records import Lease, Records
+from models.records import Claim, LeaseState, Records, Run
 from worker.jobs.notifier import Notifier
 from worker.jobs.supervisor import log_tail
 
 logger = logging.getLogger(__name__)
 
 
-class Patience:
-    """Remembers since when each lease's beat has stood still."""
+class LeaseMonitor:
+    """Remembers since when each claim's beat has not moved."""
 
     def __init__(self, lost_after_seconds: float, clock: Callable[[], float]) -> None:
         self._lost_after = lost_after_seconds
         self._clock = clock
-        self._since: dict[str, tuple[int, int, float]] = {}
-        self._last_look = clock()
+        self._since: dict[Claim, tuple[int, float]] = {}
+        self._last_call = clock()
 
-    def lost(self, leases: Sequence[Lease]) -> list[Lease]:
-        """Compare all leases with what was seen before, and give the lost ones. Call it every few seconds.
-
-        Between two looks far apart (the database was away, this process was frozen, the machine asleep) the owners
-        may have been kept from beating by the same cause: then everyone starts with a clean slate.
-        """
+    def expired(self, leases: Sequence[LeaseState]) -> list[LeaseState]:
+        """Compare all leases with those of the last call, and return the expired ones. Call it every few seconds."""
         now = self._clock()
-        if now - self._last_look > self._lost_after / 2:
+        # After a long gap (the database was away, this process was frozen, the machine asleep) the workers may have
+        # been kept from beating by the same cause: watch everyone from now on.
+        if now - self._last_call > self._lost_after / 2:
             self._since.clear()
-        self._last_look = now
-        self._since = {lease.id: self._seen(lease, now) for lease in leases}
-        lost = [lease for lease in leases if now - self._since[lease.id][2] >= self._lost_after]
-        for lease in lost:
-            del self._since[lease.id]
-        return lost
-
-    def _seen(self, lease: Lease, now: float) -> tuple[int, int, float]:
-        before = self._since.get(lease.id)
-        same = before is not None and before[:2] == (lease.token, lease.beat)
-        return before if before is not None and same else (lease.token, lease.beat, now)
+        self._last_call = now
+        before, self._since = self._since, {}
+        for lease in leases:
+            beat, since = before.get(lease.claim, (lease.beat, now))
+            self._since[lease.claim] = (lease.beat, since if beat == lease.beat else now)
+        expired = [lease for lease in leases if now - self._since[lease.claim][1] >= self._lost_after]
+        for lease in expired:
+            del self._since[lease.claim]
+        return expired
 
 
 class Reaper:
-    """Takes back runs and data sets."""
+    """Takes back expired claims."""
 
     def __init__(
         self,
@@ -61,34 +57,28 @@ class Reaper:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._records = records
-        self._hints = notifier
+        self._notifier = notifier
         self._runs_dir = runs_dir
         self._lost_after = lost_after_seconds
-        self._runs = Patience(lost_after_seconds, clock)
-        self._datasets = Patience(lost_after_seconds, clock)
+        self._monitor = LeaseMonitor(lost_after_seconds, clock)
 
-    def look(self) -> None:
+    def reap(self) -> None:
         """Take back what is lost. Call it every few seconds.
 
         Raises:
             RecordsUnavailable: the database did not answer.
         """
-        for lease in self._runs.lost(self._records.running()):
-            self._take_back(lease)
-        for lease in self._datasets.lost(self._records.preparing()):
-            reason = self._silence(lease)
-            taken = self._records.take_back_dataset(lease.id, lease.token, lease.beat, reason)
-            if taken is not None:
-                logger.warning("data set %s, token %d, is now %s: %s", taken.name, lease.token, taken.state, reason)
-                self._hints.dataset(taken.name)
+        for lease in self._monitor.expired(self._records.leases()):
+            reason = f"worker {lease.worker} gave no sign of life for {self._lost_after:g} s"
+            taken = self._records.take_back(lease, reason + self._log_tail(lease.claim))
+            if taken is None:
+                continue
+            logger.warning("%s, token %d, is now %s: %s", lease.claim, taken.token, taken.state, reason)
+            if isinstance(taken, Run):
+                self._notifier.run_changed(taken.id)
+            else:
+                self._notifier.dataset_changed(taken.name)
 
-    def _silence(self, lease: Lease) -> str:
-        return f"worker {lease.worker} gave no sign of life for {self._lost_after:g} s"
-
-    def _take_back(self, lease: Lease) -> None:
-        reason = self._silence(lease)
-        tail = log_tail(Attempt(self._runs_dir / lease.id, lease.token).log)
-        taken = self._records.take_back(lease.id, lease.token, lease.beat, reason + tail)
-        if taken is not None:
-            logger.warning("run %s, token %d, is now %s: %s", lease.id, lease.token, taken.state, reason)
-            self._hints.run(lease.id)
+    def _log_tail(self, claim: Claim) -> str:
+        """Return the end of a lost training's log; a preparation's says nothing about its worker."""
+        return log_tail(Attempt(self._runs_dir / claim.id, claim.token).log) if claim.kind == "run" else ""

@@ -1,201 +1,236 @@
-"""Sees one run through: starts its child, relays pause, cancel and handover, and writes down how it ended.
+"""Supervision of one claimed job, a run or a data set: its process, its claim, its handover, its result.
 
-The lease is `worker.jobs.heartbeat`'s, the training itself the child's (`worker.jobs.train`).
+What the two kinds do differently is a `Job`: `worker.jobs.runs` and `worker.jobs.datasets`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
-import sys
 import threading
 import time
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from models.artifacts.attempts import Attempt
-from models.artifacts.events import EventWriter
-from models.records import LeaseLost, Records, RecordsUnavailable, Run
-from worker.jobs.exit_codes import ExitCode
-from worker.jobs.heartbeat import Lease
-from worker.jobs.notifier import Notifier
-from worker.jobs.process import Child
+from models.records import ClaimLost, RecordsUnavailable
+from worker.jobs.process import JobProcess
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
 
-TRAINER = (sys.executable, "-m", "worker.jobs.train")
-RANKS = (sys.executable, "-m", "worker.jobs.torchrun")
 LOG_TAIL_LINES = 20
 LOG_TAIL_BYTES = 8192
 
 
 @dataclass(frozen=True)
-class Ending:
-    """What becomes of a run after its child: `died` counts as a failure and is tried again, within bounds."""
+class JobResult:
+    """What becomes of a job after its process; `died` counts as a failure, and is retried within bounds."""
 
     outcome: Literal["succeeded", "failed", "queued"]
     error: str | None = None
     died: bool = False
 
 
+class Job(ABC):
+    """One claimed row, and how a process works on it.
+
+    Methods that change the row raise `ClaimLost`, and `RecordsUnavailable` while the database is away.
+    """
+
+    process_name: ClassVar[str]
+    """For error messages: "the training process"."""
+
+    def __init__(self, name: str, command: list[str], log: Path) -> None:
+        """Describe a job.
+
+        Args:
+            name: for log lines, with its kind: "run 01j9".
+            command: what the process executes.
+            log: the file that its output is appended to.
+        """
+        self.name = name
+        self.command = command
+        self.log = log
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Get the folder ready for the process, and announce the start; may raise OSError."""
+
+    @abstractmethod
+    def not_started(self, error: OSError) -> JobResult:
+        """Return the result of a job whose process could not be started."""
+
+    @abstractmethod
+    def beat(self) -> bool:
+        """Renew the claim; return whether users want the job to stop. Called on the heartbeat's thread."""
+
+    @abstractmethod
+    def poll(self) -> str | None:
+        """Pass progress on; return the reason if the process has to be killed as stalled."""
+
+    @abstractmethod
+    def result(self, code: int | None, stopped: bool) -> JobResult | None:
+        """Interpret the end of the process.
+
+        Args:
+            code: its exit code, or minus the signal that killed it.
+            stopped: whether it was asked to stop; then being killed for lateness is no failure.
+
+        Returns:
+            The result; None where the process has found that another attempt holds the row.
+        """
+
+    @abstractmethod
+    def release(self, result: JobResult) -> str:
+        """Write the result into the row, announce it, and return the row's new state."""
+
+
+class Heartbeat:
+    """Keeps a job's claim while its process works.
+
+    On its own thread, so that a database that hangs delays no signal.
+    """
+
+    def __init__(self, job: Job, seconds: float) -> None:
+        self.stop_wanted = False
+        """Somebody asked for a pause or a cancel; the row knows which."""
+        self.lost = False
+        """Another worker holds the row, or nobody does."""
+        self._job = job
+        self._seconds = seconds
+        self._away = False
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat of {job.name}", daemon=True)
+
+    def start(self) -> None:
+        """Start to beat."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop to beat, after a beat that is under way."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.wait(self._seconds):
+                self._beat()
+        except ClaimLost as error:
+            logger.warning("%s", error)
+        finally:
+            # Whatever else ended this loop: without a beat another worker will take the row.
+            self.lost = not self._ended.is_set()
+
+    def _beat(self) -> None:
+        try:
+            self.stop_wanted = self._job.beat()
+        except RecordsUnavailable as error:
+            # The process goes on: its row changes hands only if another worker can see that the beat stands still.
+            if not self._away:
+                logger.warning("%s continues without the database, which is away: %s", self._job.name, error)
+            self._away = True
+        else:
+            self._away = False
+
+
 class Supervisor:
-    """Sees runs through, one after the other."""
+    """Runs jobs, one after the other."""
 
-    def __init__(
-        self,
-        records: Records,
-        settings: WorkerSettings,
-        notifier: Notifier,
-        stopping: threading.Event,
-        command: Sequence[str] = TRAINER,
-    ) -> None:
-        """Prepare; `stopping` asks for a handover, `command` trains a run on one device, its id and token appended."""
-        self._records = records
+    def __init__(self, settings: WorkerSettings, stopping: threading.Event) -> None:
+        """Supervise for one worker; `stopping` asks for a handover."""
         self._settings = settings
-        self._hints = notifier
         self._stopping = stopping
-        self._command = command
 
-    def supervise(self, run: Run) -> None:
-        """Work on a claimed run until its child has ended and its row says how."""
-        attempt = Attempt(self._settings.runs_dir / run.id, run.token)
-        lease = Lease(self._records, run, attempt, self._settings.poll_seconds, self._settings.beat_seconds)
-        lease.start()
+    def supervise(self, job: Job) -> None:
+        """Work on a claimed job until its process has ended and its row says how."""
+        heartbeat = Heartbeat(job, self._settings.poll_seconds)
+        heartbeat.start()
         try:
-            ending = self._train(run, attempt, lease)
+            result = self._execute(job, heartbeat)
         except OSError as error:
-            logger.exception("run %s could not be started", run.id)
-            ending = Ending("failed", f"the worker could not start the training: {error}")
+            logger.exception("%s could not be started", job.name)
+            result = job.not_started(error)
         finally:
-            lease.stop()
-        if ending is None or lease.lost:
-            logger.warning("run %s, token %d: the lease was lost, another attempt owns it", run.id, run.token)
+            heartbeat.stop()
+        if result is None or heartbeat.lost:
+            logger.warning("%s: the claim was lost, another attempt holds it or it was deleted", job.name)
             return
-        self._release(run, attempt, lease, ending)
+        self._release(job, result)
 
-    def _train(self, run: Run, attempt: Attempt, lease: Lease) -> Ending | None:
-        """Run the child to its end; None if the run is no longer ours."""
-        self._announce(run, attempt)
-        command = self._command if run.devices == 1 else (*RANKS, str(run.devices))
-        child = Child([*command, run.id, str(run.token)], attempt.log)
-        logger.info("run %s, token %d: training in process %d", run.id, run.token, child.pid)
+    def _execute(self, job: Job, heartbeat: Heartbeat) -> JobResult | None:
+        """Run the process to its end; None if the row is no longer ours."""
+        job.prepare()
+        process = JobProcess(job.command, job.log)
+        logger.info("%s: working in process %d", job.name, process.pid)
         try:
-            stopped = self._watch(child, run, attempt, lease)
+            stopped, stalled = self._watch(process, job, heartbeat)
         finally:
-            child.kill()
-        return judge(child.poll(), stopped, attempt)
+            process.kill()
+        if stalled is not None:
+            return JobResult("queued", stalled, died=True)
+        return job.result(process.poll(), stopped)
 
-    def _watch(self, child: Child, run: Run, attempt: Attempt, lease: Lease) -> bool:
-        """Wait for the child's end, relaying what is asked for; tell whether it was asked to stop."""
+    def _watch(self, process: JobProcess, job: Job, heartbeat: Heartbeat) -> tuple[bool, str | None]:
+        """Wait for the end of the process, and pass requests to stop on to it.
+
+        Returns:
+            Whether it was asked to stop, and why it has to be killed where it has stalled.
+        """
         deadline: float | None = None
-        size = 0
-        while child.poll() is None and not lease.lost:
-            if deadline is None and (lease.stop_wanted or self._stopping.is_set()):
-                child.ask_to_stop()
+        # A process whose claim is lost is killed at once: the next attempt may need its memory and its files.
+        while process.poll() is None and not heartbeat.lost:
+            if (stalled := job.poll()) is not None:
+                return deadline is not None, stalled
+            if deadline is None and (heartbeat.stop_wanted or self._stopping.is_set()):
+                process.terminate()
                 deadline = time.monotonic() + self._settings.grace_seconds
             if deadline is not None and time.monotonic() > deadline:
-                logger.error("run %s wrote no checkpoint in %g s and is killed", run.id, self._settings.grace_seconds)
+                logger.error("%s did not stop in %g s and is killed", job.name, self._settings.grace_seconds)
                 break
-            if (grown := _size(attempt.events)) != size:
-                size = grown
-                self._hints.run(run.id)
-            time.sleep(self._settings.poll_seconds / 4)
-        return deadline is not None
+            time.sleep(self._settings.poll_seconds / 8)
+        return deadline is not None, None
 
-    def _release(self, run: Run, attempt: Attempt, lease: Lease, ending: Ending) -> None:
-        """Write the ending into the row, however long the database is away, unless the worker has to go."""
+    def _release(self, job: Job, result: JobResult) -> None:
+        """Write the result into the row, however long the database is away, unless the worker has to go."""
         deadline: float | None = None
         while True:
             try:
-                lease.report_checkpoint()
-                released = self._records.release(
-                    run.id, run.token, ending.outcome, error=ending.error, died=ending.died
-                )
-                break
-            except LeaseLost:
-                logger.warning("run %s, token %d: its ending came too late, another attempt owns it", run.id, run.token)
+                state = job.release(result)
+            except ClaimLost as error:
+                logger.warning("%s: its result came too late", error)
                 return
             except RecordsUnavailable as error:
-                logger.warning("run %s has ended (%s), the database is away: %s", run.id, ending.outcome, error)
+                logger.warning("%s has ended (%s), the database is away: %s", job.name, result.outcome, error)
+            else:
+                logger.info("%s: %s", job.name, state)
+                return
             if deadline is None and self._stopping.is_set():
                 deadline = time.monotonic() + self._settings.grace_seconds
             if deadline is not None and time.monotonic() > deadline:
-                logger.error("run %s is left to another worker's reaper", run.id)
+                logger.error("%s is left to another worker's reaper", job.name)
                 return
             time.sleep(self._settings.poll_seconds)
-        if released is not None:
-            logger.info("run %s, token %d: %s", run.id, run.token, released.state)
-            try:
-                self._announce(released, attempt)
-            except OSError as error:
-                logger.warning("run %s: its last event could not be written: %s", run.id, error)
-
-    def _announce(self, run: Run, attempt: Attempt) -> None:
-        EventWriter(attempt).append("state", {"state": run.state, "error": run.error, "failures": run.failures})
-        self._hints.run(run.id)
 
 
-def judge(code: int | None, stopped: bool, attempt: Attempt) -> Ending | None:
-    """Decide what an exit code means.
-
-    A child that stopped hands its run back as queued: where a pause or a cancel was wanted, the row's own `wanted`
-    turns that into paused or cancelled, in the same statement.
-
-    Args:
-        code: the child's exit code, or minus the signal that killed it.
-        stopped: whether it had been asked to stop; then being killed for lateness is no failure.
-        attempt: where it left its log and its reasons.
-
-    Returns:
-        The ending, or None where the run belongs to another attempt.
-    """
-    match code:
-        case ExitCode.COMPLETED:
-            return Ending("succeeded")
-        case ExitCode.REFUSED:
-            return Ending("failed", _reason(attempt))
-        case ExitCode.FENCED:
-            return None
-    if code == ExitCode.STOPPED or (stopped and code in (-signal.SIGKILL, -signal.SIGTERM)):
-        return Ending("queued")
-    return Ending("queued", describe_death("the training process", code, attempt.log), died=True)
-
-
-def describe_death(child: str, code: int | None, log: Path) -> str:
-    """Say in words how a child, named so, died, with the tail of its log."""
+def describe_death(process_name: str, code: int | None, log: Path) -> str:
+    """Describe how a process died, with the tail of its log."""
     if code is not None and code < 0:
         how = f"was killed by {signal.Signals(-code).name}"
         if code == -signal.SIGKILL:
             how += " (perhaps by the system, for want of memory)"
     else:
         how = f"ended with exit code {code}"
-    return f"{child} {how}{log_tail(log)}"
+    return f"{process_name} {how}{log_tail(log)}"
 
 
 def log_tail(log: Path) -> str:
-    """Give the last lines of a log, as the end of a sentence."""
+    """Return the last lines of a log, as the end of a sentence."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, _size(log) - LOG_TAIL_BYTES))
+            file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
     except OSError:
         lines = []
     return "; its log ends with:\n" + "\n".join(lines) if lines else "; its log is empty"
-
-
-def _reason(attempt: Attempt) -> str:
-    try:
-        return str(json.loads((attempt.dir / "failure.json").read_text())["reason"])
-    except (OSError, ValueError, KeyError):
-        return "the training refused to go on and left no reason" + log_tail(attempt.log)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

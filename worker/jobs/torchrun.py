@@ -38,12 +38,12 @@ def main(arguments: list[str]) -> int:
     attempt = Attempt(settings().runs_dir / run, int(token))
     with tempfile.TemporaryDirectory(prefix=".ranks-", dir=attempt.dir) as folder:
         ending = Path(folder) / "ending"
-        last_word = ExitStatusFile(ending)
-        last_word.set_aside()
+        status = ExitStatusFile(ending)
+        status.reserve()
         failures = _run(
             [*options(folder, count, run, settings().grace_seconds), "worker.jobs.train", run, token, str(ending)]
         )
-        code = last_word.heard()
+        code = status.read()
     return ended(failures) if code is None else code
 
 

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         return follow(run_id, int(token), settings(), stop.is_set)
     code = attempt_run(run_id, int(token), settings(), stop.is_set)
     if ending:
-        ExitStatusFile(Path(ending[0])).say(code)
+        ExitStatusFile(Path(ending[0])).write(code)
     return code
 
 

@@ -17,7 +17,7 @@ from models.artifacts.attempts import Attempt
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import is_uploaded
 from models.files import replace_file
-from models.records import LeaseLost, Records, RecordsUnavailable, Run
+from models.records import Claim, ClaimLost, Records, RecordsUnavailable, Run
 from worker.data.prepared import Prepared
 from worker.evaluation.evaluator import create_evaluator
 from worker.evaluation.schedule import explain_substitution
@@ -69,7 +69,7 @@ class Training:
 
         Raises:
             TrainingFailed, DataProblem: there is a reason that a retry would not mend.
-            LeaseLost: another attempt owns the run.
+            ClaimLost: another attempt owns the run.
         """
         self._run = settle(self._run, self._records, self._house, self._reporter.log)
         config = self._config()
@@ -171,8 +171,7 @@ class Training:
         return resolved
 
     def _write_down(self, resolved: Resolved) -> None:
-        if not self._records.set_resolved(self._run.id, self._run.token, resolved.model_dump()):
-            raise LeaseLost(f"run {self._run.id} is no longer held under token {self._run.token}")
+        self._records.set_resolved(self._run.claim, resolved.model_dump())
 
     def _tell_slices(self, resolved: Resolved, slices: int, when: str) -> None:
         """Tell that batches are cut into more slices."""
@@ -258,24 +257,12 @@ class Training:
         )
 
 
-def claimed_run(records: Records, run_id: str, token: int) -> Run:
-    """Read the run's row.
-
-    Raises:
-        LeaseLost: there is none, or another attempt owns it.
-    """
-    run = records.get_run(run_id)
-    if run is None or run.token != token or run.state != "running":
-        raise LeaseLost(f"run {run_id} is not held under token {token}")
-    return run
-
-
 def attempt_run(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable[[], bool]) -> ExitCode:
     """Work on a run, and turn what went wrong into an exit code and a reason."""
     records = Records(house.database_url)
     attempt = Attempt(house.runs_dir / run_id, token)
     try:
-        run = claimed_run(records, run_id, token)
+        run = records.claimed_run(Claim("run", run_id, token))
         attempt.create()
         note = FailureNote(attempt.dir)
         try:
@@ -296,7 +283,7 @@ def attempt_run(run_id: str, token: int, house: WorkerSettings, stop_wanted: Cal
         # No fault of the run's: its supervisor hands it back once the database answers, and it goes on from there.
         print(f"stopped, for the database is away: {error}", flush=True)  # noqa: T201  # standard output is the log
         return ExitCode.STOPPED
-    except LeaseLost as error:
+    except ClaimLost as error:
         print(error, flush=True)  # noqa: T201  # standard output is the run's log
         return ExitCode.FENCED
     finally:

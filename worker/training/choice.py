@@ -13,7 +13,7 @@ from models.datasets.catalogue import BUILTIN, DatasetProblem, is_uploaded
 from models.datasets.folders import of_folder
 from models.datasets.info import DatasetInfo, of_builtin, of_upload
 from models.datasets.uploads import Report
-from models.records import LeaseLost, Records, Run
+from models.records import Records, Run
 from models.settings import SharedSettings, training_threads
 from worker.training.failure import TrainingFailed
 from worker.training.resolution import choose_devices
@@ -32,7 +32,7 @@ def settle(run: Run, records: Records, house: SharedSettings, log: Callable[[str
 
     Raises:
         TrainingFailed: nothing can be chosen for this data set.
-        LeaseLost: another attempt owns the run.
+        ClaimLost: another attempt owns the run.
     """
     if run.preset != AUTO or run.resolved:
         return run
@@ -46,9 +46,7 @@ def settle(run: Run, records: Records, house: SharedSettings, log: Callable[[str
         raise TrainingFailed("; ".join(problem.msg for problem in problems))
     reasons = list(choice.reasons.values())
     chosen = {"preset": choice.preset, "reasons": reasons, "config": config.model_dump(mode="json")}
-    settled = records.settle(run.id, run.token, config, chosen)
-    if settled is None:
-        raise LeaseLost(f"run {run.id} is no longer held under token {run.token}")
+    settled = records.settle(run.claim, config, chosen)
     for reason in reasons:
         log(reason)
     return settled

@@ -147,7 +147,7 @@ def test_others_hear_that_rank_0_cannot_go_on_from_its_checkpoint(
 
     run = harness.create(tiny(kimg=1))
     assert harness.train(run) == ExitCode.COMPLETED
-    harness.records.release(run.id, run.token, "succeeded")
+    harness.records.release_run(run.claim, "succeeded")
     harness.records.resume(run.id, kimg=2)
     monkeypatch.setattr(attempt, "join", lambda _devices: Watched(digits.path, []))
     monkeypatch.setattr(TrainingState, "restore", refuse)

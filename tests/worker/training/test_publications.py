@@ -22,7 +22,7 @@ from worker.training.reporting.reporter import Reporter
 def of_a_run(tmp_path: Path, digits: Prepared, records: Records) -> Publisher:
     config = tiny()
     records.create_run(config, {})
-    run = records.claim("worker", 1)
+    run = records.claim_run("worker", 1)
     assert run is not None
     attempt = Attempt(tmp_path / "run", run.token)
     attempt.create()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from models.artifacts.attempts import Attempt
 from models.config.training import TrainingConfig
-from models.records import Records
+from models.records import Claim, ClaimLost, Records
 from worker.data import prepared as data
 from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
@@ -83,5 +83,8 @@ def _slice_finer(attempt: Attempt, house: WorkerSettings, resolved: Resolved, sl
         FailureNote(attempt.dir).write(str(error))
         return ExitCode.REFUSED
     with closing(Records(house.database_url)) as records:
-        held = records.set_resolved(attempt.dir.parent.name, attempt.token, finer.model_dump())
-    return ExitCode.STOPPED if held else ExitCode.FENCED
+        try:
+            records.set_resolved(Claim("run", attempt.dir.parent.name, attempt.token), finer.model_dump())
+        except ClaimLost:
+            return ExitCode.FENCED
+    return ExitCode.STOPPED

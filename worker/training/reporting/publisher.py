@@ -51,7 +51,7 @@ class Publisher:
         The same position of a run is never published twice; the newest one comes last, so that it is `latest`.
 
         Raises:
-            Fenced: another attempt owns the run.
+            ClaimLost: another attempt owns the run.
             RecordsUnavailable: the database is away, and this was the `last` chance.
         """
         try:

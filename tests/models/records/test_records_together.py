@@ -6,7 +6,7 @@ import multiprocessing
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-from models.records import Records, WrongState
+from models.records import LeaseState, Records, WrongState
 from tests.fixtures.versions import training_config
 
 PROCESSES = 2
@@ -17,12 +17,12 @@ RUNS = 60
 def _claim_all(records: Records, worker: str) -> list[str]:
     """Work through the queue as a worker does; every second run is handed over once and claimed again by somebody."""
     claimed = []
-    while (run := records.claim(worker, 1)) is not None:
+    while (run := records.claim_run(worker, 1)) is not None:
         claimed.append(f"{run.id} {run.token}")
-        assert records.beat(run.id, run.token) is not None
-        assert records.wanted(run.id, run.token) is None
+        records.beat_run(run.claim)
+        assert records.wanted(run.claim) is None
         again = run.token == 1 and int(run.config["seed"]) % 2 == 0
-        assert records.release(run.id, run.token, "queued" if again else "succeeded") is not None
+        records.release_run(run.claim, "queued" if again else "succeeded")
     return claimed
 
 
@@ -53,11 +53,9 @@ def test_every_run_is_claimed_exactly_once_per_token(migrated_url: str, records:
 def test_runs_that_publish_into_one_model_at_once_get_numbers_of_their_own(records: Records) -> None:
     for _ in range(6):
         records.create_run(training_config(), {})
-    runs = [run for _ in range(6) if (run := records.claim("worker", 1))]
+    runs = [run for _ in range(6) if (run := records.claim_run("worker", 1))]
     with ThreadPoolExecutor(6) as pool:
-        numbers = pool.map(
-            lambda run: [records.allocate(run.id, run.token, images, "digits") for images in range(5)], runs
-        )
+        numbers = pool.map(lambda run: [records.allocate(run.claim, images, "digits") for images in range(5)], runs)
     assert sorted(number for several in numbers for number in several) == list(range(1, 31))
 
 
@@ -71,23 +69,25 @@ def test_one_idempotency_key_makes_one_run_however_many_send_it_at_once(records:
 def test_a_run_that_is_claimed_and_cancelled_at_once_is_one_or_the_other(records: Records) -> None:
     runs = [records.create_run(training_config(), {})[0] for _ in range(20)]
     with ThreadPoolExecutor(2) as pool:
-        claims = pool.submit(lambda: [run for _ in runs if (run := records.claim("worker", 1))])
+        claims = pool.submit(lambda: [run for _ in runs if (run := records.claim_run("worker", 1))])
         cancels = pool.submit(lambda: [records.cancel(run.id) for run in runs])
-    claimed = {run.id: run.token for run in claims.result()}
+    claimed = {run.id: run.claim for run in claims.result()}
     for run in cancels.result():
         if run.id in claimed:
-            assert records.wanted(run.id, claimed[run.id]) == "cancelled"
+            assert records.wanted(claimed[run.id]) == "cancelled"
         else:
             assert run.state == "cancelled"
 
 
 def test_a_lost_run_is_taken_back_by_one_of_many_reapers(records: Records) -> None:
     records.create_run(training_config(), {})
-    held = records.claim("worker", 1)
+    held = records.claim_run("worker", 1)
     assert held is not None
     with ThreadPoolExecutor(8) as pool:
-        taken = list(pool.map(lambda _: records.take_back(held.id, held.token, held.beat, "silent"), range(8)))
-    assert [run.failures for run in taken if run is not None] == [1]
+        taken = list(
+            pool.map(lambda _: records.take_back(LeaseState(held.claim, held.beat, held.worker), "silent"), range(8))
+        )
+    assert [row.failures for row in taken if row is not None] == [1]
 
 
 def test_resuming_many_times_at_once_queues_a_run_once(records: Records) -> None:

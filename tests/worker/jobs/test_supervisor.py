@@ -1,4 +1,4 @@
-"""The supervisor with a stand-in for the trainer: real processes, real rows, real files."""
+"""Supervised runs, with a stand-in for the trainer: real processes, real rows, real files."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
 from worker.jobs.notifier import Notifier
-from worker.jobs.supervisor import Supervisor
+from worker.jobs.runs import RunJobs
 from worker.settings import WorkerSettings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STAND_IN = ROOT / "tests/stand_in/stand_in.py"
 
 
 class Harness:
-    """One database, one data directory, and a supervisor per claim."""
+    """One database, one data directory, and supervised runs."""
 
     def __init__(self, settings: WorkerSettings, records: Records) -> None:
         self.settings = settings
@@ -43,13 +43,13 @@ class Harness:
         return run
 
     def claim(self, worker: str = "tester") -> Run:
-        run = self.records.claim(worker, 1)
+        run = self.records.claim_run(worker, 1)
         assert run is not None
         return run
 
     def supervise(self, mode: str, run: Run) -> Run:
         command = [sys.executable, str(STAND_IN), mode, str(self.settings.runs_dir)]
-        Supervisor(self.records, self.settings, self.notifier, self.stopping, command).supervise(run)
+        RunJobs(self.records, self.settings, self.notifier, self.stopping, command).supervise(run)
         return self.read(run)
 
     def read(self, run: Run) -> Run:
@@ -111,7 +111,7 @@ def harness(tmp_path: Path, database_url: str, redis_server: RedisServer) -> Ite
 
 @pytest.fixture
 def interruptible(tmp_path: Path, own_postgres: PostgresServer, redis_server: RedisServer) -> Iterator[Harness]:
-    """A house whose database the test may stop and start."""
+    """A harness whose database the test may stop and start."""
     with opened(tmp_path, own_postgres.create_database(), redis_server.url) as harness:
         yield harness
 
@@ -123,17 +123,17 @@ def test_completed_run_succeeds_and_its_events_say_so(harness: Harness) -> None:
     assert harness.states(run) == ["running", "succeeded"]
 
 
-def test_hints_are_published_for_a_run(harness: Harness, redis_server: RedisServer) -> None:
+def test_changes_of_a_run_are_published(harness: Harness, redis_server: RedisServer) -> None:
     with redis.Redis.from_url(redis_server.url) as client, client.pubsub(ignore_subscribe_messages=True) as listener:
         listener.subscribe(broker.CHANNEL)
         run = harness.create()
         harness.supervise("complete", harness.claim())
 
-        def heard() -> bool:
+        def received() -> bool:
             message = listener.get_message(timeout=0.1)
             return message is not None and json.loads(message["data"]) == {"run": run.id}
 
-        until(heard, "a hint about the run")
+        until(received, "a notification about the run")
 
 
 @pytest.mark.parametrize(("ask", "state"), [("pause", "paused"), ("cancel", "cancelled")])
@@ -212,8 +212,8 @@ def test_worker_that_was_given_up_for_dead_is_fenced(harness: Harness) -> None:
     def give_to_another() -> None:
         taken = None
         while taken is None:
-            (lease,) = harness.records.running()
-            taken = harness.records.take_back(lease.id, lease.token, lease.beat, "silent")
+            (lease,) = harness.records.leases()
+            taken = harness.records.take_back(lease, "silent")
         harness.claim("another")
 
     run = harness.while_working(stale, give_to_another)

@@ -31,7 +31,7 @@ def queued(records: Records, **changes: Any) -> Run:
 
 def running(records: Records) -> Run:
     queued(records)
-    run = records.claim("worker", 1)
+    run = records.claim_run("worker", 1)
     assert run is not None
     return run
 
@@ -46,7 +46,7 @@ def in_state(records: Records, state: State) -> Run:
         case ended:
             held = running(records)
             outcome: Outcome = ended
-            run = records.release(held.id, held.token, outcome)
+            run = records.release_run(held.claim, outcome)
             assert run is not None
             return run
 
@@ -145,7 +145,7 @@ def test_a_made_up_cursor_is_refused(records: Records, cursor: str) -> None:
 def test_places_in_the_queue_count_from_one(records: Records) -> None:
     runs = [queued(records) for _ in range(3)]
     assert [records.queue_position(run) for run in runs] == [1, 2, 3]
-    claimed = records.claim("worker", 1)
+    claimed = records.claim_run("worker", 1)
     assert claimed is not None
     assert claimed.id == runs[0].id
     assert [records.queue_position(run) for run in (claimed, *runs[1:])] == [None, 1, 2]
@@ -156,19 +156,19 @@ def test_cancelling_a_waiting_run_ends_it_at_once(records: Records, state: State
     run = records.cancel(in_state(records, state).id)
     assert (run.state, run.wanted) == ("cancelled", None)
     assert run.ended_at is not None
-    assert records.claim("worker", 1) is None
+    assert records.claim_run("worker", 1) is None
 
 
 def test_pausing_a_queued_run_takes_it_out_of_the_queue(records: Records) -> None:
     run = records.pause(queued(records).id)
     assert (run.state, run.wanted, run.ended_at) == ("paused", None, None)
-    assert records.claim("worker", 1) is None
+    assert records.claim_run("worker", 1) is None
 
 
 def test_cancel_and_pause_of_a_running_run_are_asked_of_its_worker(records: Records) -> None:
     run = running(records)
-    assert (records.pause(run.id).state, records.wanted(run.id, run.token)) == ("running", "paused")
-    assert (records.cancel(run.id).state, records.wanted(run.id, run.token)) == ("running", "cancelled")
+    assert (records.pause(run.id).state, records.wanted(run.claim)) == ("running", "paused")
+    assert (records.cancel(run.id).state, records.wanted(run.claim)) == ("running", "cancelled")
 
 
 def test_repeating_a_cancel_or_pause_changes_nothing(records: Records) -> None:
@@ -183,7 +183,7 @@ def test_a_pause_does_not_call_off_a_cancel(records: Records) -> None:
     records.cancel(run.id)
     with pytest.raises(WrongState, match="being cancelled"):
         records.pause(run.id)
-    assert records.wanted(run.id, run.token) == "cancelled"
+    assert records.wanted(run.claim) == "cancelled"
 
 
 @pytest.mark.parametrize("state", ["succeeded", "failed"])
@@ -236,8 +236,8 @@ def test_a_paused_run_takes_another_length(records: Records) -> None:
 @pytest.mark.parametrize("length", [{"kimg": 3}, {"epochs": 3}])
 def test_a_length_behind_what_was_shown_is_refused(records: Records, length: dict[str, Any]) -> None:
     run = running(records)
-    assert records.set_resolved(run.id, run.token, {"dataset_images": 1000})
-    assert records.release(run.id, run.token, "paused")
+    records.set_resolved(run.claim, {"dataset_images": 1000})
+    assert records.release_run(run.claim, "paused")
     with pytest.raises(InvalidLength, match=r"has been shown 3\.2 kimg already, .* give a longer one"):
         records.resume(run.id, **length, shown=3200)
     assert records.resume(run.id, **length, shown=3000).state == "queued"
@@ -258,8 +258,8 @@ def test_a_finished_run_goes_on_to_a_longer_target(records: Records) -> None:
 
 def finished_with(records: Records, resolved: dict[str, Any]) -> Run:
     run = running(records)
-    assert records.set_resolved(run.id, run.token, resolved)
-    finished = records.release(run.id, run.token, "succeeded")
+    records.set_resolved(run.claim, resolved)
+    finished = records.release_run(run.claim, "succeeded")
     assert finished is not None
     return finished
 

@@ -29,7 +29,7 @@ class Harness:
         records.create_run(presets.resolve(presets.TrainRequest(preset="mlp-mnist")), {}, None)
 
     def claim(self) -> Run:
-        run = self.records.claim("silent", 1)
+        run = self.records.claim_run("silent", 1)
         assert run is not None
         return run
 
@@ -38,12 +38,12 @@ class Harness:
         assert found is not None
         return found.state, found.failures
 
-    def look_for(self, seconds: float, step: float = 5) -> None:
-        """Look every `step` seconds for so long."""
+    def watch_for(self, seconds: float, step: float = 5) -> None:
+        """Call the reaper every `step` seconds for so long."""
         end = self.now + seconds
         while self.now < end:
             self.now += step
-            self.reaper.look()
+            self.reaper.reap()
 
 
 @pytest.fixture
@@ -56,38 +56,38 @@ def harness(database_url: str, tmp_path: Path) -> Iterator[Harness]:
 
 def test_run_whose_beat_stands_still_is_taken_back_after_a_minute_and_not_before(harness: Harness) -> None:
     run = harness.claim()
-    harness.look_for(60)
+    harness.watch_for(60)
     assert harness.state(run) == ("running", 0)
-    harness.look_for(5)
+    harness.watch_for(5)
     assert harness.state(run) == ("queued", 1)
 
 
 def test_run_that_beats_is_left_alone(harness: Harness) -> None:
     run = harness.claim()
     for _ in range(10):
-        harness.look_for(30)
-        harness.records.beat(run.id, run.token)
+        harness.watch_for(30)
+        harness.records.beat_run(run.claim)
     assert harness.state(run) == ("running", 0)
 
 
 def test_new_attempt_starts_with_a_clean_slate(harness: Harness) -> None:
     run = harness.claim()
-    harness.look_for(50)
-    harness.records.release(run.id, run.token, "queued")
+    harness.watch_for(50)
+    harness.records.release_run(run.claim, "queued")
     harness.claim()
-    harness.look_for(50)
+    harness.watch_for(50)
     assert harness.state(run) == ("running", 0)
 
 
 def test_silence_in_which_the_reaper_was_away_too_does_not_count(harness: Harness) -> None:
     run = harness.claim()
-    harness.look_for(30)
+    harness.watch_for(30)
     harness.now += 3600
-    harness.reaper.look()
+    harness.reaper.reap()
     assert harness.state(run) == ("running", 0)
-    harness.look_for(55)
+    harness.watch_for(55)
     assert harness.state(run) == ("running", 0)
-    harness.look_for(5)
+    harness.watch_for(5)
     assert harness.state(run) == ("queued", 1)
 
 
@@ -95,7 +95,7 @@ def test_silence_in_which_the_reaper_was_away_too_does_not_count(harness: Harnes
 def test_pending_request_is_honoured(harness: Harness, ask: str, state: str) -> None:
     run = harness.claim()
     getattr(harness.records, ask)(run.id)
-    harness.look_for(65)
+    harness.watch_for(65)
     assert harness.state(run)[0] == state
 
 
@@ -105,7 +105,7 @@ def test_third_lost_worker_in_a_row_fails_the_run_with_the_tail_of_its_log(harne
         attempt = Attempt(harness.folder / run.id, run.token)
         attempt.create()
         attempt.log.write_text(f"last words of attempt {run.token}\n")
-        harness.look_for(70)
+        harness.watch_for(70)
     ended = harness.records.get_run(run.id)
     assert ended is not None
     assert ended.state == "failed"
@@ -121,7 +121,7 @@ def test_pages_are_told_of_a_data_set_that_was_taken_back(harness: Harness, own_
     harness.reaper = Reaper(harness.records, notifier, harness.folder, 60, clock=lambda: harness.now)
     with redis.Redis.from_url(own_redis.url) as client, client.pubsub(ignore_subscribe_messages=True) as listener:
         listener.subscribe(broker.CHANNEL)
-        harness.look_for(70)
-        message = until(lambda: listener.get_message(timeout=0.1), "a hint")
+        harness.watch_for(70)
+        message = until(lambda: listener.get_message(timeout=0.1), "a notification")
     assert message["data"] == b'{"dataset": "cats"}'
     notifier.close()

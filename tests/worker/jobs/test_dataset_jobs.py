@@ -21,7 +21,7 @@ from tests.fixtures.waiting import gone, until
 from tests.fixtures.workers import workers
 from worker.data.prepared import DataProblem
 from worker.data.uploaded import open_uploaded
-from worker.jobs.background import PREPARER, BackgroundJobs
+from worker.jobs.datasets import PREPARER, DatasetJobs
 from worker.jobs.notifier import Notifier
 from worker.settings import WorkerSettings
 
@@ -32,13 +32,13 @@ KILLED_ONCE = """
 import os, signal, sys
 from models.datasets.uploads import UploadFolder
 from worker.data import imports
-from worker.prepare import main
+from worker.jobs.prepare import main
 
-tell, first = UploadFolder.set_progress, True
+set_progress, first = UploadFolder.set_progress, True
 
-def told(folder, done, total):
+def killing(folder, done, total):
     global first
-    tell(folder, done, total)
+    set_progress(folder, done, total)
     with (folder.path / "from").open("a+") as starts:
         if first:
             starts.write(f"{done} ")
@@ -49,13 +49,13 @@ def told(folder, done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 
 imports._PROGRESS_SECONDS = -1.0
-UploadFolder.set_progress = told
+UploadFolder.set_progress = killing
 sys.exit(main(sys.argv[1:]))
 """
 
 
 class Harness:
-    """A database, uploads, and workers that run background jobs on threads of the test."""
+    """A database, uploads, and workers that prepare on threads of the test."""
 
     def __init__(self, folder: Path, records: Records) -> None:
         self.folder = folder
@@ -75,16 +75,16 @@ class Harness:
             folder.archive.write_bytes(archive)
             return self.records.create_dataset(folder.path.name, name, options, len(archive))
 
-    def background(self, command: Sequence[str] = PREPARER, **changes: Any) -> tuple[BackgroundJobs, threading.Event]:
+    def jobs(self, command: Sequence[str] = PREPARER, **changes: Any) -> tuple[DatasetJobs, threading.Event]:
         stopping = threading.Event()
         notifier = Notifier("redis://127.0.0.1:1/0")
-        return BackgroundJobs(self.records, self.settings(**changes), notifier, stopping, command), stopping
+        return DatasetJobs(self.records, self.settings(**changes), notifier, stopping, command), stopping
 
     @contextmanager
     def working(self, code: str, **changes: Any) -> Iterator[threading.Event]:
-        """Let a worker run background jobs whose preparations run `code`; stopped at the end."""
-        background, stopping = self.background((sys.executable, "-c", code, str(self.pid)), **changes)
-        thread = threading.Thread(target=background.work, args=("w",))
+        """Let a worker prepare by running `code`; stopped at the end."""
+        jobs, stopping = self.jobs((sys.executable, "-c", code, str(self.pid)), **changes)
+        thread = threading.Thread(target=jobs.work, args=("w",))
         thread.start()
         try:
             until(lambda: self.pid.exists() and self.pid.read_text(), "the preparation to begin", seconds=30)
@@ -111,7 +111,7 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness
 def test_every_waiting_upload_is_prepared(harness: Harness) -> None:
     made = harness.upload(size=32)
     harness.upload(name="more", size=28)
-    harness.background()[0].work("w")
+    harness.jobs()[0].work("w")
     rows = harness.records.list_datasets()
     assert [(row.name, row.state, row.report["size"]) for row in rows] == [("more", "ready", 28), ("pets", "ready", 32)]
     assert (rows[1].done, rows[1].total, rows[1].report["classes"]) == (6, 6, {"cat": 3, "dog": 3})
@@ -124,7 +124,7 @@ def test_uploaded_set_of_another_size_is_a_problem(harness: Harness) -> None:
     harness.upload(size=32)
     with pytest.raises(DataProblem, match="is preparing"):
         open_uploaded("pets", 32, 3, records=harness.records, uploads_dir=harness.uploads)
-    harness.background()[0].work("w")
+    harness.jobs()[0].work("w")
     with pytest.raises(DataProblem, match="has 3x32x32 images, the run needs 1x28x28"):
         open_uploaded("pets", 28, 1, records=harness.records, uploads_dir=harness.uploads)
     with pytest.raises(DataProblem, match='no data set "cats"'):
@@ -133,7 +133,7 @@ def test_uploaded_set_of_another_size_is_a_problem(harness: Harness) -> None:
 
 def test_what_cannot_be_prepared_fails_with_the_reason_and_gives_its_room_back(harness: Harness) -> None:
     made = harness.upload(zipped({"a.png": b"no image", "big.png": picture(size=(200, 200))}))
-    harness.background()[0].work("w")
+    harness.jobs()[0].work("w")
     row = harness.row()
     assert row.state == "failed"
     assert row.error is not None
@@ -147,7 +147,7 @@ def test_what_cannot_be_prepared_fails_with_the_reason_and_gives_its_room_back(h
 def test_full_disk_is_a_reason(harness: Harness) -> None:
     made = harness.upload()
     (harness.uploads / made.id / ".progress.json").symlink_to("/dev/full")
-    harness.background()[0].work("w")
+    harness.jobs()[0].work("w")
     assert harness.row().state == "failed"
     assert str(harness.row().error).startswith("disk full: ")
     assert not (harness.uploads / made.id / ".failure.json").exists()
@@ -155,7 +155,7 @@ def test_full_disk_is_a_reason(harness: Harness) -> None:
 
 def test_third_death_ends_it_with_the_log(harness: Harness) -> None:
     harness.upload()
-    harness.background((sys.executable, "-c", "print('last words', flush=True);" + DYING))[0].work("w")
+    harness.jobs((sys.executable, "-c", "print('last words', flush=True);" + DYING))[0].work("w")
     row = harness.row()
     assert (row.state, row.token) == ("failed", 3)
     assert row.error is not None
@@ -175,7 +175,7 @@ done = folder.progress()[0]
 folder.set_progress(done + 10 if done else 300, 400)
 os.abort()
 """
-    harness.background((sys.executable, "-c", code))[0].work("w")
+    harness.jobs((sys.executable, "-c", code))[0].work("w")
     assert (harness.row().state, harness.row().token, harness.row().done) == ("failed", 3, 320)
 
 
@@ -183,14 +183,14 @@ def test_room_of_a_data_set_that_another_worker_failed_is_given_back(harness: Ha
     made = harness.upload()
     held = harness.records.claim_dataset("silent")
     assert held is not None
-    harness.records.fail_dataset(held.id, held.token, "its worker fell silent")
-    harness.background()[0].work("w")
+    harness.records.fail_dataset(held.claim, "its worker fell silent")
+    harness.jobs()[0].work("w")
     assert not UploadFolder(harness.uploads / made.id).archive.exists()
 
 
 def test_preparation_that_stands_still_is_killed(harness: Harness) -> None:
     harness.upload()
-    harness.background((sys.executable, "-c", SLOW, str(harness.pid)), prepare_stall_seconds=0.3)[0].work("w")
+    harness.jobs((sys.executable, "-c", SLOW, str(harness.pid)), prepare_stall_seconds=0.3)[0].work("w")
     assert "looked at no file for 0.3 s" in str(harness.row().error)
 
 
@@ -202,7 +202,7 @@ def test_stopped_worker_hands_its_data_set_over(harness: Harness) -> None:
         stopping.set()
         until(lambda: harness.row().worker is None, "the handover", seconds=30)
     assert (harness.row().state, harness.row().failures) == ("preparing", 0)
-    harness.background()[0].work("w")
+    harness.jobs()[0].work("w")
     assert (harness.row().state, harness.row().token) == ("ready", 2)
 
 
@@ -228,25 +228,25 @@ def test_upload_that_broke_off_is_swept_and_one_under_way_is_not(harness: Harnes
     (harness.uploads / "dead").mkdir(parents=True)
     (harness.uploads / "dead" / "archive").write_bytes(b"half")
     with new_folder(harness.uploads, "alive"):
-        harness.background()[0].work("w")
+        harness.jobs()[0].work("w")
         assert sorted(path.name for path in harness.uploads.iterdir() if path.is_dir()) == ["alive"]
 
 
 def test_killed_preparation_is_gone_on_with(harness: Harness) -> None:
     made = harness.upload(zipped({f"{n}.png": picture(color=(n % 250, n // 250, 9)) for n in range(400)}), size=32)
-    harness.background((sys.executable, "-c", KILLED_ONCE))[0].work("w")
+    harness.jobs((sys.executable, "-c", KILLED_ONCE))[0].work("w")
     row = harness.row()
     assert (row.state, row.token, row.report["count"]) == ("ready", 2, 400)
     # What reached the disk with the 256th image was not done again.
     assert (harness.uploads / made.id / "from").read_text().split() == ["1", "257"]
 
 
-def test_message_wakes_a_chores_worker_that_hands_over_when_it_is_told_to_stop(
+def test_message_wakes_a_background_worker_that_hands_over_when_asked_to_stop(
     harness: Harness, own_redis: RedisServer
 ) -> None:
     with workers(harness.folder, f"sqlite:///{harness.folder / 'atelier.db'}", own_redis.url) as started:
         harness.folder = harness.folder / "data"
-        # So rarely does this worker look by itself that only the message can have told it.
+        # So rarely does this worker look by itself that only the message can have woken it.
         worker = started.start("background", ATELIER_LOOK_SECONDS="600")
         worker.wait_until_ready()
         harness.upload(size=32)

@@ -8,25 +8,26 @@ from pathlib import Path
 
 import pytest
 
-from models.records import Records, RecordsUnavailable, database
+from models.records import Claim, Records, RecordsUnavailable, database
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.versions import training_config
 
+CLAIM = Claim("run", "x", 1)
 CALLS: list[Callable[[Records], object]] = [
     Records.ping,
     Records.migrate,
     Records.list_runs,
-    Records.running,
+    Records.leases,
     Records.keys,
     lambda records: records.get_run("x"),
     lambda records: records.create_run(training_config(), {}, "key"),
-    lambda records: records.claim("worker", 1),
-    lambda records: records.beat("x", 1),
-    lambda records: records.wanted("x", 1),
-    lambda records: records.release("x", 1, "queued"),
+    lambda records: records.claim_run("worker", 1),
+    lambda records: records.beat_run(CLAIM),
+    lambda records: records.wanted(CLAIM),
+    lambda records: records.release_run(CLAIM, "queued"),
     lambda records: records.cancel("x"),
     lambda records: records.resume("x"),
-    lambda records: records.allocate("x", 1, 0, "digits"),
+    lambda records: records.allocate(CLAIM, 0, "digits"),
 ]
 
 
@@ -63,7 +64,7 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
 
 
 def test_a_writer_that_never_gets_its_turn_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "SQLITE_PATIENCE", 0.05)
+    monkeypatch.setattr(database, "SQLITE_LOCK_SECONDS", 0.05)
     path = tmp_path / "atelier.db"
     records = Records(f"sqlite:///{path}")
     records.migrate()

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from models.config import presets
-from models.records import Dataset, DatasetExists, DatasetInUse, Records, UnknownDatasetRow, new_id
+from models.records import (
+    Claim,
+    ClaimLost,
+    Dataset,
+    DatasetExists,
+    DatasetInUse,
+    LeaseState,
+    Records,
+    UnknownDatasetRow,
+    new_id,
+)
 
 
 def create(records: Records, name: str = "cats", **options: Any) -> Dataset:
@@ -57,55 +68,58 @@ def test_each_is_claimed_by_one_worker_the_oldest_first(records: Records) -> Non
 def test_beats_carry_progress(records: Records) -> None:
     create(records)
     held = claim(records)
-    assert records.beat_dataset(held.id, held.token, 5, 10)
+    records.beat_dataset(held.claim, 5, 10)
     row = records.get_dataset("cats")
     assert row is not None
     assert (row.done, row.total, row.beat) == (5, 10, 1)
-    assert [lease.beat for lease in records.preparing()] == [1]
+    assert records.leases() == [LeaseState(Claim("dataset", held.id, 1), 1, "w")]
 
 
 def test_a_holder_with_an_old_token_changes_nothing(records: Records) -> None:
     create(records)
     old = claim(records)
-    assert records.take_back_dataset(old.id, old.token, 0, "silent") is not None
+    assert records.take_back(LeaseState(old.claim, 0, old.worker), "silent") is not None
     new = claim(records)
     assert new.token == old.token + 1
-    assert not records.beat_dataset(old.id, old.token, 1, 2)
-    assert records.finish_dataset(old.id, old.token, {}) is None
-    assert records.fail_dataset(old.id, old.token, "no") is None
-    assert records.release_dataset(old.id, old.token) is None
+    changes: list[Callable[[Claim], object]] = [
+        lambda claim: records.beat_dataset(claim, 1, 2),
+        lambda claim: records.finish_dataset(claim, {}),
+        lambda claim: records.fail_dataset(claim, "no"),
+        records.release_dataset,
+    ]
+    for change in changes:
+        with pytest.raises(ClaimLost, match=f"data set {old.id} is no longer held under token 1"):
+            change(old.claim)
     assert records.get_dataset("cats") == new
 
 
 def test_a_holder_that_beats_keeps_its_data_set(records: Records) -> None:
     create(records)
     held = claim(records)
-    records.beat_dataset(held.id, held.token, 0, 0)
-    assert records.take_back_dataset(held.id, held.token, 0, "silent") is None
+    records.beat_dataset(held.claim, 0, 0)
+    assert records.take_back(LeaseState(held.claim, 0, held.worker), "silent") is None
 
 
 def test_a_prepared_data_set_is_ready_and_held_by_nobody(records: Records) -> None:
     create(records)
     held = claim(records)
-    done = records.finish_dataset(held.id, held.token, {"count": 3})
-    assert done is not None
+    done = records.finish_dataset(held.claim, {"count": 3})
     assert (done.state, done.worker, done.report) == ("ready", None, {"count": 3})
     assert done.ended_at is not None
-    assert (records.preparing(), records.claim_dataset("w")) == ([], None)
+    assert (records.leases(), records.claim_dataset("w")) == ([], None)
 
 
 def test_a_data_set_that_cannot_be_prepared_says_why(records: Records) -> None:
     create(records)
     held = claim(records)
-    failed = records.fail_dataset(held.id, held.token, "no\0 image")
-    assert failed is not None
+    failed = records.fail_dataset(held.claim, "no\0 image")
     assert (failed.state, failed.error) == ("failed", "no� image")
 
 
 def test_a_new_upload_takes_the_name_of_one_that_failed(records: Records) -> None:
     create(records)
     held = claim(records)
-    records.fail_dataset(held.id, held.token, "no image")
+    records.fail_dataset(held.claim, "no image")
     again = create(records)
     assert records.list_datasets() == [again]
 
@@ -115,8 +129,7 @@ def test_the_third_death_in_a_row_ends_the_preparation(records: Records) -> None
     rows = []
     for _ in range(3):
         held = claim(records)
-        row = records.release_dataset(held.id, held.token, death="killed")
-        assert row is not None
+        row = records.release_dataset(held.claim, death="killed")
         rows.append(row)
     assert [row.state for row in rows] == ["preparing", "preparing", "failed"]
     assert rows[-1].error == "its preparation died 3 times in a row; the last time: killed"
@@ -126,10 +139,8 @@ def die_at(records: Records, *done: int) -> Dataset:
     """Let an attempt beat at these points, then die."""
     held = claim(records)
     for point in done:
-        records.beat_dataset(held.id, held.token, point, 1000)
-    row = records.release_dataset(held.id, held.token, death="killed")
-    assert row is not None
-    return row
+        records.beat_dataset(held.claim, point, 1000)
+    return records.release_dataset(held.claim, death="killed")
 
 
 def test_a_point_from_which_the_next_attempt_goes_on_forgives_deaths(records: Records) -> None:
@@ -152,16 +163,16 @@ def test_a_handover_is_no_death(records: Records) -> None:
     create(records)
     die_at(records, 5)
     held = claim(records)
-    row = records.release_dataset(held.id, held.token)
-    assert row is not None
+    row = records.release_dataset(held.claim)
     assert (row.state, row.failures) == ("preparing", 1)
 
 
-def test_deleting_takes_the_lease(records: Records) -> None:
+def test_deleting_ends_the_claim(records: Records) -> None:
     create(records)
     held = claim(records)
     assert records.delete_dataset("cats").id == held.id
-    assert not records.beat_dataset(held.id, held.token, 1, 2)
+    with pytest.raises(ClaimLost):
+        records.beat_dataset(held.claim, 1, 2)
     with pytest.raises(UnknownDatasetRow):
         records.delete_dataset("cats")
 
