@@ -38,11 +38,12 @@ class Row(NamedTuple):
 
 def read(run_dir: Path) -> Row:
     """Read a run's events, those of rolled back parts included."""
-    tick = last_tick(run_dir) or {"total_kimg": 0.0, "rollbacks": 0}
+    tick = last_tick(run_dir)
+    total_kimg, rollbacks = (0.0, 0) if tick is None else (tick["total_kimg"], tick["rollbacks"])
     watched = [
         event.data["watched"]
         for event in read_events(run_dir)
-        if event.type == "snapshot" and event.data["kimg"] >= GRACE * tick["total_kimg"]
+        if event.type == "snapshot" and event.data["kimg"] >= GRACE * total_kimg
     ]
 
     def values(name: str) -> Iterator[float]:
@@ -55,7 +56,7 @@ def read(run_dir: Path) -> Row:
         min(values("gradient_g"), default=None),
         max(values("gradient_g"), default=None),
         max(values("gradient_d"), default=None),
-        tick["rollbacks"],
+        rollbacks,
     )
 
 

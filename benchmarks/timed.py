@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from models.artifacts.attempts import Attempt, kimg_name
 from models.artifacts.events import last_event
 from models.artifacts.history import read_ticks
+from models.artifacts.payloads import Tick
 from models.config.presets import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from models.records import Records, Run
@@ -43,7 +44,7 @@ class Trained:
     config: TrainingConfig
     kimg: float
     weights: bytes
-    ticks: list[dict[str, Any]]
+    ticks: list[Tick]
     watched: dict[str, float | None]
     seconds: float
     process_seconds: float

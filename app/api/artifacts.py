@@ -25,6 +25,7 @@ from app.security.keys import Requires
 from models.artifacts import history
 from models.artifacts.attempts import Attempt, kimg_name, list_attempts
 from models.artifacts.history import Snapshot
+from models.artifacts.payloads import Tick
 from models.config.values import Frozen
 from models.pictures import Animation, AnimationFormat, Pixels, animation_encoder, loss_chart
 from models.scores import Score
@@ -44,7 +45,7 @@ class TicksQuery(Frozen):
 class Ticks(BaseModel):
     """All of them, oldest first."""
 
-    items: list[dict[str, Any]]
+    items: list[Tick]
 
 
 class SnapshotView(BaseModel):
@@ -90,7 +91,7 @@ def ticks(run_id: str, query: Annotated[TicksQuery, Query()], app_state: AppStat
     return Response(to_csv(items), media_type="text/csv", headers={"Content-Disposition": name})
 
 
-def to_csv(items: list[dict[str, Any]]) -> str:
+def to_csv(items: list[Tick]) -> str:
     """Write ticks as CSV, one column per field that any of them has, in the order of appearance."""
     columns = list(dict.fromkeys(name for item in items for name in item))
     text = io.StringIO()

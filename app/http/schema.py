@@ -7,8 +7,10 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 
 from app.http.problems import ErrorItem, ProblemBody, responses
+from models.artifacts.payloads import RunEvents
 
 _REF = "#/components/schemas/{model}"
 _REPLACED = ("HTTPValidationError", "ValidationError")
@@ -40,6 +42,9 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     for model in (ErrorItem, ProblemBody):
         schemas[model.__name__] = model.model_json_schema(ref_template=_REF)
         schemas[model.__name__].pop("$defs", None)
+    # What event streams carry is no operation's body: FastAPI does not find it by itself.
+    events = TypeAdapter(RunEvents).json_schema(ref_template=_REF)
+    schemas |= {**events.pop("$defs"), RunEvents.__name__: events}
     for operation in _operations(schema):
         # Every operation refuses parameters that it does not know, and most of them callers without a key.
         refusals = responses(401, 403, 422) if "security" in operation else responses(422)

@@ -63,7 +63,8 @@ def _pace(app_state: AppState, config: TrainingConfig, preset: str) -> _Pace | N
     """Take the last run of the same preset, else of any; what it did in a second, in this training's images."""
     runs, _ = app_state.records.list_runs(limit=LOOKED_AT)
     for run in sorted(runs, key=lambda run: _preset_of(run) != preset):
-        speed = (last_tick(app_state.settings.runs_dir / run.id) or {}).get("images_per_second")
+        tick = last_tick(app_state.settings.runs_dir / run.id)
+        speed = None if tick is None else tick.get("images_per_second")
         other = configuration(run) if speed else None
         if speed and other is not None:
             same = _preset_of(run) == preset

@@ -12,8 +12,9 @@ from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from app.http.problems import Problem, phrase
 from app.state import AppState
-from models.artifacts.events import last_event
+from models.artifacts.events import last_health
 from models.artifacts.history import last_tick, list_snapshots
+from models.artifacts.payloads import HealthData, Tick
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import BUILTIN, is_uploaded
 from models.records import Run, State, Wanted
@@ -92,8 +93,7 @@ def find(app_state: AppState, run_id: str) -> Run:
 def view(app_state: AppState, run: Run) -> RunView:
     """Put a run together; reads a few files and rows, so call it from a thread."""
     run_dir = app_state.settings.runs_dir / run.id
-    tick = last_tick(run_dir) or {}
-    health = last_event(run_dir, "health")
+    tick = last_tick(run_dir)
     return RunView(
         id=run.id,
         state=run.state,
@@ -105,8 +105,8 @@ def view(app_state: AppState, run: Run) -> RunView:
         token=run.token,
         failures=run.failures,
         progress=_progress(app_state, run, tick),
-        latest=Latest(**{name: tick.get(name) for name in _LATEST}),
-        health=Health(**{"verdict": None, **(health.data if health else {}), "sentence": tick.get("sentence")}),
+        latest=_latest(tick),
+        health=_health(last_health(run_dir), tick),
         scores=_scores(run_dir),
         published=published(app_state, run),
         resolved=run.resolved,
@@ -114,6 +114,18 @@ def view(app_state: AppState, run: Run) -> RunView:
         started_at=run.started_at,
         ended_at=run.ended_at,
         error=run.error,
+    )
+
+
+def _latest(tick: Tick | None) -> Latest:
+    return Latest.model_validate(dict.fromkeys(_LATEST) if tick is None else {name: tick.get(name) for name in _LATEST})
+
+
+def _health(health: HealthData | None, tick: Tick | None) -> Health:
+    return Health(
+        verdict=None if health is None else health["verdict"],
+        reasons=[] if health is None else health["reasons"],
+        sentence=None if tick is None else tick.get("sentence"),
     )
 
 
@@ -134,8 +146,8 @@ def _scores(run_dir: Path) -> dict[str, Score]:
 
 def shown(app_state: AppState, run: Run) -> int:
     """Count the images that a run's newest tick says it was shown."""
-    images = (last_tick(app_state.settings.runs_dir / run.id) or {}).get("images", 0)
-    return images if isinstance(images, int) else 0
+    tick = last_tick(app_state.settings.runs_dir / run.id)
+    return tick["images"] if tick is not None else 0
 
 
 def published(app_state: AppState, run: Run) -> list[str]:
@@ -163,16 +175,16 @@ def total_images(config: TrainingConfig, count: int | None) -> int | None:
     return config.total_images(count or 0)
 
 
-def _progress(app_state: AppState, run: Run, tick: dict[str, Any]) -> Progress:
+def _progress(app_state: AppState, run: Run, tick: Tick | None) -> Progress:
     config = configuration(run)
     total = None if config is None else total_images(config, image_count(app_state, run.dataset, run.resolved))
     # The row knows a target that was set after the tick: a resumption may have made the run longer.
-    images = tick.get("images", 0)
+    images = 0 if tick is None else tick["images"]
     return Progress(
         kimg=images / 1000,
         total_kimg=None if total is None else total / 1000,
-        epoch=tick.get("epoch", 0.0),
+        epoch=tick.get("epoch", 0.0) if tick is not None else 0.0,
         fraction=min(1.0, images / total) if total else 0.0,
-        images_per_second=tick.get("images_per_second"),
-        eta_seconds=tick.get("eta_seconds") if run.state == "running" else None,
+        images_per_second=tick.get("images_per_second") if tick is not None else None,
+        eta_seconds=tick.get("eta_seconds") if tick is not None and run.state == "running" else None,
     )

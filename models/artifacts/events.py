@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from models.artifacts.attempts import Attempt, list_attempts
 from models.artifacts.json_lines import append_line, file_size, parse_line, read_lines, utc_now
+from models.artifacts.payloads import HealthData
 
 EventType = Literal["state", "tick", "snapshot", "score", "health", "published", "log"]
 
@@ -53,8 +55,8 @@ class EventWriter:
         # The highest number, not the count: an event that a full disk cut short has used its number.
         self._seq = max((line["seq"] for line in read_lines(attempt.events)[0]), default=0)
 
-    def append(self, type: EventType, data: dict[str, Any]) -> EventId:  # noqa: A002  # the word of the contract
-        """Write one event and return its id.
+    def append(self, type: EventType, data: Mapping[str, object]) -> EventId:  # noqa: A002  # the contract's word
+        """Write one event, with the data that `RunEvents` has for its type, and return its id.
 
         Raises:
             OSError: the event could not be written whole, such as on a full disk.
@@ -113,3 +115,9 @@ def last_event(run_dir: Path, type: EventType) -> Event | None:  # noqa: A002  #
             if line is not None and line["type"] == type:
                 return Event(EventId(attempt.token, int(line["seq"])), line["type"], line["time"], line["data"])
     return None
+
+
+def last_health(run_dir: Path) -> HealthData | None:
+    """Return the newest verdict of a run's guard; None before the first."""
+    event = last_event(run_dir, "health")
+    return None if event is None else cast(HealthData, event.data)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from models.artifacts.attempts import ROLLED_BACK, Attempt, list_attempts, parse_kimg_name
 from models.artifacts.json_lines import file_size, read_lines
+from models.artifacts.payloads import Tick
 from models.scores import Evaluation
 
 _TAIL_BYTES = 1 << 16
@@ -43,9 +44,9 @@ def read_evaluation(path: Path) -> Evaluation | None:
         return None
 
 
-def read_ticks(run_dir: Path) -> list[dict[str, Any]]:
-    """Read the ticks of a run, oldest first; each has at least `images` and `kimg`."""
-    history: list[dict[str, Any]] = []
+def read_ticks(run_dir: Path) -> list[Tick]:
+    """Read the ticks of a run, oldest first."""
+    history: list[Tick] = []
     for attempt in list_attempts(run_dir):
         if (start := attempt.start_images()) is not None:
             history = _up_to(history, start)
@@ -53,15 +54,15 @@ def read_ticks(run_dir: Path) -> list[dict[str, Any]]:
             if ROLLED_BACK in line:
                 history = _up_to(history, line["images"])
             else:
-                history.append(line)
+                history.append(cast(Tick, line))
     return history
 
 
-def _up_to(history: list[dict[str, Any]], images: int) -> list[dict[str, Any]]:
+def _up_to(history: list[Tick], images: int) -> list[Tick]:
     return [tick for tick in history if tick["images"] <= images]
 
 
-def last_tick(run_dir: Path) -> dict[str, Any] | None:
+def last_tick(run_dir: Path) -> Tick | None:
     """Read the newest tick of a run; None before the first."""
     horizon = math.inf
     for attempt in reversed(list_attempts(run_dir)):
@@ -75,13 +76,13 @@ def last_tick(run_dir: Path) -> dict[str, Any] | None:
     return None
 
 
-def _newest(lines: list[dict[str, Any]], horizon: float) -> dict[str, Any] | None:
+def _newest(lines: list[dict[str, Any]], horizon: float) -> Tick | None:
     """Return the last tick that neither a later rollback nor the start of a later attempt, `horizon`, has undone."""
     for line in lines[::-1]:
         if ROLLED_BACK in line:
             horizon = min(horizon, line["images"])
         elif line["images"] <= horizon:
-            return line
+            return cast(Tick, line)
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def append_line(path: Path, value: dict[str, Any]) -> None:
+def append_line(path: Path, value: Mapping[str, object]) -> None:
     """Append a JSON object as one line. One process at a time may append to a file.
 
     Raises:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,8 @@ def attempt_at(run: Path, token: int, start: int | None, *ticks: int) -> Attempt
 
 
 def history(run: Path) -> list[tuple[int, int]]:
-    return [(tick["token"], tick["images"]) for tick in read_ticks(run)]
+    ticks: list[dict[str, Any]] = [{**tick} for tick in read_ticks(run)]
+    return [(tick["token"], tick["images"]) for tick in ticks]
 
 
 def test_lines_come_back_and_an_offset_goes_on_from_there(tmp_path: Path) -> None:

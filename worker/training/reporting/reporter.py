@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from models.artifacts.attempts import Attempt, kimg_name, parse_kimg_name
 from models.artifacts.events import EventWriter
 from models.artifacts.history import read_evaluation
 from models.artifacts.json_lines import append_line
+from models.artifacts.payloads import HealthData, PublishedData, SnapshotData, Tick
 from models.files import replace_file
 from models.scores import Evaluation, best_evaluation
 from worker.training.guard.verdict import Health
@@ -26,7 +25,7 @@ class Reporter:
         self._events = EventWriter(attempt)
         self._health: Health | None = None
 
-    def tick(self, tick: dict[str, Any]) -> None:
+    def tick(self, tick: Tick) -> None:
         """Append one progress report."""
         append_line(self._attempt.ticks, tick)
         self._events.append("tick", tick)
@@ -34,7 +33,7 @@ class Reporter:
     def health(self, health: Health) -> None:
         """Tell how the run is doing, when the verdict has changed."""
         if self._health is None or health.verdict != self._health.verdict:
-            self._events.append("health", asdict(health))
+            self._events.append("health", _health_data(health))
         self._health = health
 
     def snapshot(
@@ -50,8 +49,13 @@ class Reporter:
         kept = {position: path for position, path in weighted if position is not None}
         for position in thin(sorted(kept), best=_best(folder)):
             kept[position].unlink()
-        told = {"images": images, "kimg": images / 1000, "picture": f"{name}.png"}
-        self._events.append("snapshot", {**told, "watched": dict(watched or {})})
+        data: SnapshotData = {
+            "images": images,
+            "kimg": images / 1000,
+            "picture": f"{name}.png",
+            "watched": dict(watched or {}),
+        }
+        self._events.append("snapshot", data)
 
     def picture(self, images: int) -> bytes | None:
         """Read the picture of this attempt's snapshot at a position; None where it took none."""
@@ -66,7 +70,7 @@ class Reporter:
 
     def goes_back(self, health: Health, images: int) -> None:
         """Tell that the run goes back to a position, and why."""
-        self._events.append("health", {**asdict(health), "rolled_back_to": images / 1000})
+        self._events.append("health", {**_health_data(health), "rolled_back_to": images / 1000})
         self._health = health
         self.log(" ".join(health.reasons))
 
@@ -76,13 +80,23 @@ class Reporter:
 
     def published(self, model: str, version: int, images: int) -> None:
         """Tell of a new version."""
-        data = {"model": model, "version": version, "ref": f"{model}@{version}"}
-        self._events.append("published", {**data, "images": images, "kimg": images / 1000})
+        data: PublishedData = {
+            "model": model,
+            "version": version,
+            "ref": f"{model}@{version}",
+            "images": images,
+            "kimg": images / 1000,
+        }
+        self._events.append("published", data)
 
     def log(self, message: str) -> None:
         """Write a line into the log (standard output, which the supervisor keeps) and tell it as an event."""
         print(message, file=sys.stdout, flush=True)  # noqa: T201  # standard output is the run's log
         self._events.append("log", {"message": message})
+
+
+def _health_data(health: Health) -> HealthData:
+    return {"verdict": health.verdict, "reasons": list(health.reasons), "sentence": health.sentence}
 
 
 def _best(folder: Path) -> int | None:

@@ -7,12 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from models.artifacts.json_lines import utc_now
+from models.artifacts.payloads import Tick
 
 # Where in the sums lie the values of the discriminator's steps, of the generator's, of the penalty's; behind the values
 # of each, the number of steps.
@@ -158,7 +159,7 @@ def make_tick(
     augment_p: float | None,
     gentleness: Mapping[str, float],
     sentence: str,
-) -> dict[str, Any]:
+) -> Tick:
     """Lay out one tick as clients read it.
 
     Args:
@@ -171,7 +172,7 @@ def make_tick(
         gentleness: how often the guard has taken the run back, and what that changed.
         sentence: what the figures mean.
     """
-    return {
+    values = {
         "images": images,
         "kimg": images / 1000,
         "total_kimg": total / 1000,
@@ -185,3 +186,4 @@ def make_tick(
         "sentence": sentence,
         "time": utc_now(),
     }
+    return cast(Tick, values)
