@@ -67,7 +67,7 @@ class Grid:
 
     def too_large(self, n: int, size: int, max_pixels: int) -> str | None:
         """Say why a picture of `n` images of `size` x `size` is too large; None if it is not."""
-        height, width = pictures.grid_size(n, size, self.columns, self.scale)
+        height, width = pictures.grid_size(n, size, size, self.columns, self.scale)
         side_limit = pictures.side_limit(self.format)
         if height * width <= max_pixels and max(height, width) <= side_limit:
             return None
@@ -77,7 +77,9 @@ class Grid:
         )
 
     def _size(self, order: Order) -> tuple[int, int]:
-        return pictures.grid_size(order.subject.count, order.generator.size, self.columns, self.scale)
+        return pictures.grid_size(
+            order.subject.count, order.generator.size, order.generator.size, self.columns, self.scale
+        )
 
     def _encoded(self, order: Order, images: Pictures) -> bytes:
         return pictures.encode(pictures.grid(images, self.columns, self.scale), self.format, order.text(0))

@@ -159,5 +159,5 @@ def _small(model: str, parameters: dict[str, object]) -> bool:
     n, nrow, scale = (parameters.get(name) for name in ("n", "nrow", "scale"))
     assert isinstance(n, int)
     assert nrow is None or isinstance(nrow, int)
-    height, width = grid_size(n, MODELS[model].size, nrow, scale if isinstance(scale, int) else 1)
+    height, width = grid_size(n, MODELS[model].size, MODELS[model].size, nrow, scale if isinstance(scale, int) else 1)
     return height * width <= SLOW_PIXELS

@@ -1,10 +1,10 @@
-"""Pixels, grids, encoders, animations and charts: arrays in, bytes out; who may ask for how much is left to the app."""
+"""Pictures: uint8 arrays `[H, W, C]` to grids, image files, animations and charts. Limits on requests are the app's."""
 
 from models.pictures.animations import Animation, AnimationFormat, animation_encoder
 from models.pictures.charts import loss_chart
+from models.pictures.encoders import ENCODER, Format, encode, side_limit
 from models.pictures.grids import grid, grid_size
 from models.pictures.pixels import Pixels, to_uint8
-from models.pictures.stills import ENCODER, Format, encode, side_limit
 
 __all__ = [
     "ENCODER",

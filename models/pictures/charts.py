@@ -1,4 +1,4 @@
-"""A run's ticks to a chart of its losses and discriminator outputs."""
+"""Charts of a run's losses and discriminator outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Ticks = Sequence[Mapping[str, Any]]
 
 _INK, _FAINT = "#22272e", "#8a929c"
-# Okabe and Ito's colours, which people with colour blindness tell apart; the discriminator's halves in lighter strokes.
+# Okabe and Ito's colours, distinct with colour blindness too; the two parts of the discriminator's loss in thin lines.
 _LOSSES = (
     ("loss_d", "discriminator", "#0072b2", 1.8),
     ("loss_d_real", "discriminator, on real images", "#56b4e9", 1.0),
@@ -32,13 +32,13 @@ _OUTPUTS = (
 def loss_chart(ticks: Ticks, title: str) -> bytes:
     """Draw the four losses over kimg, and below them D(x) and D(G(z)), as a PNG of 1200 x 900 px.
 
-    Where the loss gives probabilities (`d_real` is no null), it is a cross-entropy; then dotted lines show where it
-    would rest if nobody could tell real from generated, D = 1/2: ln 2 for each half and for the generator (-ln 2 for
-    one that minimises log(1 - D(G(z))), whose loss is never positive), and 2 ln 2 for their sum.
+    Losses with probabilities (`d_real` is not null) are cross-entropies. Dotted lines then show their values at
+    equilibrium, D = 1/2 (Goodfellow et al. 2014, arXiv 1406.2661): ln 2 for each part and for the generator (-ln 2 for
+    one that minimises log(1 - D(G(z))), whose loss is never positive), and 2 ln 2 for the sum of both parts.
 
     Args:
         ticks: as in a run's `ticks.jsonl`; a value that is null or NaN leaves a gap.
-        title: shown above, literally.
+        title: shown above, without markup.
     """
     # Imported here because it takes longer than everything else in `models`; no pyplot, so that threads can draw.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -69,11 +69,11 @@ def loss_chart(ticks: Ticks, title: str) -> bytes:
 
 def _curves(axes: Axes, ticks: Ticks, curves: Sequence[tuple[str, str, str, float]], quantity: str) -> None:
     kimg = _column(ticks, "kimg")
-    # Not every loss has halves: what no tick holds is no curve, and has no place in the legend.
+    # Not every loss has two parts: what no tick holds gets no curve and no place in the legend.
     curves = [curve for curve in curves if _values(ticks, curve[0]).size] or curves
     for name, label, colour, width in curves:
         values = _column(ticks, name)
-        # A line needs two points: a lone one, at the start of a run or between gaps, shows only as a dot.
+        # A line needs two points: a single one, at the start of a run or between gaps, is drawn as a dot.
         marker = "o" if np.isfinite(values).sum() < 3 else ""
         axes.plot(kimg, values, color=colour, linewidth=width, label=label, marker=marker, markersize=4, zorder=3)
     axes.set_ylabel(quantity, color=_INK)
@@ -112,7 +112,7 @@ def _reference(axes: Axes, value: float, label: str) -> None:
 
 
 def _column(ticks: Ticks, name: str) -> NDArray[np.float64]:
-    """Give one field of every tick, NaN where it is null, absent or not finite."""
+    """Return one field of every tick, float64, NaN where it is null, absent or not finite."""
     values = (tick.get(name) for tick in ticks)
     return np.array([value if value is not None and isfinite(value) else np.nan for value in values], np.float64)
 

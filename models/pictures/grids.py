@@ -12,15 +12,15 @@ PADDING = 2
 
 
 def grid(images: Pixels, nrow: int | None = None, scale: int = 1) -> Pixels:
-    """Lay images out in rows, with 2 px of black around each; one image alone has none.
+    """Arrange images in rows, with 2 px of black around each; one image alone has none.
 
     Args:
         images: `[n, H, W, C]`, at least one.
-        nrow: images per row; by default floor(sqrt(n)).
-        scale: enlargement of the whole picture by whole-number nearest neighbour.
+        nrow: images per row; floor(sqrt(n)) by default.
+        scale: enlargement of the whole grid, by whole-number nearest neighbour.
 
     Returns:
-        `[H', W', C]` as told by `grid_size`.
+        `[H', W', C]`, of the size that `grid_size` returns.
 
     Raises:
         ValueError: there are no images.
@@ -28,24 +28,23 @@ def grid(images: Pixels, nrow: int | None = None, scale: int = 1) -> Pixels:
     count = len(images)
     if count == 0:
         raise ValueError("a grid needs at least one image")
-    return _enlarged(images[0] if count == 1 else _laid_out(images, *_shape(count, nrow)), scale)
+    return _enlarge(images[0] if count == 1 else _arrange(images, *_rows_and_columns(count, nrow)), scale)
 
 
-def grid_size(n: int, size: int, nrow: int | None = None, scale: int = 1) -> tuple[int, int]:
-    """Give the height and width in pixels of a grid of `n` (at least 1) images of `size` x `size`."""
+def grid_size(n: int, height: int, width: int, nrow: int | None = None, scale: int = 1) -> tuple[int, int]:
+    """Return the height and width in pixels of a grid of `n` (at least 1) images of `height` x `width`."""
     if n == 1:
-        return size * scale, size * scale
-    rows, columns = _shape(n, nrow)
-    cell = size + PADDING
-    return (rows * cell + PADDING) * scale, (columns * cell + PADDING) * scale
+        return height * scale, width * scale
+    rows, columns = _rows_and_columns(n, nrow)
+    return (rows * (height + PADDING) + PADDING) * scale, (columns * (width + PADDING) + PADDING) * scale
 
 
-def _shape(count: int, nrow: int | None) -> tuple[int, int]:
+def _rows_and_columns(count: int, nrow: int | None) -> tuple[int, int]:
     columns = min(nrow or isqrt(count), count)
     return -(-count // columns), columns
 
 
-def _laid_out(images: Pixels, rows: int, columns: int) -> Pixels:
+def _arrange(images: Pixels, rows: int, columns: int) -> Pixels:
     count, height, width, channels = images.shape
     cell_height, cell_width = height + PADDING, width + PADDING
     canvas = np.zeros((rows * cell_height + PADDING, columns * cell_width + PADDING, channels), np.uint8)
@@ -59,7 +58,7 @@ def _laid_out(images: Pixels, rows: int, columns: int) -> Pixels:
     return canvas
 
 
-def _enlarged(picture: Pixels, scale: int) -> Pixels:
+def _enlarge(picture: Pixels, scale: int) -> Pixels:
     if scale == 1:
         return picture
     height, width, channels = picture.shape

@@ -1,4 +1,4 @@
-"""MP4 films by PyAV, which brings FFmpeg; importing this loads it."""
+"""MP4 video (H.264) by PyAV. Importing this module loads FFmpeg."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from av.video.stream import VideoStream
 
 from models.pictures.pixels import Pixels
 
-# H.264 with halved chroma is what every browser plays. VP9 and AV1 files are half as large, but Safari plays them in
-# MP4 on recent devices only; the H.264 encoders under a permissive licence are not in PyAV's wheels.
+# Every browser plays H.264 with halved chroma. VP9 and AV1 files are half as large, but Safari plays them in MP4 on
+# recent devices only; PyAV's wheels have no H.264 encoder under a permissive licence.
 _CODEC: Final = "libx264"
 _PIXELS = "yuv420p"
-# No look-ahead and no reordering: three frames in memory instead of forty, and each leaves when it comes. Medium takes
+# No look-ahead and no reordering: three frames in memory instead of forty, and each is written as it comes. Medium takes
 # three times as long as veryfast for 15 % fewer bytes. 28 px digits, enlarged to 280: 0.7 ms a frame, 49 dB; 652 px
 # colour: 9 ms. One thread: with several, the bytes depend on their number.
 _OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "18"}
-# Fragments, so that the beginning can leave, and play, before the end is there; an ordinary file's index needs it all.
+# Fragments, so that the beginning can be sent and played before the end exists; an ordinary index needs every frame.
 _CONTAINER = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "fflags": "+bitexact"}
 
 
-class _Pipe:
-    """What the muxer writes into."""
+class _Buffer:
+    """A file for the muxer to write into."""
 
     def __init__(self) -> None:
         self._written = bytearray()
@@ -37,43 +37,43 @@ class _Pipe:
         return len(data)
 
     def take(self) -> bytes:
-        """Hand on what is there."""
+        """Return what was written since the last call."""
         data = bytes(self._written)
         self._written.clear()
         return data
 
 
-class Mp4:
-    """Frames to fragments of a second each; odd sides grow by one, as halved chroma asks for."""
+class Mp4Encoder:
+    """Fragments of a second each. Odd sides grow by one pixel, since chroma has half the resolution."""
 
     def __init__(self, fps: float, frames: int) -> None:
         self._rate = Fraction(fps).limit_denominator(1001)
         self._seconds = frames / self._rate
-        self._pipe = _Pipe()
-        self._output = av.open(self._pipe, "w", format="mp4", container_options=_CONTAINER)
+        self._buffer = _Buffer()
+        self._output = av.open(self._buffer, "w", format="mp4", container_options=_CONTAINER)
         self._stream = self._output.add_stream(_CODEC, self._rate, dict(_OPTIONS))
         self._count = 0
 
     def add(self, frame: Pixels) -> bytes:
-        """Encode a frame; gives the file's beginning with the first, and a fragment whenever one is complete."""
+        """Encode a frame; returns the header with the first one, and a fragment whenever one is complete."""
         first = self._count == 0
         if first:
-            _prepare(self._stream, frame, self._rate)
-        picture = _picture(frame)
-        picture.pts, picture.time_base = self._count, 1 / self._rate
+            _configure(self._stream, frame, self._rate)
+        video_frame = _to_video_frame(frame)
+        video_frame.pts, video_frame.time_base = self._count, 1 / self._rate
         self._count += 1
-        self._output.mux(self._stream.encode(picture))
-        data = self._pipe.take()
-        return _lasting(data, self._seconds) if first else data
+        self._output.mux(self._stream.encode(video_frame))
+        data = self._buffer.take()
+        return _with_duration(data, self._seconds) if first else data
 
     def end(self) -> bytes:
-        """Give the last fragment."""
+        """Return the last fragment."""
         self._output.mux(self._stream.encode())
         self._output.close()
-        return self._pipe.take()
+        return self._buffer.take()
 
 
-def _prepare(stream: VideoStream, frame: Pixels, rate: Fraction) -> None:
+def _configure(stream: VideoStream, frame: Pixels, rate: Fraction) -> None:
     height, width, _ = frame.shape
     stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, _PIXELS
     context = stream.codec_context
@@ -85,26 +85,26 @@ def _prepare(stream: VideoStream, frame: Pixels, rate: Fraction) -> None:
     context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
 
 
-def _picture(frame: Pixels) -> VideoFrame:
+def _to_video_frame(frame: Pixels) -> VideoFrame:
     height, width, channels = frame.shape
     if height % 2 or width % 2:
         frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
     if channels == 1:
-        # No matrix: FFmpeg would take a way over RGB that tints.
+        # Straight from grey: a conversion by way of RGB would tint it.
         return VideoFrame.from_ndarray(frame[..., 0], "gray").reformat(format=_PIXELS, threads=1)
     return VideoFrame.from_ndarray(frame, "rgb24").reformat(
         format=_PIXELS, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1
     )
 
 
-def _lasting(beginning: bytes, seconds: Fraction) -> bytes:
-    """Tell how long a film will be where its beginning says 0, since the muxer cannot know.
+def _with_duration(beginning: bytes, seconds: Fraction) -> bytes:
+    """Write the duration into the header, where the muxer, which does not know it yet, has written 0.
 
     The standard has the box mehd for it (ISO/IEC 14496-12, section 8.8.2); FFmpeg, and so Chromium, reads mdhd.
     """
     data = bytearray(beginning)
-    struct.pack_into(">I", data, data.index(b"mdhd") + 20, _ticks(seconds, data, b"mdhd"))
-    extends = struct.pack(">I4sII", 16, b"mehd", 0, _ticks(seconds, data, b"mvhd"))
+    struct.pack_into(">I", data, data.index(b"mdhd") + 20, _timescale_units(seconds, data, b"mdhd"))
+    extends = struct.pack(">I4sII", 16, b"mehd", 0, _timescale_units(seconds, data, b"mvhd"))
     for box in (b"moov", b"mvex"):
         start = data.index(box) - 4
         struct.pack_into(">I", data, start, struct.unpack_from(">I", data, start)[0] + len(extends))
@@ -113,7 +113,7 @@ def _lasting(beginning: bytes, seconds: Fraction) -> bytes:
     return bytes(data)
 
 
-def _ticks(seconds: Fraction, data: bytearray, box: bytes) -> int:
-    """Count by the clock of a header, up to all ones: a length that is not known (section 8.2.2.3)."""
+def _timescale_units(seconds: Fraction, data: bytearray, box: bytes) -> int:
+    """Convert to the time scale of a box; at most all ones, which means an unknown duration (section 8.2.2.3)."""
     per_second: int = struct.unpack_from(">I", data, data.index(box) + 16)[0]
     return min(round(seconds * per_second), 2**32 - 1)

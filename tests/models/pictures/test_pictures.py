@@ -15,7 +15,7 @@ from torchvision.utils import make_grid
 
 from models.pictures import Format, Pixels, encode, grid, grid_size, loss_chart, side_limit, to_uint8
 
-STILLS: tuple[Format, ...] = ("png", "webp", "jpeg")
+FORMATS: tuple[Format, ...] = ("png", "webp", "jpeg")
 BLACK_AND_WHITE = np.array([0, 255], np.uint8).reshape(1, 2, 1)
 
 
@@ -50,26 +50,31 @@ def test_values_that_are_no_number_are_black() -> None:
 @given(
     n=st.integers(1, 20),
     nrow=st.none() | st.integers(1, 25),
-    side=st.integers(1, 9),
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
     channels=st.sampled_from([1, 3]),
     scale=st.integers(1, 3),
 )
-def test_grids_equal_those_of_torchvision(n: int, nrow: int | None, side: int, channels: int, scale: int) -> None:
-    images = pictures(n, side, side, channels)
+def test_grids_equal_those_of_torchvision(
+    n: int, nrow: int | None, height: int, width: int, channels: int, scale: int
+) -> None:
+    images = pictures(n, height, width, channels)
     columns = nrow or int(n**0.5)
     expected = make_grid(torch.from_numpy(images).permute(0, 3, 1, 2), nrow=columns, padding=2, pad_value=0)
     pixels = expected.permute(1, 2, 0).numpy()[..., :channels].repeat(scale, 0).repeat(scale, 1)
     ours = grid(images, nrow, scale)
     assert ours.tobytes() == pixels.tobytes()
-    assert ours.shape == (*grid_size(n, side, nrow, scale), channels)
+    assert ours.shape == (*grid_size(n, height, width, nrow, scale), channels)
 
 
 def test_images_need_not_be_square() -> None:
     assert grid(pictures(6, 3, 5, 1), nrow=3).shape == (2 * 5 + 2, 3 * 7 + 2, 1)
+    assert grid_size(6, 3, 5, nrow=3) == (2 * 5 + 2, 3 * 7 + 2)
+    assert grid_size(1, 3, 5, scale=2) == (6, 10)
 
 
 def test_25_digits_are_152_px_wide() -> None:
-    assert grid_size(25, 28) == (152, 152)
+    assert grid_size(25, 28, 28) == (152, 152)
 
 
 def test_no_images_make_no_grid() -> None:
@@ -90,7 +95,7 @@ def test_grey_pictures_are_grey_files_where_the_format_has_them(form: Format, mo
     assert opened(encode(BLACK_AND_WHITE, form)).mode == mode
 
 
-@pytest.mark.parametrize("form", STILLS)
+@pytest.mark.parametrize("form", FORMATS)
 def test_files_are_of_the_format_asked_for(form: Format) -> None:
     assert opened(encode(pictures(1, 8, 8, 3)[0], form)).format == form.upper()
 

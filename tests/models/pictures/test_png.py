@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from models.pictures import Pixels, encode, stills
+from models.pictures import Pixels, encode, encoders
 
 TEXT = {"model": "digits", "seed": "7", "title": "цифры"}
 
@@ -80,18 +80,18 @@ def without_isal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as missing:
         missing.setitem(sys.modules, "isal", None)
         missing.delitem(sys.modules, "models.pictures.png")
-        importlib.reload(stills)
+        importlib.reload(encoders)
         yield
-    importlib.reload(stills)
+    importlib.reload(encoders)
 
 
-def test_pillow_stands_in_where_isal_is_missing_and_the_tag_tells(without_isal: None) -> None:
+def test_pillow_is_used_where_isal_is_missing_and_named_in_etags(without_isal: None) -> None:
     picture = photo(3)
-    data = stills.encode(picture, "png", TEXT)
+    data = encoders.encode(picture, "png", TEXT)
     assert np.array_equal(pixels(data), picture)
     assert dict(opened(data).info) == TEXT
-    assert "png by zlib" in stills.ENCODER
+    assert "png by zlib" in encoders.ENCODER
 
 
 def test_isal_is_what_ships() -> None:
-    assert "png by isal" in stills.ENCODER
+    assert "png by isal" in encoders.ENCODER

@@ -37,16 +37,16 @@ def opened(data: bytes) -> Any:
     return Image.open(io.BytesIO(data))
 
 
-def film(data: bytes) -> tuple[Any, list[NDArray[Any]]]:
-    """The stream of an MP4 and its frames, RGB."""
+def decode_video(data: bytes) -> tuple[Any, list[NDArray[Any]]]:
+    """Return the stream of an MP4 and its frames, RGB."""
     with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
         return stream, [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
 
 
-def shown(data: bytes, form: AnimationFormat) -> list[NDArray[np.uint8]]:
+def decode(data: bytes, form: AnimationFormat) -> list[NDArray[np.uint8]]:
     if form == "mp4":
-        return film(data)[1]
+        return decode_video(data)[1]
     image = opened(data)
     frames = []
     for index in range(image.n_frames):
@@ -60,7 +60,7 @@ def shown(data: bytes, form: AnimationFormat) -> list[NDArray[np.uint8]]:
 @pytest.mark.parametrize("count", [1, 5])
 def test_frames_are_shown_in_order(form: AnimationFormat, channels: int, count: int) -> None:
     levels = range(0, 250, 250 // count)[:count]
-    frames = shown(animated([np.full((8, 14, channels), level, np.uint8) for level in levels], form), form)
+    frames = decode(animated([np.full((8, 14, channels), level, np.uint8) for level in levels], form), form)
     assert [frame.shape for frame in frames] == [(8, 14, 3)] * count
     for frame, level in zip(frames, levels, strict=True):
         assert np.abs(frame.astype(int) - level).max() <= 2
@@ -68,7 +68,7 @@ def test_frames_are_shown_in_order(form: AnimationFormat, channels: int, count: 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_coloured_frames_stay_close_to_what_they_were(form: AnimationFormat) -> None:
-    for frame in shown(animated([ramp()] * 2, form), form):
+    for frame in decode(animated([ramp()] * 2, form), form):
         assert np.sqrt(np.mean((frame.astype(np.float64) - ramp()) ** 2)) < 12
 
 
@@ -84,7 +84,7 @@ def test_animations_loop_for_ever_at_the_speed_asked_for(form: AnimationFormat) 
 
 def test_a_grey_gif_is_exact() -> None:
     frames = noise(3, 30, 30, 1)
-    for frame, original in zip(shown(animated(frames, "gif"), "gif"), frames, strict=True):
+    for frame, original in zip(decode(animated(frames, "gif"), "gif"), frames, strict=True):
         assert np.array_equal(frame[..., :1], original)
 
 
@@ -92,9 +92,9 @@ def test_a_gif_never_asks_for_a_delay_that_browsers_slow_down() -> None:
     assert opened(animated(noise(2, 4, 4, 1), "gif", fps=1000)).info["duration"] == 20
 
 
-def test_a_film_is_what_every_browser_plays_and_says_how_long_it_is() -> None:
+def test_a_video_plays_in_every_browser_and_states_its_duration() -> None:
     data = animated(noise(75, 16, 16, 3), "mp4", fps=12.5)
-    stream, frames = film(data)
+    stream, frames = decode_video(data)
     assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
     assert (stream.average_rate, len(frames)) == (12.5, 75)
     assert stream.duration * stream.time_base == 6
@@ -103,20 +103,20 @@ def test_a_film_is_what_every_browser_plays_and_says_how_long_it_is() -> None:
     assert struct.unpack_from(">I", data, data.index(b"mehd") + 8)[0] == 6000
 
 
-def test_a_film_too_long_to_tell_says_that_its_length_is_not_known() -> None:
+def test_a_video_too_long_for_its_header_has_an_unknown_duration() -> None:
     beginning = Animation("mp4", 0.1, 10**9).add(noise(1, 16, 16, 1)[0])
     assert struct.unpack_from(">I", beginning, beginning.index(b"mehd") + 8)[0] == 2**32 - 1
 
 
-def test_a_grey_film_stays_grey() -> None:
+def test_a_grey_video_stays_grey() -> None:
     with av.open(io.BytesIO(animated([ramp()[..., :1]] * 5, "mp4")), "r") as container:
         for frame in container.decode(video=0):
             _, chroma = np.split(frame.to_ndarray(), [frame.height])
             assert (chroma == 128).all()
 
 
-def test_odd_sides_of_a_film_grow_by_one() -> None:
-    _, frames = film(animated(np.full((2, 9, 15, 3), 200, np.uint8), "mp4"))
+def test_odd_sides_of_a_video_grow_by_one() -> None:
+    _, frames = decode_video(animated(np.full((2, 9, 15, 3), 200, np.uint8), "mp4"))
     assert frames[0].shape == (10, 16, 3)
     assert np.abs(frames[0].astype(int) - 200).max() <= 2
 
@@ -135,8 +135,8 @@ def test_what_is_final_can_leave_before_the_end(form: AnimationFormat) -> None:
     assert sum(map(bool, pieces[1:])) >= 3
     partly = b"".join(pieces[:12])
     assert np.array_equal(
-        shown(partly + b";", "gif")[0] if form == "gif" else film(partly)[1][0],
-        shown(b"".join(pieces) + animation.end(), form)[0],
+        decode(partly + b";", "gif")[0] if form == "gif" else decode_video(partly)[1][0],
+        decode(b"".join(pieces) + animation.end(), form)[0],
     )
 
 
@@ -171,7 +171,7 @@ def test_frames_must_be_as_many_and_as_large_as_was_said(form: AnimationFormat) 
     animation.add(np.zeros((4, 4, 1), np.uint8))
     with pytest.raises(ValueError, match="frame 1 is 5x4 px of 1 channels, the first is 4x4 px of 1 channels"):
         animation.add(np.zeros((4, 5, 1), np.uint8))
-    with pytest.raises(ValueError, match="3 frames were announced, and 1 came"):
+    with pytest.raises(ValueError, match="3 frames were announced, and 1 were added"):
         animation.end()
 
 
@@ -180,6 +180,6 @@ def test_the_encoder_is_named_with_its_release(form: AnimationFormat) -> None:
     assert any(character.isdigit() for character in animation_encoder(form))
 
 
-def test_who_makes_no_films_does_not_load_ffmpeg() -> None:
+def test_ffmpeg_is_not_loaded_before_the_first_video() -> None:
     program = "import sys, models.pictures; sys.exit('av' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
