@@ -18,9 +18,9 @@ from models.pictures.pixels import Pixels
 # recent devices only; PyAV's wheels have no H.264 encoder under a permissive licence.
 _CODEC: Final = "libx264"
 _PIXELS = "yuv420p"
-# No look-ahead and no reordering: three frames in memory instead of forty, and each is written as it comes. Medium takes
-# three times as long as veryfast for 15 % fewer bytes. 28 px digits, enlarged to 280: 0.7 ms a frame, 49 dB; 652 px
-# colour: 9 ms. One thread: with several, the bytes depend on their number.
+# No look-ahead and no reordering: three frames in memory instead of forty, and each is written as it comes. Medium
+# takes three times as long as veryfast for 15 % fewer bytes. 28 px digits, enlarged to 280: 0.7 ms a frame, 49 dB;
+# 652 px colour: 9 ms. One thread: with several, the bytes depend on their number.
 _OPTIONS = {"preset": "veryfast", "tune": "zerolatency", "crf": "18"}
 # Fragments, so that the beginning can be sent and played before the end exists; an ordinary index needs every frame.
 _CONTAINER = {"movflags": "frag_keyframe+empty_moov+default_base_moof", "fflags": "+bitexact"}
