@@ -1,4 +1,4 @@
-"""The life of a data set over HTTP and on the command line: sent, prepared, looked at, trained on, deleted."""
+"""The life cycle of a data set over HTTP and on the command line: upload, preparation, training, deletion."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ runner = CliRunner()
 
 @pytest.fixture(scope="module")
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
-    """A house whose data sets a worker prepares."""
-    folder = tmp_path_factory.mktemp("house")
+    """A service and a worker thread that prepares its data sets."""
+    folder = tmp_path_factory.mktemp("data")
     stopping = threading.Event()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(folder))
@@ -50,7 +50,7 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder of photographs in two classes, some of them bad."""
+    """A folder of images in two classes, two of them unusable."""
     root = tmp_path_factory.mktemp("pictures") / "My Pets"
     for kind in ("cat", "dog"):
         (root / kind).mkdir(parents=True)
@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_folder_added_on_the_command_line_is_prepared_and_told_about(harness: Reception, folder: Path) -> None:
+def test_folder_added_on_the_command_line_is_prepared_and_reported(harness: Reception, folder: Path) -> None:
     result = runner.invoke(atelier, ["datasets", "add", str(folder)])
     assert result.exit_code == 0, result.output
     assert "my-pets: 8 images, 2 classes, colour, 64 px, crop centre" in result.output
@@ -76,13 +76,13 @@ def test_folder_added_on_the_command_line_is_prepared_and_told_about(harness: Re
 
 @pytest.fixture(scope="module")
 def pets(harness: Reception, folder: Path) -> str:
-    """Give the name of a data set that is ready."""
+    """The name of a data set that is ready."""
     result = runner.invoke(atelier, ["datasets", "add", str(folder), "--name", "pets", "--crop", "whole"])
     assert result.exit_code == 0, result.output
     return "pets"
 
 
-def test_ready_set_tells_counts_and_findings(harness: Reception, pets: str) -> None:
+def test_ready_set_has_counts_and_findings(harness: Reception, pets: str) -> None:
     view = harness.http.get(f"/datasets/{pets}").json()
     assert (view["state"], view["count"], view["size"], view["channels"]) == ("ready", 8, 64, 3)
     assert (view["classes"], view["class_counts"]) == (["cat", "dog"], {"cat": 4, "dog": 4})
@@ -110,7 +110,7 @@ def test_pictures_of_a_ready_set_are_served(name: str, harness: Reception, pets:
     Image.open(io.BytesIO(answer.content)).load()
 
 
-def test_pictures_of_a_built_in_set_are_drawn_when_first_asked_for(harness: Reception) -> None:
+def test_pictures_of_a_built_in_set_are_made_on_the_first_request(harness: Reception) -> None:
     answer = harness.http.get("/datasets/mnist-mini/preview.png")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert not harness.http.get("/datasets/mnist-mini").json()["pictures"]
@@ -123,7 +123,7 @@ def test_pictures_of_a_built_in_set_are_drawn_when_first_asked_for(harness: Rece
         assert sheet.mode == "L"
 
 
-def refusal(harness: Reception, **request: object) -> str:
+def dataset_error(harness: Reception, **request: object) -> str:
     answer = harness.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.status_code == 422, answer.text
     error, *_ = answer.json()["errors"]
@@ -131,24 +131,24 @@ def refusal(harness: Reception, **request: object) -> str:
     return str(error["msg"])
 
 
-def test_run_of_another_size_is_refused_when_it_is_asked_for(harness: Reception, pets: str) -> None:
-    told = refusal(harness, preset="mlp-mnist", dataset=pets)
-    assert told.startswith('"pets" was prepared at 64 px and the preset "mlp-mnist" trains at 28 px')
-    assert "such as small-data-64" in told
+def test_run_of_another_size_is_rejected(harness: Reception, pets: str) -> None:
+    message = dataset_error(harness, preset="mlp-mnist", dataset=pets)
+    assert message.startswith('"pets" was prepared at 64 px and the preset "mlp-mnist" trains at 28 px')
+    assert "such as small-data-64" in message
 
 
-def test_run_on_grey_where_there_are_colours_is_refused(harness: Reception, pets: str) -> None:
-    told = refusal(harness, preset="dcgan-64", dataset=pets, overrides={"channels": 1})
-    assert 'add "overrides": {"channels": 3}' in told
+def test_grey_run_on_colour_images_is_rejected(harness: Reception, pets: str) -> None:
+    message = dataset_error(harness, preset="dcgan-64", dataset=pets, overrides={"channels": 1})
+    assert 'add "overrides": {"channels": 3}' in message
 
 
-def test_run_on_no_such_set_is_refused_and_the_known_ones_named(harness: Reception, pets: str) -> None:
-    told = refusal(harness, preset="dcgan-64", dataset="petz")
-    assert "mnist-mini, stacked-mnist, " in told
-    assert " pets, and folder:PATH" in told
+def test_run_on_an_unknown_set_is_rejected_and_known_ones_listed(harness: Reception, pets: str) -> None:
+    message = dataset_error(harness, preset="dcgan-64", dataset="petz")
+    assert "mnist-mini, stacked-mnist, " in message
+    assert " pets, and folder:PATH" in message
 
 
-def test_run_that_fits_is_estimated_by_the_sets_own_count(harness: Reception, pets: str) -> None:
+def test_valid_run_is_estimated_with_the_sets_own_count(harness: Reception, pets: str) -> None:
     request = {"preset": "dcgan-64", "dataset": pets, "epochs": 80, "overrides": {"batch_size": 8}}
     answer = harness.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.status_code == 200, answer.text
@@ -161,7 +161,7 @@ def test_classes_of_a_conditional_run_are_those_of_the_set(harness: Reception, p
     assert answer.json()["config"]["classes"] == ["cat", "dog"]
 
 
-def test_images_are_prepared_again_in_another_way(harness: Reception, pets: str) -> None:
+def test_images_are_prepared_again_with_other_options(harness: Reception, pets: str) -> None:
     result = runner.invoke(atelier, ["datasets", "copy", pets, "small", "--size", "28"])
     assert result.exit_code == 0, result.output
     assert "small: 8 images, 2 classes, colour, 28 px, crop centre" in result.output
@@ -171,7 +171,7 @@ def test_images_are_prepared_again_in_another_way(harness: Reception, pets: str)
     assert harness.http.post("/datasets/nothing/copy", json={"name": "other"}).status_code == 404
 
 
-def test_set_stays_while_a_run_that_has_not_ended_uses_it(harness: Reception, pets: str) -> None:
+def test_set_cannot_be_deleted_while_an_active_run_uses_it(harness: Reception, pets: str) -> None:
     config = presets.resolve(presets.TrainRequest(preset="dcgan-64", dataset=pets))
     run, _ = harness.records.create_run(config, {}, None)
     assert harness.http.delete(f"/datasets/{pets}").status_code == 409
@@ -181,10 +181,10 @@ def test_set_stays_while_a_run_that_has_not_ended_uses_it(harness: Reception, pe
     assert harness.http.get(f"/datasets/{pets}").status_code == 404
 
 
-def test_set_that_cannot_be_prepared_says_why(harness: Reception, tmp_path: Path) -> None:
+def test_set_that_cannot_be_prepared_reports_the_reason(harness: Reception, tmp_path: Path) -> None:
     (tmp_path / "bad.zip").write_bytes(zipped({"a.png": b"no image", "b.png": picture(size=(2, 2))}))
     result = runner.invoke(atelier, ["datasets", "add", str(tmp_path / "bad.zip")])
     assert result.exit_code == 1
     assert 'atelier: bad could not be prepared: no image can be used: "a.png" holds no picture' in result.output
     assert harness.http.post("/datasets/bad/copy", json={"name": "worse"}).status_code == 409
-    assert "could not be prepared" in refusal(harness, preset="dcgan-64", dataset="bad")
+    assert "could not be prepared" in dataset_error(harness, preset="dcgan-64", dataset="bad")

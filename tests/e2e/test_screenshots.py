@@ -1,4 +1,4 @@
-"""Draws the pictures of the page that the documentation shows: every view, light, dark and narrow."""
+"""Screenshots of the page for the documentation: every view, light, dark and narrow."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ VIEWS = {
 
 @pytest.fixture(scope="module")
 def run(studio: Harness, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A house in which something has happened: digits were trained, pictures were brought."""
+    """A finished run on digits and an uploaded data set."""
     archive = shapes(tmp_path_factory.mktemp("archive") / "shapes.zip")
     body = {
         "preset": "quick-28", "dataset": "mnist-mini", "model": "digits", "kimg": 100,
@@ -56,7 +56,7 @@ def run(studio: Harness, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", VIEWS)
-def test_view_is_drawn(name: str, kind: str, browser: Browser, studio: Harness, run: str) -> None:
+def test_screenshot_is_saved(name: str, kind: str, browser: Browser, studio: Harness, run: str) -> None:
     with looking(browser, studio.url, **KINDS[kind]) as view:
         view.open(VIEWS[name].replace("{run}", run))
         view.page.locator("h1").first.wait_for()
@@ -67,6 +67,6 @@ def test_view_is_drawn(name: str, kind: str, browser: Browser, studio: Harness, 
 
 
 def save(png: bytes, path: Path) -> None:
-    """Keep a picture in 256 colours: a quarter of the bytes, and nobody sees it."""
+    """Save an image with 256 colours: a quarter of the bytes, without a visible difference."""
     with Image.open(io.BytesIO(png)) as picture:
         picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)

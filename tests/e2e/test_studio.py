@@ -1,4 +1,4 @@
-"""The studio in a real browser against a whole house: from a zip of pictures to a model that others can use."""
+"""The studio in a real browser with a full installation: from a zip of images to a model that serves samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
-# A training of seconds: settings of the preset mlp-mnist, by their labels on the page, in their groups.
+# A training of a few seconds: settings of the preset mlp-mnist by group and label on the page.
 TINY = {
     "training": {"batch size": "10", "tick kimg": "0.25", "snapshots": "8"},
     "generator": {"network hidden": "[16]"},
@@ -36,7 +36,7 @@ def http(studio: Harness) -> Iterator[httpx.Client]:
 
 
 def upload(page: Page, archive: Path, name: str, size: str) -> None:
-    """Bring an archive of images, as somebody would who knows which size it shall have."""
+    """Upload an archive of images with a chosen name and size."""
     page.get_by_role("link", name="Data", exact=True).click()
     page.get_by_label("Archive of images").set_input_files(archive)
     page.get_by_label("Name").fill(name)
@@ -46,8 +46,8 @@ def upload(page: Page, archive: Path, name: str, size: str) -> None:
     page.get_by_role("heading", name=f"{name} ready").wait_for()
 
 
-def set_up(page: Page, name: str) -> None:
-    """Ask for a tiny training on a data set."""
+def open_training_form(page: Page, name: str) -> None:
+    """Open the training form for the data set that is shown, with a model name."""
     page.get_by_role("link", name="Train on it").click()
     page.get_by_label("Preset").select_option("mlp-mnist")
     page.get_by_label("Publish as").fill(name)
@@ -65,24 +65,24 @@ def ticks(page: Page) -> Locator:
     return page.get_by_text(re.compile(r"At [\d.]+ kimg the discriminator's loss is"))
 
 
-def walk_the_journey(
-    view: View, archive: Path, name: str, browser: Browser, tmp_path: Path, *, dial: str = "End"
+def run_user_journey(
+    view: View, archive: Path, name: str, browser: Browser, tmp_path: Path, *, length_key: str = "End"
 ) -> None:
-    """Upload, look at the findings, train, reload, see it finish, sample, move an alias, download."""
+    """Upload, read the findings, train, reload, see the run finish, sample, download, set an alias."""
     page = view.open("/data").page
     upload(page, archive, name, "28")
     page.get_by_role("heading", name="Findings").wait_for()
     view.settle()
     assert view.violations() == []
 
-    set_up(page, name)
-    page.get_by_label("How long").press(dial)
+    open_training_form(page, name)
+    page.get_by_label("Training length").press(length_key)
     override(page, TINY)
-    page.get_by_role("button", name="Start the training").click()
+    page.get_by_role("button", name="Start training").click()
     page.wait_for_url(re.compile(r"/runs/(?!new)"))
     ticks(page).wait_for()
 
-    # A reload in the middle, and a second device, see the same run with all that it has told.
+    # A reload in the middle and a second browser show the same run with its whole history.
     assert page.get_by_role("heading", name=f"{name} running").is_visible()
     page.reload()
     ticks(page).wait_for()
@@ -91,7 +91,7 @@ def walk_the_journey(
     page.get_by_role("heading", name=f"{name} succeeded").wait_for(timeout=60_000)
     view.settle()
     assert view.violations() == []
-    page.get_by_role("button", name="Publish this snapshot as version").click()
+    page.get_by_role("button", name="Publish this snapshot as a version").click()
     page.get_by_text(re.compile(rf"{name}@\d+ (is|was) published")).wait_for()
 
     page.get_by_role("link", name=re.compile(rf"^{name}@\d+$")).first.click()
@@ -105,8 +105,8 @@ def walk_the_journey(
     assert saved.read_bytes().startswith(b"\x89PNG")
 
     page.goto(f"{view.url}/?show={name}@1")
-    page.get_by_label("Alias that shall point here").fill("mine")
-    page.get_by_role("button", name="Point here").click()
+    page.get_by_label("New alias for this version").fill("mine")
+    page.get_by_role("button", name="Set alias").click()
     page.get_by_role("button", name="Delete the alias mine").wait_for()
     assert view.violations() == []
 
@@ -119,7 +119,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_pictures_become_a_model_that_is_sampled_and_named(
     view: View, archive: Path, browser: Browser, http: httpx.Client, tmp_path: Path
 ) -> None:
-    walk_the_journey(view, archive, "shapes", browser, tmp_path)
+    run_user_journey(view, archive, "shapes", browser, tmp_path)
     assert http.get("/datasets/shapes").json()["finding_counts"]["duplicate"] == 1
     assert http.get("/models/shapes").json()["aliases"]["mine"] == 1
     assert http.get("/samples?model=shapes@mine&n=4").status_code == 200
@@ -129,13 +129,13 @@ def test_pictures_become_a_model_that_is_sampled_and_named(
 def test_photographs_of_flowers_become_a_model(
     view: View, flowers: Path, browser: Browser, http: httpx.Client, tmp_path: Path
 ) -> None:
-    walk_the_journey(view, flowers, "flowers", browser, tmp_path, dial="Home")
+    run_user_journey(view, flowers, "flowers", browser, tmp_path, length_key="Home")
     assert http.get("/datasets/flowers").json()["count"] == 2998
 
 
 @pytest.fixture(scope="module")
 def run(http: httpx.Client, studio: Harness) -> str:
-    """A run that has ended, with a model of its own."""
+    """A finished run that has published the model `digits`."""
     overrides = {"generator.network.hidden": [8], "discriminator.network.hidden": [8], "tick_kimg": 0.2}
     body = {"preset": "mlp-mnist", "dataset": "mnist-mini", "model": "digits", "kimg": 1, "overrides": overrides}
     where = http.post("/train", json=body).headers["Location"]
@@ -144,23 +144,23 @@ def run(http: httpx.Client, studio: Harness) -> str:
 
 
 VIEWS = ("/", "/play?model=digits@1", "/data", "/data/mnist-mini", "/runs/new", "/runs", "/runs/{run}")
-ASIDE = ("/?show=digits@1", "/runs/new?dataset=mnist-mini&preset=mlp-mnist")
+MORE_VIEWS = ("/?show=digits@1", "/runs/new?dataset=mnist-mini&preset=mlp-mnist")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_view_is_without_fault(scheme: Any, browser: Browser, studio: Harness, run: str) -> None:
-    found: dict[str, list[str]] = {}
+def test_every_view_has_no_accessibility_violations(scheme: Any, browser: Browser, studio: Harness, run: str) -> None:
+    violations: dict[str, list[str]] = {}
     with looking(browser, studio.url, scheme) as view:
-        for path in (*VIEWS, *ASIDE):
+        for path in (*VIEWS, *MORE_VIEWS):
             view.open(path.replace("{run}", run))
             view.page.locator("h1, h2").first.wait_for()
             view.settle()
-            found[path] = view.violations()
-    assert {path: faults for path, faults in found.items() if faults} == {}
+            violations[path] = view.violations()
+    assert {path: found for path, found in violations.items() if found} == {}
 
 
 @pytest.mark.parametrize("path", VIEWS)
-def test_nothing_is_wider_than_a_narrow_screen(path: str, browser: Browser, studio: Harness, run: str) -> None:
+def test_every_view_fits_a_narrow_screen(path: str, browser: Browser, studio: Harness, run: str) -> None:
     with looking(browser, studio.url, width=360, height=740) as view:
         view.open(path.replace("{run}", run))
         view.page.locator("h1").first.wait_for()
@@ -168,18 +168,18 @@ def test_nothing_is_wider_than_a_narrow_screen(path: str, browser: Browser, stud
         assert view.page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_an_idle_page_asks_for_nothing(view: View, run: str) -> None:
+def test_an_idle_page_sends_no_requests(view: View, run: str) -> None:
     view.open(f"/runs/{run}")
     view.page.get_by_role("heading", name="Losses").wait_for()
     view.page.wait_for_load_state("load")
     view.page.wait_for_timeout(500)
-    asked: list[str] = []
-    view.page.on("request", lambda request: asked.append(request.url))
+    requested: list[str] = []
+    view.page.on("request", lambda request: requested.append(request.url))
     view.page.wait_for_timeout(3000)
-    assert asked == []
+    assert requested == []
 
 
-def test_upload_tells_how_far_it_is_and_is_cancelled(view: View, http: httpx.Client, tmp_path: Path) -> None:
+def test_upload_shows_progress_and_can_be_cancelled(view: View, http: httpx.Client, tmp_path: Path) -> None:
     archive = tmp_path / "slow.zip"
     archive.write_bytes(random.Random(0).randbytes(400_000))
     page = view.open("/data").page
@@ -193,7 +193,7 @@ def test_upload_tells_how_far_it_is_and_is_cancelled(view: View, http: httpx.Cli
     assert http.get("/datasets/slow").status_code == 404
 
 
-def test_refused_upload_is_told_in_the_services_words(view: View, tmp_path: Path) -> None:
+def test_rejected_upload_shows_the_reason(view: View, tmp_path: Path) -> None:
     archive = tmp_path / "broken.zip"
     archive.write_bytes(b"PK\x03\x04 and nothing more")
     page = view.open("/data").page
@@ -206,11 +206,11 @@ def test_refused_upload_is_told_in_the_services_words(view: View, tmp_path: Path
     page.get_by_role("alert").get_by_text("broken.zip was refused").wait_for()
 
 
-def test_run_is_paused_resumed_and_goes_on_beyond_its_length(view: View, http: httpx.Client, run: str) -> None:
+def test_run_is_paused_resumed_and_trained_longer(view: View, http: httpx.Client, run: str) -> None:
     page = view.open(f"/runs/{run}").page
     page.get_by_role("button", name="Train longer…").click()
     page.get_by_label("New length in kimg").fill("1000000")
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Continue training").click()
     page.get_by_role("heading", name="digits running").wait_for()
     page.get_by_role("button", name="Pause", exact=True).first.click()
     page.get_by_role("heading", name=re.compile("digits paused$")).wait_for()
@@ -222,12 +222,12 @@ def test_run_is_paused_resumed_and_goes_on_beyond_its_length(view: View, http: h
     page.get_by_role("heading", name=re.compile("digits cancelled$")).wait_for()
 
 
-def test_snapshots_are_gone_through_by_hand_and_as_a_film(view: View, run: str) -> None:
+def test_snapshots_are_shown_by_slider_and_as_an_animation(view: View, run: str) -> None:
     page = view.open(f"/runs/{run}").page
-    reel = page.get_by_role("slider", name="Snapshot")
-    reel.focus()
+    slider = page.get_by_role("slider", name="Snapshot")
+    slider.focus()
     page.keyboard.press("Home")
-    page.get_by_alt_text("What it paints at 0 kimg").wait_for()
+    page.get_by_alt_text("Images generated at 0 kimg").wait_for()
     page.get_by_role("button", name="Play").click()
     page.get_by_role("button", name="Pause", exact=True).click()
     with page.expect_download() as download:
@@ -235,16 +235,16 @@ def test_snapshots_are_gone_through_by_hand_and_as_a_film(view: View, run: str) 
     assert download.value.suggested_filename == "digits.webp"
 
 
-# What a screen reader calls what has the focus, more or less; null where it cannot be seen to have it.
+# Approximate accessible name of the focused element; null where the focus is not visible.
 FOCUSED = """() => {
-    const { activeElement: at } = document;
-    const name = at.getAttribute("aria-label") || at.labels?.[0]?.innerText || at.innerText || "";
-    return at.matches(":focus-visible") ? name.trim() : null;
+    const { activeElement: focused } = document;
+    const name = focused.getAttribute("aria-label") || focused.labels?.[0]?.innerText || focused.innerText || "";
+    return focused.matches(":focus-visible") ? name.trim() : null;
 }"""
 
 
 def focus(page: Page, name: str) -> None:
-    """Press Tab until something of that name has the focus."""
+    """Press Tab until an element with that name has the focus."""
     for _ in range(80):
         page.keyboard.press("Tab")
         if (page.evaluate(FOCUSED) or "").startswith(name):
@@ -252,29 +252,29 @@ def focus(page: Page, name: str) -> None:
     raise AssertionError(f'the keyboard does not reach "{name}"')
 
 
-def is_planned(request: Request, model: str) -> bool:
-    """Tell whether a request asks what a training of a chosen length, to be published as `model`, would take."""
+def is_dry_run(request: Request, model: str) -> bool:
+    """Return whether a request is the dry run of a shortened training to be published as `model`."""
     body: dict[str, Any] = (request.post_data_json or {}) if "dry_run=true" in request.url else {}
     return body.get("model") == model and "epochs" in body
 
 
-def test_the_main_path_can_be_walked_by_keyboard(view: View, http: httpx.Client) -> None:
+def test_a_training_is_started_and_cancelled_by_keyboard(view: View, http: httpx.Client) -> None:
     page = view.open("/").page
     page.get_by_role("heading", name="Gallery").wait_for()
     focus(page, "Skip to the content")
     focus(page, "Train")
     page.keyboard.press("Enter")
-    page.get_by_role("heading", name="What it will take").wait_for()
+    page.get_by_role("heading", name="Estimate").wait_for()
     focus(page, "Preset")
     page.keyboard.type("mlp-mnist")
-    focus(page, "How long")
+    focus(page, "Training length")
     page.keyboard.press("Home")
     focus(page, "Publish as")
-    with page.expect_response(lambda answer: is_planned(answer.request, "by-hand")):
+    with page.expect_response(lambda answer: is_dry_run(answer.request, "by-hand")):
         page.keyboard.type("by-hand")
-    page.get_by_text("quick: a fiftieth").wait_for()
-    page.locator("button:enabled", has_text="Start the training").wait_for()
-    focus(page, "Start the training")
+    page.get_by_text("quick: 2 %").wait_for()
+    page.locator("button:enabled", has_text="Start training").wait_for()
+    focus(page, "Start training")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"/runs/(?!new)"))
     page.get_by_role("heading", name=re.compile("by-hand (queued|running)")).wait_for()

@@ -1,4 +1,4 @@
-"""The gallery in a real browser: what is there, what is served, and taking it back."""
+"""The gallery in a real browser: models, versions, aliases, and undoing changes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IDLE_SECONDS = 3.0
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Iterator[Service]:
-    """A service with `digits`, of three scored versions, and the model that ships."""
+    """A service with three scored versions of `digits` and the model that ships."""
     for number, value in enumerate((9.0, 3.0, 5.0), 1):
         scores = {"sliced": Score(value=value, protocol=PROTOCOL)}
         write_version(tmp_path / "models", "digits", number, seed=number, scores=scores)
@@ -41,7 +41,7 @@ def gallery(tmp_path: Path) -> Iterator[Service]:
 
 
 def _add_card(folder: Path) -> None:
-    """Put a card into a version, and its nearest training images, as a run that was evaluated does."""
+    """Add a model card and nearest training images to a version, as an evaluated run does."""
     files = {CARD: b"# digits@2\n\nImages of digits.\n", NEIGHBOURS: (folder / PREVIEW).read_bytes()}
     manifest = Manifest.model_validate_json((folder / MANIFEST).read_bytes())
     listed = {name: FileEntry.of(data) for name, data in files.items()}
@@ -67,16 +67,18 @@ def _aliases(service: Service) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-def test_gallery_and_details_are_without_fault(browser: Browser, gallery: Service, scheme: Scheme, width: int) -> None:
+def test_gallery_and_details_have_no_accessibility_violations(
+    browser: Browser, gallery: Service, scheme: Scheme, width: int
+) -> None:
     with looking(browser, gallery.url, scheme, width) as view:
         for path in ("/", "/?show=digits@2"):
             view.open(path).page.get_by_role("heading", name="digits").first.wait_for()
             view.settle()
             assert view.violations() == []
-            assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+            assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls horizontally"
 
 
-def test_rolling_back_and_promoting_are_one_click_and_can_be_undone(view: View, gallery: Service) -> None:
+def test_rollback_and_promotion_are_one_click_and_can_be_undone(view: View, gallery: Service) -> None:
     card = _card(view, "digits")
     card.get_by_role("button", name="Roll back to 2").click()
     card.get_by_text("Version 2 is served").wait_for()
@@ -106,12 +108,12 @@ def test_best_score_among_comparable_versions_is_marked(view: View) -> None:
 def test_card_is_read_and_nearest_training_images_are_shown(view: View) -> None:
     view.open("/?show=digits@2")
     dialog = view.page.get_by_role("dialog")
-    dialog.get_by_alt_text("What was painted, each beside what is most like it in the training data").wait_for()
+    dialog.get_by_alt_text("Generated and nearest training samples, in pairs").wait_for()
     dialog.get_by_text("Read it").click()
     dialog.get_by_text("Images of digits.").wait_for()
 
 
-def test_version_is_deleted_only_after_a_second_word_and_if_nothing_points_at_it(view: View, gallery: Service) -> None:
+def test_version_without_aliases_is_deleted_after_a_confirmation(view: View, gallery: Service) -> None:
     gallery.client.put("/models/digits/aliases/stable", json={"version": 1}).raise_for_status()
     view.open("/?show=digits@1")
     dialog = view.page.get_by_role("dialog")
@@ -127,40 +129,42 @@ def test_version_is_deleted_only_after_a_second_word_and_if_nothing_points_at_it
     assert view.page.url.endswith("/")
 
 
-def test_alias_of_ones_own_is_set_and_a_wrong_name_told(view: View, gallery: Service) -> None:
+def test_custom_alias_is_set_and_an_invalid_one_rejected(view: View, gallery: Service) -> None:
     view.open("/?show=digits@2")
     dialog = view.page.get_by_role("dialog")
-    name = dialog.get_by_label("Alias that shall point here")
+    name = dialog.get_by_label("New alias for this version")
     name.fill("latest")
-    dialog.get_by_role("button", name="Point here").click()
+    dialog.get_by_role("button", name="Set alias").click()
     view.page.get_by_role("alert").get_by_text("latest").wait_for()
     name.fill("stable")
-    dialog.get_by_role("button", name="Point here").click()
+    dialog.get_by_role("button", name="Set alias").click()
     dialog.get_by_text("stable", exact=True).wait_for()
     assert _aliases(gallery)["stable"] == 2
     dialog.get_by_role("button", name="Undo").click()
-    dialog.get_by_text("None points at this version").wait_for()
+    dialog.get_by_text("No alias points at this version").wait_for()
 
 
-def test_version_that_arrives_is_shown_without_a_reload(view: View, gallery: Service) -> None:
+def test_new_version_is_shown_without_a_reload(view: View, gallery: Service) -> None:
     _card(view, "digits").get_by_text("3 versions").wait_for()
     write_version(gallery.settings.data_dir / "models", "digits", 4, seed=4)
     _card(view, "digits").get_by_text("4 versions").wait_for()
 
 
-def test_idle_page_asks_for_nothing(view: View) -> None:
-    asked: list[tuple[float, str]] = []
-    view.page.on("request", lambda request: asked.append((time.monotonic(), request.url)))
+def test_idle_page_sends_no_requests(view: View) -> None:
+    requested: list[tuple[float, str]] = []
+    view.page.on("request", lambda request: requested.append((time.monotonic(), request.url)))
     view.open("/").page.get_by_role("heading", name="digits").wait_for()
     view.settle()
-    until(lambda: _passed(view) and time.monotonic() - asked[-1][0] > QUIET_SECONDS, "the page to be loaded")
-    asked.clear()
-    view.page.wait_for_timeout(1_000 * IDLE_SECONDS)  # nothing tells of what does not happen
-    assert asked == []
+    until(
+        lambda: _process_events(view) and time.monotonic() - requested[-1][0] > QUIET_SECONDS, "the page to be loaded"
+    )
+    requested.clear()
+    view.page.wait_for_timeout(1_000 * IDLE_SECONDS)  # the absence of requests has no event to wait for
+    assert requested == []
 
 
-def _passed(view: View) -> bool:
-    """Let the browser tell what happened; Playwright hears it only while it is asked something."""
+def _process_events(view: View) -> bool:
+    """Let Playwright deliver the browser's events, which it does only during a call."""
     view.page.wait_for_timeout(50)
     return True
 
@@ -172,13 +176,13 @@ def test_escape_closes_the_details_and_the_back_button_opens_them(view: View) ->
     dialog.wait_for()
     view.page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
-    # Whoever uses the keyboard goes on where they were.
+    # The focus returns to the link, where keyboard users continue.
     assert link.evaluate("link => link === document.activeElement")
     view.page.go_back()
     dialog.wait_for()
 
 
-def test_service_that_is_gone_is_told_of(browser: Browser, tmp_path: Path) -> None:
+def test_lost_connection_is_shown(browser: Browser, tmp_path: Path) -> None:
     with ExitStack() as running:
         service = running.enter_context(serving(tmp_path))
         with looking(browser, service.url) as view:
@@ -186,11 +190,11 @@ def test_service_that_is_gone_is_told_of(browser: Browser, tmp_path: Path) -> No
             until(lambda: service.app.state.atelier.streams == 1, "the page to listen")
             service.app.state.atelier.end_streams()
             running.close()
-            view.page.get_by_text("The connection to Atelier is gone").wait_for()
+            view.page.get_by_text("The connection to Atelier is lost").wait_for()
             view.faults.clear()
 
 
-def test_page_that_begins_without_an_answer_begins_as_soon_as_there_is_one(view: View) -> None:
+def test_page_starts_as_soon_as_the_service_responds(view: View) -> None:
     page = view.page
     page.route("**/session", lambda route: route.abort())
     view.open("/").page.get_by_role("heading", name="Atelier cannot be reached").wait_for()
@@ -199,7 +203,7 @@ def test_page_that_begins_without_an_answer_begins_as_soon_as_there_is_one(view:
     view.faults.clear()
 
 
-def test_view_that_comes_late_is_not_shown_where_somebody_went_on(view: View) -> None:
+def test_view_that_loads_late_does_not_replace_a_newer_one(view: View) -> None:
     page = view.page
     held: list[Route] = []
 
@@ -209,7 +213,7 @@ def test_view_that_comes_late_is_not_shown_where_somebody_went_on(view: View) ->
     page.route("**/assets/Data-*.js", hold)
     page.get_by_role("link", name="Data", exact=True).click()
     page.get_by_role("link", name="Play", exact=True).first.click()
-    page.get_by_role("heading", name="Take along").wait_for()
+    page.get_by_role("heading", name="Export").wait_for()
     with page.expect_response("**/assets/Data-*.js"):
         held[0].continue_()
     view.settle()
@@ -222,14 +226,14 @@ def test_names_of_64_letters_fit_a_narrow_screen(browser: Browser, gallery: Serv
     write_version(gallery.settings.data_dir / "models", name, 1, scores=scores)
     gallery.client.put(f"/models/{name}/aliases/{'a' * 64}", json={"version": 1}).raise_for_status()
     with looking(browser, gallery.url, width=360, height=740) as view:
-        for path in ("/", f"/?show={name}@1", f"/play?model={name}&pick=1", f"/play?model={name}&view=near"):
+        for path in ("/", f"/?show={name}@1", f"/play?model={name}&pick=1", f"/play?model={name}&view=variations"):
             view.open(path).page.get_by_text(name).first.wait_for(state="attached")
             view.settle()
             assert view.page.evaluate("document.documentElement.scrollWidth") <= 360, path
         view.open("/").page.get_by_text("Fréchet distance (classifier), at the end").wait_for()
 
 
-def test_key_is_asked_for_where_one_is_needed(browser: Browser, tmp_path: Path) -> None:
+def test_sign_in_with_a_key(browser: Browser, tmp_path: Path) -> None:
     with closing(Records(f"sqlite:///{tmp_path / 'atelier.db'}")) as records:
         records.migrate()
         _, key = records.add_key("ada", ["sample"])
@@ -241,12 +245,12 @@ def test_key_is_asked_for_where_one_is_needed(browser: Browser, tmp_path: Path) 
         view.page.get_by_label("Key").fill(key)
         view.page.get_by_role("button", name="Sign in").click()
         _card(view, "starter").wait_for()
-        # What this key may not do is not offered.
+        # Views outside of the scopes of the key are not offered.
         assert view.page.get_by_role("link", name="Train").count() == 0
         view.page.get_by_role("button", name="Sign out").click()
         view.page.get_by_label("Key").wait_for()
-        # Signing in leads to where one wanted to go.
+        # After signing in, the requested view is shown.
         view.open("/play?model=starter&pick=3").page.get_by_label("Key").fill(key)
         view.page.get_by_role("button", name="Sign in").click()
-        view.page.get_by_alt_text("Seed 3, painted by starter@2").wait_for()
+        view.page.get_by_alt_text("Seed 3, generated by starter@2").wait_for()
         view.faults[:] = [fault for fault in view.faults if "401" not in fault]

@@ -1,4 +1,4 @@
-"""Playing in a real browser: every state an address, every picture a file."""
+"""The Play view in a real browser: every state has a URL, every image can be exported."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def painting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service with models of grey and of coloured images, and one with classes; nothing here changes it."""
+def sampling(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with models of grey and of colour images and one with classes; no test here changes it."""
     folder = tmp_path_factory.mktemp("play")
     write_models(folder / "models")
     write_version(folder / "models", "shapes", 1, TINY_CONDITIONAL, seed=3)
@@ -34,10 +34,10 @@ def painting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def view(browser: Browser, painting: Service) -> Iterator[View]:
-    """A browser that has never been here."""
+def view(browser: Browser, sampling: Service) -> Iterator[View]:
+    """A page in a new browser profile."""
     permissions = ["clipboard-read", "clipboard-write"]
-    with looking(browser, painting.url, permissions=permissions) as looked:
+    with looking(browser, sampling.url, permissions=permissions) as looked:
         yield looked
 
 
@@ -50,13 +50,17 @@ def _seeds(view: View) -> str:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-def test_every_way_to_play_is_without_fault(browser: Browser, painting: Service, scheme: Scheme, width: int) -> None:
-    with looking(browser, painting.url, scheme, width) as view:
-        for query in ("pick=3", "view=grid", "view=walk&seeds=1,2,9", "view=near&seed=4&model=shapes"):
-            view.open(f"/play?{query}").page.get_by_role("heading", name="Take along").wait_for()
+def test_every_tab_has_no_accessibility_violations(
+    browser: Browser, sampling: Service, scheme: Scheme, width: int
+) -> None:
+    with looking(browser, sampling.url, scheme, width) as view:
+        for query in ("pick=3", "view=grid", "view=walk&seeds=1,2,9", "view=variations&seed=4&model=shapes"):
+            view.open(f"/play?{query}").page.get_by_role("heading", name="Export").wait_for()
             view.settle()
             assert view.violations() == [], query
-            assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{query} scrolls sideways"
+            assert view.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+                f"{query} scrolls horizontally"
+            )
 
 
 def test_state_is_in_the_address_and_survives_a_reload(view: View) -> None:
@@ -71,22 +75,22 @@ def test_state_is_in_the_address_and_survives_a_reload(view: View) -> None:
     page.reload()
     assert page.get_by_label("Class").input_value() == "class 2"
     assert page.get_by_label("Seed", exact=True).input_value() == "9223372036854775807"
-    # After the last seed comes the first.
+    # Seed 0 follows the last one.
     _cell(view, 0).wait_for()
     page.go_back()
     page.wait_for_url(lambda url: "n=9" not in url)
 
 
-def test_address_with_nonsense_in_it_shows_something(view: View) -> None:
-    view.open("/play?view=attic&n=-3&seed=x&psi=9&seeds=,,").page.get_by_alt_text("Seed 0", exact=True).wait_for()
+def test_invalid_query_shows_a_default_state(view: View) -> None:
+    view.open("/play?view=unknown&n=-3&seed=x&psi=9&seeds=,,").page.get_by_alt_text("Seed 0", exact=True).wait_for()
 
 
-def test_refusal_is_shown_in_the_service_s_own_words(view: View) -> None:
+def test_error_of_the_service_is_shown(view: View) -> None:
     view.open("/play?view=grid&model=digits&class=rose").page.get_by_text("class").first.wait_for()
-    view.page.locator(".stage .error").get_by_text("not conditional").wait_for()
+    view.page.locator(".main-image .error").get_by_text("not conditional").wait_for()
 
 
-def test_picked_seed_is_kept_varied_and_used(view: View) -> None:
+def test_selected_seed_becomes_a_favourite_with_variations_and_a_walk(view: View) -> None:
     page = view.open("/play?model=digits@1").page
     _cell(view, 7).click()
     page.wait_for_url("**pick=7")
@@ -94,33 +98,33 @@ def test_picked_seed_is_kept_varied_and_used(view: View) -> None:
     page.get_by_role("link", name="Variations of digits@1, seed 7").wait_for()
     page.reload()
     page.get_by_role("link", name="Variations of digits@1, seed 7").click()
-    page.wait_for_url("**/play?view=near&model=digits@1&seed=7")
-    page.get_by_role("region", name="Towards seed 1000010").get_by_role("link", name="Walk there").click()
+    page.wait_for_url("**/play?view=variations&model=digits@1&seed=7")
+    page.get_by_role("region", name="Towards seed 1000010").get_by_role("link", name="Walk to it").click()
     page.wait_for_url("**seeds=7,1000010")
     page.get_by_role("button", name="Remove digits@1, seed 7 from the favourites").click()
-    page.get_by_text("What you star is kept here").wait_for()
+    page.get_by_text("Images that you star are kept here").wait_for()
 
 
-def test_history_leads_back(view: View) -> None:
+def test_history_leads_back_to_an_earlier_state(view: View) -> None:
     page = view.open("/play?model=digits@1&seed=11&view=grid").page
     page.get_by_role("img", name="digits@1: grid, seed 11").wait_for()
     view.open("/play").page.get_by_role("img", name="digits@1: grid, seed 11").click()
     page.wait_for_url("**view=grid&model=digits@1&seed=11")
 
 
-def test_walk_is_made_on_the_map_and_filmed(view: View) -> None:
+def test_walk_is_made_on_the_map_and_rendered(view: View) -> None:
     page = view.open("/play?view=walk&model=digits@1&frames=12").page
     page.get_by_text("Choose at least two seeds").wait_for()
     for seed in (1, 3, 12):
         _cell(view, seed).click()
     page.wait_for_url("**seeds=1,3,12**")
     page.get_by_text("From seed to seed, and back to the first").wait_for()
-    film = page.locator(".film video")
-    assert film.evaluate("video => [video.readyState >= 2, video.videoWidth]") == [True, 280]
-    assert film.evaluate("video => video.currentSrc").endswith("&format=mp4")
+    video = page.locator(".walk-video video")
+    assert video.evaluate("video => [video.readyState >= 2, video.videoWidth]") == [True, 280]
+    assert video.evaluate("video => video.currentSrc").endswith("&format=mp4")
     page.get_by_role("button", name="Seed 3 later").click()
     page.wait_for_url("**seeds=1,12,3**")
-    page.get_by_role("button", name="Take seed 12 out of the walk").click()
+    page.get_by_role("button", name="Remove seed 12 from the walk").click()
     page.wait_for_url("**seeds=1,3**")
 
 
@@ -130,7 +134,7 @@ def test_stop_is_dragged_to_another_seed(view: View) -> None:
     page.wait_for_url("**seeds=1,20**")
 
 
-def test_map_is_used_by_keys_alone(view: View) -> None:
+def test_map_is_used_by_keyboard(view: View) -> None:
     page = view.open("/play?view=walk&model=digits@1&frames=12").page
     _cell(view, 0).focus()
     for key in ("Enter", "ArrowRight", "ArrowDown", "Space"):
@@ -144,7 +148,7 @@ def test_map_is_used_by_keys_alone(view: View) -> None:
 
 
 @pytest.mark.parametrize("name", ["PNG", "WebP", "JPEG", "NPY", "ZIP"])
-def test_picture_is_downloaded_in_every_format(view: View, painting: Service, name: str) -> None:
+def test_picture_is_downloaded_in_every_format(view: View, sampling: Service, name: str) -> None:
     page = view.open("/play?view=grid&model=digits@1&seed=7&n=4").page
     with page.expect_download() as waited:
         page.get_by_role("link", name=name, exact=True).click()
@@ -155,23 +159,23 @@ def test_picture_is_downloaded_in_every_format(view: View, painting: Service, na
     elif name == "ZIP":
         assert len(ZipFile(BytesIO(data)).namelist()) == 5
     else:
-        asked: dict[str, str | int] = {"model": "digits@1", "seed": 7, "n": 4, "scale": 4, "format": name.lower()}
-        assert data == painting.client.get("/samples", params=asked).content
+        params: dict[str, str | int] = {"model": "digits@1", "seed": 7, "n": 4, "scale": 4, "format": name.lower()}
+        assert data == sampling.client.get("/samples", params=params).content
         assert Image.open(BytesIO(data)).format == name.upper()
 
 
-def test_request_is_copied_as_code_that_paints_the_same(view: View, painting: Service) -> None:
+def test_request_is_copied_as_code(view: View, sampling: Service) -> None:
     page = view.open("/play?model=digits&pick=7").page
     page.get_by_role("button", name="Copy as curl").click()
     page.get_by_text("Copied as curl").wait_for()
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == (f"curl -fo digits-1-seed-7.png '{painting.url}/samples?model=digits@1&n=1&seed=7&scale=4'")
+    assert copied == (f"curl -fo digits-1-seed-7.png '{sampling.url}/samples?model=digits@1&n=1&seed=7&scale=4'")
     page.get_by_role("button", name="Python", exact=True).click()
     page.get_by_role("button", name="Copy as Python").click()
     page.get_by_text("Copied as Python").wait_for()
     assert "httpx.get(" in page.evaluate("navigator.clipboard.readText()")
 
 
-def test_unknown_view_and_broken_path_say_so(view: View) -> None:
+def test_unknown_model_is_reported(view: View) -> None:
     view.open("/play?model=nobody").page.get_by_text("nobody").first.wait_for()
     view.faults[:] = [fault for fault in view.faults if "404" not in fault]

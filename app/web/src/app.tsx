@@ -1,22 +1,22 @@
-// The frame around every view: navigation, the state of the connection, signing in, messages.
+// The application shell around every view: navigation, connection state, sign-in, messages.
 
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { words } from "./api/client.ts";
-import { listen, stopListening, stream } from "./events.ts";
+import { errorMessage } from "./api/client.ts";
+import { closeStream, openStream, stream } from "./events.ts";
 import { attempt, Notices } from "./notices.tsx";
 import { path } from "./router.ts";
 import { findRoute, ROUTES, type Route, type ViewProps } from "./routes.ts";
-import { can, mustSignIn, session, sessionError, signOut } from "./session.ts";
+import { hasScope, mustSignIn, session, sessionError, signOut } from "./session.ts";
 import { SignIn } from "./signin.tsx";
 import { nextTheme, theme } from "./theme.ts";
-import { Failure } from "./ui/Failure.tsx";
+import { Failure } from "./ui/parts.tsx";
 
 export function App() {
   useSignalEffect(() => {
-    if (can("train")) listen();
-    else stopListening();
+    if (hasScope("train")) openStream();
+    else closeStream();
   });
   return (
     <>
@@ -26,23 +26,23 @@ export function App() {
       <Header />
       {stream.value === "lost" && (
         <p class="offline" role="status">
-          The connection to Atelier is gone. What you see may be old; it is being tried again.
+          The connection to Atelier is lost. What you see may be out of date; the page is reconnecting.
         </p>
       )}
       <main id="main" tabIndex={-1}>
-        {session.value === null ? <Beginning /> : mustSignIn.value ? <SignIn /> : <View />}
+        {session.value === null ? <LoadingSession /> : mustSignIn.value ? <SignIn /> : <View />}
       </main>
       <Notices />
     </>
   );
 }
 
-// Nothing is shown before it is known what may be: `session` asks again until it is told.
-function Beginning() {
+// Which views may be shown depends on the session, which is retried until it is loaded.
+function LoadingSession() {
   return sessionError.value === null ? (
     <p class="loading">Loading…</p>
   ) : (
-    <Failure title="Atelier cannot be reached" text={words(sessionError.value)} />
+    <Failure title="Atelier cannot be reached" text={errorMessage(sessionError.value)} />
   );
 }
 
@@ -55,7 +55,7 @@ function Header() {
         Atelier
       </a>
       <nav aria-label="Views">
-        {ROUTES.filter((route) => route.nav && can(route.scope)).map((route) => (
+        {ROUTES.filter((route) => route.nav && hasScope(route.scope)).map((route) => (
           <a key={route.title} href={route.nav ?? "/"} aria-current={isWithin(current, route) ? "page" : undefined}>
             {route.title}
           </a>
@@ -65,7 +65,7 @@ function Header() {
         <a href="/docs" target="_blank" rel="noopener">
           API
         </a>
-        <button type="button" class="plain" onClick={nextTheme} aria-label={`Colours: ${theme.value}. Change`}>
+        <button type="button" class="plain" onClick={nextTheme} aria-label={`Colour theme: ${theme.value}. Change`}>
           {{ auto: "◐", light: "☀", dark: "☾" }[theme.value]}
         </button>
         {session.value?.required && !mustSignIn.value && (
@@ -78,7 +78,7 @@ function Header() {
   );
 }
 
-// A view of one thing belongs to the view of all of them: /runs/ID to /runs.
+// The view of one thing belongs to the list view: /runs/ID to /runs.
 function isWithin(current: Route | undefined, route: Route): boolean {
   if (current?.nav !== undefined) return current === route;
   return route.nav !== undefined && route.nav !== "/" && path.value.startsWith(`${route.nav}/`);
@@ -87,49 +87,49 @@ function isWithin(current: Route | undefined, route: Route): boolean {
 function View() {
   const found = findRoute(path.value);
   const loaded = useSignal<{ route: Route; view: ComponentType<ViewProps> } | null>(null);
-  const failed = useSignal<unknown>(null);
-  const shown = useRef(path.value);
+  const loadError = useSignal<unknown>(null);
+  const shownPath = useRef(path.value);
   const route = found?.route;
 
   useEffect(() => {
     document.title = route ? `${route.title} · Atelier` : "Atelier";
-    failed.value = null;
+    loadError.value = null;
     if (!route) return;
-    // Whoever goes on before a view is here must not be shown it afterwards.
-    let isWanted = true;
+    // A view that loads after the user has gone on must not replace the newer one.
+    let isCurrent = true;
     route.load().then(
       (module) => {
-        if (isWanted) loaded.value = { route, view: module.default };
+        if (isCurrent) loaded.value = { route, view: module.default };
       },
       (error: unknown) => {
-        if (isWanted) failed.value = error;
+        if (isCurrent) loadError.value = error;
       },
     );
     return () => {
-      isWanted = false;
+      isCurrent = false;
     };
-  }, [route, failed, loaded]);
+  }, [route, loadError, loaded]);
 
-  // Whoever cannot see that the view has changed is taken to its beginning.
+  // Screen readers do not notice that the view has changed: move the focus to its start.
   useEffect(() => {
-    if (shown.current === path.value) return;
-    shown.current = path.value;
+    if (shownPath.current === path.value) return;
+    shownPath.current = path.value;
     document.getElementById("main")?.focus({ preventScroll: true });
   });
 
-  if (!found) return <Nowhere />;
-  if (!can(found.route.scope))
-    return <Failure title="Not with this key" text={`It has not the scope "${found.route.scope}".`} />;
-  if (failed.value)
-    return <Failure title="This view did not load" text="Atelier may have been upgraded: load the page anew." />;
+  if (!found) return <NotFound />;
+  if (!hasScope(found.route.scope))
+    return <Failure title="Not allowed" text={`This key does not have the scope "${found.route.scope}".`} />;
+  if (loadError.value)
+    return <Failure title="This view did not load" text="Atelier may have been upgraded: reload the page." />;
   if (loaded.value?.route !== found.route) return <p class="loading">Loading…</p>;
   const Shown = loaded.value.view;
   return <Shown name={found.name} />;
 }
 
-function Nowhere() {
+function NotFound() {
   return (
-    <Failure title="There is nothing here" text={`${path.value} is no view of this page.`}>
+    <Failure title="Page not found" text={`${path.value} is not a view of this page.`}>
       <a class="button" href="/">
         To the gallery
       </a>

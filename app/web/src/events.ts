@@ -1,5 +1,5 @@
-// The one event stream of the page, `/events`: whoever wants to know of something says so here, and nothing is polled.
-// It is closed while nobody looks at the page: browsers allow six connections to a service, for all tabs together.
+// The page's single event stream, `/events`: views subscribe to event types, and nothing is polled.
+// It is closed while the page is hidden: browsers allow six connections to a service, shared by all tabs.
 
 import { signal } from "@preact/signals";
 import type { Events } from "./api/types.ts";
@@ -9,87 +9,86 @@ type EventType = keyof Events;
 type Handler<T extends EventType> = (data: Events[T]) => void;
 
 const TYPES: EventType[] = ["state", "tick", "snapshot", "score", "health", "published", "log", "model", "dataset"];
-const HIDDEN_MILLISECONDS = 30_000;
-const FIRST_RETRY = 1_000;
-const LAST_RETRY = 30_000;
+const CLOSE_WHEN_HIDDEN_MILLISECONDS = 30_000;
+const FIRST_RETRY_MILLISECONDS = 1_000;
+const LAST_RETRY_MILLISECONDS = 30_000;
 
-/** `off`: not asked for (yet); `lost`: it was there, or should be, and is being tried again. */
+/** `off`: not wanted (yet); `lost`: wanted, but not connected; it is being retried. */
 export const stream = signal<"off" | "open" | "lost">("off");
 
 const handlers = new Map<EventType, Set<(data: never) => void>>();
-const returning = new Set<() => void>();
+const reconnectHandlers = new Set<() => void>();
 let source: EventSource | null = null;
-let wanted = false;
-let pause = FIRST_RETRY;
+let enabled = false;
+let retryDelay = FIRST_RETRY_MILLISECONDS;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Hear of a type of event; call what is returned to hear no more. */
+/** Subscribe to a type of event; returns the function that unsubscribes. */
 export function on<T extends EventType>(type: T, handler: Handler<T>): () => void {
   const known = handlers.get(type) ?? new Set();
   handlers.set(type, known.add(handler));
   return () => known.delete(handler);
 }
 
-/** Hear that the stream is open (again): what was missed meanwhile has to be read. */
-export function onReturn(handler: () => void): () => void {
-  returning.add(handler);
-  return () => returning.delete(handler);
+/** Run a handler whenever the stream opens (again): events in between were missed, so state has to be read anew. */
+export function onReconnect(handler: () => void): () => void {
+  reconnectHandlers.add(handler);
+  return () => reconnectHandlers.delete(handler);
 }
 
-/** Listen from now on. */
-export function listen(): void {
-  if (wanted) return;
-  wanted = true;
-  document.addEventListener("visibilitychange", seen);
+export function openStream(): void {
+  if (enabled) return;
+  enabled = true;
+  document.addEventListener("visibilitychange", visibilityChanged);
   addEventListener("online", connect);
   connect();
 }
 
-/** Listen no more: the key is gone. */
-export function stopListening(): void {
-  wanted = false;
-  document.removeEventListener("visibilitychange", seen);
+/** Close the stream for good: the session is over. */
+export function closeStream(): void {
+  enabled = false;
+  document.removeEventListener("visibilitychange", visibilityChanged);
   removeEventListener("online", connect);
-  close();
+  disconnect();
   stream.value = "off";
 }
 
-function seen(): void {
+function visibilityChanged(): void {
   clearTimeout(timer);
-  if (document.hidden) timer = setTimeout(close, HIDDEN_MILLISECONDS);
+  if (document.hidden) timer = setTimeout(disconnect, CLOSE_WHEN_HIDDEN_MILLISECONDS);
   else if (!source || source.readyState === EventSource.CLOSED) connect();
 }
 
-function close(): void {
+function disconnect(): void {
   clearTimeout(timer);
   source?.close();
   source = null;
 }
 
 function connect(): void {
-  close();
-  if (!wanted || document.hidden) return;
+  disconnect();
+  if (!enabled || document.hidden) return;
   source = new EventSource("/events");
-  source.addEventListener("open", opened);
-  source.addEventListener("error", failed);
+  source.addEventListener("open", handleOpen);
+  source.addEventListener("error", handleError);
   for (const type of TYPES) source.addEventListener(type, (event) => dispatch(type, event));
 }
 
-function opened(): void {
-  pause = FIRST_RETRY;
+function handleOpen(): void {
+  retryDelay = FIRST_RETRY_MILLISECONDS;
   stream.value = "open";
-  for (const handler of returning) handler();
+  for (const handler of reconnectHandlers) handler();
 }
 
-// A browser comes back by itself, with the last id, after a broken connection; not after an answer that is no stream.
-function failed(): void {
+// The browser itself reconnects with the last event id after a broken connection, but not after an error response.
+function handleError(): void {
   stream.value = "lost";
   if (source?.readyState !== EventSource.CLOSED) return;
-  // Sessions end with the service: after a restart a key may be asked for again. No answer is what `stream` tells.
+  // Sessions end when the service restarts: a key may be needed again. A missing response already shows in `stream`.
   loadSession().catch(() => {});
   clearTimeout(timer);
-  timer = setTimeout(connect, pause);
-  pause = Math.min(2 * pause, LAST_RETRY);
+  timer = setTimeout(connect, retryDelay);
+  retryDelay = Math.min(2 * retryDelay, LAST_RETRY_MILLISECONDS);
 }
 
 function dispatch(type: EventType, event: MessageEvent<string>): void {

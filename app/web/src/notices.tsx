@@ -1,8 +1,8 @@
-// Short messages at the bottom of the page: what was done, with a way to undo it; what went wrong.
+// Messages at the bottom of the page: completed actions, some with an undo, and errors.
 
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { words } from "./api/client.ts";
+import { errorMessage } from "./api/client.ts";
 
 interface Notice {
   id: number;
@@ -12,21 +12,21 @@ interface Notice {
 }
 
 const SHOWN_MILLISECONDS = 10_000;
-const MOST = 4;
+const MAX_NOTICES = 4;
 const notices = signal<Notice[]>([]);
-let last = 0;
+let lastId = 0;
 
-/** Say that something was done; `undo` takes it back. */
+/** Report a completed action; `undo` reverts it. */
 export function notify(text: string, undo?: () => Promise<unknown>): void {
   show({ text, tone: "done", ...(undo ? { undo } : {}) });
 }
 
-/** Say what went wrong; it stays until it is dismissed. */
+/** Report an error; it stays until it is dismissed. */
 export function warn(error: unknown): void {
-  show({ text: words(error), tone: "error" });
+  show({ text: errorMessage(error), tone: "error" });
 }
 
-/** Do something, and warn if that fails. */
+/** Run an action and report its error, if any. */
 export async function attempt(action: () => Promise<unknown>): Promise<void> {
   try {
     await action();
@@ -37,7 +37,7 @@ export async function attempt(action: () => Promise<unknown>): Promise<void> {
 
 function show(notice: Omit<Notice, "id">): void {
   const others = notices.value.filter((known) => known.text !== notice.text);
-  notices.value = [...others.slice(1 - MOST), { ...notice, id: ++last }];
+  notices.value = [...others.slice(1 - MAX_NOTICES), { ...notice, id: ++lastId }];
 }
 
 function dismiss(id: number): void {

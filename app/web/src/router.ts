@@ -1,55 +1,56 @@
-// Where the page is: its address is a signal, links change it without loading anew. Which views there are is in routes.ts.
+// The page's URL as a signal, and navigation without reloading. The table of views is in routes.ts.
 
 import { computed, signal } from "@preact/signals";
 
-export interface Place {
+export interface PageUrl {
   path: string;
   query: URLSearchParams;
 }
 
-const here = (): Place => ({ path: location.pathname, query: new URLSearchParams(location.search) });
+const readLocation = (): PageUrl => ({ path: location.pathname, query: new URLSearchParams(location.search) });
 
-export const place = signal<Place>(here());
-export const path = computed(() => place.value.path);
+export const currentUrl = signal<PageUrl>(readLocation());
+export const path = computed(() => currentUrl.value.path);
 
-type Changes = Record<string, string | number | bigint | boolean | null | undefined>;
+type QueryChanges = Record<string, string | number | bigint | boolean | null | undefined>;
 
-/** Go to an address of this page. `replace`: the back button shall not come back to where we are. */
+/** Go to a URL of this page. `replace`: the current one is not kept in the browser's history. */
 export function navigate(href: string, { replace = false } = {}): void {
   if (href === location.pathname + location.search) return;
   history[replace ? "replaceState" : "pushState"](null, "", href);
-  const before = place.value.path;
-  place.value = here();
-  if (place.value.path !== before) scrollTo({ top: 0, behavior: "instant" });
+  const before = currentUrl.value.path;
+  currentUrl.value = readLocation();
+  if (currentUrl.value.path !== before) scrollTo({ top: 0, behavior: "instant" });
 }
 
-/** Give an address with some of its query changed; null takes a parameter away. */
-export function withQuery(at: Place, changes: Changes): string {
-  const query = new URLSearchParams(at.query);
+/** Return a URL with some query parameters changed; null removes a parameter. */
+export function withQuery(url: PageUrl, changes: QueryChanges): string {
+  const query = new URLSearchParams(url.query);
   for (const [name, value] of Object.entries(changes)) {
     if (value === null || value === undefined || value === false) query.delete(name);
     else query.set(name, String(value));
   }
-  return addressOf(at.path, query);
+  return formatUrl(url.path, query);
 }
 
-/** Write a path and a query with those signs in plain that need no escaping there. */
-export function addressOf(path: string, query: URLSearchParams): string {
+/** Format a path and a query; commas and at signs stay readable, as queries need not escape them. */
+export function formatUrl(path: string, query: URLSearchParams): string {
   const text = query.toString().replaceAll("%2C", ",").replaceAll("%40", "@");
   return text ? `${path}?${text}` : path;
 }
 
-/** Change the query of the view that is shown. */
-export function patchQuery(changes: Changes, options: { replace?: boolean } = {}): void {
-  navigate(withQuery(place.value, changes), options);
+/** Change query parameters of the current view. */
+export function updateQuery(changes: QueryChanges, options: { replace?: boolean } = {}): void {
+  navigate(withQuery(currentUrl.value, changes), options);
 }
 
-/** Follow links to other views without loading the page anew; all other links are the browser's. */
-export function followLinks(isView: (path: string) => boolean): void {
+/** Handle clicks on links to other views without a page load; all other links are left to the browser. */
+export function interceptLinks(isView: (path: string) => boolean): void {
   addEventListener("popstate", () => {
-    place.value = here();
+    currentUrl.value = readLocation();
   });
   document.addEventListener("click", (event) => {
+    // With a modifier or another button, links open in a new tab or window.
     if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
       return;
     const link = (event.target as Element | null)?.closest?.("a[href]");

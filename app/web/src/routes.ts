@@ -1,21 +1,21 @@
-// The views: which address shows which, and the code of each, loaded when it is first shown.
+// The table of views: URL pattern, required scope, and code, which is loaded when a view is first shown.
 
 import type { ComponentType } from "preact";
 import type { KeyScope } from "./api/types.ts";
 
-/** What a view is given: the last part of its path, where it shows one thing; empty where it shows all. */
 export interface ViewProps {
+  /** The last part of the path in views of one thing; empty in lists. */
   name: string;
 }
 
 export interface Route {
-  /** In the navigation, and in the window's title. */
+  /** Shown in the navigation and in the window's title. */
   title: string;
   pattern: RegExp;
-  /** What a key must allow. */
+  /** The scope that a session needs. */
   scope: KeyScope;
   load: () => Promise<{ default: ComponentType<ViewProps> }>;
-  /** The address that the navigation leads to; views without one are not in it. */
+  /** The link in the navigation; views without one are not listed there. */
   nav?: string;
 }
 
@@ -72,13 +72,13 @@ export const ROUTES: Route[] = [
 export function findRoute(path: string): { route: Route; name: string } | null {
   for (const route of ROUTES) {
     const match = route.pattern.exec(path);
-    if (match) return { route, name: decoded(match[1] ?? "") };
+    if (match) return { route, name: decodePart(match[1] ?? "") };
   }
   return null;
 }
 
-// Not everything that can be typed into an address bar is well-formed.
-function decoded(text: string): string {
+// Not every URL that can be typed is well-formed.
+function decodePart(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

@@ -1,7 +1,7 @@
-// Trades a key for a session, where the service wants keys.
+// Sign-in form: exchanges an API key for a session.
 
 import { useSignal } from "@preact/signals";
-import { words } from "./api/client.ts";
+import { errorMessage } from "./api/client.ts";
 import { signIn } from "./session.ts";
 
 export function SignIn() {
@@ -11,15 +11,15 @@ export function SignIn() {
     const key = new FormData(event.currentTarget as HTMLFormElement).get("key");
     try {
       await signIn(String(key));
-    } catch (refused) {
-      error.value = words(refused);
+    } catch (failure) {
+      error.value = errorMessage(failure);
     }
   };
   return (
-    <form class="sign-in sheet" onSubmit={submit}>
-      <h1>A key, please</h1>
+    <form class="sign-in card" onSubmit={submit}>
+      <h1>Sign in</h1>
       <p>
-        This service is reached from elsewhere and asks for a key. <code>atelier keys add NAME</code> makes one.
+        This service needs an API key. <code>atelier keys add NAME</code> creates one.
       </p>
       <input name="username" value="atelier" autocomplete="username" hidden readOnly />
       <label class="field">

@@ -1,19 +1,19 @@
-// Light or dark: as the system says, unless chosen here; the choice is kept in this browser.
+// Colour theme: the system's, unless one is chosen here; the choice is kept in this browser.
 
 import { effect, signal } from "@preact/signals";
-import { stored } from "./stored.ts";
+import { storedValue } from "./storage.ts";
 
 export type Theme = "auto" | "light" | "dark";
 
 const NEXT: Record<Theme, Theme> = { auto: "light", light: "dark", dark: "auto" };
 
-const kept = stored<Theme>("theme", "auto", (value): value is Theme => Object.hasOwn(NEXT, String(value)));
-export const theme = signal<Theme>(kept.read());
+const storedTheme = storedValue<Theme>("theme", "auto", (value): value is Theme => Object.hasOwn(NEXT, String(value)));
+export const theme = signal<Theme>(storedTheme.read());
 
 export function applyTheme(): void {
   effect(() => {
     document.documentElement.dataset.theme = theme.value;
-    kept.write(theme.value);
+    storedTheme.write(theme.value);
   });
 }
 

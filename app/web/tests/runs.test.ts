@@ -1,52 +1,53 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-class Source extends EventTarget {
+class FakeEventSource extends EventTarget {
   static readonly CLOSED = 2;
-  static newest: Source;
+  static newest: FakeEventSource;
   readonly readyState = 1;
   constructor() {
     super();
-    Source.newest = this;
+    FakeEventSource.newest = this;
   }
   close() {}
 }
 
 Object.assign(globalThis, {
-  EventSource: Source,
+  EventSource: FakeEventSource,
   document: { hidden: false, addEventListener: () => {} },
   addEventListener: () => {},
   fetch: async () => Response.json({ items: [], next: null }),
 });
 
-const { listen } = await import("../src/events.ts");
-const { keepRuns, runOf, takeOver } = await import("../src/stores/runs.ts");
-type Run = Parameters<typeof takeOver>[0] extends Promise<infer R> ? R : never;
+const { openStream } = await import("../src/events.ts");
+const { trackRuns, findRun, applyResponse } = await import("../src/stores/runs.ts");
+type Run = Parameters<typeof applyResponse>[0] extends Promise<infer R> ? R : never;
 
 const run = (id: string, state: string) => ({ id, state, preset: "mlp-mnist" }) as Run;
-const hear = (told: Run) => Source.newest.dispatchEvent(new MessageEvent("state", { data: JSON.stringify(told) }));
+const dispatchState = (run: Run) =>
+  FakeEventSource.newest.dispatchEvent(new MessageEvent("state", { data: JSON.stringify(run) }));
 
-keepRuns();
-listen();
+trackRuns();
+openStream();
 
-test("an answer is taken over", async () => {
-  await takeOver(Promise.resolve(run("a", "paused")), "a");
-  assert.equal(runOf("a")?.state, "paused");
+test("a response is stored", async () => {
+  await applyResponse(Promise.resolve(run("a", "paused")), "a");
+  assert.equal(findRun("a")?.state, "paused");
 });
 
-test("an answer that the stream has overtaken is not", async () => {
+test("a response that a state event has overtaken is not stored", async () => {
   for (const id of ["a", undefined]) {
-    let answer = (_: Run) => {};
-    const taken = takeOver(new Promise<Run>((resolve) => (answer = resolve)), id);
-    hear(run(id ?? "new", "running"));
-    answer(run(id ?? "new", "queued"));
-    await taken;
-    assert.equal(runOf(id ?? "new")?.state, "running");
+    let respond = (_: Run) => {};
+    const stored = applyResponse(new Promise<Run>((resolve) => (respond = resolve)), id);
+    dispatchState(run(id ?? "new", "running"));
+    respond(run(id ?? "new", "queued"));
+    await stored;
+    assert.equal(findRun(id ?? "new")?.state, "running");
   }
 });
 
-test("one is where the stream has told of the run before, but not since", async () => {
-  hear(run("b", "paused"));
-  await takeOver(Promise.resolve(run("b", "queued")), "b");
-  assert.equal(runOf("b")?.state, "queued");
+test("a response after an earlier state event is stored", async () => {
+  dispatchState(run("b", "paused"));
+  await applyResponse(Promise.resolve(run("b", "queued")), "b");
+  assert.equal(findRun("b")?.state, "queued");
 });

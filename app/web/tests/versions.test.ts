@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Model, Score, Version } from "../src/api/types.ts";
-import { aliasesOf, byRecency, heldBy, isBestScore, previous, served } from "../src/stores/versions.ts";
+import {
+  aliasesOf,
+  byRecency,
+  deletionBlocker,
+  isBestScore,
+  previousVersion,
+  servedVersion,
+} from "../src/stores/versions.ts";
 
 const fid = (value: number, protocol = "small"): Record<string, Score> => ({ fid: { value, protocol } });
 
@@ -14,25 +21,25 @@ function model(aliases: Record<string, number>, ...versions: Partial<Version>[])
   return { name: "digits", read_only: false, aliases, versions: made };
 }
 
-test("a bare name means best, else latest", () => {
-  assert.equal(served(model({ best: 1, latest: 2 }, {}, {}))?.version, 1);
-  assert.equal(served(model({ latest: 2 }, {}, {}))?.version, 2);
-  assert.equal(served(model({}, { state: "arriving" })), null);
+test("a bare name resolves to best, else latest", () => {
+  assert.equal(servedVersion(model({ best: 1, latest: 2 }, {}, {}))?.version, 1);
+  assert.equal(servedVersion(model({ latest: 2 }, {}, {}))?.version, 2);
+  assert.equal(servedVersion(model({}, { state: "arriving" })), null);
 });
 
-test("rolling back leads to the whole version before the served one", () => {
-  assert.equal(previous(model({ latest: 3 }, {}, { state: "broken" }, {}))?.version, 1);
-  assert.equal(previous(model({ best: 1, latest: 3 }, {}, {}, {})), null);
+test("a rollback leads to the last complete version before the served one", () => {
+  assert.equal(previousVersion(model({ latest: 3 }, {}, { state: "broken" }, {}))?.version, 1);
+  assert.equal(previousVersion(model({ best: 1, latest: 3 }, {}, {}, {})), null);
 });
 
 test("aliases come with best and latest first", () => {
   assert.deepEqual(aliasesOf(model({ amber: 1, latest: 1, best: 1, zinc: 2 }, {}, {}), 1), ["best", "latest", "amber"]);
 });
 
-test("a version that an alias holds cannot be deleted, latest aside", () => {
-  assert.equal(heldBy(model({ latest: 1 }, {}), 1), null);
-  assert.match(heldBy(model({ latest: 1, stable: 1 }, {}), 1) ?? "", /stable points at it/);
-  assert.match(heldBy({ ...model({}, {}), read_only: true }, 1) ?? "", /ships with Atelier/);
+test("a version with an alias other than latest cannot be deleted", () => {
+  assert.equal(deletionBlocker(model({ latest: 1 }, {}), 1), null);
+  assert.match(deletionBlocker(model({ latest: 1, stable: 1 }, {}), 1) ?? "", /stable points at it/);
+  assert.match(deletionBlocker({ ...model({}, {}), read_only: true }, 1) ?? "", /ships with Atelier/);
 });
 
 test("only scores of the same protocol are compared", () => {

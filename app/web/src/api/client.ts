@@ -1,12 +1,12 @@
-// Asks the HTTP API. Every call is checked against the schema; what goes wrong becomes a Refused in the problem's own words.
+// HTTP client of the API. Every call is checked against the generated schema; an error response becomes an ApiError.
 
 import type { Operations, Schemas } from "./schema";
 
 type Problem = Schemas["ProblemBody"];
-type Values = Record<string, unknown>;
+type Parameters = Record<string, unknown>;
 type Operation = keyof Operations;
 
-// A part of a call that an operation has nothing for may be left out; one that it needs may not.
+// A part of the input may be omitted where the operation takes nothing for it or nothing of it is required.
 type Part<Name extends string, Value> = Value extends undefined
   ? unknown
   : Record<never, never> extends Value
@@ -15,108 +15,112 @@ type Part<Name extends string, Value> = Value extends undefined
       ? { [key in Name]?: Value }
       : { [key in Name]: Value };
 
-// What may be left out of a query may also be null or undefined.
-type Loose<Query> = {
+// Optional query parameters may also be null or undefined.
+type NullableOptional<Query> = {
   [Key in keyof Query]: Query[Key] | (Record<never, never> extends Pick<Query, Key> ? null | undefined : never);
 };
 
 export type Input<O extends Operation> = Part<"path", Operations[O]["path"]> &
-  Part<"query", Loose<Operations[O]["query"]>> &
+  Part<"query", NullableOptional<Operations[O]["query"]>> &
   Part<"body", Operations[O]["body"]>;
 
-export type Answer<O extends Operation> = Operations[O]["answer"];
+export type ResponseBody<O extends Operation> = Operations[O]["answer"];
 
-/** An answer that is no success; `message` says what was wrong and what to do. */
-export class Refused extends Error {
+/** An error response; `message` is the problem's detail: what was wrong and what to do. */
+export class ApiError extends Error {
   readonly status: number;
   readonly title: string;
   readonly errors: Schemas["ErrorItem"][];
-  /** Seconds to wait before asking again, where the service told. */
+  /** Seconds from the `Retry-After` header; null where there is none. */
   readonly retryAfter: number | null;
 
   constructor(status: number, problem: Partial<Problem>, retryAfter: number | null = null) {
-    super(problem.detail ?? `The service answered ${status} without saying why.`);
+    super(problem.detail ?? `The service returned status ${status} without a reason.`);
     this.status = status;
-    this.title = problem.title ?? "Refused";
+    this.title = problem.title ?? "Request failed";
     this.errors = problem.errors ?? [];
     this.retryAfter = retryAfter;
   }
 }
 
-/** No answer at all: the service is stopped, or the network is. */
-export class Unreachable extends Error {
+/** No response: the service or the network is down. */
+export class UnreachableError extends Error {
   constructor() {
-    super("Atelier does not answer. Is it still running? This page tries again by itself.");
+    super("Atelier does not respond. Is it still running? This page retries by itself.");
   }
 }
 
-let onUnauthorized = (): void => {};
+let unauthorizedHandler = (): void => {};
 
-export function whenUnauthorized(callback: () => void): void {
-  onUnauthorized = callback;
+export function onUnauthorized(callback: () => void): void {
+  unauthorizedHandler = callback;
 }
 
-/** Make the address of an operation, such as a picture's; values that are null or undefined are left out. */
-export function address<O extends Operation>(operation: O, input: Omit<Input<O>, "body">): string {
-  const { path = {}, query = {} } = input as { path?: Values; query?: Values };
+/** Build the URL of an operation; parameters that are null or undefined are omitted. */
+export function buildUrl<O extends Operation>(operation: O, input: Omit<Input<O>, "body">): string {
+  const { path = {}, query = {} } = input as { path?: Parameters; query?: Parameters };
   const [, template = ""] = operation.split(" ", 2);
   const filled = template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(path[name])));
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
-  const text = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  const present = Object.entries(query).filter(([, value]) => value !== undefined && value !== null);
+  const text = new URLSearchParams(present.map(([name, value]) => [name, String(value)])).toString();
   return text ? `${filled}?${text.replaceAll("%2C", ",").replaceAll("%40", "@")}` : filled;
 }
 
-/** Ask for an address and give the answer as it comes, if it is a success. */
-export async function ask(path: string, options: RequestInit = {}): Promise<Response> {
-  const answer = await fetch(path, options).catch((error: unknown) => {
-    throw error instanceof DOMException && error.name === "AbortError" ? error : new Unreachable();
+/** Fetch a URL and return the response; throws ApiError or UnreachableError unless it is a success. */
+export async function fetchOk(path: string, options: RequestInit = {}): Promise<Response> {
+  const response = await fetch(path, options).catch((error: unknown) => {
+    throw error instanceof DOMException && error.name === "AbortError" ? error : new UnreachableError();
   });
-  if (answer.ok) return answer;
-  if (answer.status === 401 && path !== "/session") onUnauthorized();
-  throw await refusal(answer);
+  if (response.ok) return response;
+  // Signing in with a wrong key is an error of the form, not the end of a session.
+  if (response.status === 401 && path !== "/session") unauthorizedHandler();
+  throw await apiError(response);
 }
 
-async function refusal(answer: Response): Promise<Refused> {
-  const problem = (await answer.json().catch(() => ({}))) as Partial<Problem>;
-  const wait = Number(answer.headers.get("Retry-After") ?? Number.NaN);
-  return new Refused(answer.status, problem, Number.isFinite(wait) ? wait : null);
+async function apiError(response: Response): Promise<ApiError> {
+  // A proxy in front of the service may answer with HTML.
+  const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
+  const retryAfter = Number(response.headers.get("Retry-After") ?? Number.NaN);
+  return new ApiError(response.status, problem, Number.isFinite(retryAfter) ? retryAfter : null);
 }
 
-/** Call an operation, and give what it answers as JSON; undefined where it answers none. */
+/** Call an operation and return its JSON; undefined for 204. */
 export async function call<O extends Operation>(
   operation: O,
   input: Input<O>,
   options: { signal?: AbortSignal; headers?: Record<string, string> } = {},
-): Promise<Answer<O>> {
+): Promise<ResponseBody<O>> {
   const [method = "GET"] = operation.split(" ", 1);
   const { body } = input as { body?: unknown };
   const headers = { ...options.headers, ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
-  const answer = await ask(address(operation, input), {
+  const response = await fetchOk(buildUrl(operation, input), {
     method,
     headers,
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(options.signal ? { signal: options.signal } : {}),
   });
-  return (answer.status === 204 ? undefined : await answer.json()) as Answer<O>;
+  return (response.status === 204 ? undefined : await response.json()) as ResponseBody<O>;
 }
 
-type Listing = { [O in Operation]: Answer<O> extends { items: unknown[]; next: string | null } ? O : never }[Operation];
-type Item<O extends Listing> = Answer<O> extends { items: (infer I)[] } ? I : never;
+type Listing = {
+  [O in Operation]: ResponseBody<O> extends { items: unknown[]; next: string | null } ? O : never;
+}[Operation];
+type Item<O extends Listing> = ResponseBody<O> extends { items: (infer I)[] } ? I : never;
 
-/** Read a list to its end, page by page. */
-export async function all<O extends Listing>(operation: O, input: Input<O>): Promise<Item<O>[]> {
+/** Read all pages of a list. */
+export async function listAll<O extends Listing>(operation: O, input: Input<O>): Promise<Item<O>[]> {
   const items: Item<O>[] = [];
-  const { query = {}, ...rest } = input as { query?: Values };
+  const { query = {}, ...rest } = input as { query?: Parameters };
   for (let cursor: string | null = ""; cursor !== null; ) {
-    const asked = { ...rest, query: { limit: 200, ...query, ...(cursor ? { cursor } : {}) } };
-    const page = (await call(operation, asked as unknown as Input<O>)) as { items: Item<O>[]; next: string | null };
+    const paged = { ...rest, query: { limit: 200, ...query, ...(cursor ? { cursor } : {}) } };
+    const page = (await call(operation, paged as unknown as Input<O>)) as { items: Item<O>[]; next: string | null };
     items.push(...page.items);
     cursor = page.next;
   }
   return items;
 }
 
-/** Say what went wrong, in words that can be shown. */
-export function words(error: unknown): string {
+/** The message to show for whatever was thrown. */
+export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

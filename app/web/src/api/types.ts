@@ -1,4 +1,4 @@
-// The API's words under short names, and what its event stream carries: events are not in the schema.
+// Short names for the API's types, and the payloads of its event stream, which the schema does not describe.
 
 import type { Schemas } from "./schema";
 
@@ -15,11 +15,11 @@ export type Snapshot = Schemas["SnapshotView"];
 export type Session = Schemas["SessionView"];
 export type KeyScope = "sample" | "train" | "admin";
 
-/** What a run reports while it trains: progress and the latest figures, side by side. */
+/** One progress report of a run: progress and the latest losses in one object. */
 export type Tick = Schemas["Progress"] & Schemas["Latest"] & { sentence?: string };
 
 export interface Events {
-  /** A run as `GET /train/ID` tells it, or the few words that its worker wrote: then without `preset`. */
+  /** The run as `GET /train/ID` returns it, or only what its worker wrote: then `preset` is missing. */
   state: { run: string } & Partial<Run>;
   tick: { run: string; time: string } & Tick;
   snapshot: { run: string; time: string; kimg: number };

@@ -1,31 +1,31 @@
-// The data sets, as the service lists them; kept up to date by the event stream once somebody has asked for them.
+// The data sets: loaded on first use, then kept current by the event stream.
 
 import { signal } from "@preact/signals";
-import { all } from "../api/client.ts";
-import { reading } from "../api/reading.ts";
+import { listAll } from "../api/client.ts";
 import type { Dataset } from "../api/types.ts";
-import { on, onReturn } from "../events.ts";
+import { on, onReconnect } from "../events.ts";
+import { createRefresher } from "./refresher.ts";
 
-/** Null until they are known. */
+/** Null until they are loaded. */
 export const datasets = signal<Dataset[] | null>(null);
 export const datasetsError = signal<unknown>(null);
 
-let asked = false;
+let tracking = false;
 
-/** Load the data sets, and keep them; calling it again costs nothing. */
-export function keepDatasets(): void {
-  if (asked) return;
-  asked = true;
+/** Load the data sets and follow their events; further calls do nothing. */
+export function trackDatasets(): void {
+  if (tracking) return;
+  tracking = true;
   on("dataset", (data) => {
-    if (data.state === "deleted") dropDataset(data.dataset);
+    if (data.state === "deleted") removeDataset(data.dataset);
     else putDataset(data as Dataset);
   });
-  onReturn(() => void list.now());
-  void list.now();
+  onReconnect(() => void list.refresh());
+  void list.refresh();
 }
 
-const list = reading(
-  () => all("GET /datasets", {}),
+const list = createRefresher(
+  () => listAll("GET /datasets", {}),
   (items) => {
     datasets.value = sorted(items);
     datasetsError.value = null;
@@ -35,17 +35,16 @@ const list = reading(
   },
 );
 
-/** Take over what the service answered about one data set. */
+/** Store the newest view of one data set. */
 export function putDataset(dataset: Dataset): void {
-  list.heard();
+  list.invalidate();
   const others = (datasets.value ?? []).filter(({ name }) => name !== dataset.name);
   datasets.value = sorted([...others, dataset]);
 }
 
-/** Forget a data set that is deleted. */
-export function dropDataset(gone: string): void {
-  list.heard();
-  datasets.value = datasets.value?.filter(({ name }) => name !== gone) ?? null;
+export function removeDataset(deleted: string): void {
+  list.invalidate();
+  datasets.value = datasets.value?.filter(({ name }) => name !== deleted) ?? null;
 }
 
 /** Uploaded ones first, the newest of them at the top. */
@@ -54,7 +53,7 @@ function sorted(items: Dataset[]): Dataset[] {
   return items.sort((a, b) => date(b).localeCompare(date(a)) || a.name.localeCompare(b.name));
 }
 
-/** Whether somebody uploaded it: built-in ones have a source instead. */
+/** Whether a user uploaded it: only built-in sets have a source. */
 export function isUploaded(dataset: Dataset): boolean {
   return !dataset.source;
 }

@@ -1,31 +1,31 @@
-// The models, as the service lists them; kept up to date by the event stream once somebody has asked for them.
+// The models and the default version: loaded on first use, then kept current by the event stream.
 
 import { effect, signal } from "@preact/signals";
-import { address, all, ask, call } from "../api/client.ts";
-import { reading } from "../api/reading.ts";
+import { buildUrl, call, fetchOk, listAll } from "../api/client.ts";
 import type { Manifest, Model } from "../api/types.ts";
-import { on, onReturn, stream } from "../events.ts";
+import { on, onReconnect, stream } from "../events.ts";
+import { createRefresher } from "./refresher.ts";
 import { byRecency } from "./versions.ts";
 
-/** Newest first; null until they are known. */
+/** Newest first; null until they are loaded. */
 export const models = signal<Model[] | null>(null);
 export const modelsError = signal<unknown>(null);
 
-let asked = false;
+let tracking = false;
 
-/** Load the models, and keep them; calling it again costs nothing. */
-export function keepModels(): void {
-  if (asked) return;
-  asked = true;
+/** Load the models and follow their events; further calls do nothing. */
+export function trackModels(): void {
+  if (tracking) return;
+  tracking = true;
   on("model", () => void refreshModels());
-  onReturn(() => void refreshModels());
-  // Without the scope for events, a look whenever somebody comes back has to do.
+  onReconnect(() => void refreshModels());
+  // A key without the scope for events has no stream: refresh whenever the window gets the focus instead.
   addEventListener("focus", () => stream.value === "off" && void refreshModels());
   void refreshModels();
 }
 
-const list = reading(
-  () => all("GET /models", {}),
+const list = createRefresher(
+  () => listAll("GET /models", {}),
   (items) => {
     models.value = items.sort(byRecency);
     modelsError.value = null;
@@ -34,34 +34,35 @@ const list = reading(
     modelsError.value = error;
   },
 );
-export const refreshModels = list.now;
+export const refreshModels = list.refresh;
 
-/** Take over what the service answered about one model. */
+/** Store the newest view of one model. */
 export function putModel(model: Model): void {
-  list.heard();
+  list.invalidate();
   models.value = (models.value ?? []).map((known) => (known.name === model.name ? model : known));
 }
 
 const manifests = new Map<string, Promise<Manifest>>();
 
-/** Give a version's manifest; versions never change, so each is asked for once. */
-export function manifestOf(name: string, version: number): Promise<Manifest> {
+/** Load a version's manifest. Versions are immutable, so each manifest is fetched once. */
+export function loadManifest(name: string, version: number): Promise<Manifest> {
   const ref = `${name}@${version}`;
   const known = manifests.get(ref);
   if (known) return known;
-  const asking = call("GET /models/{name}@{reference}", { path: { name, reference: String(version) } });
-  manifests.set(ref, asking);
-  asking.catch(() => manifests.delete(ref));
-  return asking;
+  const loading = call("GET /models/{name}@{reference}", { path: { name, reference: String(version) } });
+  manifests.set(ref, loading);
+  loading.catch(() => manifests.delete(ref));
+  return loading;
 }
 
-/** The version that is painted with where no model is named; null until it is known. */
+/** The version that serves requests without a model's name; null until it is known. */
 export const defaultRef = signal<string | null>(null);
-/** Why it is not: there is no such model, or it cannot be painted with now. */
+/** Why it is not known: there is no such model, or it cannot serve now. */
 export const defaultError = signal<unknown>(null);
 
-const readDefault = reading(
-  () => ask(address("GET /samples", { query: { n: 1, seed: 0 } })),
+// Only the header of a sample says which version the default is.
+const readDefault = createRefresher(
+  () => fetchOk(buildUrl("GET /samples", { query: { n: 1, seed: 0 } })),
   ({ headers }) => {
     defaultRef.value = headers.get("X-Atelier-Model");
     defaultError.value = null;
@@ -71,14 +72,14 @@ const readDefault = reading(
   },
 );
 
-let askedDefault = false;
+let trackingDefault = false;
 
-/** Find out which version is the default; it may be another whenever one arrives. */
-export function keepDefault(): void {
-  if (askedDefault) return;
-  askedDefault = true;
+/** Find out which version is the default; that may change whenever a version arrives. */
+export function trackDefaultVersion(): void {
+  if (trackingDefault) return;
+  trackingDefault = true;
   effect(() => {
     if (models.value === null) return;
-    void readDefault.now();
+    void readDefault.refresh();
   });
 }

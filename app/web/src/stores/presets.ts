@@ -1,24 +1,24 @@
-// The presets: they come with Atelier and do not change while it runs.
+// The presets: they ship with Atelier and do not change while it runs.
 
 import { signal } from "@preact/signals";
-import { all } from "../api/client.ts";
+import { listAll } from "../api/client.ts";
 import type { Preset } from "../api/types.ts";
 
-/** Null until they are known. */
+/** Null until they are loaded. */
 export const presets = signal<Preset[] | null>(null);
 
-let asking: Promise<void> | null = null;
+let loading: Promise<void> | null = null;
 
-/** Load the presets, once. */
-export function keepPresets(): Promise<void> {
-  asking ??= all("GET /presets", {}).then(
+/** Load the presets once; after an error, the next call tries again. */
+export function loadPresets(): Promise<void> {
+  loading ??= listAll("GET /presets", {}).then(
     (items) => {
       presets.value = items;
     },
     (error: unknown) => {
-      asking = null;
+      loading = null;
       throw error;
     },
   );
-  return asking;
+  return loading;
 }

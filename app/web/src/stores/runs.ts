@@ -1,68 +1,68 @@
-// The runs, as the service lists them; kept up to date by the event stream once somebody has asked for them.
+// The runs: loaded on first use, then kept current by the event stream.
 
 import { computed, signal } from "@preact/signals";
-import { call, Refused } from "../api/client.ts";
-import { reading } from "../api/reading.ts";
+import { ApiError, call } from "../api/client.ts";
 import type { Run } from "../api/types.ts";
-import { on, onReturn } from "../events.ts";
+import { on, onReconnect } from "../events.ts";
+import { createRefresher } from "./refresher.ts";
 
-const PAGE = 50;
-const ENDED: Run["state"][] = ["succeeded", "failed", "cancelled"];
+const PAGE_SIZE = 50;
 
-const known = signal<ReadonlyMap<string, Run>>(new Map());
-// How often the stream has told the state of a run.
-const told = new Map<string, number>();
+const runsById = signal<ReadonlyMap<string, Run>>(new Map());
+// How many state events have arrived for each run.
+const stateEvents = new Map<string, number>();
 
 /** Newest first: ids sort by time. */
-export const runs = computed(() => [...known.value.values()].sort((a, b) => (a.id < b.id ? 1 : -1)));
-/** Where the list goes on; null at its end, undefined until it is known. */
-export const older = signal<string | null | undefined>(undefined);
+export const runs = computed(() => [...runsById.value.values()].sort((a, b) => (a.id < b.id ? 1 : -1)));
+/** Cursor of the next page of older runs; null after the last page, undefined until the first one is loaded. */
+export const nextCursor = signal<string | null | undefined>(undefined);
 export const runsError = signal<unknown>(null);
 
-let asked = false;
+let tracking = false;
 
-/** Load the newest runs, and keep them; calling it again costs nothing. */
-export function keepRuns(): void {
-  if (asked) return;
-  asked = true;
+/** Load the newest runs and follow their events; further calls do nothing. */
+export function trackRuns(): void {
+  if (tracking) return;
+  tracking = true;
   on("state", (data) => {
+    // Events that a worker wrote carry only the state; the service sends the whole run as well.
     if (data.preset === undefined) return;
-    list.heard();
+    list.invalidate();
     const run = data as unknown as Run;
-    told.set(run.id, (told.get(run.id) ?? 0) + 1);
-    putRun(run);
+    stateEvents.set(run.id, (stateEvents.get(run.id) ?? 0) + 1);
+    putRuns([run]);
   });
   on("tick", ({ run, ...tick }) =>
-    change(run, ({ health }) => ({
-      progress: pick(tick, PROGRESS),
-      latest: pick(tick, LATEST),
+    patchRun(run, ({ health }) => ({
+      progress: pick(tick, PROGRESS_FIELDS),
+      latest: pick(tick, LATEST_FIELDS),
       health: { ...health, sentence: tick.sentence ?? null },
     })),
   );
   on("health", ({ run, verdict, reasons }) =>
-    change(run, ({ health }) => ({ health: { ...health, verdict, reasons } })),
+    patchRun(run, ({ health }) => ({ health: { ...health, verdict, reasons } })),
   );
-  on("score", ({ run, scores }) => change(run, () => ({ scores })));
+  on("score", ({ run, scores }) => patchRun(run, () => ({ scores })));
   on("published", ({ run, model, version }) =>
-    change(run, ({ published }) => ({ published: [...new Set([...published, `${model}@${version}`])] })),
+    patchRun(run, ({ published }) => ({ published: [...new Set([...published, `${model}@${version}`])] })),
   );
-  onReturn(() => void list.now());
-  void list.now();
+  onReconnect(() => void list.refresh());
+  void list.refresh();
 }
 
-const list = reading(
+const list = createRefresher(
   async () => {
-    const page = await call("GET /train", { query: { limit: PAGE } });
-    // What was shown as going on may have ended beyond the newest page.
-    const beyond = runs.value.filter(
-      ({ id, state }) => !ENDED.includes(state) && !page.items.some((run) => run.id === id),
+    const page = await call("GET /train", { query: { limit: PAGE_SIZE } });
+    // Older runs that were shown as active may have ended while the stream was closed.
+    const stale = runs.value.filter(
+      (run) => run.ended_at === null && !page.items.some((listed) => listed.id === run.id),
     );
-    await Promise.all(beyond.map(({ id }) => readRun(id)));
+    await Promise.all(stale.map(({ id }) => fetchRun(id)));
     return page;
   },
   ({ items, next }) => {
-    putAll(items);
-    if (older.value === undefined) older.value = next;
+    putRuns(items);
+    if (nextCursor.value === undefined) nextCursor.value = next;
     runsError.value = null;
   },
   (error) => {
@@ -71,58 +71,49 @@ const list = reading(
 );
 
 /** Load the next page of older runs. */
-export async function loadOlder(): Promise<void> {
-  const page = await call("GET /train", { query: { limit: PAGE, cursor: older.value ?? null } });
-  putAll(page.items);
-  older.value = page.next;
+export async function loadOlderRuns(): Promise<void> {
+  const page = await call("GET /train", { query: { limit: PAGE_SIZE, cursor: nextCursor.value ?? null } });
+  putRuns(page.items);
+  nextCursor.value = page.next;
 }
 
-/** Give a run that the list need not have loaded; undefined where there is none (yet). */
-export function runOf(id: string): Run | undefined {
-  return known.value.get(id);
+/** Return a run that is loaded, whether the list contains it or not. */
+export function findRun(id: string): Run | undefined {
+  return runsById.value.get(id);
 }
 
-/** Read a run anew. */
-export function readRun(id: string): Promise<Run> {
-  return takeOver(call("GET /train/{run_id}", { path: { run_id: id } }), id);
+export function fetchRun(id: string): Promise<Run> {
+  return applyResponse(call("GET /train/{run_id}", { path: { run_id: id } }), id);
 }
 
 /**
- * Take over what the service answers about a run, unless the stream tells of it first: an answer may be older than that
- * when it arrives, and whatever has changed since the answer is told by the stream too. Of a new run there is no `id`.
+ * Store the run that the service returns, unless a state event for it arrives first: the response may be older than the
+ * event, and any change after the response is followed by an event too. A run that is being created has no `id` yet.
  */
-export async function takeOver(answer: Promise<Run>, id = ""): Promise<Run> {
-  const before = told.get(id);
-  const run = await answer;
-  if (told.get(run.id) === before) putRun(run);
+export async function applyResponse(response: Promise<Run>, id = ""): Promise<Run> {
+  const before = stateEvents.get(id);
+  const run = await response;
+  if (stateEvents.get(run.id) === before) putRuns([run]);
   return run;
 }
 
-function putRun(run: Run): void {
-  putAll([run]);
+function putRuns(items: Run[]): void {
+  runsById.value = new Map([...runsById.value, ...items.map((run) => [run.id, run] as const)]);
 }
 
-function putAll(items: Run[]): void {
-  known.value = new Map([...known.value, ...items.map((run) => [run.id, run] as const)]);
+function patchRun(id: string, changes: (run: Run) => Partial<Run>): void {
+  const run = runsById.value.get(id);
+  if (run) putRuns([{ ...run, ...changes(run) }]);
 }
 
-function change(id: string, changed: (run: Run) => Partial<Run>): void {
-  const run = known.value.get(id);
-  if (run) putRun({ ...run, ...changed(run) });
-}
-
-const PROGRESS = ["kimg", "total_kimg", "epoch", "fraction", "images_per_second", "eta_seconds"] as const;
-const LATEST = ["loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake"] as const;
+const PROGRESS_FIELDS = ["kimg", "total_kimg", "epoch", "fraction", "images_per_second", "eta_seconds"] as const;
+const LATEST_FIELDS = ["loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake"] as const;
 
 function pick<T, K extends keyof T>(values: T, names: readonly K[]): Pick<T, K> {
   return Object.fromEntries(names.map((name) => [name, values[name]])) as Pick<T, K>;
 }
 
-export function hasEnded(run: Run): boolean {
-  return ENDED.includes(run.state);
-}
-
-/** Whether an error says that there is no such run. */
-export function isUnknown(error: unknown): boolean {
-  return error instanceof Refused && error.status === 404;
+/** Whether an error means that the requested thing does not exist. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 404;
 }

@@ -1,64 +1,73 @@
-// Which score decides, and which snapshot has the best: only what was measured in the same way is compared.
+// Names and descriptions of scores, the primary score, and the best snapshot. Only scores of one protocol are compared.
 
 import type { Score, Snapshot } from "../api/types.ts";
 
-/** The score that decides which snapshot is the best; null before the first evaluation. */
-export function decisive(scores: Record<string, unknown>): { name: string; score: Score } | null {
-  const [first] = Object.entries(scores as Record<string, Score>);
+/** The score that selects the best snapshot: the first one; null before the first evaluation. */
+export function primaryScore(scores: Record<string, Score>): { name: string; score: Score } | null {
+  const [first] = Object.entries(scores);
   return first ? { name: first[0], score: first[1] } : null;
 }
 
-/** The best-scoring snapshot, of those that were measured as the newest one was. */
-export function bestOf(snapshots: Snapshot[]): Snapshot | null {
+/** Lower is better unless a score says otherwise. */
+export function isLowerBetter(score: Score): boolean {
+  return score.lower_is_better !== false;
+}
+
+/** The best-scoring snapshot among those with the newest one's protocol. */
+export function bestSnapshot(snapshots: Snapshot[]): Snapshot | null {
   let best: Snapshot | null = null;
-  const protocol = decisive(snapshots.findLast(({ scores }) => decisive(scores))?.scores ?? {})?.score.protocol;
+  const newest = snapshots.findLast(({ scores }) => primaryScore(scores));
+  const protocol = primaryScore(newest?.scores ?? {})?.score.protocol;
   for (const snapshot of snapshots) {
-    const found = decisive(snapshot.scores)?.score;
-    const before = decisive(best?.scores ?? {})?.score;
-    if (!found || found.protocol !== protocol) continue;
+    const score = primaryScore(snapshot.scores)?.score;
+    const bestScore = primaryScore(best?.scores ?? {})?.score;
+    if (!score || score.protocol !== protocol) continue;
     const isBetter =
-      !before || (found.lower_is_better === false ? found.value > before.value : found.value < before.value);
+      !bestScore || (isLowerBetter(score) ? score.value < bestScore.value : score.value > bestScore.value);
     if (isBetter) best = snapshot;
   }
   return best;
 }
 
-// What each score is called, and what it tells.
-const KNOWN: Record<string, [name: string, meaning: string]> = {
+// Titles and descriptions by the score's name without its extractor.
+const KNOWN: Record<string, [title: string, description: string]> = {
   classifier_frechet: [
     "Fréchet distance (classifier)",
-    "How far the images are from real ones, as a small classifier of this very data sees them.",
+    "Distance between generated and real images in the features of a small classifier trained on this data set.",
   ],
-  fid: ["FID", "How far the images are from real ones, as Inception sees them: Fréchet distance."],
-  kid: ["KID", "How far the images are from real ones, as Inception sees them: kernel distance."],
+  fid: ["FID", "Fréchet distance between generated and real images in Inception features."],
+  kid: ["KID", "Kernel distance between generated and real images in Inception features."],
   sliced_wasserstein: [
     "Sliced Wasserstein distance",
-    "How far patches of the images are from patches of real ones, at every scale.",
+    "Distance between patches of generated and of real images, at every scale.",
   ],
-  precision: ["Precision", "How much of what is painted is like the data."],
-  density: ["Density", "How closely what is painted lies among the data."],
-  recall: ["Recall", "How much of the data could have been painted."],
-  coverage: ["Coverage", "How much of the data has something painted near it."],
-  balance: ["Class balance", "How far the classes of what is painted are from the data's: 0 is not at all."],
-  diversity: ["Diversity", "How far images are from each other: 1 is as far as real ones, near 0 they are all alike."],
+  precision: ["Precision", "The share of generated images that look like the data."],
+  density: ["Density", "How densely generated images lie among the real ones."],
+  recall: ["Recall", "The share of the data that the generator can produce."],
+  coverage: ["Coverage", "The share of the data with a generated image close to it."],
+  balance: ["Class balance", "Distance between the classes of generated images and those of the data: 0 is equal."],
+  diversity: [
+    "Diversity",
+    "Distance between generated images: 1 is as much as between real ones, near 0 they are all alike.",
+  ],
 };
-const EYES: Record<string, string> = { classifier: "classifier", inception: "Inception" };
+const EXTRACTORS: Record<string, string> = { classifier: "classifier", inception: "Inception" };
 
-function partsOf(score: string): { kind: string; eyes: string | undefined; final: boolean } {
+function parseScoreName(score: string): { kind: string; extractor: string | undefined; isFinal: boolean } {
   const plain = score.replace(/_final$/, "");
   const [first = "", ...rest] = plain.split("_");
-  const eyes = KNOWN[plain] ? undefined : EYES[first];
-  return { kind: eyes ? rest.join("_") : plain, eyes, final: plain !== score };
+  const extractor = KNOWN[plain] ? undefined : EXTRACTORS[first];
+  return { kind: extractor ? rest.join("_") : plain, extractor, isFinal: plain !== score };
 }
 
-/** A score's name as people know it; one that is not known here is shown as it is. */
-export function scoreName(score: string): string {
-  const { kind, eyes, final } = partsOf(score);
-  const name = KNOWN[kind]?.[0] ?? kind.replaceAll("_", " ");
-  return `${name}${eyes ? ` (${eyes})` : ""}${final ? ", at the end" : ""}`;
+/** A score's title; an unknown score is shown by its name. */
+export function scoreTitle(score: string): string {
+  const { kind, extractor, isFinal } = parseScoreName(score);
+  const title = KNOWN[kind]?.[0] ?? kind.replaceAll("_", " ");
+  return `${title}${extractor ? ` (${extractor})` : ""}${isFinal ? ", at the end" : ""}`;
 }
 
-/** What a score tells, in a sentence; empty where that is not known here. */
-export function meaningOf(score: string): string {
-  return KNOWN[partsOf(score).kind]?.[1] ?? "";
+/** What a score measures, in a sentence; empty for unknown scores. */
+export function scoreDescription(score: string): string {
+  return KNOWN[parseScoreName(score).kind]?.[1] ?? "";
 }

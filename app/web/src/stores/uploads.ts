@@ -1,22 +1,23 @@
-// Uploads on their way: they go on while other views are shown.
+// Running uploads of image archives; they continue while other views are shown.
 
 import { effect, signal } from "@preact/signals";
-import { Refused, Unreachable, words } from "../api/client.ts";
+import { ApiError, errorMessage, UnreachableError } from "../api/client.ts";
 import type { Dataset } from "../api/types.ts";
 import { putDataset } from "./datasets.ts";
 
-export interface Options {
+/** Form fields as typed; an empty size or crop is left to the service. */
+export interface UploadOptions {
   name: string;
   size: string;
   crop: string;
 }
 
 export interface Upload {
-  options: Options;
+  options: UploadOptions;
   file: string;
   sent: number;
   total: number;
-  /** Bytes per second since the beginning; null in the first moments. */
+  /** Bytes per second since the start; null in the first second. */
   rate: number | null;
   error: string | null;
   cancel: () => void;
@@ -24,20 +25,21 @@ export interface Upload {
 
 export const uploads = signal<Upload[]>([]);
 
-// Whoever leaves the page ends what is on its way: the browser asks first.
+// Leaving the page aborts its uploads: the browser asks for confirmation first.
 effect(() => {
   if (!uploads.value.some(({ error }) => error === null)) return;
-  const ask = (event: BeforeUnloadEvent) => event.preventDefault();
-  addEventListener("beforeunload", ask);
-  return () => removeEventListener("beforeunload", ask);
+  const confirmLeave = (event: BeforeUnloadEvent) => event.preventDefault();
+  addEventListener("beforeunload", confirmLeave);
+  return () => removeEventListener("beforeunload", confirmLeave);
 });
 
-const FIRST_MOMENTS = 1000;
+const RATE_AFTER_MILLISECONDS = 1000;
 
-/** Send an archive of images; gives the data set once it is taken in, null where it was cancelled or refused. */
-export function upload(file: File, options: Options): Promise<Dataset | null> {
+/** Upload an archive of images; resolves to the data set, or to null if the upload was cancelled or rejected. */
+export function upload(file: File, options: UploadOptions): Promise<Dataset | null> {
+  // fetch reports no progress of what it sends.
   const request = new XMLHttpRequest();
-  const begun = performance.now();
+  const startedAt = performance.now();
   const state: Upload = {
     options,
     file: file.name,
@@ -48,14 +50,14 @@ export function upload(file: File, options: Options): Promise<Dataset | null> {
     cancel: () => request.abort(),
   };
   uploads.value = [...uploads.value.filter((other) => other.options.name !== options.name), state];
-  const tell = (changes: Partial<Upload>) => {
+  const update = (changes: Partial<Upload>) => {
     Object.assign(state, changes);
     uploads.value = uploads.value.map((other) => (other.cancel === state.cancel ? { ...state } : other));
   };
   return new Promise((resolve) => {
     request.upload.addEventListener("progress", ({ loaded, total }) => {
-      const passed = performance.now() - begun;
-      tell({ sent: loaded, total, rate: passed > FIRST_MOMENTS ? (1000 * loaded) / passed : null });
+      const elapsed = performance.now() - startedAt;
+      update({ sent: loaded, total, rate: elapsed > RATE_AFTER_MILLISECONDS ? (1000 * loaded) / elapsed : null });
     });
     request.addEventListener("loadend", () => {
       if (request.status === 202) {
@@ -65,14 +67,14 @@ export function upload(file: File, options: Options): Promise<Dataset | null> {
         return resolve(dataset);
       }
       if (state.error === null && request.status === 0 && !request.getAllResponseHeaders()) {
-        tell({ error: new Unreachable().message });
+        update({ error: new UnreachableError().message });
       } else if (state.error === null) {
-        tell({ error: refusal(request) });
+        update({ error: rejection(request) });
       }
       resolve(null);
     });
     request.addEventListener("abort", () => {
-      tell({ error: "" });
+      update({ error: "" });
       dismiss(state);
     });
     request.open("POST", "/datasets");
@@ -81,13 +83,13 @@ export function upload(file: File, options: Options): Promise<Dataset | null> {
   });
 }
 
-/** Take an upload off the list. */
-export function dismiss(gone: Upload): void {
-  uploads.value = uploads.value.filter(({ cancel }) => cancel !== gone.cancel);
+/** Remove an upload from the list. */
+export function dismiss(upload: Upload): void {
+  uploads.value = uploads.value.filter(({ cancel }) => cancel !== upload.cancel);
 }
 
-// The name goes first: one that is taken is refused before gigabytes are sent.
-function form(file: File, { name, size, crop }: Options): FormData {
+// The name goes first: one that exists already is rejected before gigabytes are sent.
+function form(file: File, { name, size, crop }: UploadOptions): FormData {
   const data = new FormData();
   data.set("name", name);
   if (size) data.set("size", size);
@@ -96,8 +98,21 @@ function form(file: File, { name, size, crop }: Options): FormData {
   return data;
 }
 
-function refusal(request: XMLHttpRequest): string {
-  const refused = new Refused(request.status, (request.response ?? {}) as Record<string, never>);
-  const details = refused.errors.map(({ msg }) => msg);
-  return details.length ? details.join("\n") : words(refused);
+function rejection(request: XMLHttpRequest): string {
+  const error = new ApiError(request.status, (request.response ?? {}) as Record<string, never>);
+  const details = error.errors.map(({ msg }) => msg);
+  return details.length ? details.join("\n") : errorMessage(error);
+}
+
+const ARCHIVE_SUFFIX = /\.(zip|tar|tgz|tar\.gz)$/i;
+
+/** A valid data set name for an archive: "My Pets.zip" becomes "my-pets". */
+export function datasetNameOf(file: string): string {
+  const plain = file.replace(ARCHIVE_SUFFIX, "").normalize("NFKD").toLowerCase();
+  return (
+    plain
+      .replace(/[^a-z0-9._]+/g, "-")
+      .replace(/^[-._]+|[-._]+$/g, "")
+      .slice(0, 64) || "images"
+  );
 }

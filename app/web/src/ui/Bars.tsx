@@ -1,24 +1,24 @@
-// Counts side by side: a table whose rows have bars as long as their counts.
+// Bar chart of counts: a table with a bar in each row.
 
-import { Scroll } from "./Scroll.tsx";
+import { Scroll } from "./parts.tsx";
 
-/** More rows than these scroll by themselves. */
-const MOST = 20;
+/** Longer tables scroll by themselves. */
+const MAX_ROWS = 20;
 
 interface Props {
   title: string;
-  /** What is counted, as the heading of the second column. */
+  /** What is counted: the heading of the second column. */
   unit: string;
   counts: Record<string, number>;
 }
 
 export function Bars({ title, unit, counts }: Props) {
   const rows = Object.entries(counts);
-  const most = Math.max(...rows.map(([, count]) => count), 1);
+  const largest = Math.max(...rows.map(([, count]) => count), 1);
   const table = (
     <table class="bars">
-      <caption class="unseen">{title}</caption>
-      <thead class="unseen">
+      <caption class="visually-hidden">{title}</caption>
+      <thead class="visually-hidden">
         <tr>
           <th scope="col">{title}</th>
           <th scope="col">{unit}</th>
@@ -29,7 +29,7 @@ export function Bars({ title, unit, counts }: Props) {
           <tr key={name}>
             <th scope="row">{name}</th>
             <td>
-              <meter min={0} max={most} value={count} aria-hidden="true" tabIndex={-1} />
+              <meter min={0} max={largest} value={count} aria-hidden="true" tabIndex={-1} />
               <span>{count.toLocaleString("en")}</span>
             </td>
           </tr>
@@ -37,5 +37,5 @@ export function Bars({ title, unit, counts }: Props) {
       </tbody>
     </table>
   );
-  return rows.length > MOST ? <Scroll label={title}>{table}</Scroll> : table;
+  return rows.length > MAX_ROWS ? <Scroll label={title}>{table}</Scroll> : table;
 }

@@ -1,53 +1,53 @@
-// Lines over a run's length, drawn by uPlot; with what they say in a sentence, and a table behind them.
+// Line chart over a run's length, drawn by uPlot, with a one-sentence summary and a table of its values.
 
 import "uplot/dist/uPlot.min.css";
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
-import { round } from "../figures.ts";
+import { round } from "../format.ts";
 import { theme } from "../theme.ts";
-import { Scroll } from "./Scroll.tsx";
+import { Scroll } from "./parts.tsx";
 
 export interface Line {
   label: string;
-  /** The name of a colour among the tokens. */
+  /** Name of a CSS custom property, such as `--real`. */
   color: string;
   values: (number | null)[];
-  /** Whether each value is drawn as a point too. */
+  /** Whether each value is also drawn as a point. */
   points?: boolean;
 }
 
 interface Props {
   title: string;
-  /** What the chart says at its end. */
+  /** What the latest values say, in a sentence. */
   summary: string;
   /** Positions in kimg, ascending. */
-  at: number[];
+  positions: number[];
   lines: Line[];
-  /** Of the values; by default what they need. */
+  /** Range of the values; by default it fits them. */
   range?: [number, number];
-  /** A value worth comparing with. */
-  level?: { value: number; label: string } | undefined;
-  /** A position that stands out. */
-  mark?: { index: number; label: string } | undefined;
+  /** A horizontal reference line. */
+  reference?: { value: number; label: string } | undefined;
+  /** A highlighted position. */
+  highlight?: { index: number; label: string } | undefined;
 }
 
 const HEIGHT = 240;
-const ROWS = 50;
+const MAX_TABLE_ROWS = 50;
 
-export function Chart({ title, summary, at, lines, range, level, mark }: Props) {
+export function Chart({ title, summary, positions, lines, range, reference, highlight }: Props) {
   const frame = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const cursor = useSignal<number | null>(null);
-  const index = cursor.value ?? at.length - 1;
-  const drawn = useRef({ level, mark, at, lines });
-  drawn.current = { level, mark, at, lines };
+  const index = cursor.value ?? positions.length - 1;
+  const latest = useRef({ reference, highlight, positions, lines });
+  latest.current = { reference, highlight, positions, lines };
   const shape = `${theme.value} ${useDark()} ${lines.map(({ label }) => label).join()}`;
 
   useEffect(() => {
     const element = frame.current;
     if (!element) return;
-    const ink = (name: string) => colour(element, name);
+    const color = (name: string) => resolveColor(element, name);
     const made = new uPlot(
       {
         width: element.clientWidth,
@@ -55,18 +55,18 @@ export function Chart({ title, summary, at, lines, range, level, mark }: Props) 
         legend: { show: false },
         cursor: { points: { size: 6 }, drag: { x: false, y: false } },
         scales: { x: { time: false, range: (_, __, last) => [0, last || 1] }, y: range ? { range } : {} },
-        axes: [axis(ink, { label: "kimg", labelSize: 20 }), axis(ink, { size: 56 })],
+        axes: [axis(color, { label: "kimg", labelSize: 20 }), axis(color, { size: 56 })],
         series: [
           {},
-          ...lines.map(({ color, points }) => ({
-            stroke: ink(color),
+          ...lines.map(({ color: name, points }) => ({
+            stroke: color(name),
             width: 1.75,
             spanGaps: true,
-            points: { show: points === true, size: 6, fill: ink(color) },
+            points: { show: points === true, size: 6, fill: color(name) },
           })),
         ],
         hooks: {
-          draw: [(chart) => annotate(chart, drawn.current, ink)],
+          draw: [(chart) => annotate(chart, latest.current, color)],
           setCursor: [
             (chart) => {
               cursor.value = chart.cursor.idx ?? null;
@@ -74,7 +74,7 @@ export function Chart({ title, summary, at, lines, range, level, mark }: Props) 
           ],
         },
       },
-      [at, ...lines.map(({ values }) => values)],
+      [positions, ...lines.map(({ values }) => values)],
       element,
     );
     plot.current = made;
@@ -90,8 +90,8 @@ export function Chart({ title, summary, at, lines, range, level, mark }: Props) 
   }, [shape]);
 
   useEffect(() => {
-    plot.current?.setData([at, ...lines.map(({ values }) => values)]);
-  }, [at, lines]);
+    plot.current?.setData([positions, ...lines.map(({ values }) => values)]);
+  }, [positions, lines]);
 
   return (
     <figure class="chart">
@@ -100,20 +100,20 @@ export function Chart({ title, summary, at, lines, range, level, mark }: Props) 
         <ul class="legend">
           {lines.map(({ label, color, values }) => (
             <li key={label}>
-              <Swatch color={color} /> {label} <strong>{value(values[index])}</strong>
+              <Swatch color={color} /> {label} <strong>{formatValue(values[index])}</strong>
             </li>
           ))}
-          {at[index] !== undefined && <li class="hint">at {round(at[index])} kimg</li>}
+          {positions[index] !== undefined && <li class="hint">at {round(positions[index])} kimg</li>}
         </ul>
       </figcaption>
-      <div ref={frame} class="plot" role="img" aria-label={`${title}. ${summary || "There is nothing to draw yet."}`} />
-      <p class="hint">{summary || "There is nothing to draw yet."}</p>
-      {at.length > 0 && <Behind title={title} at={at} lines={lines} mark={mark} />}
+      <div ref={frame} class="plot" role="img" aria-label={`${title}. ${summary || "No values yet."}`} />
+      <p class="hint">{summary || "No values yet."}</p>
+      {positions.length > 0 && <DataTable title={title} positions={positions} lines={lines} highlight={highlight} />}
     </figure>
   );
 }
 
-// Colours are attributes: inline styles are not allowed on this page.
+// The content security policy forbids inline styles: the colour is an attribute, which the style sheet reads.
 function Swatch({ color }: { color: string }) {
   return (
     <svg class="swatch" width="12" height="4" aria-hidden="true" data-color={color.slice(2)}>
@@ -122,12 +122,12 @@ function Swatch({ color }: { color: string }) {
   );
 }
 
-function Behind({ title, at, lines, mark }: Pick<Props, "title" | "at" | "lines" | "mark">) {
+function DataTable({ title, positions, lines, highlight }: Pick<Props, "title" | "positions" | "lines" | "highlight">) {
   const open = useSignal(false);
-  const step = Math.max(1, Math.ceil(at.length / ROWS));
-  const rows = at
+  const step = Math.max(1, Math.ceil(positions.length / MAX_TABLE_ROWS));
+  const rows = positions
     .map((_, row) => row)
-    .filter((row) => row % step === 0 || row === at.length - 1 || row === mark?.index);
+    .filter((row) => row % step === 0 || row === positions.length - 1 || row === highlight?.index);
   return (
     <details onToggle={(event) => (open.value = event.currentTarget.open)}>
       <summary>Table{step > 1 && `, one value in ${step}`}</summary>
@@ -148,10 +148,11 @@ function Behind({ title, at, lines, mark }: Pick<Props, "title" | "at" | "lines"
               {rows.map((row) => (
                 <tr key={row}>
                   <th scope="row">
-                    {value(at[row])} {row === mark?.index && <span class="best">{mark.label}</span>}
+                    {formatValue(positions[row])}{" "}
+                    {row === highlight?.index && <span class="best">{highlight.label}</span>}
                   </th>
                   {lines.map(({ label, values }) => (
-                    <td key={label}>{value(values[row])}</td>
+                    <td key={label}>{formatValue(values[row])}</td>
                   ))}
                 </tr>
               ))}
@@ -163,26 +164,30 @@ function Behind({ title, at, lines, mark }: Pick<Props, "title" | "at" | "lines"
   );
 }
 
-function value(number: number | null | undefined): string {
+function formatValue(number: number | null | undefined): string {
   return number === null || number === undefined ? "–" : round(number);
 }
 
-function axis(ink: (name: string) => string, more: uPlot.Axis): uPlot.Axis {
-  const grid = { stroke: ink("--line"), width: 1 };
-  return { stroke: ink("--faint"), grid, ticks: grid, font: "12px system-ui, sans-serif", ...more };
+function axis(color: (name: string) => string, more: uPlot.Axis): uPlot.Axis {
+  const grid = { stroke: color("--line"), width: 1 };
+  return { stroke: color("--faint"), grid, ticks: grid, font: "12px system-ui, sans-serif", ...more };
 }
 
-type Drawn = Pick<Props, "level" | "mark" | "at" | "lines">;
+type Annotations = Pick<Props, "reference" | "highlight" | "positions" | "lines">;
 
-// What lies across the lines: a value to compare with, and the position that stands out.
-function annotate(chart: uPlot, { level, mark, at, lines }: Drawn, ink: (name: string) => string): void {
+// Draw the reference line and the highlighted position over the lines.
+function annotate(
+  chart: uPlot,
+  { reference, highlight, positions, lines }: Annotations,
+  color: (name: string) => string,
+): void {
   const { ctx, bbox } = chart;
   ctx.save();
   ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
   ctx.textBaseline = "alphabetic";
-  ctx.fillStyle = ctx.strokeStyle = ink("--faint");
-  if (level) {
-    const y = chart.valToPos(level.value, "y", true);
+  ctx.fillStyle = ctx.strokeStyle = color("--faint");
+  if (reference) {
+    const y = chart.valToPos(reference.value, "y", true);
     if (y >= bbox.top && y <= bbox.top + bbox.height) {
       ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
       ctx.beginPath();
@@ -190,22 +195,22 @@ function annotate(chart: uPlot, { level, mark, at, lines }: Drawn, ink: (name: s
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
       ctx.textAlign = "right";
-      ctx.fillText(level.label, bbox.left + bbox.width - 4, y - 4 * devicePixelRatio);
+      ctx.fillText(reference.label, bbox.left + bbox.width - 4, y - 4 * devicePixelRatio);
     }
   }
-  const marked = mark && lines[0]?.values[mark.index];
-  const where = mark && at[mark.index];
-  if (marked != null && where !== undefined) {
-    const [x, y] = [chart.valToPos(where, "x", true), chart.valToPos(marked, "y", true)];
+  const highlighted = highlight && lines[0]?.values[highlight.index];
+  const where = highlight && positions[highlight.index];
+  if (highlighted != null && where !== undefined) {
+    const [x, y] = [chart.valToPos(where, "x", true), chart.valToPos(highlighted, "y", true)];
     ctx.setLineDash([]);
-    ctx.fillStyle = ctx.strokeStyle = ink("--good");
+    ctx.fillStyle = ctx.strokeStyle = color("--good");
     ctx.lineWidth = 2 * devicePixelRatio;
     ctx.beginPath();
     ctx.arc(x, y, 7 * devicePixelRatio, 0, 2 * Math.PI);
     ctx.stroke();
     ctx.textAlign = x > bbox.left + bbox.width / 2 ? "right" : "left";
     ctx.fillText(
-      mark?.label ?? "",
+      highlight?.label ?? "",
       x + (ctx.textAlign === "left" ? 12 : -12) * devicePixelRatio,
       y - 10 * devicePixelRatio,
     );
@@ -213,9 +218,9 @@ function annotate(chart: uPlot, { level, mark, at, lines }: Drawn, ink: (name: s
   ctx.restore();
 }
 
-// A canvas takes no custom properties: the colour is read off an element that has it.
-function colour(near: HTMLElement, name: string): string {
-  const probe = near.appendChild(document.createElement("i"));
+// A canvas does not resolve custom properties: read the computed colour of an element that uses it.
+function resolveColor(parent: HTMLElement, name: string): string {
+  const probe = parent.appendChild(document.createElement("i"));
   probe.style.color = `var(${name})`;
   const found = getComputedStyle(probe).color;
   probe.remove();

@@ -1,43 +1,42 @@
-// One data set: how it looks, what was found in it, what is proposed; to train on it, prepare it otherwise, delete it.
+// One data set: pictures, summary, proposal, class counts, findings, and the actions on it.
 
 import "./data.css";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { call, words } from "../../api/client.ts";
+import { call, errorMessage } from "../../api/client.ts";
 import type { DatasetDetail, Dataset as Item } from "../../api/types.ts";
-import { bytes, moment } from "../../figures.ts";
+import { bytes, dateTime } from "../../format.ts";
 import { navigate } from "../../router.ts";
 import type { ViewProps } from "../../routes.ts";
-import { can } from "../../session.ts";
-import { datasets, dropDataset, isUploaded, keepDatasets } from "../../stores/datasets.ts";
+import { hasScope } from "../../session.ts";
+import { datasets, isUploaded, removeDataset, trackDatasets } from "../../stores/datasets.ts";
 import { Bars } from "../../ui/Bars.tsx";
-import { Confirm } from "../../ui/Confirm.tsx";
-import { Failure } from "../../ui/Failure.tsx";
-import { Painted } from "../../ui/Painted.tsx";
-import { facts } from "./Data.tsx";
+import { Confirm } from "../../ui/dialogs.tsx";
+import { GeneratedImage } from "../../ui/GeneratedImage.tsx";
+import { Failure } from "../../ui/parts.tsx";
 import { Findings } from "./Findings.tsx";
 import { Proposal } from "./Proposal.tsx";
-import { Preparing, State } from "./State.tsx";
+import { Preparing, State, summary } from "./parts.tsx";
 
 export default function Dataset({ name }: ViewProps) {
   return <Shown key={name} name={name} />;
 }
 
 function Shown({ name }: { name: string }) {
-  keepDatasets();
+  trackDatasets();
   const detail = useSignal<DatasetDetail | null>(null);
   const error = useSignal("");
   const live = datasets.value?.find((item) => item.name === name);
 
-  // Findings are not in the list, nor in events: they are read when the set's state has changed.
+  // Lists and events do not carry findings: load them whenever the state changes.
   useEffect(() => {
     call("GET /datasets/{name}", { path: { name } }).then(
       (found) => {
         detail.value = found;
         error.value = "";
       },
-      (refused: unknown) => {
-        error.value = words(refused);
+      (failure: unknown) => {
+        error.value = errorMessage(failure);
       },
     );
   }, [name, live?.state]);
@@ -57,15 +56,15 @@ function Shown({ name }: { name: string }) {
               Train on it
             </a>
           )}
-          {isUploaded(dataset) && can("admin") && <Delete name={name} />}
+          {isUploaded(dataset) && hasScope("admin") && <Delete name={name} />}
         </div>
       </div>
       {dataset.state === "preparing" && <Preparing dataset={dataset} />}
       {dataset.state === "failed" && <p class="error">{dataset.error}</p>}
       <div class="dataset">
         <Pictures dataset={dataset} />
-        <div class="about">
-          <Facts dataset={dataset} />
+        <div class="dataset-about">
+          <About dataset={dataset} />
           {dataset.proposal && <Proposal dataset={dataset} />}
           {dataset.class_counts && (
             <section>
@@ -82,19 +81,19 @@ function Shown({ name }: { name: string }) {
   );
 }
 
-function Facts({ dataset }: { dataset: Item }) {
+function About({ dataset }: { dataset: Item }) {
   const { crop, bytes: size, created_at: created, licence, source } = dataset;
   return (
     <section>
       <h2>Images</h2>
-      <p>{facts(dataset)}</p>
+      <p>{summary(dataset)}</p>
       <dl>
         {crop && <dt>Crop</dt>}
         {crop && <dd>{crop}</dd>}
         {size != null && <dt>Upload</dt>}
         {size != null && <dd>{bytes(size)}</dd>}
         {created && <dt>Since</dt>}
-        {created && <dd>{moment(created)}</dd>}
+        {created && <dd>{dateTime(created)}</dd>}
         {licence && <dt>Licence</dt>}
         {licence && <dd>{licence}</dd>}
         {source && <dt>Source</dt>}
@@ -104,40 +103,45 @@ function Facts({ dataset }: { dataset: Item }) {
   );
 }
 
-// Pictures of built-in sets are drawn when somebody first looks at the set; an event tells when they are there.
+// Pictures of built-in sets are made on the first request; an event follows when they are there.
 function Pictures({ dataset: { name, state, pictures } }: { dataset: Item }) {
-  if (!pictures) return state === "ready" ? <p class="loading">Its pictures are being drawn…</p> : null;
+  if (!pictures) return state === "ready" ? <p class="loading">The pictures are being made…</p> : null;
   return (
     <div class="pictures">
       <figure>
-        <Painted src={`/datasets/${name}/preview.png`} alt={`Contact sheet: images from all over ${name}`} />
-        <figcaption class="hint">From all over the set, as they are prepared</figcaption>
+        <GeneratedImage src={`/datasets/${name}/preview.png`} alt={`Contact sheet: sample images of ${name}`} />
+        <figcaption class="hint">Sample images, as prepared for training</figcaption>
       </figure>
       <figure class="mean">
-        <Painted src={`/datasets/${name}/mean.png`} alt={`The mean of all images of ${name}`} />
-        <figcaption class="hint">The mean of all</figcaption>
+        <GeneratedImage src={`/datasets/${name}/mean.png`} alt={`The mean of all images of ${name}`} />
+        <figcaption class="hint">Mean image</figcaption>
       </figure>
     </div>
   );
 }
 
 function Delete({ name }: { name: string }) {
-  const asked = useSignal(false);
+  const confirming = useSignal(false);
 
   async function remove() {
     await call("DELETE /datasets/{name}", { path: { name } });
     navigate("/data");
-    dropDataset(name);
+    removeDataset(name);
   }
 
   return (
     <>
-      <button type="button" class="danger" onClick={() => (asked.value = true)}>
+      <button type="button" class="danger" onClick={() => (confirming.value = true)}>
         Delete
       </button>
-      {asked.value && (
-        <Confirm title={`Delete ${name}?`} action="Delete it" onConfirm={remove} onClose={() => (asked.value = false)}>
-          <p>The images as they came and as they were prepared are removed. Models that learned from them stay.</p>
+      {confirming.value && (
+        <Confirm
+          title={`Delete ${name}?`}
+          action="Delete it"
+          onConfirm={remove}
+          onClose={() => (confirming.value = false)}
+        >
+          <p>The upload and the prepared images are deleted. Models that were trained on them are kept.</p>
         </Confirm>
       )}
     </>

@@ -1,16 +1,16 @@
-// What the doctor found: how often each kind, and file by file.
+// Findings of the image report: counts by kind, and the list by file.
 
 import { useSignal } from "@preact/signals";
-import { all } from "../../api/client.ts";
+import { listAll } from "../../api/client.ts";
 import type { Finding } from "../../api/types.ts";
-import { plural } from "../../figures.ts";
+import { humanize, plural } from "../../format.ts";
 import { attempt } from "../../notices.tsx";
-import { Scroll } from "../../ui/Scroll.tsx";
+import { Scroll } from "../../ui/parts.tsx";
 
 interface Props {
   name: string;
   counts: Record<string, number>;
-  /** The first of them. */
+  /** The first page of findings. */
   first: Finding[];
 }
 
@@ -23,7 +23,7 @@ export function Findings({ name, counts, first }: Props) {
     return (
       <section class="findings">
         <h2>Findings</h2>
-        <p>Nothing: every file is an image that can be used as it is.</p>
+        <p>None: every file is an image that can be used as it is.</p>
       </section>
     );
   }
@@ -31,10 +31,10 @@ export function Findings({ name, counts, first }: Props) {
     <section class="findings">
       <h2>Findings</h2>
       <fieldset class="row kinds">
-        <legend class="unseen">Show findings of one kind</legend>
-        <Kind name="all" count={total} pressed={kind.value === null} onClick={() => (kind.value = null)} />
+        <legend class="visually-hidden">Show findings of one kind</legend>
+        <KindButton name="all" count={total} pressed={kind.value === null} onClick={() => (kind.value = null)} />
         {Object.entries(counts).map(([each, count]) => (
-          <Kind
+          <KindButton
             key={each}
             name={each}
             count={count}
@@ -57,8 +57,8 @@ export function Findings({ name, counts, first }: Props) {
             {shown.map((finding) => (
               <tr key={`${finding.file} ${finding.kind}`}>
                 <th scope="row">{finding.file ?? "the whole set"}</th>
-                <td>{finding.kind.replaceAll("_", " ")}</td>
-                <td>{about(finding)}</td>
+                <td>{humanize(finding.kind)}</td>
+                <td>{messageWithoutFile(finding)}</td>
                 <td>{finding.used ? "yes" : "left out"}</td>
               </tr>
             ))}
@@ -67,13 +67,13 @@ export function Findings({ name, counts, first }: Props) {
       </Scroll>
       {found.value.length < total && (
         <p class="hint">
-          These are the first {found.value.length.toLocaleString("en")} of {plural(total, "finding")}.{" "}
+          The first {found.value.length.toLocaleString("en")} of {plural(total, "finding")}.{" "}
           <button
             type="button"
             class="small"
             onClick={() =>
               attempt(async () => {
-                found.value = await all("GET /datasets/{name}/findings", { path: { name } });
+                found.value = await listAll("GET /datasets/{name}/findings", { path: { name } });
               })
             }
           >
@@ -85,7 +85,7 @@ export function Findings({ name, counts, first }: Props) {
   );
 }
 
-function Kind({
+function KindButton({
   name,
   count,
   pressed,
@@ -98,12 +98,12 @@ function Kind({
 }) {
   return (
     <button type="button" class="small" aria-pressed={pressed} onClick={onClick}>
-      {name.replaceAll("_", " ")} <span class="hint">{count.toLocaleString("en")}</span>
+      {humanize(name)} <span class="hint">{count.toLocaleString("en")}</span>
     </button>
   );
 }
 
-// The file is named beside it already.
-function about({ file, message }: Finding): string {
+// The file has its own column.
+function messageWithoutFile({ file, message }: Finding): string {
   return file !== null && message.startsWith(`"${file}" `) ? message.slice(file.length + 3) : message;
 }

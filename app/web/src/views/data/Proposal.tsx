@@ -1,11 +1,11 @@
-// What the doctor would choose for a data set: to be taken, or to be changed by preparing the same images otherwise.
+// Proposed options for a data set, and a form that prepares the same images with other options.
 
 import { useSignal } from "@preact/signals";
-import { call, words } from "../../api/client.ts";
+import { call, errorMessage } from "../../api/client.ts";
 import type { Dataset } from "../../api/types.ts";
 import { navigate } from "../../router.ts";
 import { putDataset } from "../../stores/datasets.ts";
-import { CROPS, Crop, Size } from "./Options.tsx";
+import { CROPS, CropField, SizeField } from "./parts.tsx";
 
 export function Proposal({ dataset }: { dataset: Dataset }) {
   const { proposal, name, size, crop } = dataset;
@@ -17,7 +17,7 @@ export function Proposal({ dataset }: { dataset: Dataset }) {
       <h2>Proposal</h2>
       <p>
         {proposal.size} px, {CROPS[proposal.crop]}
-        {differs ? ` (you chose ${size} px, ${crop && CROPS[crop]})` : ": so it was prepared"}.
+        {differs ? ` (you chose ${size} px, ${crop && CROPS[crop]})` : ", as prepared"}.
         {typeof preset === "string" && (
           <>
             {" "}
@@ -26,19 +26,19 @@ export function Proposal({ dataset }: { dataset: Dataset }) {
         )}
       </p>
       <details>
-        <summary>Prepare the same images otherwise</summary>
-        <Otherwise key={name} dataset={dataset} />
+        <summary>Prepare the same images with other options</summary>
+        <CopyForm key={name} dataset={dataset} />
       </details>
     </section>
   );
 }
 
-function Otherwise({ dataset }: { dataset: Dataset }) {
+function CopyForm({ dataset }: { dataset: Dataset }) {
   const size = useSignal(String(dataset.size ?? 64));
   const crop = useSignal<string>(dataset.crop ?? "centre");
-  const typed = useSignal<string | null>(null);
+  const typedName = useSignal<string | null>(null);
   const error = useSignal("");
-  const name = typed.value ?? `${dataset.name}-${size.value}`;
+  const name = typedName.value ?? `${dataset.name}-${size.value}`;
 
   async function copy(event: Event) {
     event.preventDefault();
@@ -46,22 +46,22 @@ function Otherwise({ dataset }: { dataset: Dataset }) {
     try {
       putDataset(await call("POST /datasets/{name}/copy", { path: { name: dataset.name }, body }));
       navigate(`/data/${name}`);
-    } catch (refused) {
-      error.value = words(refused);
+    } catch (failure) {
+      error.value = errorMessage(failure);
     }
   }
 
   return (
-    <form class="settle" onSubmit={copy}>
+    <form class="form-stack" onSubmit={copy}>
       <div class="fields">
-        <Size value={size.value} onChange={(value) => (size.value = value)} />
-        <Crop value={crop.value} onChange={(value) => (crop.value = value)} />
+        <SizeField value={size.value} onChange={(value) => (size.value = value)} />
+        <CropField value={crop.value} onChange={(value) => (crop.value = value)} />
         <label class="field">
           Name
-          <input required value={name} onInput={(event) => (typed.value = event.currentTarget.value)} />
+          <input required value={name} onInput={(event) => (typedName.value = event.currentTarget.value)} />
         </label>
       </div>
-      <p class="hint">A data set never changes: this makes another one. Nothing is sent again.</p>
+      <p class="hint">Data sets never change: this creates another one. Nothing is uploaded again.</p>
       {error.value && (
         <p class="error" role="alert">
           {error.value}

@@ -1,55 +1,59 @@
-// Takes an archive of images, dropped or chosen; it is sent once its name and what to make of it are settled.
+// Upload of an image archive, dropped or chosen: its name and options first, then the progress.
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useId, useRef } from "preact/hooks";
 import type { Dataset } from "../../api/types.ts";
-import { bytes, duration } from "../../figures.ts";
+import { bytes, duration } from "../../format.ts";
 import { notify } from "../../notices.tsx";
 import { datasets } from "../../stores/datasets.ts";
-import { dismiss, type Upload, upload, uploads } from "../../stores/uploads.ts";
-import { Progress } from "../../ui/Progress.tsx";
-import { nameFrom } from "./names.ts";
-import { Crop, Size } from "./Options.tsx";
+import { datasetNameOf, dismiss, type Upload, upload, uploads } from "../../stores/uploads.ts";
+import { Progress } from "../../ui/parts.tsx";
+import { CropField, SizeField } from "./parts.tsx";
 
 const TYPES = ".zip,.tar,.tgz,.gz,application/zip,application/x-tar,application/gzip";
 
-/** `onTaken`: called with the data set once the service has it. */
-export function Uploader({ onTaken }: { onTaken: (dataset: Dataset) => void }) {
+/** `onUploaded`: called with the data set once the service has accepted it. */
+export function Uploader({ onUploaded }: { onUploaded: (dataset: Dataset) => void }) {
   const file = useSignal<File | null>(null);
-  const isHere = useRef(true);
+  const isMounted = useRef(true);
   useEffect(
     () => () => {
-      isHere.current = false;
+      isMounted.current = false;
     },
     [],
   );
-  // Who looks at another view by now is told, and not taken away from it.
-  const taken = (dataset: Dataset) => {
-    if (isHere.current) onTaken(dataset);
-    else notify(`${dataset.name} is here, and is being prepared.`);
+  // The user may have gone on to another view: then only a message is shown.
+  const handleUploaded = (dataset: Dataset) => {
+    if (isMounted.current) onUploaded(dataset);
+    else notify(`${dataset.name} is uploaded and is being prepared.`);
   };
   return (
     <section class="uploader" aria-label="Upload images">
       {file.value ? (
-        <Settle key={file.value.name} file={file.value} onTaken={taken} onDone={() => (file.value = null)} />
+        <UploadForm
+          key={file.value.name}
+          file={file.value}
+          onUploaded={handleUploaded}
+          onDone={() => (file.value = null)}
+        />
       ) : (
-        <Drop onFile={(chosen) => (file.value = chosen)} />
+        <DropArea onFile={(chosen) => (file.value = chosen)} />
       )}
       {uploads.value.map((each) => (
-        <Sending key={each.options.name} upload={each} />
+        <UploadProgress key={each.options.name} upload={each} />
       ))}
     </section>
   );
 }
 
-function Drop({ onFile }: { onFile: (file: File) => void }) {
+function DropArea({ onFile }: { onFile: (file: File) => void }) {
   const over = useSignal(false);
   const input = useRef<HTMLInputElement>(null);
-  const take = (files: FileList | null | undefined) => {
+  const choose = (files: FileList | null | undefined) => {
     if (files?.[0]) onFile(files[0]);
   };
   return (
-    // biome-ignore lint/a11y/noStaticElementInteractions: what can be dropped here can be chosen by the button as well.
+    // biome-ignore lint/a11y/noStaticElementInteractions: the button offers the same without dropping.
     <div
       class="drop"
       data-over={over.value}
@@ -61,54 +65,54 @@ function Drop({ onFile }: { onFile: (file: File) => void }) {
       onDrop={(event) => {
         event.preventDefault();
         over.value = false;
-        take(event.dataTransfer?.files);
+        choose(event.dataTransfer?.files);
       }}
     >
       <p>
         <strong>Drop a zip, tar or tar.gz of images here</strong>
       </p>
-      <p class="hint">Folders become classes, where every image lies in one. Nothing leaves this machine.</p>
+      <p class="hint">Folders become classes if every image is in one. Nothing leaves this machine.</p>
       <button type="button" onClick={() => input.current?.click()}>
         Choose a file…
       </button>
       <input
         ref={input}
-        class="unseen"
+        class="visually-hidden"
         type="file"
         accept={TYPES}
         aria-label="Archive of images"
         tabIndex={-1}
-        onChange={(event) => take(event.currentTarget.files)}
+        onChange={(event) => choose(event.currentTarget.files)}
       />
     </div>
   );
 }
 
-interface SettleProps {
+interface UploadFormProps {
   file: File;
-  onTaken: (dataset: Dataset) => void;
+  onUploaded: (dataset: Dataset) => void;
   onDone: () => void;
 }
 
-function Settle({ file, onTaken, onDone }: SettleProps) {
-  const name = useSignal(nameFrom(file.name));
+function UploadForm({ file, onUploaded, onDone }: UploadFormProps) {
+  const name = useSignal(datasetNameOf(file.name));
   const size = useSignal("");
   const crop = useSignal("");
   const hint = useId();
-  const told = useId();
-  // A browser that is refused in the middle of gigabytes does not always hear why.
-  const isTaken = datasets.value?.some((known) => known.name === name.value && known.state !== "failed") ?? false;
+  const errorId = useId();
+  // Browsers that are rejected in the middle of a large upload do not always receive the reason: check before.
+  const nameExists = datasets.value?.some((known) => known.name === name.value && known.state !== "failed") ?? false;
 
   function send(event: Event) {
     event.preventDefault();
     onDone();
     void upload(file, { name: name.value, size: size.value, crop: crop.value }).then((dataset) => {
-      if (dataset) onTaken(dataset);
+      if (dataset) onUploaded(dataset);
     });
   }
 
   return (
-    <form class="settle sheet" onSubmit={send}>
+    <form class="form-stack card" onSubmit={send}>
       <h2>
         {file.name} <span class="hint">{bytes(file.size)}</span>
       </h2>
@@ -118,25 +122,25 @@ function Settle({ file, onTaken, onDone }: SettleProps) {
           <input
             required
             pattern="[a-z0-9][a-z0-9._\-]{0,63}"
-            title="small letters, digits, and . _ - between them; 64 at most"
+            title="up to 64 lower-case letters, digits, dots, dashes and underscores"
             value={name.value}
-            aria-invalid={isTaken}
-            aria-describedby={told}
+            aria-invalid={nameExists}
+            aria-describedby={errorId}
             onInput={(event) => (name.value = event.currentTarget.value)}
           />
         </label>
-        <Size value={size.value} onChange={(value) => (size.value = value)} first="as proposed" />
-        <Crop value={crop.value} onChange={(value) => (crop.value = value)} first="as proposed" />
+        <SizeField value={size.value} onChange={(value) => (size.value = value)} automatic="as proposed" />
+        <CropField value={crop.value} onChange={(value) => (crop.value = value)} automatic="as proposed" />
       </div>
-      <p class="error" id={told} role="status">
-        {isTaken && `There is a data set "${name.value}" already: choose another name, or delete that one first.`}
+      <p class="error" id={errorId} role="status">
+        {nameExists && `There is a data set "${name.value}" already: choose another name, or delete that one first.`}
       </p>
       <p class="hint" id={hint}>
-        Where you leave size and crop open, they follow from the images. The set itself never changes afterwards;
-        another one can be made of the same images.
+        Without a size or crop, both are proposed from the images. A data set never changes afterwards, but another one
+        can be prepared from the same images.
       </p>
       <div class="row">
-        <button type="submit" class="primary" aria-describedby={hint} disabled={isTaken}>
+        <button type="submit" class="primary" aria-describedby={hint} disabled={nameExists}>
           Upload
         </button>
         <button type="button" onClick={onDone}>
@@ -147,11 +151,11 @@ function Settle({ file, onTaken, onDone }: SettleProps) {
   );
 }
 
-function Sending({ upload }: { upload: Upload }) {
+function UploadProgress({ upload }: { upload: Upload }) {
   const { options, file, sent, total, rate, error, cancel } = upload;
   if (error !== null) {
     return (
-      <div class="sending sheet" role="alert">
+      <div class="sending card" role="alert">
         <p class="error">
           {file} was refused: {error}
         </p>
@@ -161,12 +165,12 @@ function Sending({ upload }: { upload: Upload }) {
       </div>
     );
   }
-  const whole = sent >= total;
+  const isSent = sent >= total;
   return (
-    <div class="sending sheet">
+    <div class="sending card">
       <h3>{options.name}</h3>
-      <Progress label={`Upload of ${file}`} fraction={whole ? null : sent / total}>
-        {whole ? "It is being checked…" : `${bytes(sent)} of ${bytes(total)}${left(total - sent, rate)}`}
+      <Progress label={`Upload of ${file}`} fraction={isSent ? null : sent / total}>
+        {isSent ? "Checking the upload…" : `${bytes(sent)} of ${bytes(total)}${timeLeft(total - sent, rate)}`}
       </Progress>
       <button type="button" onClick={cancel}>
         Cancel
@@ -175,6 +179,6 @@ function Sending({ upload }: { upload: Upload }) {
   );
 }
 
-function left(bytesLeft: number, rate: number | null): string {
+function timeLeft(bytesLeft: number, rate: number | null): string {
   return rate ? ` · ${bytes(rate)}/s · ${duration(bytesLeft / rate)} left` : "";
 }

@@ -1,25 +1,25 @@
-// The models: what each paints now, its versions, and which of them is served.
+// The Gallery view: each model with live images, its versions, and the one that is served.
 
 import "./gallery.css";
-import { words } from "../../api/client.ts";
-import { patchQuery, place } from "../../router.ts";
-import { can } from "../../session.ts";
-import { keepModels, models, modelsError } from "../../stores/models.ts";
-import { Failure } from "../../ui/Failure.tsx";
+import { errorMessage } from "../../api/client.ts";
+import { currentUrl, updateQuery } from "../../router.ts";
+import { hasScope } from "../../session.ts";
+import { models, modelsError, trackModels } from "../../stores/models.ts";
+import { Failure } from "../../ui/parts.tsx";
 import { Details } from "./Details.tsx";
-import { ModelCard } from "./ModelCard.tsx";
+import { ModelItem } from "./ModelItem.tsx";
 
 export default function Gallery() {
-  keepModels();
+  trackModels();
   if (models.value === null && modelsError.value !== null) {
-    return <Failure title="The models cannot be listed" text={words(modelsError.value)} />;
+    return <Failure title="The models cannot be listed" text={errorMessage(modelsError.value)} />;
   }
   if (models.value === null) return <p class="loading">Loading…</p>;
   return (
     <>
       <div class="view-head">
         <h1>Gallery</h1>
-        {can("train") && (
+        {hasScope("train") && (
           <a class="button primary" href="/runs/new">
             Train a model
           </a>
@@ -27,45 +27,41 @@ export default function Gallery() {
       </div>
       <ul class="models">
         {models.value.map((model) => (
-          <ModelCard key={model.name} model={model} />
+          <ModelItem key={model.name} model={model} />
         ))}
-        {models.value.every((model) => model.read_only) && can("train") && <Welcome />}
+        {models.value.every((model) => model.read_only) && hasScope("train") && <Welcome />}
       </ul>
-      <Shown />
+      <SelectedVersion />
     </>
   );
 }
 
-// Beside the generator that ships, as long as there is no other.
+// Shown beside the models that ship, as long as there are no others.
 function Welcome() {
   return (
     <li class="welcome">
-      <h2>Make one of your own</h2>
+      <h2>Train your own model</h2>
       <ol>
         <li>
           <h3>
-            <a href="/data">Bring images</a>
+            <a href="/data">Upload images</a>
           </h3>
           <p>
-            A folder as zip or tar, a few hundred or tens of thousands. You are told which of them are unusable, and
-            why.
+            A folder as zip or tar, from a few hundred to tens of thousands of images. A report lists the unusable ones
+            and the reasons.
           </p>
         </li>
         <li>
           <h3>
             <a href="/runs/new">Train a model</a>
           </h3>
-          <p>
-            One dial from quick to best. Or begin with the digits that ship: the first shapes appear within minutes.
-          </p>
+          <p>One slider from quick to best. The digits that ship with Atelier show first shapes within minutes.</p>
         </li>
         <li>
           <h3>
             <a href="/play">Play with it</a>
           </h3>
-          <p>
-            Try the generator beside this one already: its seeds, the ways between them, and every picture as a file.
-          </p>
+          <p>Seeds, walks between them, and every image as a file. Try it now with the generator shown here.</p>
         </li>
       </ol>
     </li>
@@ -73,10 +69,10 @@ function Welcome() {
 }
 
 // `?show=digits@3` opens a version's details.
-function Shown() {
-  const [name, number] = (place.value.query.get("show") ?? "").split("@");
+function SelectedVersion() {
+  const [name, number] = (currentUrl.value.query.get("show") ?? "").split("@");
   const model = models.value?.find((known) => known.name === name);
   const version = model?.versions.find((known) => String(known.version) === number);
   if (!model || !version) return null;
-  return <Details key={version.ref} model={model} version={version} onClose={() => patchQuery({ show: null })} />;
+  return <Details key={version.ref} model={model} version={version} onClose={() => updateQuery({ show: null })} />;
 }

@@ -1,30 +1,31 @@
-// What to paint with: model and version, seed, count, class, truncation.
+// Sampling settings: model and version, seed, number of images, class, truncation.
 
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { Manifest, Model } from "../../api/types.ts";
 import { warn } from "../../notices.tsx";
-import { defaultRef, manifestOf, models } from "../../stores/models.ts";
-import { aliasesOf, LATEST, served } from "../../stores/versions.ts";
-import { NumberField } from "../../ui/NumberField.tsx";
-import { change, play, ref } from "./now.ts";
-import { MOST_CELLS, randomSeed, seedOf, step } from "./state.ts";
+import { defaultRef, loadManifest, models } from "../../stores/models.ts";
+import { aliasesOf, LATEST, servedVersion } from "../../stores/versions.ts";
+import { NumberField } from "../../ui/fields.tsx";
+import { MAX_CELLS } from "./query.ts";
+import { offsetSeed, parseSeed, randomSeed } from "./seeds.ts";
+import { modelRef, state, updateState } from "./state.ts";
 
 const COUNTS = [1, 4, 9, 16, 25, 36, 64, 100, 144, 256];
 const REACHES: Record<number, string> = {
-  0.1: "a hint",
-  0.25: "a little",
+  0.1: "10 % of the way",
+  0.25: "25 % of the way",
   0.5: "half of the way",
   1: "all of the way",
 };
 
 export function Controls() {
-  const { view } = play.value;
+  const { view } = state.value;
   return (
     <form class="controls" onSubmit={(event) => event.preventDefault()}>
       <ModelField />
       <SeedField />
       {(view === "seeds" || view === "grid") && <CountField />}
-      {view === "near" && <ReachField />}
+      {view === "variations" && <ReachField />}
       <ClassField />
       <PsiField />
     </form>
@@ -35,12 +36,15 @@ function ModelField() {
   return (
     <label class="field">
       Model
-      <select value={play.value.model} onChange={(event) => change({ model: event.currentTarget.value, class: "" })}>
+      <select
+        value={state.value.model}
+        onChange={(event) => updateState({ model: event.currentTarget.value, class: "" })}
+      >
         <option value="">Default{defaultRef.value && ` (${defaultRef.value})`}</option>
         {models.value?.map((model) => (
           <optgroup key={model.name} label={model.name}>
             <option value={model.name}>
-              {model.name}, as served{served(model) ? ` (${served(model)?.version})` : ""}
+              {model.name}, as served{servedVersion(model) ? ` (${servedVersion(model)?.version})` : ""}
             </option>
             {model.versions.toReversed().map(({ version, state }) => (
               <option key={version} value={`${model.name}@${version}`} disabled={state !== "whole"}>
@@ -49,17 +53,17 @@ function ModelField() {
             ))}
           </optgroup>
         ))}
-        <Missing />
+        <UnlistedModel />
       </select>
     </label>
   );
 }
 
-// An address may name an alias, or what is not there: it is shown as it was asked for.
-function Missing() {
-  const { model } = play.value;
+// The URL may name an alias or an unknown model: it stays selectable as it is.
+function UnlistedModel() {
+  const { model } = state.value;
   const known = models.value?.some(
-    (one) => one.name === model || one.versions.some((version) => version.ref === model),
+    (each) => each.name === model || each.versions.some((version) => version.ref === model),
   );
   return known || model === "" ? null : <option value={model}>{model}</option>;
 }
@@ -70,8 +74,8 @@ function versionText(model: Model, version: number, state: string): string {
 }
 
 function SeedField() {
-  const { seed } = play.value;
-  const set = (to: bigint) => change({ seed: to, pick: null });
+  const { seed } = state.value;
+  const set = (to: bigint) => updateState({ seed: to, pick: null });
   return (
     <div class="field">
       <label for="seed">Seed</label>
@@ -85,35 +89,34 @@ function SeedField() {
           required
           value={String(seed)}
           onChange={(event) => {
-            const wanted = seedOf(event.currentTarget.value.trim());
-            if (wanted === null) event.currentTarget.reportValidity();
-            else set(wanted);
+            const parsed = parseSeed(event.currentTarget.value.trim());
+            if (parsed === null) event.currentTarget.reportValidity();
+            else set(parsed);
           }}
         />
-        <button type="button" aria-label="Previous seed" onClick={() => set(step(seed, -1))}>
+        <button type="button" aria-label="Previous seed" onClick={() => set(offsetSeed(seed, -1))}>
           ←
         </button>
-        <button type="button" aria-label="Next seed" onClick={() => set(step(seed, 1))}>
+        <button type="button" aria-label="Next seed" onClick={() => set(offsetSeed(seed, 1))}>
           →
         </button>
       </div>
       <button type="button" onClick={() => set(randomSeed())}>
-        Surprise me
+        Random seed
       </button>
     </div>
   );
 }
 
 function CountField() {
-  const { n, view } = play.value;
-  const most = view === "seeds" ? MOST_CELLS : Number.POSITIVE_INFINITY;
+  const { n, view } = state.value;
+  const limit = view === "seeds" ? MAX_CELLS : Number.POSITIVE_INFINITY;
   return (
     <NumberField
       label="Images"
       value={n}
-      among={COUNTS.filter((count) => count <= most)}
-      name={(count) => (count === 1 ? "1, a single one" : String(count))}
-      onChange={(count) => change({ n: count })}
+      choices={COUNTS.filter((count) => count <= limit)}
+      onChange={(count) => updateState({ n: count })}
     />
   );
 }
@@ -122,10 +125,10 @@ function ReachField() {
   return (
     <NumberField
       label="How far from the image"
-      value={play.value.reach}
-      among={Object.keys(REACHES).map(Number)}
-      name={(reach) => REACHES[reach] ?? String(reach)}
-      onChange={(reach) => change({ reach })}
+      value={state.value.reach}
+      choices={Object.keys(REACHES).map(Number)}
+      format={(reach) => REACHES[reach] ?? String(reach)}
+      onChange={(reach) => updateState({ reach })}
     />
   );
 }
@@ -133,9 +136,9 @@ function ReachField() {
 function ClassField() {
   const manifest = useSignal<Manifest | null>(null);
   useSignalEffect(() => {
-    const [name, version] = ref.value.split("@");
+    const [name, version] = modelRef.value.split("@");
     if (!name || !version || !/^\d+$/.test(version)) return;
-    manifestOf(name, Number(version)).then((found) => {
+    loadManifest(name, Number(version)).then((found) => {
       manifest.value = found;
     }, warn);
   });
@@ -144,7 +147,7 @@ function ClassField() {
   return (
     <label class="field">
       Class
-      <select value={play.value.class} onChange={(event) => change({ class: event.currentTarget.value })}>
+      <select value={state.value.class} onChange={(event) => updateState({ class: event.currentTarget.value })}>
         <option value="">any, drawn from the seed</option>
         {classes.map((name) => (
           <option key={name}>{name}</option>
@@ -155,12 +158,12 @@ function ClassField() {
 }
 
 function PsiField() {
-  const { psi } = play.value;
-  const held = useSignal<number | null>(null);
+  const { psi } = state.value;
+  const dragged = useSignal<number | null>(null);
   return (
     <label class="field">
       <span class="psi-head">
-        Truncation psi <output>{(held.value ?? psi).toFixed(2)}</output>
+        Truncation psi <output>{(dragged.value ?? psi).toFixed(2)}</output>
       </span>
       <input
         type="range"
@@ -170,17 +173,17 @@ function PsiField() {
         value={psi}
         list="psi-marks"
         aria-describedby="psi-hint"
-        onInput={(event) => (held.value = event.currentTarget.valueAsNumber)}
+        onInput={(event) => (dragged.value = event.currentTarget.valueAsNumber)}
         onChange={(event) => {
-          held.value = null;
-          change({ psi: event.currentTarget.valueAsNumber }, { replace: true });
+          dragged.value = null;
+          updateState({ psi: event.currentTarget.valueAsNumber }, { replace: true });
         }}
       />
       <datalist id="psi-marks">
         <option value="1" />
       </datalist>
       <span id="psi-hint" class="hint">
-        Lower: more typical. Higher: more various. 1 changes nothing.
+        Lower: more typical images. Higher: more variety. 1: no truncation.
       </span>
     </label>
   );

@@ -1,54 +1,65 @@
-// The map: seeds as images, the stops of the walk as points that can be dragged, the way as a line.
+// The map of seeds: an image for each seed, the stops of the walk as draggable points, the path as a line.
 
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { arrowStep, moveFocus } from "../../ui/arrows.ts";
-import { Painted } from "../../ui/Painted.tsx";
-import { change, hrefWith, play, ref } from "./now.ts";
-import { randomSeed, seedsFrom, step } from "./state.ts";
-import { CELLS, COLUMNS, cellAt, middle, moved, type Point, path, ROWS, toggled } from "./walkmap.ts";
-import { addressOf, one } from "./wishes.ts";
+import { arrowStep, moveFocus } from "../../ui/dom.ts";
+import { GeneratedImage } from "../../ui/GeneratedImage.tsx";
+import { imageRequest, requestUrl } from "./requests.ts";
+import {
+  CELLS,
+  COLUMNS,
+  cellAt,
+  cellCentre,
+  offsetSeed,
+  type Point,
+  ROWS,
+  randomSeed,
+  seedsFrom,
+  toggleStop,
+  walkPath,
+} from "./seeds.ts";
+import { hrefWith, modelRef, state, updateState } from "./state.ts";
 
 interface Drag {
   index: number;
-  at: Point;
+  position: Point;
 }
 
 export function SeedMap() {
-  const { seed, stops } = play.value;
+  const { seed, stops } = state.value;
   const drag = useSignal<Drag | null>(null);
   const map = useRef<HTMLDivElement>(null);
   const seeds = seedsFrom(seed, CELLS);
 
   const pointOf = (stop: bigint, index: number): Point | null => {
-    if (drag.value?.index === index) return { x: drag.value.at.x * COLUMNS, y: drag.value.at.y * ROWS };
+    if (drag.value?.index === index) return { x: drag.value.position.x * COLUMNS, y: drag.value.position.y * ROWS };
     const cell = seeds.indexOf(stop);
-    return cell < 0 ? null : middle(cell);
+    return cell < 0 ? null : cellCentre(cell);
   };
   const points = stops.map(pointOf);
 
-  const partOf = (event: PointerEvent): Point => {
+  const positionOf = (event: PointerEvent): Point => {
     const box = map.current?.getBoundingClientRect() ?? new DOMRect(0, 0, 1, 1);
     return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
   };
   const drop = (event: PointerEvent) => {
-    const cell = cellAt(partOf(event));
-    const to = cell === null ? undefined : seeds[cell];
+    const cell = cellAt(positionOf(event));
+    const target = cell === null ? undefined : seeds[cell];
     const index = drag.value?.index;
     drag.value = null;
-    if (to === undefined || index === undefined) return;
-    // Dropped where it was, it was clicked.
-    change({ stops: stops[index] === to ? stops.toSpliced(index, 1) : moved(stops, index, to) });
+    if (target === undefined || index === undefined) return;
+    // A stop that is dropped where it was has been clicked: that removes it.
+    updateState({ stops: stops[index] === target ? stops.toSpliced(index, 1) : stops.with(index, target) });
   };
 
   const onKey = (event: KeyboardEvent) => {
     if (!map.current) return;
     const cell = Number((event.target as HTMLElement).dataset.cell);
     const index = stops.indexOf(seeds[cell] ?? -1n);
-    const to = seeds[cell + arrowStep(event.key, COLUMNS)];
-    // Alt with an arrow is the browser's way back: not here, not even at the map's edge.
+    const target = seeds[cell + arrowStep(event.key, COLUMNS)];
+    // Alt with an arrow goes back in the browser's history: prevent that even at the edge of the map.
     if (event.altKey && arrowStep(event.key, COLUMNS)) event.preventDefault();
-    if (event.altKey && index >= 0 && to !== undefined) change({ stops: moved(stops, index, to) });
+    if (event.altKey && index >= 0 && target !== undefined) updateState({ stops: stops.with(index, target) });
     moveFocus(event, map.current, COLUMNS);
   };
 
@@ -64,14 +75,14 @@ export function SeedMap() {
             data-cell={cell}
             aria-pressed={stops.includes(each)}
             title={`seed ${each}`}
-            onClick={() => change({ stops: toggled(stops, each) })}
+            onClick={() => updateState({ stops: toggleStop(stops, each) })}
           >
-            <Painted src={addressOf(one(play.value, ref.value, each))} alt={`Seed ${each}`} />
+            <GeneratedImage src={requestUrl(imageRequest(state.value, modelRef.value, each))} alt={`Seed ${each}`} />
           </button>
         ))}
-        <svg class="way" viewBox={`0 0 ${COLUMNS} ${ROWS}`} preserveAspectRatio="none" aria-hidden="true">
-          <path class="way-ground" d={path(points.filter((point) => point !== null))} />
-          <path class="way-line" d={path(points.filter((point) => point !== null))} />
+        <svg class="walk-path" viewBox={`0 0 ${COLUMNS} ${ROWS}`} preserveAspectRatio="none" aria-hidden="true">
+          <path class="walk-path-outline" d={walkPath(points.filter((point) => point !== null))} />
+          <path class="walk-path-line" d={walkPath(points.filter((point) => point !== null))} />
         </svg>
         {points.map((point, index) => {
           if (!point) return null;
@@ -85,10 +96,10 @@ export function SeedMap() {
               onPointerDown={(event) => {
                 event.preventDefault();
                 event.currentTarget.setPointerCapture(event.pointerId);
-                drag.value = { index, at: partOf(event) };
+                drag.value = { index, position: positionOf(event) };
               }}
               onPointerMove={(event) => {
-                if (drag.value?.index === index) drag.value = { index, at: partOf(event) };
+                if (drag.value?.index === index) drag.value = { index, position: positionOf(event) };
               }}
               onPointerUp={drop}
               onPointerCancel={() => (drag.value = null)}
@@ -99,18 +110,18 @@ export function SeedMap() {
         })}
       </div>
       <div class="row pages">
-        <a class="button small" href={hrefWith({ seed: step(seed, -CELLS) })}>
-          ← Seeds before
+        <a class="button small" href={hrefWith({ seed: offsetSeed(seed, -CELLS) })}>
+          ← Previous seeds
         </a>
-        <a class="button small" href={hrefWith({ seed: step(seed, CELLS) })}>
-          Seeds after →
+        <a class="button small" href={hrefWith({ seed: offsetSeed(seed, CELLS) })}>
+          Next seeds →
         </a>
-        <button type="button" class="small" onClick={() => change({ seed: randomSeed() })}>
-          Elsewhere
+        <button type="button" class="small" onClick={() => updateState({ seed: randomSeed() })}>
+          Random seeds
         </button>
         {stops.length > 0 && (
-          <button type="button" class="small" onClick={() => change({ stops: [] })}>
-            Start over
+          <button type="button" class="small" onClick={() => updateState({ stops: [] })}>
+            Clear the walk
           </button>
         )}
       </div>

@@ -1,16 +1,16 @@
-// A walk through latent space: a map of seeds with the stops on it, and the film of the way through them.
+// A walk through latent space: the map of seeds with its stops, and the video of the interpolation through them.
 
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ask, words } from "../../api/client.ts";
-import { NumberField } from "../../ui/NumberField.tsx";
-import { Painted } from "../../ui/Painted.tsx";
-import { change, play, ref } from "./now.ts";
+import { errorMessage, fetchOk } from "../../api/client.ts";
+import { NumberField } from "../../ui/fields.tsx";
+import { GeneratedImage } from "../../ui/GeneratedImage.tsx";
+import { imageRequest, requestUrl, walkRequest } from "./requests.ts";
 import { SeedMap } from "./SeedMap.tsx";
-import { addressOf, film, one } from "./wishes.ts";
+import { modelRef, state, updateState } from "./state.ts";
 
-/** A walk that is being changed is not filmed at every step. */
-const SETTLED_MILLISECONDS = 400;
+/** The video is requested once the walk has not changed for this long. */
+const DEBOUNCE_MILLISECONDS = 400;
 const FRAMES = [60, 120, 240, 480];
 const RATES = [10, 15, 30, 60];
 
@@ -20,33 +20,33 @@ export function Walk() {
       <section aria-labelledby="map-title" class="walk-map">
         <h2 id="map-title">Map of seeds</h2>
         <p class="hint">
-          Click images to walk through them, and drag a stop to another image. With the keyboard: arrows move, Enter
-          sets or takes away a stop, Alt with an arrow moves it.
+          Click images to add them to the walk, and drag a stop to another image. With the keyboard: arrows move, Enter
+          adds or removes a stop, Alt with an arrow moves it.
         </p>
         <SeedMap />
         <Stops />
       </section>
-      <section aria-labelledby="film-title" class="walk-film">
-        <h2 id="film-title">The walk</h2>
-        <Film />
-        <Pace />
+      <section aria-labelledby="walk-title" class="walk-section">
+        <h2 id="walk-title">The walk</h2>
+        <WalkVideo />
+        <FrameFields />
       </section>
     </div>
   );
 }
 
 function Stops() {
-  const { stops } = play.value;
+  const { stops } = state.value;
   if (!stops.length) return null;
   const move = (from: number, to: number) => {
     const next = stops.toSpliced(from, 1);
-    change({ stops: next.toSpliced(to, 0, ...stops.slice(from, from + 1)) });
+    updateState({ stops: next.toSpliced(to, 0, ...stops.slice(from, from + 1)) });
   };
   return (
     <ol class="stops" aria-label="Stops of the walk, in order">
       {stops.map((stop, index) => (
         <li key={`${stop}-${index}`}>
-          <Painted src={addressOf(one(play.value, ref.value, stop))} alt={`Seed ${stop}`} />
+          <GeneratedImage src={requestUrl(imageRequest(state.value, modelRef.value, stop))} alt={`Seed ${stop}`} />
           <span class="hint">{String(stop)}</span>
           <span class="row">
             <button
@@ -70,8 +70,8 @@ function Stops() {
             <button
               type="button"
               class="plain small"
-              aria-label={`Take seed ${stop} out of the walk`}
-              onClick={() => change({ stops: stops.toSpliced(index, 1) })}
+              aria-label={`Remove seed ${stop} from the walk`}
+              onClick={() => updateState({ stops: stops.toSpliced(index, 1) })}
             >
               ✕
             </button>
@@ -82,58 +82,70 @@ function Stops() {
   );
 }
 
-function Film() {
-  const wish = film(play.value, ref.value);
-  const wanted = wish ? addressOf(wish, "mp4") : "";
+function WalkVideo() {
+  const request = walkRequest(state.value, modelRef.value);
+  const url = request ? requestUrl(request, "mp4") : "";
   const shown = useSignal("");
   const error = useSignal("");
-  const filmed = useSignal("");
+  const loaded = useSignal("");
   useEffect(() => {
     const timer = setTimeout(() => {
-      shown.value = wanted;
+      shown.value = url;
       error.value = "";
-    }, SETTLED_MILLISECONDS);
+    }, DEBOUNCE_MILLISECONDS);
     return () => clearTimeout(timer);
-  }, [wanted, shown, error]);
+  }, [url, shown, error]);
 
-  if (!wish)
-    return <p class="empty hint">Choose at least two seeds on the map: the film of the way through them plays here.</p>;
+  if (!request)
+    return (
+      <p class="empty hint">Choose at least two seeds on the map: the video of the walk through them plays here.</p>
+    );
   if (error.value) return <p class="error">{error.value}</p>;
-  // A video element does not tell why: the service is asked once more.
+  // A video element does not expose the service's error: request the same URL once more to read it.
   const explain = () =>
-    ask(shown.value).then(
-      () => (error.value = "This browser does not play MP4: take the walk along as WebP."),
-      (refused: unknown) => (error.value = words(refused)),
+    fetchOk(shown.value).then(
+      () => (error.value = "This browser does not play MP4: export the walk as WebP."),
+      (failure: unknown) => (error.value = errorMessage(failure)),
     );
   return (
-    <figure class="film" aria-busy={filmed.value !== wanted}>
+    <figure class="walk-video" aria-busy={loaded.value !== url}>
       {shown.value && (
         <video
           key={shown.value}
           src={shown.value}
-          aria-label={`A walk through ${play.value.stops.length} seeds, painted by ${ref.value}`}
+          aria-label={`A walk through ${state.value.stops.length} seeds, generated by ${modelRef.value}`}
           autoplay={!matchMedia("(prefers-reduced-motion: reduce)").matches}
           controls
           loop
           muted
           playsInline
-          onLoadedData={() => (filmed.value = shown.value)}
+          onLoadedData={() => (loaded.value = shown.value)}
           onError={explain}
         />
       )}
       <figcaption class="hint">
-        <span role="status">{filmed.value === wanted ? "From seed to seed, and back to the first." : "Filming…"}</span>
+        <span role="status">{loaded.value === url ? "From seed to seed, and back to the first." : "Rendering…"}</span>
       </figcaption>
     </figure>
   );
 }
 
-function Pace() {
-  const { frames, fps } = play.value;
+function FrameFields() {
+  const { frames, fps } = state.value;
   return (
     <div class="row">
-      <NumberField label="Frames" value={frames} among={FRAMES} onChange={(count) => change({ frames: count })} />
-      <NumberField label="Frames per second" value={fps} among={RATES} onChange={(rate) => change({ fps: rate })} />
+      <NumberField
+        label="Frames"
+        value={frames}
+        choices={FRAMES}
+        onChange={(count) => updateState({ frames: count })}
+      />
+      <NumberField
+        label="Frames per second"
+        value={fps}
+        choices={RATES}
+        onChange={(rate) => updateState({ fps: rate })}
+      />
     </div>
   );
 }

@@ -1,18 +1,18 @@
-// A run's figures over its length: losses, D(x) and D(G(z)), scores.
+// Charts over a run's length: losses, D(x) and D(G(z)), scores.
 
 import type { Tick } from "../../api/types.ts";
-import { round } from "../../figures.ts";
-import { bestOf, decisive, scoreName } from "../../stores/scores.ts";
+import { round } from "../../format.ts";
+import { bestSnapshot, isLowerBetter, primaryScore, scoreTitle } from "../../stores/scores.ts";
 import { Chart, type Line } from "../../ui/Chart.tsx";
-import type { History } from "./history.ts";
+import type { RunHistory } from "./history.ts";
 
-export function Charts({ history }: { history: History }) {
+export function Charts({ history }: { history: RunHistory }) {
   const ticks = history.ticks.value ?? [];
   return (
     <section class="charts">
       <Losses ticks={ticks} />
       <Probabilities ticks={ticks} />
-      <Scores history={history} />
+      <ScoreChart history={history} />
     </section>
   );
 }
@@ -27,10 +27,10 @@ function Losses({ ticks }: { ticks: Tick[] }) {
     <Chart
       title="Losses"
       lines={lines}
-      at={ticks.map((tick) => tick.kimg)}
+      positions={ticks.map((tick) => tick.kimg)}
       summary={
         last
-          ? `At ${round(last.kimg)} kimg the discriminator's loss is ${told(last.loss_d)}, the generator's ${told(last.loss_g)}.`
+          ? `At ${round(last.kimg)} kimg the discriminator's loss is ${roundOrUnknown(last.loss_d)}, the generator's ${roundOrUnknown(last.loss_g)}.`
           : ""
       }
     />
@@ -39,46 +39,47 @@ function Losses({ ticks }: { ticks: Tick[] }) {
 
 function Probabilities({ ticks }: { ticks: Tick[] }) {
   const last = ticks.at(-1);
+  // Ticks have no probabilities where the loss does not define any.
   if (last && last.d_real === null) return null;
   const lines: Line[] = [
-    { label: "D(x), of real images", color: "--real", values: ticks.map((tick) => tick.d_real) },
-    { label: "D(G(z)), of generated ones", color: "--fake", values: ticks.map((tick) => tick.d_fake) },
+    { label: "D(x), real images", color: "--real", values: ticks.map((tick) => tick.d_real) },
+    { label: "D(G(z)), generated images", color: "--fake", values: ticks.map((tick) => tick.d_fake) },
   ];
   return (
     <Chart
       title="D(x) and D(G(z))"
       lines={lines}
-      at={ticks.map((tick) => tick.kimg)}
+      positions={ticks.map((tick) => tick.kimg)}
       range={[0, 1]}
-      level={{ value: 0.5, label: "balance" }}
+      reference={{ value: 0.5, label: "balance" }}
       summary={
         last
-          ? `At ${round(last.kimg)} kimg the discriminator takes real images for real at ${told(last.d_real)}, generated ones at ${told(last.d_fake)}; balance is 0.5.`
+          ? `At ${round(last.kimg)} kimg the discriminator rates real images at ${roundOrUnknown(last.d_real)} and generated images at ${roundOrUnknown(last.d_fake)}; balance is 0.5.`
           : ""
       }
     />
   );
 }
 
-function Scores({ history }: { history: History }) {
-  const judged = (history.snapshots.value ?? []).filter(({ scores }) => decisive(scores));
-  const newest = decisive(judged.at(-1)?.scores ?? {});
+function ScoreChart({ history }: { history: RunHistory }) {
+  const evaluated = (history.snapshots.value ?? []).filter(({ scores }) => primaryScore(scores));
+  const newest = primaryScore(evaluated.at(-1)?.scores ?? {});
   if (!newest) return null;
   const { name, score } = newest;
-  const best = bestOf(judged);
-  const bestScore = decisive(best?.scores ?? {})?.score;
-  const values = judged.map(({ scores }) => {
-    const found = decisive(scores)?.score;
+  const best = bestSnapshot(evaluated);
+  const bestScore = primaryScore(best?.scores ?? {})?.score;
+  const values = evaluated.map(({ scores }) => {
+    const found = primaryScore(scores)?.score;
     return found?.protocol === score.protocol ? found.value : null;
   });
-  const way = score.lower_is_better === false ? "higher is better" : "lower is better";
+  const direction = isLowerBetter(score) ? "lower is better" : "higher is better";
   return (
     <Chart
-      title={`Score: ${scoreName(name)}, ${way}`}
-      lines={[{ label: scoreName(name), color: "--accent", values, points: true }]}
-      at={judged.map(({ kimg }) => kimg)}
-      {...(best ? { mark: { index: judged.indexOf(best), label: "best" } } : {})}
-      {...(score.floor != null ? { level: { value: score.floor, label: "real against real" } } : {})}
+      title={`Score: ${scoreTitle(name)}, ${direction}`}
+      lines={[{ label: scoreTitle(name), color: "--accent", values, points: true }]}
+      positions={evaluated.map(({ kimg }) => kimg)}
+      {...(best ? { highlight: { index: evaluated.indexOf(best), label: "best" } } : {})}
+      {...(score.floor != null ? { reference: { value: score.floor, label: "baseline: real images" } } : {})}
       summary={
         best && bestScore
           ? `The best so far is ${round(bestScore.value)} at ${round(best.kimg)} kimg; the newest is ${round(score.value)}.`
@@ -88,6 +89,6 @@ function Scores({ history }: { history: History }) {
   );
 }
 
-function told(value: number | null): string {
-  return value === null ? "not known" : round(value);
+function roundOrUnknown(value: number | null): string {
+  return value === null ? "unknown" : round(value);
 }

@@ -1,13 +1,13 @@
-// What the training said: the last lines, and new ones as they come.
+// Log of a run: the last lines, updated by events.
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { address, ask, words } from "../../api/client.ts";
-import { reading } from "../../api/reading.ts";
+import { buildUrl, errorMessage, fetchOk } from "../../api/client.ts";
 import type { Run } from "../../api/types.ts";
-import { on, onReturn } from "../../events.ts";
+import { on, onReconnect } from "../../events.ts";
+import { createRefresher } from "../../stores/refresher.ts";
 
-const LINES = 500;
+const MAX_LINES = 500;
 
 export function Log({ run: { id } }: { run: Run }) {
   const open = useSignal(false);
@@ -22,29 +22,34 @@ export function Log({ run: { id } }: { run: Run }) {
 function Lines({ id }: { id: string }) {
   const text = useSignal<string | null>(null);
   const follow = useSignal(true);
-  const frame = useRef<HTMLPreElement>(null);
+  const output = useRef<HTMLPreElement>(null);
 
   useEffect(() => {
-    const path = address("GET /train/{run_id}/log", { path: { run_id: id }, query: { tail: LINES } });
-    const lines = reading(
-      async () => (await ask(path)).text(),
-      (told) => {
-        text.value = told;
+    const path = buildUrl("GET /train/{run_id}/log", { path: { run_id: id }, query: { tail: MAX_LINES } });
+    const refresher = createRefresher(
+      async () => (await fetchOk(path)).text(),
+      (lines) => {
+        text.value = lines;
       },
       (error) => {
-        text.value = words(error);
+        text.value = errorMessage(error);
       },
     );
-    const mine = (data: { run: string }) => void (data.run === id && lines.now());
-    const stop = [on("log", mine), on("published", mine), on("state", mine), onReturn(() => void lines.now())];
-    void lines.now();
+    const refreshIfOwn = (data: { run: string }) => void (data.run === id && refresher.refresh());
+    const unsubscribe = [
+      on("log", refreshIfOwn),
+      on("published", refreshIfOwn),
+      on("state", refreshIfOwn),
+      onReconnect(() => void refresher.refresh()),
+    ];
+    void refresher.refresh();
     return () => {
-      for (const each of stop) each();
+      for (const each of unsubscribe) each();
     };
   }, [id, text]);
 
   useEffect(() => {
-    if (follow.value && frame.current) frame.current.scrollTop = frame.current.scrollHeight;
+    if (follow.value && output.current) output.current.scrollTop = output.current.scrollHeight;
   }, [text.value, follow.value, follow]);
 
   return (
@@ -58,12 +63,12 @@ function Lines({ id }: { id: string }) {
           />
           Follow
         </label>
-        <a href={address("GET /train/{run_id}/log", { path: { run_id: id }, query: {} })} download={`${id}.log`}>
-          Download it whole
+        <a href={buildUrl("GET /train/{run_id}/log", { path: { run_id: id }, query: {} })} download={`${id}.log`}>
+          Download the whole log
         </a>
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by the keyboard. */}
-      <pre ref={frame} tabIndex={0} role="log" aria-live="off" aria-label="Log of the run">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reachable by keyboard. */}
+      <pre ref={output} tabIndex={0} role="log" aria-live="off" aria-label="Log of the run">
         {text.value ?? "Loading…"}
       </pre>
     </>

@@ -1,42 +1,39 @@
-// One run: how far it is and how well, what it has painted on the way, its log; to be paused, ended, gone on with.
+// One run: progress, verdict, scores, snapshots, charts, log, and its controls.
 
 import "./run.css";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { words } from "../../api/client.ts";
+import { errorMessage } from "../../api/client.ts";
 import type { Run as Item } from "../../api/types.ts";
-import { moment, round } from "../../figures.ts";
+import { dateTime, humanize, round } from "../../format.ts";
 import type { ViewProps } from "../../routes.ts";
-import { isUnknown, keepRuns, readRun, runOf } from "../../stores/runs.ts";
-import { decisive, meaningOf } from "../../stores/scores.ts";
-import { Chip } from "../../ui/Chip.tsx";
-import { Failure } from "../../ui/Failure.tsx";
-import { Progress } from "../../ui/Progress.tsx";
-import { ScoreName } from "../../ui/ScoreName.tsx";
+import { fetchRun, findRun, isNotFound, trackRuns } from "../../stores/runs.ts";
+import { isLowerBetter, primaryScore, scoreDescription } from "../../stores/scores.ts";
+import { Chip, Failure, Progress } from "../../ui/parts.tsx";
+import { ScoreTitle } from "../../ui/Scores.tsx";
 import { Charts } from "./Charts.tsx";
-import { Film } from "./Film.tsx";
 import { useHistory } from "./history.ts";
 import { Log } from "./Log.tsx";
-import { Resolved } from "./Resolved.tsx";
-import { Steering } from "./Steering.tsx";
-import { progressOf, STATE_TONES, spoken, stateOf, verdictTone } from "./words.ts";
+import { progressLabel, STATE_TONES, stateLabel, verdictTone } from "./labels.ts";
+import { RunControls } from "./RunControls.tsx";
+import { Snapshots } from "./Snapshots.tsx";
 
 export default function Run({ name }: ViewProps) {
   return <Shown key={name} id={name} />;
 }
 
 function Shown({ id }: { id: string }) {
-  keepRuns();
+  trackRuns();
   const error = useSignal<unknown>(null);
-  const run = runOf(id);
+  const run = findRun(id);
   useEffect(() => {
-    readRun(id).catch((refused: unknown) => {
-      error.value = refused;
+    fetchRun(id).catch((failure: unknown) => {
+      error.value = failure;
     });
   }, [id, error]);
   if (run) return <View run={run} />;
-  if (isUnknown(error.value)) return <Failure title="No such run" text={words(error.value)} />;
-  return error.value ? <p class="error">{words(error.value)}</p> : <p class="loading">Loading…</p>;
+  if (isNotFound(error.value)) return <Failure title="No such run" text={errorMessage(error.value)} />;
+  return error.value ? <p class="error">{errorMessage(error.value)}</p> : <p class="loading">Loading…</p>;
 }
 
 function View({ run }: { run: Item }) {
@@ -45,20 +42,20 @@ function View({ run }: { run: Item }) {
     <>
       <div class="view-head">
         <h1>
-          {run.model} <Chip tone={STATE_TONES[run.state]}>{stateOf(run)}</Chip>
+          {run.model} <Chip tone={STATE_TONES[run.state]}>{stateLabel(run)}</Chip>
         </h1>
-        <Steering run={run} />
+        <RunControls run={run} />
       </div>
       <p class="hint run-line">
-        {run.preset} on <a href={datasetAddress(run.dataset)}>{run.dataset}</a> · begun{" "}
-        {moment(run.started_at ?? run.created_at)}
-        {run.ended_at && ` · ended ${moment(run.ended_at)}`} · run <code>{run.id}</code>
+        {run.preset} on <a href={datasetUrl(run.dataset)}>{run.dataset}</a> · started{" "}
+        {dateTime(run.started_at ?? run.created_at)}
+        {run.ended_at && ` · ended ${dateTime(run.ended_at)}`} · run <code>{run.id}</code>
       </p>
       <Progress label="Progress of the run" fraction={run.progress.fraction}>
-        {progressOf(run)}
+        {progressLabel(run)}
       </Progress>
-      <p class="unseen" role="status">
-        The run is {stateOf(run)}.
+      <p class="visually-hidden" role="status">
+        The run is {stateLabel(run)}.
       </p>
       {run.error && (
         <p class="error" role="alert">
@@ -66,27 +63,27 @@ function View({ run }: { run: Item }) {
         </p>
       )}
       <Verdict run={run} />
-      <Film run={run} history={history} />
+      <Snapshots run={run} history={history} />
       <Charts history={history} />
-      <Resolved run={run} />
+      <ResolvedSettings run={run} />
       <Log run={run} />
     </>
   );
 }
 
-function datasetAddress(dataset: string): string {
+function datasetUrl(dataset: string): string {
   return dataset.startsWith("folder:") ? "/data" : `/data/${dataset}`;
 }
 
 function Verdict({ run: { health, scores, published } }: { run: Item }) {
-  const best = decisive(scores);
-  if (!health.verdict && !best && !published.length) return null;
+  const newest = primaryScore(scores);
+  if (!health.verdict && !newest && !published.length) return null;
   return (
-    <section class="verdict sheet" aria-label="How it goes">
+    <section class="verdict card" aria-label="Verdict and scores">
       {health.verdict && (
         <div>
           <h2>
-            Verdict <Chip tone={verdictTone(health.verdict)}>{spoken(health.verdict)}</Chip>
+            Verdict <Chip tone={verdictTone(health.verdict)}>{humanize(health.verdict)}</Chip>
           </h2>
           {health.sentence && <p>{health.sentence}</p>}
           {health.reasons?.map((reason) => (
@@ -94,18 +91,18 @@ function Verdict({ run: { health, scores, published } }: { run: Item }) {
           ))}
         </div>
       )}
-      {best && (
+      {newest && (
         <div>
           <h2>Newest score</h2>
           <p>
-            <strong class="figure">{round(best.score.value)}</strong>{" "}
-            <ScoreName name={best.name} lower={best.score.lower_is_better !== false} />
-            {best.score.floor != null && (
-              <span class="hint"> · {round(best.score.floor)} between real images and real images</span>
+            <strong class="figure">{round(newest.score.value)}</strong>{" "}
+            <ScoreTitle name={newest.name} lower={isLowerBetter(newest.score)} />
+            {newest.score.floor != null && (
+              <span class="hint"> · baseline of real images: {round(newest.score.floor)}</span>
             )}
           </p>
-          {meaningOf(best.name) && <p class="hint">{meaningOf(best.name)}</p>}
-          <p class="hint">{best.score.protocol}</p>
+          {scoreDescription(newest.name) && <p class="hint">{scoreDescription(newest.name)}</p>}
+          <p class="hint">{newest.score.protocol}</p>
         </div>
       )}
       {published.length > 0 && (
@@ -123,5 +120,32 @@ function Verdict({ run: { health, scores, published } }: { run: Item }) {
         </div>
       )}
     </section>
+  );
+}
+
+/** What the worker decided when the run first started, and why. */
+function ResolvedSettings({ run: { resolved } }: { run: Item }) {
+  const { reasons, ...decisions } = resolved as { reasons?: string[] } & Record<string, unknown>;
+  const shown = Object.entries(decisions).filter(([, value]) => value !== null && typeof value !== "object");
+  if (!shown.length) return null;
+  return (
+    <details class="resolved">
+      <summary>Settings chosen at the start</summary>
+      {!!reasons?.length && (
+        <ul>
+          {reasons.map((reason) => (
+            <li key={reason}>{reason}</li>
+          ))}
+        </ul>
+      )}
+      <dl>
+        {shown.map(([name, value]) => (
+          <div key={name}>
+            <dt>{humanize(name)}</dt>
+            <dd>{String(value)}</dd>
+          </div>
+        ))}
+      </dl>
+    </details>
   );
 }

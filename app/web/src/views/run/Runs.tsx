@@ -1,20 +1,18 @@
-// The runs: what is being trained, what waits, what has ended.
+// The list of runs, newest first.
 
 import "./run.css";
-import { words } from "../../api/client.ts";
+import { errorMessage } from "../../api/client.ts";
 import type { Run } from "../../api/types.ts";
-import { moment } from "../../figures.ts";
+import { dateTime, humanize } from "../../format.ts";
 import { attempt } from "../../notices.tsx";
-import { keepRuns, loadOlder, older, runs, runsError } from "../../stores/runs.ts";
-import { Chip } from "../../ui/Chip.tsx";
-import { Failure } from "../../ui/Failure.tsx";
-import { Progress } from "../../ui/Progress.tsx";
-import { progressOf, STATE_TONES, spoken, stateOf, verdictTone } from "./words.ts";
+import { loadOlderRuns, nextCursor, runs, runsError, trackRuns } from "../../stores/runs.ts";
+import { Chip, Failure, Progress } from "../../ui/parts.tsx";
+import { progressLabel, STATE_TONES, stateLabel, verdictTone } from "./labels.ts";
 
 export default function Runs() {
-  keepRuns();
-  if (older.value === undefined && runsError.value !== null) {
-    return <Failure title="The runs cannot be listed" text={words(runsError.value)} />;
+  trackRuns();
+  if (nextCursor.value === undefined && runsError.value !== null) {
+    return <Failure title="The runs cannot be listed" text={errorMessage(runsError.value)} />;
   }
   return (
     <>
@@ -24,10 +22,10 @@ export default function Runs() {
           Train a model
         </a>
       </div>
-      {older.value === undefined ? <p class="loading">Loading…</p> : <List items={runs.value} />}
-      {older.value && (
-        <button type="button" onClick={() => attempt(loadOlder)}>
-          Show older ones
+      {nextCursor.value === undefined ? <p class="loading">Loading…</p> : <List items={runs.value} />}
+      {nextCursor.value && (
+        <button type="button" onClick={() => attempt(loadOlderRuns)}>
+          Show older runs
         </button>
       )}
     </>
@@ -38,8 +36,8 @@ function List({ items }: { items: Run[] }) {
   if (!items.length) {
     return (
       <p class="hint">
-        Nothing was trained here yet. <a href="/runs/new">Start with the digits that ship</a>, or{" "}
-        <a href="/data">bring images of your own</a>.
+        There are no runs yet. <a href="/runs/new">Train on the digits that ship with Atelier</a>, or{" "}
+        <a href="/data">upload your own images</a>.
       </p>
     );
   }
@@ -55,22 +53,22 @@ function List({ items }: { items: Run[] }) {
 function Item({ run }: { run: Run }) {
   const { id, model, preset, dataset, state, progress, health, created_at: created, published, error } = run;
   return (
-    <li class="run-item sheet">
+    <li class="run-item card">
       <h2>
-        <a href={`/runs/${id}`}>{model}</a> <Chip tone={STATE_TONES[state]}>{stateOf(run)}</Chip>
+        <a href={`/runs/${id}`}>{model}</a> <Chip tone={STATE_TONES[state]}>{stateLabel(run)}</Chip>
         {state === "running" && health.verdict && health.verdict !== "healthy" && (
-          <Chip tone={verdictTone(health.verdict)}>{spoken(health.verdict)}</Chip>
+          <Chip tone={verdictTone(health.verdict)}>{humanize(health.verdict)}</Chip>
         )}
       </h2>
       <p class="hint">
-        {preset} on {dataset} · {moment(created)}
+        {preset} on {dataset} · {dateTime(created)}
         {published.length > 0 && ` · published ${published.join(", ")}`}
       </p>
       {error ? (
         <p class="error">{error}</p>
       ) : (
         <Progress label={`Progress of ${model}`} fraction={progress.fraction}>
-          {progressOf(run)}
+          {progressLabel(run)}
         </Progress>
       )}
     </li>

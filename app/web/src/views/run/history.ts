@@ -1,70 +1,69 @@
-// What a run has told so far: its ticks and snapshots, read once and then kept up by events while it is looked at.
+// A run's ticks and snapshots: loaded once, then kept current by events while the run is shown.
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { all, call, words } from "../../api/client.ts";
-import { reading } from "../../api/reading.ts";
+import { call, errorMessage, listAll } from "../../api/client.ts";
 import type { Snapshot, Tick } from "../../api/types.ts";
-import { on, onReturn } from "../../events.ts";
+import { on, onReconnect } from "../../events.ts";
+import { createRefresher } from "../../stores/refresher.ts";
 
-export interface History {
-  /** Oldest first; null until they are known. */
+export interface RunHistory {
+  /** Oldest first; null until they are loaded. */
   ticks: Signal<Tick[] | null>;
-  /** Oldest first; null until they are known. */
+  /** Oldest first; null until they are loaded. */
   snapshots: Signal<Snapshot[] | null>;
   error: Signal<string>;
 }
 
-/** Give a run's history. */
-export function useHistory(run: string): History {
+export function useHistory(run: string): RunHistory {
   const ticks = useSignal<Tick[] | null>(null);
   const snapshots = useSignal<Snapshot[] | null>(null);
   const error = useSignal("");
 
   useEffect(() => {
     const path = { run_id: run };
-    const fail = (refused: unknown) => {
-      error.value = words(refused);
+    const onError = (failure: unknown) => {
+      error.value = errorMessage(failure);
     };
-    const ofTicks = reading(
+    const tickRefresher = createRefresher(
       () => call("GET /train/{run_id}/ticks", { path }),
       ({ items }) => {
         ticks.value = items as unknown as Tick[];
         error.value = "";
       },
-      fail,
+      onError,
     );
-    const ofSnapshots = reading(
-      () => all("GET /train/{run_id}/snapshots", { path }),
+    const snapshotRefresher = createRefresher(
+      () => listAll("GET /train/{run_id}/snapshots", { path }),
       (items) => {
         snapshots.value = items;
       },
-      fail,
+      onError,
     );
-    const readAll = () => void Promise.all([ofTicks.now(), ofSnapshots.now()]);
-    const readIfMine = (data: { run: string }) => void (data.run === run && ofSnapshots.now());
-    const stop = [
-      on("tick", ({ run: of, time: _, ...tick }) => {
-        if (of !== run) return;
-        ofTicks.heard();
-        if (ticks.value) ticks.value = [...before(ticks.value, tick.kimg), tick];
+    const refreshAll = () => void Promise.all([tickRefresher.refresh(), snapshotRefresher.refresh()]);
+    const refreshSnapshots = (data: { run: string }) => void (data.run === run && snapshotRefresher.refresh());
+    const unsubscribe = [
+      on("tick", ({ run: tickRun, time: _, ...tick }) => {
+        if (tickRun !== run) return;
+        tickRefresher.invalidate();
+        if (ticks.value) ticks.value = [...ticksBefore(ticks.value, tick.kimg), tick];
       }),
-      on("snapshot", readIfMine),
-      on("score", readIfMine),
-      // Another attempt may have gone back: what came after its checkpoint never happened.
-      on("state", (data) => void (data.run === run && data.preset !== undefined && readAll())),
-      onReturn(readAll),
+      on("snapshot", refreshSnapshots),
+      on("score", refreshSnapshots),
+      // A new attempt continues from a checkpoint: ticks and snapshots after it are no longer part of the run.
+      on("state", (data) => void (data.run === run && data.preset !== undefined && refreshAll())),
+      onReconnect(refreshAll),
     ];
-    readAll();
+    refreshAll();
     return () => {
-      for (const each of stop) each();
+      for (const each of unsubscribe) each();
     };
   }, [run, ticks, snapshots, error]);
 
   return { ticks, snapshots, error };
 }
 
-function before(ticks: Tick[], kimg: number): Tick[] {
+function ticksBefore(ticks: Tick[], kimg: number): Tick[] {
   const last = ticks.at(-1);
   return last && last.kimg >= kimg ? ticks.filter((tick) => tick.kimg < kimg) : ticks;
 }

@@ -1,8 +1,8 @@
-// Every setting of a training, folded away: changed ones become overrides, and are judged by the service as they are typed.
+// Advanced settings: changed values become overrides, which the service validates as they are typed.
 
 import { useSignal } from "@preact/signals";
-import { Field } from "./Field.tsx";
-import { groupsOf, type Override, read, type Setting, type Values, write } from "./settings.ts";
+import { Field } from "../../ui/fields.tsx";
+import { formatValue, groupsOf, type Override, parseValue, type Setting, type Values } from "./settings.ts";
 
 interface Props {
   config: Values;
@@ -13,8 +13,8 @@ interface Props {
 
 export function Advanced({ config, overrides, errors, onChange }: Props) {
   const changed = Object.keys(overrides);
-  const undone = useSignal(0);
-  const isWrong = changed.some((name) => errors[name]);
+  const resets = useSignal(0);
+  const hasErrors = changed.some((name) => errors[name]);
 
   function change(name: string, value: Override | undefined) {
     const { [name]: _, ...others } = overrides;
@@ -22,19 +22,19 @@ export function Advanced({ config, overrides, errors, onChange }: Props) {
   }
 
   return (
-    <details class="advanced" open={isWrong || undefined}>
+    <details class="advanced" open={hasErrors || undefined}>
       <summary>Advanced settings{changed.length > 0 && ` (${changed.length} changed)`}</summary>
       {changed.length > 0 && (
         <button
           type="button"
           class="small"
           onClick={() => {
-            // What is half typed goes too.
-            undone.value++;
+            // New keys discard half-typed text as well.
+            resets.value++;
             onChange({});
           }}
         >
-          Back to the preset's
+          Reset to the preset
         </button>
       )}
       {groupsOf(config).map(({ title, settings }) => (
@@ -42,8 +42,8 @@ export function Advanced({ config, overrides, errors, onChange }: Props) {
           <legend>{title}</legend>
           <div class="fields">
             {settings.map((setting) => (
-              <One
-                key={`${setting.name} ${undone.value}`}
+              <SettingField
+                key={`${setting.name} ${resets.value}`}
                 setting={setting}
                 override={overrides[setting.name]}
                 error={errors[setting.name]}
@@ -57,29 +57,29 @@ export function Advanced({ config, overrides, errors, onChange }: Props) {
   );
 }
 
-interface OneProps {
+interface SettingFieldProps {
   setting: Setting;
   override: Override | undefined;
   error: string | undefined;
   onChange: (value: Override | undefined) => void;
 }
 
-function One({ setting: { name, value, words }, override, error, onChange }: OneProps) {
+function SettingField({ setting: { name, value, choices }, override, error, onChange }: SettingFieldProps) {
   const typed = useSignal<string | null>(null);
   const label = name.slice(name.indexOf(".") + 1).replaceAll(/[._]/g, " ");
-  const shown = typed.value ?? write(override ?? value);
-  const options = words ?? (typeof value === "boolean" ? ["true", "false"] : null);
+  const shown = typed.value ?? formatValue(override ?? value);
+  const options = choices ?? (typeof value === "boolean" ? ["true", "false"] : null);
 
-  function take(text: string) {
+  function handleInput(text: string) {
     typed.value = text;
-    onChange(text.trim() === "" ? undefined : read(text));
+    onChange(text.trim() === "" ? undefined : parseValue(text));
   }
 
   return (
     <Field label={label} error={error}>
       {(attributes) =>
         options ? (
-          <select {...attributes} value={shown} onChange={(event) => take(event.currentTarget.value)}>
+          <select {...attributes} value={shown} onChange={(event) => handleInput(event.currentTarget.value)}>
             {options.map((option) => (
               <option key={option}>{option}</option>
             ))}
@@ -90,7 +90,7 @@ function One({ setting: { name, value, words }, override, error, onChange }: One
             value={shown}
             data-changed={override !== undefined}
             spellcheck={false}
-            onInput={(event) => take(event.currentTarget.value)}
+            onInput={(event) => handleInput(event.currentTarget.value)}
             onBlur={() => {
               if (!error) typed.value = null;
             }}

@@ -1,83 +1,92 @@
-// Starts a training: on what, with which preset, for how long; what it will take is told before it starts.
+// The Train view: data set, preset, length, advanced settings, and an estimate before the start.
 
 import "./train.css";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { call, words } from "../../api/client.ts";
+import { call, errorMessage } from "../../api/client.ts";
 import type { Preset, Run } from "../../api/types.ts";
-import { bytes, duration, plural, round } from "../../figures.ts";
-import { navigate, patchQuery, place } from "../../router.ts";
-import { datasets, datasetsError, isUploaded, keepDatasets } from "../../stores/datasets.ts";
-import { keepPresets, presets } from "../../stores/presets.ts";
-import { takeOver } from "../../stores/runs.ts";
-import { Failure } from "../../ui/Failure.tsx";
+import { bytes, colourMode, duration, plural, round } from "../../format.ts";
+import { currentUrl, navigate, updateQuery } from "../../router.ts";
+import { datasets, datasetsError, isUploaded, trackDatasets } from "../../stores/datasets.ts";
+import { loadPresets, presets } from "../../stores/presets.ts";
+import { applyResponse } from "../../stores/runs.ts";
+import { Field } from "../../ui/fields.tsx";
+import { Failure } from "../../ui/parts.tsx";
 import { Uploader } from "../data/Uploader.tsx";
 import { Advanced } from "./Advanced.tsx";
-import { Field } from "./Field.tsx";
-import { ALL, STOPS, stopOf } from "./length.ts";
-import { byField, type Plan, type Request, usePlan } from "./plan.ts";
+import {
+  type DryRunState,
+  errorsByField,
+  FULL_LENGTH,
+  LENGTHS,
+  parseLength,
+  type TrainRequest,
+  useDryRun,
+} from "./dryRun.ts";
 import { groupsOf, type Override, type Values } from "./settings.ts";
 
+/** Prefix of data sets that are folders in the images directory. */
 const FOLDER = "folder:";
 
 export default function Train() {
-  keepDatasets();
-  const failed = useSignal<unknown>(null);
+  trackDatasets();
+  const loadError = useSignal<unknown>(null);
   useEffect(() => {
-    keepPresets().catch((error: unknown) => {
-      failed.value = error;
+    loadPresets().catch((error: unknown) => {
+      loadError.value = error;
     });
-  }, [failed]);
-  const error = failed.value ?? (datasets.value === null ? datasetsError.value : null);
-  if (error !== null) return <Failure title="There is nothing to choose from yet" text={words(error)} />;
+  }, [loadError]);
+  const error = loadError.value ?? (datasets.value === null ? datasetsError.value : null);
+  if (error !== null) return <Failure title="Presets or data sets cannot be loaded" text={errorMessage(error)} />;
   if (datasets.value === null || presets.value === null) return <p class="loading">Loading…</p>;
   return <Form presets={presets.value} />;
 }
 
 function Form({ presets }: { presets: Preset[] }) {
-  const { query } = place.value;
+  const { query } = currentUrl.value;
   const dataset = query.get("dataset") ?? "mnist-mini";
   const preset = query.get("preset") ?? presets[0]?.name ?? "";
-  const stop = stopOf(query.get("dial"));
+  // Links made before the parameter had its present name call it `dial`.
+  const length = parseLength(query.get("length") ?? query.get("dial"));
   const model = useSignal("");
   const seed = useSignal("");
   const overrides = useSignal<Record<string, Override>>({});
-  const refused = useSignal<Record<string, string> | null>(null);
+  const submitErrors = useSignal<Record<string, string> | null>(null);
   const busy = useSignal(false);
 
   const chosen = presets.find(({ name }) => name === preset);
-  const request: Request = {
+  const request: TrainRequest = {
     preset,
     dataset,
     ...(model.value ? { model: model.value } : {}),
     ...(seed.value ? { seed: Number(seed.value) } : {}),
-    overrides: { ...ofImages(dataset, chosen), ...overrides.value },
+    overrides: { ...channelsOverride(dataset, chosen), ...overrides.value },
   };
   const isComplete = dataset !== "" && dataset !== FOLDER && preset !== "";
-  const plan = usePlan(isComplete ? request : null, STOPS[stop]?.share ?? 1).value;
-  const errors = refused.value ?? plan.errors;
+  const dryRun = useDryRun(isComplete ? request : null, LENGTHS[length]?.share ?? 1).value;
+  const errors = submitErrors.value ?? dryRun.errors;
 
   async function start(event: Event) {
     event.preventDefault();
-    if (!plan.request) return;
+    if (!dryRun.request) return;
     busy.value = true;
     try {
-      const run = await takeOver(call("POST /train", { body: plan.request, query: {} }) as Promise<Run>);
+      const run = await applyResponse(call("POST /train", { body: dryRun.request, query: {} }) as Promise<Run>);
       navigate(`/runs/${run.id}`);
     } catch (error) {
-      refused.value = byField(error);
+      submitErrors.value = errorsByField(error);
     }
     busy.value = false;
   }
 
-  const config = plan.full?.preset === preset ? plan.full : chosen?.training;
+  const config = dryRun.full?.preset === preset ? dryRun.full : chosen?.training;
   return (
     <>
       <div class="view-head">
         <h1>Train</h1>
       </div>
-      <form class="train" onSubmit={start} onInput={() => (refused.value = null)}>
-        <div class="choices">
+      <form class="train" onSubmit={start} onInput={() => (submitErrors.value = null)}>
+        <div class="train-settings">
           <DatasetField value={dataset} error={errors.dataset} />
           <div>
             <Field label="Preset" error={errors.preset}>
@@ -87,20 +96,22 @@ function Form({ presets }: { presets: Preset[] }) {
                   value={preset}
                   onChange={(event) => {
                     overrides.value = {};
-                    patchQuery({ preset: event.currentTarget.value }, { replace: true });
+                    updateQuery({ preset: event.currentTarget.value }, { replace: true });
                   }}
                 >
-                  <Presets items={presets} dataset={dataset} />
+                  <PresetOptions items={presets} dataset={dataset} />
                 </select>
               )}
             </Field>
             {chosen && <p class="hint">{chosen.description}</p>}
           </div>
-          <Dial
-            value={stop}
-            plan={plan}
+          <LengthField
+            value={length}
+            dryRun={dryRun}
             error={errors.kimg ?? errors.epochs}
-            onChange={(value) => patchQuery({ dial: value === ALL ? null : value }, { replace: true })}
+            onChange={(value) =>
+              updateQuery({ length: value === FULL_LENGTH ? null : value, dial: null }, { replace: true })
+            }
           />
           <div class="fields">
             <Field label="Publish as" error={errors.model}>
@@ -108,7 +119,7 @@ function Form({ presets }: { presets: Preset[] }) {
                 <input
                   {...attributes}
                   value={model.value}
-                  placeholder={plan.full?.model ?? chosen?.model ?? ""}
+                  placeholder={dryRun.full?.model ?? chosen?.model ?? ""}
                   spellcheck={false}
                   onInput={(event) => (model.value = event.currentTarget.value)}
                 />
@@ -129,7 +140,7 @@ function Form({ presets }: { presets: Preset[] }) {
           </div>
           <Conditional
             dataset={dataset}
-            plan={plan}
+            dryRun={dryRun}
             value={overrides.value.conditional}
             error={errors.conditional}
             onChange={(value) => (overrides.value = { ...overrides.value, conditional: value })}
@@ -144,24 +155,24 @@ function Form({ presets }: { presets: Preset[] }) {
             />
           )}
         </div>
-        <aside class="sheet estimate" aria-label="What it will take">
-          <Estimate plan={plan} />
-          <Elsewhere errors={errors} known={config} />
-          <button type="submit" class="primary" disabled={busy.value || plan.busy || !plan.request}>
-            Start the training
+        <aside class="card estimate" aria-label="Estimate">
+          <Estimate dryRun={dryRun} />
+          <OtherErrors errors={errors} known={config} />
+          <button type="submit" class="primary" disabled={busy.value || dryRun.busy || !dryRun.request}>
+            Start training
           </button>
         </aside>
       </form>
-      <details class="bring">
-        <summary>Bring images of your own</summary>
-        <Uploader onTaken={({ name }) => navigate(`/data/${name}`)} />
+      <details class="upload-own">
+        <summary>Upload your own images</summary>
+        <Uploader onUploaded={({ name }) => navigate(`/data/${name}`)} />
       </details>
     </>
   );
 }
 
-// An uploaded set has the size that it was prepared in: presets of that size come first.
-function Presets({ items, dataset }: { items: Preset[]; dataset: string }) {
+// An uploaded set has the size it was prepared in: presets of that size come first.
+function PresetOptions({ items, dataset }: { items: Preset[]; dataset: string }) {
   const known = datasets.value?.find(({ name }) => name === dataset);
   const fits = ({ training: { size } }: Preset) => size === undefined || size === known?.size;
   const options = (some: Preset[]) =>
@@ -179,8 +190,8 @@ function Presets({ items, dataset }: { items: Preset[]; dataset: string }) {
   );
 }
 
-// A preset's networks learn colours as well as greys: the images decide.
-function ofImages(dataset: string, preset: Preset | undefined): Record<string, Override> {
+// Presets work with grey and with colour images: the data set decides.
+function channelsOverride(dataset: string, preset: Preset | undefined): Record<string, Override> {
   const channels = datasets.value?.find(({ name }) => name === dataset)?.channels ?? null;
   const usual = preset?.training.channels;
   return channels === null || usual === undefined || usual === channels ? {} : { channels };
@@ -188,7 +199,7 @@ function ofImages(dataset: string, preset: Preset | undefined): Record<string, O
 
 function DatasetField({ value, error }: { value: string; error: string | undefined }) {
   const isFolder = value.startsWith(FOLDER);
-  const choose = (dataset: string) => patchQuery({ dataset }, { replace: true });
+  const choose = (dataset: string) => updateQuery({ dataset }, { replace: true });
   const known = datasets.value ?? [];
   return (
     <div>
@@ -202,17 +213,17 @@ function DatasetField({ value, error }: { value: string; error: string | undefin
             {known.map(({ name, title, state }) => (
               <option key={name} value={name} disabled={state === "preparing" || state === "failed"}>
                 {title}
-                {state === "ready" ? "" : ` (${state === "remote" ? "to be downloaded" : state})`}
+                {state === "ready" ? "" : ` (${state === "remote" ? "not downloaded yet" : state})`}
               </option>
             ))}
             {!isFolder && !known.some(({ name }) => name === value) && <option value={value}>{value}</option>}
-            <option value={FOLDER}>A folder on this machine…</option>
+            <option value={FOLDER}>A folder of the service…</option>
           </select>
         )}
       </Field>
       {isFolder && (
         <label class="field">
-          Folder below Atelier's images directory
+          Folder in Atelier's images directory
           <input
             value={value.slice(FOLDER.length)}
             spellcheck={false}
@@ -224,26 +235,26 @@ function DatasetField({ value, error }: { value: string; error: string | undefin
   );
 }
 
-interface DialProps {
+interface LengthFieldProps {
   value: number;
-  plan: Plan;
+  dryRun: DryRunState;
   error: string | undefined;
   onChange: (value: number) => void;
 }
 
-function Dial({ value, plan: { dry }, error, onChange }: DialProps) {
-  const label = STOPS[value]?.label ?? "";
+function LengthField({ value, dryRun: { dry }, error, onChange }: LengthFieldProps) {
+  const label = LENGTHS[value]?.label ?? "";
   const seconds = dry?.estimate.seconds;
   const text = `${label} of the preset's length${seconds == null ? "" : `, about ${duration(seconds)}`}`;
   return (
-    <div class="dial">
-      <Field label="How long" error={error}>
+    <div class="length">
+      <Field label="Training length" error={error}>
         {(attributes) => (
           <input
             {...attributes}
             type="range"
             min={0}
-            max={ALL}
+            max={FULL_LENGTH}
             step={1}
             value={value}
             aria-valuetext={text}
@@ -251,7 +262,7 @@ function Dial({ value, plan: { dry }, error, onChange }: DialProps) {
           />
         )}
       </Field>
-      <div class="ends hint" aria-hidden="true">
+      <div class="range-ends hint" aria-hidden="true">
         <span>quick</span>
         <span>best</span>
       </div>
@@ -262,49 +273,46 @@ function Dial({ value, plan: { dry }, error, onChange }: DialProps) {
 
 interface ConditionalProps {
   dataset: string;
-  plan: Plan;
+  dryRun: DryRunState;
   value: Override | undefined;
   error: string | undefined;
   onChange: (value: boolean) => void;
 }
 
-// Only where the images have labels is there anything to tell apart.
-function Conditional({ dataset, plan, value, error, onChange }: ConditionalProps) {
+// Without labels there is nothing to condition on.
+function Conditional({ dataset, dryRun, value, error, onChange }: ConditionalProps) {
   const classes = datasets.value?.find(({ name }) => name === dataset)?.classes ?? [];
   if (!classes.length) return null;
-  const isOn = typeof value === "boolean" ? value : (plan.full?.conditional ?? false);
+  const isOn = typeof value === "boolean" ? value : (dryRun.full?.conditional ?? false);
   return (
     <div>
       <label class="check">
         <input type="checkbox" checked={isOn} onChange={(event) => onChange(event.currentTarget.checked)} />
-        Conditional: learn the {classes.length} classes apart, to ask for one by its name
+        Conditional: learn the {classes.length} classes, so that images of one class can be generated
       </label>
       {error && <p class="error small-error">{error}</p>}
     </div>
   );
 }
 
-function Estimate({ plan: { dry, busy } }: { plan: Plan }) {
-  if (!dry)
-    return (
-      <p class="hint">{busy ? "Looking at what it would take…" : "Something has to be chosen otherwise first."}</p>
-    );
+function Estimate({ dryRun: { dry, busy } }: { dryRun: DryRunState }) {
+  if (!dry) return <p class="hint">{busy ? "Estimating…" : "There is no estimate: the settings are not valid yet."}</p>;
   const { config, estimate, chosen } = dry;
   const { seconds, time_source: timeSource, memory_bytes: memory, images, batches } = estimate;
   return (
     <div aria-busy={busy}>
-      <h2>What it will take</h2>
-      <p class="unseen" role="status">
-        {seconds === null ? "It is not known how long it takes." : `It takes about ${duration(seconds)}.`}
+      <h2>Estimate</h2>
+      <p class="visually-hidden" role="status">
+        {seconds === null ? "The training time is unknown." : `The training takes about ${duration(seconds)}.`}
       </p>
       <dl>
         <dt>Time</dt>
         <dd>
-          {seconds === null ? "not known before a run has measured it" : `about ${duration(seconds)}`}
+          {seconds === null ? "unknown until a run has measured it" : `about ${duration(seconds)}`}
           {timeSource && <span class="hint"> by {timeSource}</span>}
         </dd>
         <dt>Memory</dt>
-        <dd>{memory === null ? "not known yet" : `about ${bytes(memory)}`}</dd>
+        <dd>{memory === null ? "unknown" : `about ${bytes(memory)}`}</dd>
         <dt>Length</dt>
         <dd>
           {config.epochs != null ? plural(config.epochs, "epoch") : `${round(config.kimg ?? 0)} kimg`}
@@ -314,7 +322,7 @@ function Estimate({ plan: { dry, busy } }: { plan: Plan }) {
         </dd>
         <dt>Images</dt>
         <dd>
-          {config.size} × {config.size} px, {config.channels === 1 ? "grey" : "colour"}
+          {config.size} × {config.size} px, {colourMode(config.channels)}
         </dd>
         <dt>Parameters</dt>
         <dd>
@@ -343,8 +351,8 @@ function Estimate({ plan: { dry, busy } }: { plan: Plan }) {
 
 const FIELDS = new Set(["dataset", "preset", "kimg", "epochs", "model", "seed", "conditional"]);
 
-// What no field of the form shows: an override that the preset has not, or something about the request as a whole.
-function Elsewhere({ errors, known }: { errors: Record<string, string>; known: Values | undefined }) {
+// Errors that no field shows: overrides that the preset does not have, and errors about the request as a whole.
+function OtherErrors({ errors, known }: { errors: Record<string, string>; known: Values | undefined }) {
   const names = new Set(groupsOf(known ?? {}).flatMap(({ settings }) => settings.map(({ name }) => name)));
   const shown = Object.entries(errors).filter(([name]) => !FIELDS.has(name) && !names.has(name));
   return shown.map(([name, text]) => (

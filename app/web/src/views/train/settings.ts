@@ -1,18 +1,18 @@
-// A training's settings as fields: what the service would take them to be, and what somebody typed instead.
+// Training settings as form fields: the resolved values, and the overrides that a user types.
 
 import type { Schemas } from "../../api/schema";
 
 export type Config = Schemas["TrainingConfig"];
-/** A configuration, whole or as a preset has it. */
+/** A configuration: complete, or as a preset declares it. */
 export type Values = Config | Record<string, unknown>;
 export type Override = NonNullable<Schemas["TrainRequest"]["overrides"]>[string];
 
 export interface Setting {
-  /** As overrides name it, such as `generator.lr`. */
+  /** Dotted path as in overrides, such as `generator.lr`. */
   name: string;
   value: Override;
-  /** All values that it can have, where they are words. */
-  words: readonly string[] | null;
+  /** All possible values, where the schema lists them. */
+  choices: readonly string[] | null;
 }
 
 export interface Group {
@@ -20,10 +20,10 @@ export interface Group {
   settings: Setting[];
 }
 
-// What the form has fields of its own for, or what follows from the data set.
-const ELSEWHERE = new Set(["preset", "dataset", "model", "seed", "epochs", "kimg", "classes", "conditional"]);
+// Settings that have their own fields in the form, or that follow from the data set.
+const EXCLUDED = new Set(["preset", "dataset", "model", "seed", "epochs", "kimg", "classes", "conditional"]);
 
-const WORDS: Record<string, readonly string[]> = {
+const CHOICES: Record<string, readonly string[]> = {
   loss: [
     "non_saturating",
     "minimax",
@@ -39,32 +39,32 @@ const WORDS: Record<string, readonly string[]> = {
   "latent.prior": ["normal", "uniform"] satisfies Schemas["Latent"]["prior"][],
 };
 
-/** Lay a configuration out: what stands alone first, then a group for each of its parts. */
+/** Group a configuration's settings: those at the top level as "training", then one group for each part. */
 export function groupsOf(config: Values): Group[] {
   const groups = new Map<string, Setting[]>();
   for (const [name, value] of leaves(config as Record<string, unknown>, "")) {
     const top = name.includes(".") ? name.slice(0, name.indexOf(".")) : "training";
-    if (ELSEWHERE.has(name) || name.endsWith(".family")) continue;
-    groups.set(top, [...(groups.get(top) ?? []), { name, value, words: WORDS[name] ?? null }]);
+    if (EXCLUDED.has(name) || name.endsWith(".family")) continue;
+    groups.set(top, [...(groups.get(top) ?? []), { name, value, choices: CHOICES[name] ?? null }]);
   }
   return [...groups].map(([title, settings]) => ({ title, settings }));
 }
 
-function* leaves(values: Record<string, unknown>, above: string): Generator<[string, Override]> {
+function* leaves(values: Record<string, unknown>, prefix: string): Generator<[string, Override]> {
   for (const [name, value] of Object.entries(values)) {
     if (value !== null && typeof value === "object" && !Array.isArray(value)) {
-      yield* leaves(value as Record<string, unknown>, `${above}${name}.`);
-    } else yield [above + name, value as Override];
+      yield* leaves(value as Record<string, unknown>, `${prefix}${name}.`);
+    } else yield [prefix + name, value as Override];
   }
 }
 
-/** Write a setting as it is typed. */
-export function write(value: Override): string {
+/** Format a value for a text field. */
+export function formatValue(value: Override): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-/** Read what was typed: a number, a list, `true`; what is none of these is a word. */
-export function read(text: string): Override {
+/** Parse typed text as JSON: a number, a list, `true`; anything else is a string. */
+export function parseValue(text: string): Override {
   try {
     return JSON.parse(text) as Override;
   } catch {
