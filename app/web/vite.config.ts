@@ -1,4 +1,4 @@
-// Builds the page into dist/, which app/routes/page.py serves; with compressed copies beside all that compresses.
+// Build of the page into dist/, which app/api/page.py serves, with a gzip and a Brotli copy of each text file.
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ function compressed(folder: string): Plugin {
   };
 }
 
-// `npm run dev` serves the sources, and asks a service that runs already for everything else.
+// `npm run dev` serves the sources and forwards all other requests to a running service.
 const SERVICE = process.env.STUDIO_SERVICE ?? "http://127.0.0.1:8000";
 
 export default defineConfig({
@@ -36,9 +36,9 @@ export default defineConfig({
     reportCompressedSize: false,
   },
   plugins: [compressed(join(import.meta.dirname, "dist"))],
-  server: { proxy: { "^/(?!web/)": { target: SERVICE, bypass: (request) => viewOf(request.url ?? "/") } } },
+  server: { proxy: { "^/(?!web/)": { target: SERVICE, bypass: (request) => viewPage(request.url ?? "/") } } },
 });
 
-function viewOf(url: string): string | undefined {
+function viewPage(url: string): string | undefined {
   return /^\/($|\?|play|runs|data($|[/?]))/.test(url) ? "/web/index.html" : undefined;
 }

@@ -1,4 +1,4 @@
-// Shows the API's schema; kept out of the HTML so that no inline script has to be allowed.
+// The API's documentation page. A file of its own, because the content security policy forbids inline scripts.
 
 SwaggerUIBundle({
   url: "/openapi.json",

@@ -84,10 +84,10 @@ test("variations with a shorter reach have finer steps", () => {
 });
 
 test("only pictures are enlarged", () => {
-  const wish = gridRequest(state({}), "digits@3");
-  assert.match(requestUrl(wish, "png", 4), /scale=4&format=png$/);
-  assert.doesNotMatch(requestUrl(wish, "npy", 4), /scale/);
-  assert.doesNotMatch(requestUrl(wish, "png", 1), /scale/);
+  const request = gridRequest(state({}), "digits@3");
+  assert.match(requestUrl(request, "png", 4), /scale=4&format=png$/);
+  assert.doesNotMatch(requestUrl(request, "npy", 4), /scale/);
+  assert.doesNotMatch(requestUrl(request, "png", 1), /scale/);
 });
 
 test("a file name describes the content", () => {

@@ -17,8 +17,10 @@ const CONFIG = {
   penalty: { kind: "none", weight: 10 },
 } as unknown as Config;
 
+const SCHEMAS = { TrainingConfig: { properties: { loss: { enum: ["non_saturating", "hinge"] } } } };
+
 test("every setting without a field of its own is listed under its override path", () => {
-  const groups = groupsOf(CONFIG);
+  const groups = groupsOf(CONFIG, SCHEMAS);
   assert.deepEqual(
     groups.map(({ title, settings }) => [title, settings.map(({ name }) => name)]),
     [
@@ -27,7 +29,7 @@ test("every setting without a field of its own is listed under its override path
       ["penalty", ["penalty.kind", "penalty.weight"]],
     ],
   );
-  assert.ok(groups[0]?.settings[2]?.choices?.includes("hinge"));
+  assert.ok(groups[0]?.settings[2]?.choices?.values.includes("hinge"));
 });
 
 test("typed values are parsed as JSON or text", () => {

@@ -4,7 +4,8 @@ import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 
 interface ControlAttributes {
-  id: string;
+  id?: string;
+  "aria-labelledby"?: string;
   "aria-invalid"?: "true";
   "aria-describedby"?: string;
 }
@@ -12,17 +13,22 @@ interface ControlAttributes {
 interface FieldProps {
   label: string;
   error?: string | undefined;
+  /** Whether the control is a group of controls, which a `label` element cannot name. */
+  group?: boolean;
   /** Renders the control with these attributes. */
   children: (attributes: ControlAttributes) => ComponentChildren;
 }
 
-export function Field({ label, error, children }: FieldProps) {
+export function Field({ label, error, group = false, children }: FieldProps) {
   const id = useId();
   const errorId = `${id}-error`;
   return (
     <div class="field">
-      <label for={id}>{label}</label>
-      {children({ id, ...(error ? { "aria-invalid": "true", "aria-describedby": errorId } : {}) })}
+      {group ? <span id={id}>{label}</span> : <label for={id}>{label}</label>}
+      {children({
+        ...(group ? { "aria-labelledby": id } : { id }),
+        ...(error ? { "aria-invalid": "true", "aria-describedby": errorId } : {}),
+      })}
       {error && (
         <p class="error small-error" id={errorId}>
           {error}

@@ -2,10 +2,11 @@
 
 import { useSignal } from "@preact/signals";
 import { call, errorMessage } from "../../api/client.ts";
+import type { Schemas } from "../../api/schema";
 import type { Dataset } from "../../api/types.ts";
 import { navigate } from "../../router.ts";
 import { putDataset } from "../../stores/datasets.ts";
-import { CROPS, CropField, SizeField } from "./parts.tsx";
+import { CropField, cropLabel, SizeField } from "./parts.tsx";
 
 export function Proposal({ dataset }: { dataset: Dataset }) {
   const { proposal, name, size, crop } = dataset;
@@ -16,8 +17,8 @@ export function Proposal({ dataset }: { dataset: Dataset }) {
     <section class="proposal">
       <h2>Proposal</h2>
       <p>
-        {proposal.size} px, {CROPS[proposal.crop]}
-        {differs ? ` (you chose ${size} px, ${crop && CROPS[crop]})` : ", as prepared"}.
+        {proposal.size} px, {cropLabel(proposal.crop)}
+        {differs ? ` (you chose ${size} px, ${crop && cropLabel(crop)})` : ", as prepared"}.
         {typeof preset === "string" && (
           <>
             {" "}
@@ -42,7 +43,7 @@ function CopyForm({ dataset }: { dataset: Dataset }) {
 
   async function copy(event: Event) {
     event.preventDefault();
-    const body = { name, size: Number(size.value) as 28, crop: crop.value as "centre" };
+    const body = { name, size: Number(size.value), crop: crop.value } as Schemas["UploadFields"];
     try {
       putDataset(await call("POST /datasets/{name}/copy", { path: { name: dataset.name }, body }));
       navigate(`/data/${name}`);

@@ -1,7 +1,11 @@
 // Parts that the data views share: state, progress and summary of a data set, and the options of preparing images.
 
+import { useEffect } from "preact/hooks";
+import type { Schemas } from "../../api/schema";
 import type { Dataset } from "../../api/types.ts";
-import { colourMode, plural } from "../../format.ts";
+import { colourMode, humanize, plural } from "../../format.ts";
+import { warn } from "../../notices.tsx";
+import { choicesOf, loadSchemas, schemas } from "../../stores/schema.ts";
 import { Chip, Progress, type Tone } from "../../ui/parts.tsx";
 
 const TONES: Record<Dataset["state"], Tone> = { ready: "good", remote: "accent", preparing: "warn", failed: "bad" };
@@ -44,16 +48,33 @@ interface OptionProps {
   automatic?: string;
 }
 
-export const SIZES = ["28", "32", "64", "128"];
-export const CROPS = { centre: "the middle square", whole: "the whole image, with a border" };
+type Crop = NonNullable<Schemas["UploadFields"]["crop"]>;
+const CROP_LABELS: Record<Crop, string> = {
+  centre: "the middle square",
+  whole: "the whole image, with a border",
+};
+
+export function cropLabel(crop: string): string {
+  return CROP_LABELS[crop as Crop] ?? humanize(crop);
+}
+
+// The choices of an option, without the null that stands for an omitted one.
+function useChoices(option: keyof Schemas["UploadFields"]): string[] {
+  useEffect(() => {
+    loadSchemas().catch(warn);
+  }, []);
+  const choices = schemas.value && choicesOf(schemas.value, "UploadFields", option);
+  return (choices?.values ?? []).filter((value) => value !== null).map(String);
+}
 
 export function SizeField({ value, onChange, automatic }: OptionProps) {
+  const sizes = useChoices("size");
   return (
     <label class="field">
       Size
       <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
         {automatic && <option value="">{automatic}</option>}
-        {SIZES.map((size) => (
+        {sizes.map((size) => (
           <option key={size} value={size}>
             {size} px
           </option>
@@ -64,14 +85,15 @@ export function SizeField({ value, onChange, automatic }: OptionProps) {
 }
 
 export function CropField({ value, onChange, automatic }: OptionProps) {
+  const crops = useChoices("crop");
   return (
     <label class="field">
       Crop
       <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
         {automatic && <option value="">{automatic}</option>}
-        {Object.entries(CROPS).map(([crop, label]) => (
+        {crops.map((crop) => (
           <option key={crop} value={crop}>
-            {label}
+            {cropLabel(crop)}
           </option>
         ))}
       </select>

@@ -183,7 +183,7 @@ function PsiField() {
         <option value="1" />
       </datalist>
       <span id="psi-hint" class="hint">
-        Lower: more typical images. Higher: more variety. 1: no truncation.
+        Lower: more typical. Higher: more varied. 1: no truncation.
       </span>
     </label>
   );

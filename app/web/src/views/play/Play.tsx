@@ -36,7 +36,7 @@ export default function Play() {
     <>
       <div class="view-head">
         <h1>Play</h1>
-        <nav class="segmented" aria-label="Views of the model">
+        <nav class="segmented" aria-label="Sampling views">
           {(Object.keys(TITLES) as View[]).map((each) => (
             <a key={each} href={hrefWith({ view: each })} aria-current={each === view ? "page" : undefined}>
               {TITLES[each]}

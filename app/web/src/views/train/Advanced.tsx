@@ -1,17 +1,19 @@
 // Advanced settings: changed values become overrides, which the service validates as they are typed.
 
 import { useSignal } from "@preact/signals";
+import type { Choices, SchemaNodes } from "../../stores/schema.ts";
 import { Field } from "../../ui/fields.tsx";
 import { formatValue, groupsOf, type Override, parseValue, type Setting, type Values } from "./settings.ts";
 
 interface Props {
   config: Values;
+  schemas: SchemaNodes;
   overrides: Record<string, Override>;
   errors: Record<string, string>;
   onChange: (overrides: Record<string, Override>) => void;
 }
 
-export function Advanced({ config, overrides, errors, onChange }: Props) {
+export function Advanced({ config, schemas, overrides, errors, onChange }: Props) {
   const changed = Object.keys(overrides);
   const resets = useSignal(0);
   const hasErrors = changed.some((name) => errors[name]);
@@ -37,7 +39,7 @@ export function Advanced({ config, overrides, errors, onChange }: Props) {
           Reset to the preset
         </button>
       )}
-      {groupsOf(config).map(({ title, settings }) => (
+      {groupsOf(config, schemas).map(({ title, settings }) => (
         <fieldset key={title}>
           <legend>{title}</legend>
           <div class="fields">
@@ -64,39 +66,83 @@ interface SettingFieldProps {
   onChange: (value: Override | undefined) => void;
 }
 
-function SettingField({ setting: { name, value, choices }, override, error, onChange }: SettingFieldProps) {
+function SettingField(props: SettingFieldProps) {
+  const { choices } = props.setting;
+  if (!choices) return <TextField {...props} />;
+  return choices.multiple ? <Checkboxes {...props} choices={choices} /> : <Select {...props} choices={choices} />;
+}
+
+function labelOf({ name }: Setting): string {
+  return name.slice(name.indexOf(".") + 1).replaceAll(/[._]/g, " ");
+}
+
+function TextField({ setting, override, error, onChange }: SettingFieldProps) {
+  // The text as typed: formatting the parsed value would change it under the user's hands.
   const typed = useSignal<string | null>(null);
-  const label = name.slice(name.indexOf(".") + 1).replaceAll(/[._]/g, " ");
-  const shown = typed.value ?? formatValue(override ?? value);
-  const options = choices ?? (typeof value === "boolean" ? ["true", "false"] : null);
-
-  function handleInput(text: string) {
-    typed.value = text;
-    onChange(text.trim() === "" ? undefined : parseValue(text));
-  }
-
   return (
-    <Field label={label} error={error}>
-      {(attributes) =>
-        options ? (
-          <select {...attributes} value={shown} onChange={(event) => handleInput(event.currentTarget.value)}>
-            {options.map((option) => (
-              <option key={option}>{option}</option>
-            ))}
-          </select>
-        ) : (
-          <input
-            {...attributes}
-            value={shown}
-            data-changed={override !== undefined}
-            spellcheck={false}
-            onInput={(event) => handleInput(event.currentTarget.value)}
-            onBlur={() => {
-              if (!error) typed.value = null;
-            }}
-          />
-        )
-      }
+    <Field label={labelOf(setting)} error={error}>
+      {(attributes) => (
+        <input
+          {...attributes}
+          value={typed.value ?? formatValue(override ?? setting.value)}
+          data-changed={override !== undefined}
+          spellcheck={false}
+          onInput={(event) => {
+            const text = event.currentTarget.value;
+            typed.value = text;
+            onChange(text.trim() === "" ? undefined : parseValue(text));
+          }}
+          onBlur={() => {
+            if (!error) typed.value = null;
+          }}
+        />
+      )}
+    </Field>
+  );
+}
+
+function Select({ setting, override, error, onChange, choices }: SettingFieldProps & { choices: Choices }) {
+  return (
+    <Field label={labelOf(setting)} error={error}>
+      {(attributes) => (
+        <select
+          {...attributes}
+          value={formatValue(override ?? setting.value)}
+          data-changed={override !== undefined}
+          onChange={(event) => onChange(parseValue(event.currentTarget.value))}
+        >
+          {choices.values.map(formatValue).map((choice) => (
+            <option key={choice}>{choice}</option>
+          ))}
+        </select>
+      )}
+    </Field>
+  );
+}
+
+function Checkboxes({ setting, override, error, onChange, choices }: SettingFieldProps & { choices: Choices }) {
+  const current = override ?? setting.value;
+  const chosen = Array.isArray(current) ? current : [];
+  return (
+    <Field label={labelOf(setting)} error={error} group>
+      {(attributes) => (
+        // biome-ignore lint/a11y/useSemanticElements: fieldsets are the groups of settings, with another layout.
+        <div {...attributes} role="group" class="checkboxes">
+          {choices.values.map((choice) => (
+            <label key={choice} class="check">
+              <input
+                type="checkbox"
+                checked={chosen.includes(choice)}
+                onChange={(event) => {
+                  const { checked } = event.currentTarget;
+                  onChange(choices.values.filter((each) => (each === choice ? checked : chosen.includes(each))));
+                }}
+              />
+              {formatValue(choice)}
+            </label>
+          ))}
+        </div>
+      )}
     </Field>
   );
 }

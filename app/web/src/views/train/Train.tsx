@@ -10,6 +10,7 @@ import { currentUrl, navigate, updateQuery } from "../../router.ts";
 import { datasets, datasetsError, isUploaded, trackDatasets } from "../../stores/datasets.ts";
 import { loadPresets, presets } from "../../stores/presets.ts";
 import { applyResponse } from "../../stores/runs.ts";
+import { loadSchemas, type SchemaNodes, schemas } from "../../stores/schema.ts";
 import { Field } from "../../ui/fields.tsx";
 import { Failure } from "../../ui/parts.tsx";
 import { Uploader } from "../data/Uploader.tsx";
@@ -23,28 +24,31 @@ import {
   type TrainRequest,
   useDryRun,
 } from "./dryRun.ts";
-import { groupsOf, type Override, type Values } from "./settings.ts";
+import { type Group, groupsOf, type Override } from "./settings.ts";
 
 /** Prefix of data sets that are folders in the images directory. */
 const FOLDER = "folder:";
+/** Ships with Atelier, so that the first training needs no download. */
+const DEFAULT_DATASET = "mnist-mini";
 
 export default function Train() {
   trackDatasets();
   const loadError = useSignal<unknown>(null);
   useEffect(() => {
-    loadPresets().catch((error: unknown) => {
+    Promise.all([loadPresets(), loadSchemas()]).catch((error: unknown) => {
       loadError.value = error;
     });
   }, [loadError]);
   const error = loadError.value ?? (datasets.value === null ? datasetsError.value : null);
   if (error !== null) return <Failure title="Presets or data sets cannot be loaded" text={errorMessage(error)} />;
-  if (datasets.value === null || presets.value === null) return <p class="loading">Loading…</p>;
-  return <Form presets={presets.value} />;
+  if (datasets.value === null || presets.value === null || schemas.value === null)
+    return <p class="loading">Loading…</p>;
+  return <Form presets={presets.value} schemas={schemas.value} />;
 }
 
-function Form({ presets }: { presets: Preset[] }) {
+function Form({ presets, schemas }: { presets: Preset[]; schemas: SchemaNodes }) {
   const { query } = currentUrl.value;
-  const dataset = query.get("dataset") ?? "mnist-mini";
+  const dataset = query.get("dataset") ?? DEFAULT_DATASET;
   const preset = query.get("preset") ?? presets[0]?.name ?? "";
   // Links made before the parameter had its present name call it `dial`.
   const length = parseLength(query.get("length") ?? query.get("dial"));
@@ -149,6 +153,7 @@ function Form({ presets }: { presets: Preset[] }) {
             <Advanced
               key={`${preset} ${dataset}`}
               config={config}
+              schemas={schemas}
               overrides={overrides.value}
               errors={errors}
               onChange={(changed) => (overrides.value = changed)}
@@ -157,7 +162,7 @@ function Form({ presets }: { presets: Preset[] }) {
         </div>
         <aside class="card estimate" aria-label="Estimate">
           <Estimate dryRun={dryRun} />
-          <OtherErrors errors={errors} known={config} />
+          <OtherErrors errors={errors} known={config ? groupsOf(config, schemas) : []} />
           <button type="submit" class="primary" disabled={busy.value || dryRun.busy || !dryRun.request}>
             Start training
           </button>
@@ -352,8 +357,8 @@ function Estimate({ dryRun: { dry, busy } }: { dryRun: DryRunState }) {
 const FIELDS = new Set(["dataset", "preset", "kimg", "epochs", "model", "seed", "conditional"]);
 
 // Errors that no field shows: overrides that the preset does not have, and errors about the request as a whole.
-function OtherErrors({ errors, known }: { errors: Record<string, string>; known: Values | undefined }) {
-  const names = new Set(groupsOf(known ?? {}).flatMap(({ settings }) => settings.map(({ name }) => name)));
+function OtherErrors({ errors, known }: { errors: Record<string, string>; known: Group[] }) {
+  const names = new Set(known.flatMap(({ settings }) => settings.map(({ name }) => name)));
   const shown = Object.entries(errors).filter(([name]) => !FIELDS.has(name) && !names.has(name));
   return shown.map(([name, text]) => (
     <p key={name} class="error" role="alert">

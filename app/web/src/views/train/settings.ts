@@ -1,6 +1,7 @@
 // Training settings as form fields: the resolved values, and the overrides that a user types.
 
 import type { Schemas } from "../../api/schema";
+import { type Choices, choicesOf, type SchemaNodes } from "../../stores/schema.ts";
 
 export type Config = Schemas["TrainingConfig"];
 /** A configuration: complete, or as a preset declares it. */
@@ -11,8 +12,8 @@ export interface Setting {
   /** Dotted path as in overrides, such as `generator.lr`. */
   name: string;
   value: Override;
-  /** All possible values, where the schema lists them. */
-  choices: readonly string[] | null;
+  /** The values to choose from; null where any value may be typed. */
+  choices: Choices | null;
 }
 
 export interface Group {
@@ -23,29 +24,15 @@ export interface Group {
 // Settings that have their own fields in the form, or that follow from the data set.
 const EXCLUDED = new Set(["preset", "dataset", "model", "seed", "epochs", "kimg", "classes", "conditional"]);
 
-const CHOICES: Record<string, readonly string[]> = {
-  loss: [
-    "non_saturating",
-    "minimax",
-    "least_squares",
-    "hinge",
-    "wasserstein",
-    "relativistic",
-  ] satisfies Config["loss"][],
-  precision: ["auto", "fp32", "bf16"] satisfies Config["precision"][],
-  guard: ["full", "numbers"] satisfies Config["guard"][],
-  "penalty.kind": ["none", "gradient", "r1_r2"] satisfies Schemas["Penalty"]["kind"][],
-  "augment.control": ["constant", "cosine", "adaptive"] satisfies Schemas["Augmentation"]["control"][],
-  "latent.prior": ["normal", "uniform"] satisfies Schemas["Latent"]["prior"][],
-};
-
 /** Group a configuration's settings: those at the top level as "training", then one group for each part. */
-export function groupsOf(config: Values): Group[] {
+export function groupsOf(config: Values, schemas: SchemaNodes): Group[] {
   const groups = new Map<string, Setting[]>();
   for (const [name, value] of leaves(config as Record<string, unknown>, "")) {
     const top = name.includes(".") ? name.slice(0, name.indexOf(".")) : "training";
+    // Another family would need other settings than the ones that are listed: presets choose it.
     if (EXCLUDED.has(name) || name.endsWith(".family")) continue;
-    groups.set(top, [...(groups.get(top) ?? []), { name, value, choices: CHOICES[name] ?? null }]);
+    const setting = { name, value, choices: choicesOf(schemas, "TrainingConfig", name) };
+    groups.set(top, [...(groups.get(top) ?? []), setting]);
   }
   return [...groups].map(([title, settings]) => ({ title, settings }));
 }
