@@ -19,7 +19,8 @@ from app.sampling.flights import Flights
 from app.security.keys import Keys
 from app.settings import AppSettings
 from models.records import Records, RecordsUnavailable, Worker
-from models.store.local import ModelDirectory
+from models.store.base import ModelStore
+from models.store.local import LocalStore
 
 if TYPE_CHECKING:
     from app.engine.sampler import Sampler
@@ -44,7 +45,7 @@ class AppState:
 
     def __init__(self, settings: AppSettings) -> None:
         self.settings = settings
-        self.directory = ModelDirectory(settings.model_dir, settings.model)
+        self.store: ModelStore = LocalStore(settings.model_dir, settings.model)
         self.records = Records(settings.database_url)
         self.notifications = Notifications(settings.redis_url)
         self.keys = Keys(required=settings.keys_required)
@@ -122,7 +123,7 @@ class AppState:
         from app.engine.sampler import Sampler
 
         return Sampler(
-            self.directory,
+            self.store,
             device=self.settings.device,
             threads=self.settings.engine_threads,
             calibration_dir=self.settings.calibration_dir,

@@ -30,8 +30,8 @@ from models import pictures
 from models.inference import run_generator
 from models.inputs import make_inputs
 from models.pictures import Pixels, grid
-from models.store.local import STARTER_FOLDER
-from models.store.manifest import MANIFEST, WEIGHTS, Manifest
+from models.store.local import LocalStore
+from models.store.versions import STARTER
 from models.store.weights import load_generator
 
 # Side of an image and images in a grid: 332, 530, 652 and 1952 px wide.
@@ -145,9 +145,10 @@ def fpng() -> Iterator[Encoder]:
 
 def digits(count: int) -> Pixels:
     """Paint `count` images by the starter."""
-    (folder,) = STARTER_FOLDER.iterdir()
-    config = Manifest.model_validate_json((folder / MANIFEST).read_bytes()).generator
-    generator = load_generator((folder / WEIGHTS).read_bytes(), config)
+    store = LocalStore(Path("no-such-folder"))
+    version = store.resolve(STARTER)
+    config = version.manifest.generator
+    generator = load_generator(store.read(version, version.manifest.first.weights), config)
     pixels: Pixels = run_generator(generator, make_inputs(config.inputs, 7, np.arange(count))).numpy()
     return pixels.transpose(0, 2, 3, 1)
 

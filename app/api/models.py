@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
+import operator
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from app.api.dependencies import AppStateDep, no_query
 from app.http.negotiation import cache_control, has_already
 from app.http.paging import Page, PagingQuery, page
 from app.http.problems import Problem, phrase, responses
+from app.http.ranges import file_response
 from app.security.keys import Requires
+from models.config.networks import GeneratorConfig
 from models.config.values import Frozen
 from models.scores import Score
-from models.store.errors import BrokenVersion
-from models.store.local import ModelDirectory
-from models.store.manifest import CARD, MAX_VERSION, NEIGHBOURS, PREVIEW, WEIGHTS, Manifest
-from models.store.survey import ModelInfo
-from models.store.versions import State, Version, is_pinned
+from models.store.catalogue import ModelInfo
+from models.store.manifest import (
+    CARD,
+    MAX_VERSION,
+    NEIGHBOURS,
+    PREVIEW,
+    EncoderEntry,
+    FileEntry,
+    GeneratorEntry,
+    Manifest,
+    Provenance,
+    Task,
+)
+from models.store.versions import State, Version, WholeVersion, is_pinned
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -49,6 +59,23 @@ class ModelView(BaseModel):
     read_only: bool = Field(description="it ships with Atelier and cannot be changed")
     aliases: dict[str, int]
     versions: list[VersionView]
+
+
+class ManifestView(BaseModel):
+    """The manifest of a version; `generator` is the first generator's configuration, whatever the format."""
+
+    format: int
+    model: str
+    version: int
+    created_at: datetime
+    files: dict[str, FileEntry]
+    generator: GeneratorConfig
+    classes: tuple[str, ...]
+    provenance: Provenance
+    scores: dict[str, Score]
+    task: Task | None = Field(None, description="from format 2 on", exclude_if=operator.not_)
+    generators: dict[str, GeneratorEntry] | None = Field(None, description="from format 2 on", exclude_if=operator.not_)
+    encoders: dict[str, EncoderEntry] | None = Field(None, description="from format 2 on", exclude_if=operator.not_)
 
 
 class AliasTarget(Frozen):
@@ -78,16 +105,23 @@ def _model_view(info: ModelInfo) -> ModelView:
     )
 
 
+def _manifest_view(manifest: Manifest) -> ManifestView:
+    view = ManifestView.model_validate(manifest, from_attributes=True)
+    # What is in format 1 is answered as it is.
+    named = ("task", "generators", "encoders")
+    return view if manifest.format == 2 else view.model_copy(update=dict.fromkeys(named))
+
+
 @router.get("", summary="List the models", dependencies=[Requires("sample")], responses=responses(422))
 def list_models(paging: PagingQuery, app_state: AppStateDep) -> Page[ModelView]:
     """List the models in the order of their names."""
-    return page({info.name: _model_view(info) for info in app_state.directory.models()}, paging)
+    return page({info.name: _model_view(info) for info in app_state.store.models()}, paging)
 
 
 @router.get("/{name}@{reference}", summary="Show a version", dependencies=READ, responses=NOT_WHOLE)
-def get_manifest(name: str, reference: str, app_state: AppStateDep) -> Manifest:
-    """Show the manifest of a version, found by number or alias: its network, files, provenance and scores."""
-    return _manifest(app_state.directory.resolve(f"{name}@{reference}"))
+def get_manifest(name: str, reference: str, app_state: AppStateDep) -> ManifestView:
+    """Show the manifest of a version, found by number or alias: its networks, files, provenance and scores."""
+    return _manifest_view(app_state.store.resolve(f"{name}@{reference}").manifest)
 
 
 @router.delete(
@@ -95,14 +129,14 @@ def get_manifest(name: str, reference: str, app_state: AppStateDep) -> Manifest:
 )
 def delete_version(name: str, version: int, app_state: AppStateDep) -> None:
     """Delete a version's files. No alias but `latest` may point at it, and its number is never used again."""
-    app_state.directory.delete_version(name, version)
+    app_state.store.delete_version(name, version)
 
 
 @router.get(
     "/{name}@{reference}/preview.png",
     summary="See a version's preview",
     dependencies=READ,
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses={200: {"content": {"image/png": {}}}, **NOT_WHOLE},
 )
 def get_preview(name: str, reference: str, request: Request, app_state: AppStateDep) -> Response:
@@ -114,19 +148,19 @@ def get_preview(name: str, reference: str, request: Request, app_state: AppState
     "/{name}@{reference}/generator.safetensors",
     summary="Download a version's weights",
     dependencies=READ,
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses={200: {"content": {"application/octet-stream": {}}}, **NOT_WHOLE},
 )
 def get_weights(name: str, reference: str, request: Request, app_state: AppStateDep) -> Response:
-    """Send the weights; the manifest tells their sha256 and the network that they belong to."""
-    return _file(request, app_state, f"{name}@{reference}", WEIGHTS, "application/octet-stream")
+    """Send the first generator's weights; the manifest has their sha256 and the network that they belong to."""
+    return _file(request, app_state, f"{name}@{reference}", None, "application/octet-stream")
 
 
 @router.get(
     "/{name}@{reference}/card.md",
     summary="Read a version's card",
     dependencies=READ,
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses={200: {"content": {"text/markdown": {}}}, **NOT_WHOLE},
 )
 def get_card(name: str, reference: str, request: Request, app_state: AppStateDep) -> Response:
@@ -138,7 +172,7 @@ def get_card(name: str, reference: str, request: Request, app_state: AppStateDep
     "/{name}@{reference}/neighbours.png",
     summary="See a version's nearest training images",
     dependencies=[Requires("train"), Depends(no_query)],
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses={200: {"content": {"image/png": {}}}, **NOT_WHOLE},
 )
 def get_neighbours(name: str, reference: str, request: Request, app_state: AppStateDep) -> Response:
@@ -149,14 +183,14 @@ def get_neighbours(name: str, reference: str, request: Request, app_state: AppSt
 @router.get("/{name}", summary="Show a model", dependencies=READ, responses=responses(404, 422))
 def get_model(name: str, app_state: AppStateDep) -> ModelView:
     """Show a model with its versions, whether they are whole, and its aliases."""
-    return _model_view(app_state.directory.model(name))
+    return _model_view(app_state.store.model(name))
 
 
 @router.put("/{name}/aliases/{alias}", summary="Point an alias", dependencies=CHANGE, responses=NOT_WHOLE)
 def put_alias(name: str, alias: str, target: AliasTarget, app_state: AppStateDep) -> ModelView:
     """Point an alias at a whole version; made if there was none."""
-    app_state.directory.set_alias(name, alias, target.version)
-    return _model_view(app_state.directory.model(name))
+    app_state.store.set_alias(name, alias, target.version)
+    return _model_view(app_state.store.model(name))
 
 
 @router.delete(
@@ -164,20 +198,20 @@ def put_alias(name: str, alias: str, target: AliasTarget, app_state: AppStateDep
 )
 def delete_alias(name: str, alias: str, app_state: AppStateDep) -> None:
     """Delete an alias; the version that it points at stays."""
-    app_state.directory.delete_alias(name, alias)
-
-
-def _manifest(version: Version) -> Manifest:
-    assert version.manifest is not None, f"{version.ref} was resolved, so it is whole"
-    return version.manifest
+    app_state.store.delete_alias(name, alias)
 
 
 def _file(
-    request: Request, app_state: AppStateDep, ref: str, name: str, media_type: str, *, private: bool = False
+    request: Request, app_state: AppStateDep, ref: str, name: str | None, media_type: str, *, private: bool = False
 ) -> Response:
-    """Send one of a version's files, if it is what the manifest says; `private` ones are in no shared cache."""
-    version = app_state.directory.resolve(ref)
-    entry = _manifest(version).files.get(name)
+    """Send one of a version's files, None for its weights, if it is what the manifest says.
+
+    Args:
+        private: keep it out of shared caches.
+    """
+    version: WholeVersion = app_state.store.resolve(ref)
+    name = version.manifest.first.weights if name is None else name
+    entry = version.manifest.files.get(name)
     if entry is None:
         raise Problem(404, phrase(404), f"{version.ref} was published without {name}")
     pinned = is_pinned(ref)
@@ -188,19 +222,4 @@ def _file(
     }
     if has_already(request.headers.getlist("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    path = version.path / name
-    _check(app_state.directory, version, path, entry.sha256)
-    return FileResponse(path, headers=headers, media_type=media_type)
-
-
-def _check(directory: ModelDirectory, version: Version, path: Path, sha256: str) -> None:
-    """Hash the file that is about to be sent: what is broken is never served.
-
-    Raises:
-        BrokenVersion: it holds other bytes; the version is marked so.
-    """
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        reason = f"{path.name} has the sha256 {found}, the manifest says {sha256}: copy the version again"
-        raise BrokenVersion(directory.mark_broken(version, reason))
+    return file_response(app_state.store.open(version, name), entry.size, request.headers, headers, media_type)

@@ -20,10 +20,10 @@ from app.engine.batcher import Batcher, Stopped
 from app.engine.calibration import Calibrations, CannotPaint
 from app.engine.tile import Painter
 from models.config.networks import GeneratorConfig
+from models.store.base import ModelStore
 from models.store.errors import BrokenVersion, DoesNotFit, VersionNotReady
-from models.store.local import ModelDirectory
 from models.store.manifest import WEIGHTS
-from models.store.versions import Version
+from models.store.versions import WholeVersion
 from models.store.weights import CheckpointError, load_generator
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class _Refused(NamedTuple):
     until: float
 
 
-def identity(version: Version) -> str:
+def identity(version: WholeVersion) -> str:
     """Tell versions apart by name, number and weights, for files may be replaced by hand."""
     manifest = version.manifest
     assert manifest is not None, f"{version.ref} is not whole"
@@ -51,7 +51,7 @@ class Pool:
     """Loaded versions, each in every lane; thread-safe.
 
     Args:
-        directory: where weights are read, and told what cannot be loaded.
+        store: where weights are read, and told what cannot be loaded.
         batcher: the lanes' threads.
         calibrations: the numerics of the lanes' devices.
         budget_bytes: for all loaded versions together; the pinned one stays whatever it takes.
@@ -59,12 +59,12 @@ class Pool:
 
     def __init__(
         self,
-        directory: ModelDirectory,
+        store: ModelStore,
         batcher: Batcher,
         calibrations: Calibrations,
         budget_bytes: int,
     ) -> None:
-        self._directory = directory
+        self._store = store
         self._batcher = batcher
         self._calibrations = calibrations
         self._budget = budget_bytes
@@ -77,7 +77,7 @@ class Pool:
         """What a load takes, in the mean."""
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_step_back)
 
-    def get(self, version: Version) -> Painter | None:
+    def get(self, version: WholeVersion) -> Painter | None:
         """Give a version's painter if it is loaded; counts as a use."""
         key = identity(version)
         with self._lock:
@@ -85,11 +85,11 @@ class Pool:
                 self._loaded.move_to_end(key)
             return painter
 
-    def has(self, version: Version) -> bool:
+    def has(self, version: WholeVersion) -> bool:
         """Tell whether a version is loaded; no use."""
         return identity(version) in self._loaded
 
-    def load(self, version: Version) -> Future[Painter]:
+    def load(self, version: WholeVersion) -> Future[Painter]:
         """Begin to load a version, unless it is loaded, on its way, or was found too large a moment ago.
 
         Returns:
@@ -114,7 +114,7 @@ class Pool:
         """Predict how long a load that begins now would wait for others."""
         return len(self._coming) * self._seconds
 
-    def pin(self, version: Version) -> None:
+    def pin(self, version: WholeVersion) -> None:
         """Keep this version loaded, and let go of the one pinned before; it may take more than the others."""
         key = identity(version)
         if key != self._pinned:
@@ -136,7 +136,7 @@ class Pool:
         """Drop loads that have not begun and wait for the one at hand."""
         self._loader.shutdown(cancel_futures=True)
 
-    def _load(self, key: str, version: Version) -> Painter:
+    def _load(self, key: str, version: WholeVersion) -> Painter:
         started = time.monotonic()
         try:
             painter = self._build(key, version)
@@ -150,7 +150,7 @@ class Pool:
             raise
         except Exception as error:
             reason = _reason(error)
-            raise BrokenVersion(self._directory.mark_broken(version, reason)) from error
+            raise BrokenVersion(self._store.mark_broken(version, reason)) from error
         finally:
             with self._lock:
                 del self._coming[key]
@@ -158,13 +158,13 @@ class Pool:
         self._seconds += SMOOTHING * (time.monotonic() - started - self._seconds)
         return painter
 
-    def _build(self, key: str, version: Version) -> Painter:
+    def _build(self, key: str, version: WholeVersion) -> Painter:
         assert version.manifest is not None
         config: GeneratorConfig = version.manifest.generator
         weights = version.manifest.files[WEIGHTS].sha256
         known = self._calibrations.known(config, weights)
         self._make_room(config.parameters() * (FLOAT_BYTES if known is None else known.numerics.bytes), version)
-        module = load_generator(self._directory.read_weights(version), config)
+        module = load_generator(self._store.read(version, version.manifest.first.weights), config)
         painter = self._calibrations.painter(module, config, weights, self._batcher.chore)
         self._make_room(painter.bytes, version)
         with self._lock:
@@ -172,7 +172,7 @@ class Pool:
         log.info("%s is loaded: %d bytes, tiles %s", version.ref, painter.bytes, painter.sizes)
         return painter
 
-    def _make_room(self, size: int, version: Version) -> None:
+    def _make_room(self, size: int, version: WholeVersion) -> None:
         """Evict the least recently used until `size` more bytes fit, and give a GPU's memory back to other processes.
 
         Raises:
@@ -181,7 +181,7 @@ class Pool:
         self._evict(size, version)
         torch.cuda.empty_cache()
 
-    def _evict(self, size: int, version: Version) -> None:
+    def _evict(self, size: int, version: WholeVersion) -> None:
         with self._lock:
             pinned = self._loaded.get(self._pinned or "")
             fixed = pinned.bytes if pinned is not None else 0
@@ -196,7 +196,7 @@ class Pool:
                 log.info("%s makes room for %s", old.split()[0], version.ref)
 
 
-def _does_not_fit(version: Version, reason: str) -> DoesNotFit:
+def _does_not_fit(version: WholeVersion, reason: str) -> DoesNotFit:
     return DoesNotFit(version, reason, RETRY_SECONDS)
 
 

@@ -29,10 +29,9 @@ from app.engine.pool import Pool, identity
 from app.engine.queue import Pictures, turn
 from app.engine.tile import Painter
 from app.engine.watch import UNWATCHED, Watch
+from models.store.base import ModelStore
 from models.store.errors import ModelError, UnknownModel, VersionNotReady
-from models.store.local import ModelDirectory
-from models.store.manifest import WEIGHTS
-from models.store.versions import Version, is_pinned
+from models.store.versions import WholeVersion, is_pinned
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class Sampler:
 
     def __init__(
         self,
-        directory: ModelDirectory,
+        store: ModelStore,
         *,
         device: str,
         threads: int,
@@ -73,15 +72,15 @@ class Sampler:
         max_flight_bytes: int,
         watch: Callable[[str], Watch] = lambda _: UNWATCHED,
     ) -> None:
-        self._directory = directory
+        self._store = store
         self._watch = watch
         self._max_wait_seconds = max_wait_seconds
         only_repeatable_kernels()
         painting = lanes(choose_devices(device), threads)
         self._calibrations = Calibrations(calibration_dir, painting)
         self._batcher = Batcher(painting)
-        self._pool = Pool(directory, self._batcher, self._calibrations, budget_bytes)
-        self._served: dict[str | None, Version] = {}
+        self._pool = Pool(store, self._batcher, self._calibrations, budget_bytes)
+        self._served: dict[str | None, WholeVersion] = {}
         self._scanner = ThreadPoolExecutor(1, thread_name_prefix="scanner")
         self._watcher: asyncio.Task[None] | None = None
         self._trouble = "the default model is being loaded"
@@ -119,11 +118,11 @@ class Sampler:
         """List the loaded versions by reference, with the bytes each takes."""
         return self._pool.loaded()
 
-    def has(self, version: Version) -> bool:
+    def has(self, version: WholeVersion) -> bool:
         """Tell whether a version is loaded."""
         return self._pool.has(version)
 
-    def resolve(self, ref: str | None) -> Version:
+    def resolve(self, ref: str | None) -> WholeVersion:
         """Find the version that serves `ref` now, without waiting for anything.
 
         A reference that moves (a bare name, an alias, None for the default model) stays with the version it meant
@@ -133,9 +132,9 @@ class Sampler:
             ModelError: there is none, or it is not whole.
         """
         if is_pinned(ref):
-            return self._directory.resolve(ref)
+            return self._store.resolve(ref)
         try:
-            wanted = self._directory.resolve(ref)
+            wanted = self._store.resolve(ref)
         except VersionNotReady:
             if (former := self._former(ref)) is None:
                 raise
@@ -146,14 +145,14 @@ class Sampler:
         self._served[ref] = wanted
         return wanted
 
-    def _former(self, ref: str | None) -> Version | None:
+    def _former(self, ref: str | None) -> WholeVersion | None:
         """Give what `ref` was last served by, while it is loaded and has not been deleted."""
         former = self._served.get(ref)
         if former is None or not self._pool.has(former) or not self._exists(identity(former)):
             return None
         return former
 
-    async def hold(self, ref: str | None) -> Version:
+    async def hold(self, ref: str | None) -> WholeVersion:
         """Find the version that serves `ref`, and load it if it is not.
 
         Where a moving reference leads to a version that turns out broken, the next best one takes its place.
@@ -176,13 +175,12 @@ class Sampler:
             else:
                 return version
 
-    def fingerprint(self, version: Version) -> str | None:
+    def fingerprint(self, version: WholeVersion) -> str | None:
         """Name the numerics of a version's pictures; None before they are decided, at its first load."""
-        assert version.manifest is not None
-        record = self._calibrations.known(version.manifest.generator, version.manifest.files[WEIGHTS].sha256)
+        record = self._calibrations.known(version.manifest.generator, version.manifest.weights_sha256)
         return None if record is None else record.fingerprint
 
-    async def images(self, version: Version, source: Source) -> AsyncGenerator[Pictures]:
+    async def images(self, version: WholeVersion, source: Source) -> AsyncGenerator[Pictures]:
         """Paint a source's images, in order, piece by piece. Close the iterator to drop the rest.
 
         Args:
@@ -195,7 +193,6 @@ class Sampler:
         Raises:
             VersionNotReady: the version cannot be loaded.
         """
-        assert version.manifest is not None
         generator = version.manifest.generator
         painter = await self._painter(version)
         watch = self._watch(version.model)
@@ -212,14 +209,14 @@ class Sampler:
             for future in waiting:
                 future.cancel()
 
-    async def sample(self, version: Version, source: Source) -> Pictures:
+    async def sample(self, version: WholeVersion, source: Source) -> Pictures:
         """Paint a source's images at once: uint8 `[n, H, W, C]`. Arguments and errors as in `images`."""
         async with contextlib.aclosing(self.images(version, source)) as painted:
             parts = [part async for part in painted]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     async def encode(
-        self, version: Version, work: Callable[[], T], kind: str, size: int, *, at_once: bool = False
+        self, version: WholeVersion, work: Callable[[], T], kind: str, size: int, *, at_once: bool = False
     ) -> T:
         """Encode pictures of a version on one of the threads.
 
@@ -236,7 +233,7 @@ class Sampler:
         self._watch(version.model).encoded(kind, seconds)
         return result
 
-    async def _painter(self, version: Version) -> Painter:
+    async def _painter(self, version: WholeVersion) -> Painter:
         # Shielded: a client that leaves must not stop a load that others wait for.
         if (painter := self._pool.get(version)) is not None:
             return painter
@@ -269,7 +266,7 @@ class Sampler:
 
     async def _scan(self) -> None:
         # A thread of its own: the shared ones may all be waiting for a database that is away.
-        await asyncio.get_running_loop().run_in_executor(self._scanner, self._directory.scan)
+        await asyncio.get_running_loop().run_in_executor(self._scanner, self._store.scan)
         # Not only where something has changed: what was deleted while it was loading is loaded now.
         self._pool.retain(self._exists)
 
@@ -279,7 +276,7 @@ class Sampler:
         One whose files were damaged later is whole in memory.
         """
         try:
-            return identity(self._directory.resolve(loaded.split()[0])) == loaded
+            return identity(self._store.resolve(loaded.split()[0])) == loaded
         except ModelError as error:
             return not isinstance(error, UnknownModel)
 

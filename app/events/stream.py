@@ -22,7 +22,7 @@ from app.state import AppState
 from models.artifacts.events import Event, EventId, EventTail
 from models.datasets.catalogue import BUILTIN
 from models.records import RecordsUnavailable, Run, State
-from models.store.local import ModelInfo
+from models.store.catalogue import ModelInfo
 
 POLL_SECONDS = 1.0
 HEARTBEAT_SECONDS = 15.0
@@ -102,7 +102,7 @@ class ServiceFollower:
     def __init__(self, app_state: AppState) -> None:
         self.app_state = app_state
         self._runs: dict[str, RunFollower] = {}
-        self._models = _faces(app_state.directory.models())
+        self._models = _faces(app_state.store.models())
         self._datasets: dict[str, dict[str, Any]] | None = None
 
     def look(self) -> list[bytes]:
@@ -140,7 +140,7 @@ class ServiceFollower:
         ]
 
     def _look_at_models(self) -> list[bytes]:
-        before, self._models = self._models, _faces(self.app_state.directory.models())
+        before, self._models = self._models, _faces(self.app_state.store.models())
         names = sorted(before.keys() | self._models.keys())
         gone: dict[str, Any] = {"versions": {}, "aliases": {}}
         return [

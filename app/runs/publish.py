@@ -1,4 +1,4 @@
-"""A snapshot of a run becomes a version because somebody asked for it; `models.store.publishing` does the work."""
+"""VersionDraft of a run's snapshot as a version, on request."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from app.state import AppState
 from models.artifacts.history import Snapshot
 from models.config.training import TrainingConfig
 from models.records import ClaimLost, Run
-from models.store.manifest import Provenance
-from models.store.publishing import Published, publish
+from models.store.manifest import GENERATOR
+from models.store.publishing import TrainedRun, VersionDraft, publish
 
 
 class PublishedView(BaseModel):
@@ -29,18 +29,36 @@ def publish_snapshot(app_state: AppState, run: Run, snapshot: Snapshot) -> Publi
         Problem: 409, its weights are no longer kept; 503, the run changed hands meanwhile, or a file could not be
             written.
     """
-    weights = _weights(run, snapshot)
+    draft = _draft(run, snapshot)
     try:
-        published = _publish(app_state, run, snapshot, weights)
+        published = publish(app_state.store, app_state.records, draft)
     except ClaimLost as error:
         raise retry_later(
             "Run changed hands", f"{error}: nothing was published; another worker has just taken the run, try again", 1
         ) from error
     except OSError as error:
         raise retry_later("Not written", f"the version could not be written: {error.strerror}", 30) from error
-    app_state.directory.refresh()
+    app_state.store.refresh()
     return PublishedView(
         model=published.model, version=published.version, kimg=snapshot.kimg, already=published.already
+    )
+
+
+def _draft(run: Run, snapshot: Snapshot) -> VersionDraft:
+    weights = _weights(run, snapshot)
+    torch = run.resolved.get("torch")
+    evaluation = snapshot.evaluation()
+    return VersionDraft(
+        source=TrainedRun.of(
+            run.claim,
+            TrainingConfig.model_validate(run.config),
+            preset=str(run.resolved.get("preset", run.preset)),
+            software={"torch": torch} if isinstance(torch, str) else {},
+        ),
+        images=snapshot.images,
+        weights={GENERATOR: weights},
+        preview=snapshot.picture.read_bytes(),
+        scores=evaluation.scores if evaluation is not None else {},
     )
 
 
@@ -55,32 +73,4 @@ def _weights(run: Run, snapshot: Snapshot) -> bytes:
         phrase(409),
         f"the weights at {snapshot.kimg:g} kimg are no longer kept, only the picture is: "
         f"/train/{run.id}/snapshots tells which can be published",
-    )
-
-
-def _publish(app_state: AppState, run: Run, snapshot: Snapshot, weights: bytes) -> Published:
-    config = TrainingConfig.model_validate(run.config)
-    torch = run.resolved.get("torch")
-    evaluation = snapshot.evaluation()
-    return publish(
-        app_state.directory,
-        app_state.records,
-        run=run.id,
-        token=run.token,
-        images=snapshot.images,
-        model=run.model,
-        weights=weights,
-        preview=snapshot.picture.read_bytes(),
-        generator=config.generator_config(),
-        classes=config.classes,
-        provenance=Provenance(
-            run=run.id,
-            preset=str(run.resolved.get("preset", run.preset)),
-            dataset=run.dataset,
-            kimg=snapshot.kimg,
-            seed=config.seed,
-            software={"torch": torch} if isinstance(torch, str) else {},
-        ),
-        scores=evaluation.scores if evaluation is not None else {},
-        training=config,
     )

@@ -153,8 +153,8 @@ def shown(app_state: AppState, run: Run) -> int:
 def published(app_state: AppState, run: Run) -> list[str]:
     """List the versions a run has published that are there, by position."""
     rows = app_state.records.publications(run.id)
-    root = app_state.settings.model_dir
-    return [f"{row.model}@{row.version}" for row in rows if (root / row.model / str(row.version)).is_dir()]
+    numbers = {model: app_state.store.numbers(model) for model in {row.model for row in rows}}
+    return [f"{row.model}@{row.version}" for row in rows if row.version in numbers[row.model]]
 
 
 def image_count(app_state: AppState, dataset: str, resolved: dict[str, Any]) -> int | None:

@@ -14,7 +14,7 @@ from app.sampling.asks import Ask
 from app.sampling.orders import Order
 from app.sampling.response import Painted
 from app.state import AppState
-from models.store.versions import Version
+from models.store.versions import WholeVersion
 
 F = TypeVar("F", bound=str)
 
@@ -55,7 +55,9 @@ def negotiated(request: Request, offers: Mapping[F, str]) -> F:
     return chosen
 
 
-def answer(request: Request, app_state: AppState, model: str | None, order: Callable[[Version], Order]) -> Response:
+def answer(
+    request: Request, app_state: AppState, model: str | None, order: Callable[[WholeVersion], Order]
+) -> Response:
     """Answer a request for pictures, and remember what it asks for.
 
     Args:

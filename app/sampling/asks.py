@@ -12,7 +12,7 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from app.sampling.orders import Order
-from models.store.versions import Version
+from models.store.versions import WholeVersion
 
 COUNT = 4096
 """Requests remembered."""
@@ -41,13 +41,13 @@ class Ask:
         private: only the caller may see the answer.
     """
 
-    def __init__(self, model: str | None, order: Callable[[Version], Order], *, private: bool) -> None:
+    def __init__(self, model: str | None, order: Callable[[WholeVersion], Order], *, private: bool) -> None:
         self.model = model
         self._order = order
         self._private = private
-        self._last: tuple[Version, str, Prepared] | None = None
+        self._last: tuple[WholeVersion, str, Prepared] | None = None
 
-    def prepared(self, version: Version, fingerprint: str) -> Prepared:
+    def prepared(self, version: WholeVersion, fingerprint: str) -> Prepared:
         """Make the order of a version and numerics; the same as before where nothing has changed, the seed included.
 
         Raises:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from app.engine.inputs import Labels
 from app.http.problems import Problem, invalid, wrong_parameter
 from models.store.manifest import Manifest
-from models.store.versions import Version
+from models.store.versions import WholeVersion
 
 _LISTED = 50
 
 
-def label_of(version: Version, wanted: str | None) -> int | None:
+def label_of(version: WholeVersion, wanted: str | None) -> int | None:
     """Find the label of a class; None where none is asked for.
 
     A name that is also another class's number means the class of that name.
@@ -22,7 +22,6 @@ def label_of(version: Version, wanted: str | None) -> int | None:
     """
     if wanted is None:
         return None
-    assert version.manifest is not None
     names = version.manifest.classes if version.manifest.generator.classes else ()
     if not names:
         raise _refused(f"{version.ref} is not conditional: it has no classes to ask for")

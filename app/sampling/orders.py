@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from app.engine.inputs import Source
 from app.http.negotiation import cache_control, etag
 from models.config.networks import GeneratorConfig
-from models.store.manifest import WEIGHTS, Manifest
-from models.store.versions import Version
+from models.store.manifest import Manifest
+from models.store.versions import WholeVersion
 
 if TYPE_CHECKING:
     from app.engine.sampler import Sampler
@@ -77,7 +77,7 @@ class Order:
         seeded: the request names every seed, so that the same request means the same pictures.
     """
 
-    version: Version
+    version: WholeVersion
     pinned: bool
     seeded: bool
     subject: Subject
@@ -86,7 +86,6 @@ class Order:
     @property
     def manifest(self) -> Manifest:
         """What the version says about itself."""
-        assert self.version.manifest is not None
         return self.version.manifest
 
     @property
@@ -105,7 +104,7 @@ class Order:
 
     def tag(self, fingerprint: str) -> str:
         """Name the answer's bytes: equal tags, equal bytes. `fingerprint` names the numerics of the device."""
-        weights = self.manifest.files[WEIGHTS].sha256
+        weights = self.manifest.weights_sha256
         return etag(self.version.ref, weights, fingerprint, *self.container.parts(), *self.subject.parts())
 
     def headers(self, tag: str, *, private: bool) -> dict[str, str]:

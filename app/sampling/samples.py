@@ -20,7 +20,7 @@ from app.sampling.queries import ClassRef, DrawnSeed, Format, PaintQuery, PerRow
 from models.config.networks import GeneratorConfig
 from models.config.values import MAX_SEED
 from models.store.manifest import Manifest
-from models.store.versions import Version, is_pinned
+from models.store.versions import WholeVersion, is_pinned
 
 if TYPE_CHECKING:
     from app.settings import AppSettings
@@ -84,13 +84,12 @@ def check(query: SampleQuery, image_format: ImageFormat, settings: AppSettings) 
         raise invalid(errors)
 
 
-def order(query: SampleQuery, image_format: ImageFormat, version: Version, settings: AppSettings) -> Order:
+def order(query: SampleQuery, image_format: ImageFormat, version: WholeVersion, settings: AppSettings) -> Order:
     """Make every choice that the request leaves open, a seed included.
 
     Raises:
         Problem: 422, the version cannot answer this.
     """
-    assert version.manifest is not None
     label = label_of(version, query.class_)
     seed = secrets.randbelow(MAX_SEED + 1) if query.seed is None else query.seed
     subject = SeededImages(seed, query.n, query.psi, label)

@@ -16,7 +16,7 @@ from app.sampling.orders import Order
 from app.sampling.queries import SEEDS_SCHEMA, ClassRef, CommaSeparated, DrawnSeed, Format, PaintQuery, Psi, Scale
 from app.sampling.structured import Structured
 from models.config.values import MAX_SEED, Seed
-from models.store.versions import Version, is_pinned
+from models.store.versions import WholeVersion, is_pinned
 
 if TYPE_CHECKING:
     from app.settings import AppSettings
@@ -107,13 +107,12 @@ def _between(query: GridQuery) -> list[ErrorItem]:
     return errors
 
 
-def order(query: GridQuery, image_format: ImageFormat, version: Version, settings: AppSettings) -> Order:
+def order(query: GridQuery, image_format: ImageFormat, version: WholeVersion, settings: AppSettings) -> Order:
     """Make every choice that the request leaves open, a seed included.
 
     Raises:
         Problem: 422, the version cannot answer this.
     """
-    assert version.manifest is not None
     size = version.manifest.generator.size
     subject = _subject(query, version)
     if subject.count > settings.max_images:
@@ -128,8 +127,7 @@ def order(query: GridQuery, image_format: ImageFormat, version: Version, setting
     )
 
 
-def _subject(query: GridQuery, version: Version) -> Structured:
-    assert version.manifest is not None
+def _subject(query: GridQuery, version: WholeVersion) -> Structured:
     generator = version.manifest.generator
     label = label_of(version, query.class_)
     seeds = query.seeds or ((secrets.randbelow(MAX_SEED + 1) if query.seed is None else query.seed),)

@@ -15,7 +15,7 @@ from app.sampling.queries import SEEDS_SCHEMA, ClassRef, CommaSeparated, PaintQu
 from app.sampling.structured import Structured
 from models.config.values import Seed
 from models.pictures import AnimationFormat
-from models.store.versions import Version, is_pinned
+from models.store.versions import WholeVersion, is_pinned
 
 if TYPE_CHECKING:
     from app.settings import AppSettings
@@ -70,13 +70,12 @@ def check(query: WalkQuery, settings: AppSettings) -> None:
         raise invalid([wrong_parameter("frames", least)])
 
 
-def order(query: WalkQuery, film_format: AnimationFormat, version: Version, settings: AppSettings) -> Order:
+def order(query: WalkQuery, film_format: AnimationFormat, version: WholeVersion, settings: AppSettings) -> Order:
     """Make every choice that the request leaves open.
 
     Raises:
         Problem: 422, the version cannot answer this.
     """
-    assert version.manifest is not None
     generator = version.manifest.generator
     label = label_of(version, query.class_)
     film = Film(film_format, query.fps, query.scale or min(MAX_SCALE, -(-WATCHABLE // generator.size)))

@@ -18,7 +18,7 @@ from models.families.dcgan import DcganGenerator
 from models.families.mlp import MlpGenerator
 from models.networks import build_generator
 from models.networks.tanh import Tanh
-from models.store.manifest import MANIFEST, WEIGHTS, FileEntry, Manifest, Provenance
+from models.store.manifest import GENERATOR, MANIFEST, WEIGHTS, FileEntry, GeneratorEntry, Manifest, Provenance
 from models.store.weights import generator_bytes
 
 DCGAN = DcganGenerator(widths=(512, 256, 128, 64))
@@ -58,7 +58,7 @@ def publish(models: Path, name: str, version: int) -> None:
         version=version,
         created_at=datetime.now(UTC),
         files={WEIGHTS: FileEntry.of(data)},
-        generator=config,
+        generators={GENERATOR: GeneratorEntry.of(GENERATOR, config)},
         provenance=Provenance(preset="none", dataset="none", kimg=0, seed=version),
     )
     folder = models / name / str(version)

@@ -9,9 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.config.values import Frozen
-
-Channels = Literal[1, 3]
+from models.config.values import Channels, Frozen
 
 
 class Latent(Frozen):

@@ -1,12 +1,12 @@
-"""What the model directory refuses, and why; the app says which HTTP status each means."""
+"""Errors of model stores; the app says which HTTP status each means."""
 
 from __future__ import annotations
 
-from models.store.versions import Version
+from models.store.versions import UnusableVersion, Version
 
 
 class ModelError(Exception):
-    """Base of what the model directory refuses."""
+    """Base of what a model store refuses."""
 
 
 class UnknownModel(ModelError, LookupError):
@@ -40,6 +40,9 @@ class VersionNotReady(ModelError):
 
 class BrokenVersion(VersionNotReady):
     """The version's files are not what its manifest says."""
+
+    def __init__(self, version: UnusableVersion) -> None:
+        super().__init__(version)
 
 
 class DoesNotFit(VersionNotReady):

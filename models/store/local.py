@@ -1,65 +1,60 @@
-"""The model directory, `NAME/VERSION/` and `NAME/aliases/`: found by scanning, resolved from memory.
+"""A model store in a local directory: `NAME/VERSION/` and `NAME/aliases/`, found by scanning, resolved from memory.
 
-`models.store.publishing` adds versions. Nothing is created by reading: the directory need not exist.
+Nothing is created by reading: the directory need not exist.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import re
+import secrets
+import shutil
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
+from models.artifacts.attempts import kimg_name
 from models.config.values import NAME
-from models.store.aliases import LATEST, alias_problem, changing, remove_alias, write_alias
+from models.files import sync_folder, write_file
+from models.store import folders
+from models.store.catalogue import Catalogue, ModelInfo
 from models.store.errors import (
     AliasConflict,
     BrokenVersion,
     InvalidName,
-    ModelError,
     ReadOnlyModel,
     UnknownModel,
     VersionInUse,
     VersionNotReady,
 )
-from models.store.manifest import MANIFEST, PREVIEW, WEIGHTS, FileEntry, Manifest, Provenance
-from models.store.survey import STARTER, ModelInfo, survey
-from models.store.versions import State, Version, delete
-
-__all__ = [
-    "MANIFEST",
-    "PREVIEW",
-    "STARTER",
-    "WEIGHTS",
-    "AliasConflict",
-    "BrokenVersion",
-    "FileEntry",
-    "InvalidName",
-    "Manifest",
-    "ModelDirectory",
-    "ModelError",
-    "ModelInfo",
-    "Provenance",
-    "ReadOnlyModel",
-    "State",
-    "UnknownModel",
-    "Version",
-    "VersionInUse",
-    "VersionNotReady",
-]
+from models.store.manifest import MANIFEST, Deletion, FileEntry, Manifest
+from models.store.versions import (
+    BEST,
+    LATEST,
+    STARTER,
+    UnusableVersion,
+    Version,
+    WholeVersion,
+    alias_problem,
+    unusable,
+)
 
 logger = logging.getLogger(__name__)
 
 STARTER_FOLDER = Path(__file__).parents[1] / STARTER
 
+# What rename reports where something stands already: a folder that is not empty, or a file.
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+
 Change = Callable[[ModelInfo, Path], None]
 
 
-class ModelDirectory:
-    """A model directory as it was last seen; `scan` looks again. May be used from any thread."""
+class LocalStore:
+    """A `ModelStore` in a directory."""
 
     def __init__(self, root: Path, default_model: str | None = None, *, starter: Path = STARTER_FOLDER) -> None:
         """Use the directory `root`, which need not exist yet.
@@ -69,23 +64,16 @@ class ModelDirectory:
             default_model: the reference that is meant where none is given.
             starter: the folder of the model that is always there.
         """
-        self.root = root
+        self._root = root
         self._default_model = default_model
         self._starter = starter
         self._lock = threading.RLock()
-        self._models: dict[str, ModelInfo] | None = None
-        self._newest: tuple[dict[str, ModelInfo], str] | None = None
-        """The model published last, and what was seen when it was."""
+        self._catalogue: Catalogue | None = None
         self._changed: set[str] = set()
         self._complaints: dict[str, str] = {}
 
     def scan(self) -> frozenset[str]:
-        """Look at everything again: stats, and the contents of changed manifests and of aliases.
-
-        Returns:
-            The names of the models that have changed, come or gone since the last scan. A bad version is never an
-            error: it is described by its state and reason.
-        """
+        """Look at everything again: stats, and the contents of changed manifests and of aliases."""
         with self._lock:
             self.refresh()
             changed = frozenset(self._changed)
@@ -93,150 +81,101 @@ class ModelDirectory:
             return changed
 
     def refresh(self) -> None:
-        """Look at everything again, and leave what has changed to be told by the next `scan`."""
+        """Look at everything again, but leave changes to be reported by the next `scan`."""
         with self._lock:
-            before = self._models or {}
-            found = {name: self._survey(name, before.get(name)) for name in self._names()}
-            self._become({name: info for name, info in found.items() if info is not None})
+            before = self._catalogue.models if self._catalogue is not None else {}
+            found = {name: self._examine(name, before.get(name)) for name in self._names(before.keys())}
+            self._update({name: info for name, info in found.items() if info is not None})
 
     def models(self) -> list[ModelInfo]:
         """List the models by name."""
-        return sorted(self._seen().values(), key=lambda info: info.name)
+        return self._found().listed()
 
     def model(self, name: str) -> ModelInfo:
-        """Give a model.
+        """Return a model; `UnknownModel` where there is none of that name."""
+        return self._found().model(name)
 
-        Raises:
-            UnknownModel: there is none of that name.
-        """
-        try:
-            return self._seen()[name]
-        except KeyError:
-            raise UnknownModel(f'there is no model "{name}"') from None
+    def resolve(self, ref: str | None) -> WholeVersion:
+        """Return the whole version that a reference means."""
+        return self._found().resolve(ref)
 
-    def default(self) -> Version:
-        """Give the version that is meant where none is named: the configured one, else of the model published last.
-
-        Raises:
-            UnknownModel: the configured one does not exist, or there is nothing at all.
-            VersionNotReady: the configured one cannot be used now.
-        """
-        if self._default_model is not None:
-            return self.resolve(self._default_model)
-        seen = self._seen()
-        if self._newest is None or self._newest[0] is not seen:
-            dated = [(at, info.name) for info in seen.values() if not info.read_only and (at := info.published_at())]
-            self._newest = (seen, max(dated)[1] if dated else STARTER)
-        return self.resolve(self._newest[1])
-
-    def resolve(self, ref: str | None) -> Version:
-        """Find the whole version that a reference means.
-
-        Args:
-            ref: `NAME@NUMBER`, `NAME@ALIAS`, `NAME` (its `best` where that is whole, else its `latest`), or None for
-                the default.
-
-        Raises:
-            UnknownModel: there is no such model, version or alias.
-            VersionNotReady: the version is arriving.
-            BrokenVersion: the version is broken.
-        """
-        if ref is None:
-            return self.default()
-        name, at, selector = ref.partition("@")
-        version = self.model(name).select(selector if at else None)
-        if version.state == "broken":
-            raise BrokenVersion(version)
-        if version.state == "arriving":
-            raise VersionNotReady(version)
-        return version
-
-    def read_weights(self, version: Version) -> bytes:
-        """Read a version's weights into memory, once, and check them against the manifest.
-
-        Raises:
-            VersionNotReady: the file is missing or has another size by now, or its manifest cannot be read.
-            BrokenVersion: the bytes are not those that the manifest was written for; the version is marked so.
-        """
-        if version.manifest is None:
-            raise VersionNotReady(version)
-        entry = version.manifest.files[WEIGHTS]
-        try:
-            with (version.path / WEIGHTS).open("rb") as file:
-                data = file.read(entry.size + 1)
-        except OSError as error:
-            reason = f"{WEIGHTS} cannot be read: {error}"
-            raise VersionNotReady(replace(version, state="arriving", reason=reason)) from error
-        if len(data) != entry.size:
-            reason = f"{WEIGHTS} no longer has {entry.size:,} bytes"
-            raise VersionNotReady(replace(version, state="arriving", reason=reason))
-        if (sha256 := hashlib.sha256(data).hexdigest()) != entry.sha256:
-            reason = f"{WEIGHTS} has the sha256 {sha256}, its manifest says {entry.sha256}: copy the version again"
-            raise BrokenVersion(self.mark_broken(version, reason))
+    def read(self, version: WholeVersion, name: str) -> bytes:
+        """Read a listed file into memory, once, and check it."""
+        entry = version.manifest.files[name]
+        # Never memory-mapped: a file that is truncated later would kill the process.
+        with self._opened(version, name) as file:
+            data = file.read(entry.size + 1)
+        self._check(version, name, len(data), lambda: hashlib.sha256(data).hexdigest())
         return data
 
-    def mark_broken(self, version: Version, reason: str) -> Version:
-        """Note that a version cannot be used, until one of its files changes; gives it as it is then."""
-        broken = replace(version, state="broken", reason=reason)
+    def open(self, version: WholeVersion, name: str) -> BufferedReader:
+        """Open a listed file at its start, after checking it."""
+        file = self._opened(version, name)
+        try:
+            self._check(version, name, file.seek(0, 2), lambda: _digest(file))
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _opened(self, version: WholeVersion, name: str) -> BufferedReader:
+        try:
+            return (self._folder(version.model) / str(version.number) / name).open("rb")
+        except OSError as error:
+            raise VersionNotReady(unusable(version, "arriving", f"{name} cannot be read: {error}")) from error
+
+    def _check(self, version: WholeVersion, name: str, size: int, sha256: Callable[[], str]) -> None:
+        entry: FileEntry = version.manifest.files[name]
+        if size != entry.size:
+            raise VersionNotReady(unusable(version, "arriving", f"{name} no longer has {entry.size:,} bytes"))
+        if (found := sha256()) != entry.sha256:
+            reason = f"{name} has the sha256 {found}, the manifest says {entry.sha256}: copy the version again"
+            raise BrokenVersion(self.mark_broken(version, reason))
+
+    def mark_broken(self, version: Version, reason: str) -> UnusableVersion:
+        """Remember that a version cannot be used, until one of its files changes; return it in that state."""
+        broken = unusable(version, "broken", reason)
         with self._lock:
-            models = self._seen()
+            models = self._found().models
             info = models.get(version.model)
+            # Not where the files have changed since: the reason is about the older ones.
             if info is not None and version in info.versions:
-                self._become({**models, info.name: info.replacing(version, broken)})
+                self._update({**models, info.name: info.replace(version, broken)})
         return broken
 
     def set_alias(self, model: str, alias: str, number: int) -> None:
-        """Point an alias at a whole version.
-
-        Raises:
-            InvalidName: the alias can have no such name.
-            ReadOnlyModel: the model cannot be changed.
-            UnknownModel: there is no such model or version.
-            AliasConflict: the version is not whole.
-            OSError: it could not be written; the alias is as it was.
-        """
+        """Point an alias at a whole version."""
 
         def change(info: ModelInfo, folder: Path) -> None:
             version = info.version(number)
             if version.state != "whole":
                 raise AliasConflict(f"{version.ref} is {version.state} ({version.reason}): no alias may point at it")
-            write_alias(folder, alias, number)
+            folders.write_alias(folder, alias, number)
 
         self._change_alias(model, alias, change)
 
     def delete_alias(self, model: str, alias: str) -> None:
-        """Remove an alias.
-
-        Raises:
-            InvalidName: there can be no such alias, or it is `latest`.
-            ReadOnlyModel: the model cannot be changed.
-            UnknownModel: there is no such model or alias.
-        """
+        """Remove an alias."""
 
         def change(info: ModelInfo, folder: Path) -> None:
             if alias not in info.aliases:
                 raise UnknownModel(f'the model {model} has no alias "{alias}"')
-            remove_alias(folder, alias)
+            folders.remove_alias(folder, alias)
 
         self._change_alias(model, alias, change)
 
     def delete_version(self, model: str, number: int) -> None:
-        """Delete a version's files; `deleted.json` stays, so that its number never returns.
+        """Delete a version's files; `deleted.json` stays, so that its number never returns."""
 
-        Raises:
-            ReadOnlyModel: the model cannot be changed.
-            UnknownModel: there is no such version.
-            VersionInUse: an alias other than `latest` points at it.
-        """
-
-        def change(info: ModelInfo, _folder: Path) -> None:
+        def change(info: ModelInfo, folder: Path) -> None:
             version = info.version(number)
             users = [alias for alias, target in info.aliases.items() if target == number and alias != LATEST]
             if users:
                 raise VersionInUse(
                     f"{version.ref} is what {', '.join(users)} points at: move or delete the alias first"
                 )
-            delete(version)
+            folders.delete_version(folder / str(number), version)
 
         self._change(model, change)
 
@@ -250,43 +189,78 @@ class ModelDirectory:
         self.refresh()
         if self.model(model).read_only:
             raise ReadOnlyModel(f'the model "{model}" ships with Atelier and cannot be changed')
-        folder = self.root / model
-        with changing(folder):
+        folder = self._folder(model)
+        with folders.lock_model(folder):
             self.refresh()
             change(self.model(model), folder)
         self.refresh()
 
-    def _seen(self) -> dict[str, ModelInfo]:
-        # No lock: whoever samples never waits for a scan of a slow disk.
-        if self._models is None:
-            self.refresh()
-        return self._models or {}
+    def numbers(self, model: str) -> set[int]:
+        """Return every number of a model that something stands under now, deleted versions included."""
+        return set(folders.list_numbers(self._folder(model)))
 
-    def _become(self, after: dict[str, ModelInfo]) -> None:
-        """Replace what was seen; what differs is told by the next `scan`."""
-        before = self._models or {}
-        for name in before.keys() | after.keys():
-            if before.get(name) != after.get(name):
-                self._changed.add(name)
-                _report(before.get(name), after.get(name))
-        self._models = after
+    def examine(self, model: str, number: int) -> Version | Deletion | None:
+        """Look at what stands under a number now."""
+        folder = self._folder(model) / str(number)
+        version = folders.examine_version(folder, model, number)
+        return folders.read_deletion(folder) if version is None else version
 
-    def _names(self) -> list[str]:
+    @contextmanager
+    def stage(self, model: str, run: str, images: int, token: int) -> Iterator[LocalStaging]:
+        """Begin a version in a hidden folder of the model; what is not committed is removed at the end."""
+        folder = self._folder(model)
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(self._root)
+        _discard_older_staging(folder, run, token)
+        staging = folder / f".staging-{run}-{kimg_name(images)}-{token}-{secrets.token_hex(4)}"
         try:
-            names = {path.name for path in self.root.iterdir() if re.fullmatch(NAME, path.name)}
+            staging.mkdir()
+            yield LocalStaging(staging)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def promote_best(self, model: str, number: int) -> None:
+        """Point `best` at a version if it is the best."""
+        folder = self._folder(model)
+        with folders.lock_model(folder):
+            info = folders.examine_model(folder, model)
+            if info is not None and info.is_best(number):
+                folders.write_alias(folder, BEST, number)
+
+    def _folder(self, model: str) -> Path:
+        return self._starter if model == STARTER else self._root / model
+
+    def _found(self) -> Catalogue:
+        # No lock: whoever samples never waits for a scan of a slow disk.
+        if self._catalogue is None:
+            self.refresh()
+        return self._catalogue or Catalogue({}, self._default_model)
+
+    def _update(self, models: dict[str, ModelInfo]) -> None:
+        """Replace the catalogue; what differs is reported by the next `scan`."""
+        before = self._catalogue.models if self._catalogue is not None else {}
+        for name in before.keys() | models.keys():
+            if before.get(name) != models.get(name):
+                self._changed.add(name)
+                _log_broken(before.get(name), models.get(name))
+        self._catalogue = Catalogue(models, self._default_model)
+
+    def _names(self, before: Iterable[str]) -> list[str]:
+        try:
+            names = {path.name for path in self._root.iterdir() if re.fullmatch(NAME, path.name)}
             self._complain(".", None)
         except FileNotFoundError:
             names = set()
         except OSError as error:
             # A disk that is away for a moment takes no model away that is being served.
-            self._complain(".", f"the model directory {self.root} cannot be read: {error}")
-            names = set(self._models or {})
+            self._complain(".", f"the model directory {self._root} cannot be read: {error}")
+            names = set(before)
         return sorted(names | {STARTER})
 
-    def _survey(self, name: str, before: ModelInfo | None) -> ModelInfo | None:
-        folder = self._starter if name == STARTER else self.root / name
+    def _examine(self, name: str, before: ModelInfo | None) -> ModelInfo | None:
+        folder = self._folder(name)
         try:
-            info = survey(folder, name, before)
+            info = folders.examine_model(folder, name, before)
         except OSError as error:
             self._complain(name, f"the model {name} in {folder} cannot be read: {error}")
             return before
@@ -302,8 +276,46 @@ class ModelDirectory:
             logger.warning(message)
 
 
-def _report(before: ModelInfo | None, after: ModelInfo | None) -> None:
-    """Log each version that was not broken when it was last seen and is now."""
+class LocalStaging:
+    """A version in a hidden folder, which the commit renames to its number."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file, or replace one, and wait until it is on the disk."""
+        (self._folder / name).unlink(missing_ok=True)
+        write_file(self._folder / name, data)
+
+    def commit(self, manifest: Manifest) -> bool:
+        """Rename the folder to the version's number; False when something stands there."""
+        self.write(MANIFEST, manifest.to_json())
+        sync_folder(self._folder)
+        try:
+            self._folder.rename(self._folder.parent / str(manifest.version))
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            return False
+        sync_folder(self._folder.parent)
+        return True
+
+
+def _digest(file: BufferedReader) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _discard_older_staging(folder: Path, run: str, token: int) -> None:
+    """Remove what earlier attempts of this run left unfinished; one that still lives is fenced, and finds it gone."""
+    for path in folder.iterdir():
+        staging = re.fullmatch(rf"\.staging-{re.escape(run)}-[0-9.]+-([0-9]+)-[0-9a-f]+", path.name)
+        if staging and int(staging[1]) < token:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _log_broken(before: ModelInfo | None, after: ModelInfo | None) -> None:
+    """Log each version that was not broken when it was last examined and is now."""
     known = before.versions if before is not None else ()
     for version in after.versions if after is not None else ():
         if version.state == "broken" and version not in known:

@@ -1,21 +1,23 @@
-"""What a version says about itself, `manifest.json`: strictly checked, bounded, and free of paths.
-
-`models.store.versions` compares it with the files beside it.
-"""
+"""Manifests of versions, `manifest.json`: strictly checked, bounded, and free of paths."""
 
 from __future__ import annotations
 
 import hashlib
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError, model_validator
 
+from models.config.inputs import InputSpec, OutputSpec
 from models.config.networks import MAX_CLASSES, GeneratorConfig
 from models.config.values import Frozen, Label, Name, Seed
 from models.scores import Score
 
 MANIFEST = "manifest.json"
-WEIGHTS = "generator.safetensors"
+GENERATOR = "generator"
+"""Name of the only generator of most versions."""
+WEIGHTS = f"{GENERATOR}.safetensors"
 PREVIEW = "preview.png"
 CARD = "card.md"
 NEIGHBOURS = "neighbours.png"
@@ -24,12 +26,14 @@ DELETED = "deleted.json"
 MAX_MANIFEST_BYTES = 1 << 20
 MAX_FILE_BYTES = 1 << 30
 MAX_VERSION = 10**9 - 1
+MAX_NETWORKS = 8
 
+Task = Literal["sample", "translate"]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
 class ManifestError(ValueError):
-    """A manifest cannot be used; `arriving` tells that it merely seems to end too early."""
+    """A manifest cannot be used; `arriving` where it merely seems to end too early."""
 
     def __init__(self, reason: str, arriving: bool = False) -> None:
         super().__init__(reason)
@@ -64,8 +68,88 @@ class Provenance(Frozen):
         return round(self.kimg * 1000)
 
 
+class GeneratorEntry(Frozen):
+    """One generator of a version: its file of weights, its configuration, and what it takes and makes."""
+
+    weights: FileName
+    config: GeneratorConfig
+    inputs: dict[str, InputSpec]
+    output: OutputSpec
+
+    @classmethod
+    def of(cls, name: str, config: GeneratorConfig) -> GeneratorEntry:
+        """Describe the generator of this name; its weights are in `NAME.safetensors`."""
+        return cls(weights=weights_file(name), config=config, inputs=config.inputs, output=config.output)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.inputs != self.config.inputs or self.output != self.config.output:
+            raise ValueError("inputs and output must be those of the config")
+        return self
+
+
+class EncoderEntry(Frozen):
+    """A network that was not trained with the generators, but that they need."""
+
+    weights: FileName
+
+
 class Manifest(Frozen):
-    """Everything about a version but its bytes."""
+    """Everything about a version but its bytes: format 2, into which format 1 is converted when it is read.
+
+    Attributes:
+        format: of `manifest.json`: 1 has one generator, named `generator`, and nothing that only format 2 can say.
+        generators: by name; the first one is used where none is named.
+    """
+
+    format: Literal[1, 2] = 2
+    model: Name
+    version: Annotated[int, Field(ge=1, le=MAX_VERSION)]
+    created_at: AwareDatetime
+    files: Annotated[dict[FileName, FileEntry], Field(max_length=16)]
+    task: Task = "sample"
+    generators: Annotated[dict[Name, GeneratorEntry], Field(min_length=1, max_length=MAX_NETWORKS)]
+    encoders: Annotated[dict[Name, EncoderEntry], Field(max_length=MAX_NETWORKS, exclude_if=operator.not_)] = Field(
+        default_factory=dict
+    )
+    classes: Annotated[tuple[Label, ...], Field(max_length=MAX_CLASSES)] = ()
+    provenance: Provenance
+    scores: dict[str, Score] = Field(default_factory=dict)
+
+    @property
+    def first(self) -> GeneratorEntry:
+        """The generator that is used where none is named."""
+        return next(iter(self.generators.values()))
+
+    @property
+    def generator(self) -> GeneratorConfig:
+        """The configuration of the first generator."""
+        return self.first.config
+
+    @property
+    def weights_sha256(self) -> str:
+        """The sha256 of the first generator's weights."""
+        return self.files[self.first.weights].sha256
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        needed = [entry.weights for entry in self.generators.values()]
+        _check_files(self.files, [*needed, *(entry.weights for entry in self.encoders.values())])
+        for name, entry in self.generators.items():
+            takes_image = any(spec.kind == "image" for spec in entry.inputs.values())
+            if takes_image != (self.task == "translate"):
+                raise ValueError(f"the task is {self.task}, but {name} takes {'an' if takes_image else 'no'} image")
+            _check_classes(entry.config, self.classes)
+        return self
+
+    def to_json(self) -> bytes:
+        """Encode as the bytes of a `manifest.json`, in its own format."""
+        document = self if self.format == 2 else ManifestV1.of(self)
+        return document.model_dump_json(indent=2).encode() + b"\n"
+
+
+class ManifestV1(Frozen):
+    """`manifest.json` in format 1: one generator, in `generator.safetensors`."""
 
     format: Literal[1] = 1
     model: Name
@@ -79,18 +163,40 @@ class Manifest(Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if WEIGHTS not in self.files:
-            raise ValueError(f"files must list {WEIGHTS}")
-        if reserved := {MANIFEST, DELETED} & set(self.files):
-            raise ValueError(f"files must not list {', '.join(sorted(reserved))}")
-        if self.generator.classes and len(self.classes) != self.generator.classes:
-            told = f"the generator has {self.generator.classes} classes"
-            raise ValueError(f"{told}: classes must name each of them, not {len(self.classes)}")
+        _check_files(self.files, [WEIGHTS])
+        _check_classes(self.generator, self.classes)
         return self
 
-    def to_json(self) -> bytes:
-        """Write it as the bytes of a `manifest.json`."""
-        return self.model_dump_json(indent=2).encode() + b"\n"
+    @classmethod
+    def of(cls, manifest: Manifest) -> ManifestV1:
+        """Convert back what was read in format 1."""
+        shared = {name: getattr(manifest, name) for name in cls.model_fields if name != "generator"}
+        return cls(**shared, generator=manifest.generator)
+
+    def upgrade(self) -> Manifest:
+        """Convert to what the program works with."""
+        shared = {name: getattr(self, name) for name in type(self).model_fields if name != "generator"}
+        return Manifest(**shared, generators={GENERATOR: GeneratorEntry.of(GENERATOR, self.generator)})
+
+
+def weights_file(generator: str) -> str:
+    """Return the name of the file with a generator's weights."""
+    return f"{generator}.safetensors"
+
+
+def _check_files(files: Mapping[str, FileEntry], needed: Iterable[str]) -> None:
+    for name in needed:
+        if name not in files:
+            raise ValueError(f"files must list {name}")
+    if reserved := {MANIFEST, DELETED} & set(files):
+        raise ValueError(f"files must not list {', '.join(sorted(reserved))}")
+
+
+def _check_classes(generator: GeneratorConfig, classes: Sequence[str]) -> None:
+    if generator.classes and len(classes) != generator.classes:
+        raise ValueError(
+            f"the generator has {generator.classes} classes: classes must name each of them, not {len(classes)}"
+        )
 
 
 class Deletion(Frozen):
@@ -104,13 +210,13 @@ class Deletion(Frozen):
 
 
 def parse_manifest(data: bytes, model: str, version: int) -> Manifest:
-    """Read the manifest of the version that lies in `model/version`.
+    """Parse the manifest of version `version` of the model `model`, in any format.
 
     Raises:
         ManifestError: it is not one, or is another version's.
     """
     try:
-        manifest = Manifest.model_validate_json(data)
+        manifest = _parse(data)
     except ValidationError as error:
         raise _manifest_error(error) from error
     if (manifest.model, manifest.version) != (model, version):
@@ -119,6 +225,18 @@ def parse_manifest(data: bytes, model: str, version: int) -> Manifest:
             "move it to its own folder, or correct it"
         )
     return manifest
+
+
+def _parse(data: bytes) -> Manifest:
+    if _Format.model_validate_json(data).format == 1:
+        return ManifestV1.model_validate_json(data).upgrade()
+    return Manifest.model_validate_json(data)
+
+
+class _Format(BaseModel):
+    """The format alone: each has errors of its own fields."""
+
+    format: Literal[1, 2] = 1
 
 
 def _manifest_error(error: ValidationError) -> ManifestError:

@@ -1,56 +1,125 @@
-"""Publishing: a generator's bytes become `MODEL/VERSION`, whole or not at all, and once however often it is tried.
+"""Publishing: a run's generators become a version, whole or not at all, and once however often it is tried.
 
-`models.records` gives out the number; `models.store.local` reads what lies here.
+`models.records` allocates the number, the store keeps the files.
 """
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import re
-import secrets
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
-from models.artifacts.attempts import kimg_name
 from models.config.networks import GeneratorConfig
 from models.config.training import TrainingConfig
 from models.config.values import NAME
-from models.files import sync_folder, write_file
 from models.records import Claim, Records
-from models.scores import Score, is_best
-from models.store.aliases import BEST, changing, write_alias
+from models.scores import Score
+from models.store.base import ModelStore
 from models.store.card import Pairs, write_card
 from models.store.errors import InvalidName, ReadOnlyModel
-from models.store.local import ModelDirectory
 from models.store.manifest import (
     CARD,
-    DELETED,
-    MANIFEST,
+    GENERATOR,
     NEIGHBOURS,
     PREVIEW,
-    WEIGHTS,
     Deletion,
     FileEntry,
+    GeneratorEntry,
     Manifest,
     Provenance,
+    weights_file,
 )
-from models.store.survey import STARTER, ModelInfo, survey
-from models.store.versions import Version, examine, numbers
+from models.store.versions import STARTER, Version
 
-# What rename says where something stands already: a folder that is not empty, or a file.
-_TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What all publications of an attempt at a run have in common.
+
+    Attributes:
+        claim: of the run, which must still hold when its versions are numbered.
+        preset: the one behind `auto`.
+        generators: the configuration of each generator that it publishes, by name; the first is the default one.
+        software: the versions that it was trained with, by name.
+    """
+
+    claim: Claim
+    config: TrainingConfig
+    preset: str
+    generators: Mapping[str, GeneratorConfig]
+    software: Mapping[str, str]
+
+    @staticmethod
+    def of(claim: Claim, config: TrainingConfig, preset: str, software: Mapping[str, str]) -> TrainedRun:
+        """Describe a run that trains one generator."""
+        return TrainedRun(claim, config, preset, {GENERATOR: config.generator_config()}, software)
+
+
+@dataclass(frozen=True)
+class VersionDraft:
+    """A version without a number: a run's generators at a position, for the model that its configuration names.
+
+    Attributes:
+        images: the position, in real images shown to the discriminator.
+        weights: of each generator of the run, as safetensors.
+        preview: a PNG.
+        scores: the one that decides about `best` first.
+        pairs: makes images beside the nearest ones in the data; called only where the position is not published yet.
+    """
+
+    source: TrainedRun
+    images: int
+    weights: Mapping[str, bytes]
+    preview: bytes
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    pairs: Callable[[], Pairs] | None = None
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.source.config.model
+
+    def files(self) -> dict[str, bytes]:
+        """Return the files that do not depend on the version's number."""
+        return {**{weights_file(name): data for name, data in self.weights.items()}, PREVIEW: self.preview}
+
+    def manifest(self, version: int, files: Mapping[str, bytes]) -> Manifest:
+        """Return the manifest of a version with these files."""
+        source = self.source
+        return Manifest(
+            model=self.model,
+            version=version,
+            created_at=datetime.now(UTC),
+            files={name: FileEntry.of(data) for name, data in files.items()},
+            generators={name: GeneratorEntry.of(name, config) for name, config in source.generators.items()},
+            classes=source.config.classes,
+            provenance=Provenance(
+                run=source.claim.id,
+                preset=source.preset,
+                dataset=source.config.dataset,
+                kimg=self.images / 1000,
+                seed=source.config.seed,
+                software=dict(source.software),
+            ),
+            scores=dict(self.scores),
+        )
 
 
 @dataclass(frozen=True)
 class Published:
-    """A version that is in the model directory; `already` when an earlier attempt had put it there."""
+    """A version that is in the store.
+
+    Attributes:
+        already: an earlier attempt had put it there.
+        replaced: it is of the same position, but holds other weights: the run was rolled back in between.
+    """
 
     model: str
     version: int
     already: bool
+    replaced: bool = False
 
     @property
     def ref(self) -> str:
@@ -58,40 +127,13 @@ class Published:
         return f"{self.model}@{self.version}"
 
 
-def publish(
-    directory: ModelDirectory | Path,
-    records: Records,
-    *,
-    run: str,
-    token: int,
-    images: int,
-    model: str,
-    weights: bytes,
-    preview: bytes,
-    generator: GeneratorConfig,
-    classes: Sequence[str] = (),
-    provenance: Provenance,
-    scores: Mapping[str, Score] | None = None,
-    training: TrainingConfig | None = None,
-    pairs: Callable[[], Pairs] | None = None,
-) -> Published:
-    """Publish a run's generator at a position, and move `best` to it where its score is the best.
+def publish(store: ModelStore, records: Records, draft: VersionDraft) -> Published:
+    """Publish, and move `best` to the version where its score is the best.
 
     Args:
-        directory: the model directory.
-        records: gives out the number.
-        run: the run.
-        token: the caller's fencing token.
-        images: the position; `provenance` must name the same run and position.
-        model: the name to publish under.
-        weights: the generator as safetensors.
-        preview: a PNG.
-        generator: what the weights belong to.
-        classes: the labels of a conditional generator.
-        provenance: where it comes from.
-        scores: measurements, the one that decides about `best` first.
-        training: what trained it; with it comes a model card.
-        pairs: gives images beside the nearest ones in the data; asked only where the position is not published yet.
+        store: where versions are kept.
+        records: allocates the number.
+        draft: what is published.
 
     Raises:
         ClaimLost: a newer attempt holds the run; nothing was published.
@@ -100,67 +142,12 @@ def publish(
         InvalidName: no model can be called that.
         OSError: a file could not be written, such as on a full disk; trying again is safe.
     """
-    _check_name(model)
-    if (provenance.run, provenance.images) != (run, images):
-        raise ValueError(
-            f"the provenance is of run {provenance.run} at {provenance.images} images, not of run {run} at {images}"
-        )
-    root = directory if isinstance(directory, Path) else directory.root
-    folder = root / model
-    folder.mkdir(parents=True, exist_ok=True)
-    sync_folder(root)
-    published = _published_before(folder, records, run, images)
+    _check_name(draft.model)
+    published = _find_published(store, records, draft)
     if published is None:
-        _discard_older_staging(folder, run, token)
-        files, shown = {WEIGHTS: weights, PREVIEW: preview}, None
-        if pairs is not None:
-            shown = pairs()
-            files[NEIGHBOURS] = shown.picture
-        staging = folder / f".staging-{run}-{kimg_name(images)}-{token}-{secrets.token_hex(4)}"
-        try:
-            staging.mkdir()
-            for name, data in files.items():
-                write_file(staging / name, data)
-            while published is None:
-                version = records.allocate(Claim("run", run, token), images, model, taken=set(numbers(folder)))
-                manifest = build_manifest(model, version, files, generator, classes, provenance, scores or {})
-                if training is not None:
-                    manifest = _with_card(manifest, training, shown, staging)
-                published = _place(staging, folder, manifest)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    _move_best(folder, model, published.version)
+        published = _publish_new(store, records, draft)
+    store.promote_best(published.model, published.version)
     return published
-
-
-def _with_card(manifest: Manifest, training: TrainingConfig, pairs: Pairs | None, staging: Path) -> Manifest:
-    """Write the card, which names the version's number, and list it."""
-    card = write_card(manifest, training, pairs)
-    (staging / CARD).unlink(missing_ok=True)
-    write_file(staging / CARD, card)
-    return manifest.model_copy(update={"files": {**manifest.files, CARD: FileEntry.of(card)}})
-
-
-def build_manifest(
-    model: str,
-    version: int,
-    files: Mapping[str, bytes],
-    generator: GeneratorConfig,
-    classes: Sequence[str],
-    provenance: Provenance,
-    scores: Mapping[str, Score],
-) -> Manifest:
-    """Write what a version says about itself, with the sha256 and size of each of its `files`."""
-    return Manifest(
-        model=model,
-        version=version,
-        created_at=datetime.now(UTC),
-        files={name: FileEntry.of(data) for name, data in files.items()},
-        generator=generator,
-        classes=tuple(classes),
-        provenance=provenance,
-        scores=dict(scores),
-    )
 
 
 def _check_name(name: str) -> None:
@@ -172,67 +159,49 @@ def _check_name(name: str) -> None:
         raise ReadOnlyModel(f'the model "{STARTER}" ships with Atelier and cannot be changed: use another name')
 
 
-def _published_before(folder: Path, records: Records, run: str, images: int) -> Published | None:
-    for publication in records.publications(run):
-        if publication.images == images and _is_of(folder, publication.version, run, images):
-            return Published(publication.model, publication.version, already=True)
+def _find_published(store: ModelStore, records: Records, draft: VersionDraft) -> Published | None:
+    """Return the version of the same run at the same position, be it deleted since."""
+    position = draft.source.claim.id, draft.images
+    for row in records.publications(draft.source.claim.id):
+        if row.images != draft.images:
+            continue
+        found = store.examine(row.model, row.version)
+        if _position(found) == position:
+            return Published(row.model, row.version, already=True, replaced=_replaced(found, draft))
     return None
 
 
-def _is_of(folder: Path, number: int, run: str, images: int) -> bool:
-    """Say whether a number stands for this run at this position, be it deleted since."""
-    place = folder / str(number)
-    version = examine(place, folder.name, number)
-    if version is None:
-        try:
-            deletion = Deletion.model_validate_json((place / DELETED).read_bytes())
-        except ValueError:
-            return False
-        return (deletion.run, deletion.images) == (run, images)
-    if version.manifest is None:
-        return False
-    return (version.manifest.provenance.run, version.manifest.provenance.images) == (run, images)
-
-
-def _place(staging: Path, folder: Path, manifest: Manifest) -> Published | None:
-    """Rename a staged version to its number; None when something came to stand there meanwhile."""
-    (staging / MANIFEST).unlink(missing_ok=True)
-    write_file(staging / MANIFEST, manifest.to_json())
-    sync_folder(staging)
-    try:
-        staging.rename(folder / str(manifest.version))
-    except OSError as error:
-        if error.errno not in _TAKEN:
-            raise
+def _position(found: Version | Deletion | None) -> tuple[str | None, int | None] | None:
+    if isinstance(found, Deletion):
+        return found.run, found.images
+    if found is None or found.manifest is None:
         return None
-    sync_folder(folder)
-    return Published(manifest.model, manifest.version, already=False)
+    return found.manifest.provenance.run, found.manifest.provenance.images
 
 
-def _discard_older_staging(folder: Path, run: str, token: int) -> None:
-    """Remove what earlier attempts of this run left unfinished; one that still lives is fenced, and finds it gone."""
-    for path in folder.iterdir():
-        staging = re.fullmatch(rf"\.staging-{re.escape(run)}-[0-9.]+-([0-9]+)-[0-9a-f]+", path.name)
-        if staging and int(staging[1]) < token:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _move_best(folder: Path, model: str, number: int) -> None:
-    """Point `best` at a version whose first score beats every other whole version's of the same protocol.
-
-    The first version with a protocol has nothing to beat. Repeating it changes nothing.
-    """
-    with changing(folder):
-        info = survey(folder, model)
-        version = next((v for v in info.versions if v.number == number), None) if info is not None else None
-        if info is not None and version is not None and _is_best(info, version):
-            write_alias(folder, BEST, number)
-
-
-def _is_best(info: ModelInfo, version: Version) -> bool:
-    scores = version.manifest.scores if version.manifest is not None else {}
-    if not scores:
+def _replaced(found: Version | Deletion | None, draft: VersionDraft) -> bool:
+    # Of a deleted version nobody knows the weights any more.
+    if found is None or isinstance(found, Deletion) or found.manifest is None:
         return False
-    name, score = next(iter(scores.items()))
-    rivals = [v.manifest.scores.get(name) for v in info.versions if v.manifest and v != version and v.state == "whole"]
-    return is_best(score, (rival for rival in rivals if rival is not None))
+    files = found.manifest.files
+    hashes = {weights_file(name): hashlib.sha256(data).hexdigest() for name, data in draft.weights.items()}
+    return any(name not in files or files[name].sha256 != sha256 for name, sha256 in hashes.items())
+
+
+def _publish_new(store: ModelStore, records: Records, draft: VersionDraft) -> Published:
+    source, model = draft.source, draft.model
+    with store.stage(model, source.claim.id, draft.images, source.claim.token) as staging:
+        files, pairs = draft.files(), None
+        if draft.pairs is not None:
+            pairs = draft.pairs()
+            files[NEIGHBOURS] = pairs.picture
+        for name, data in files.items():
+            staging.write(name, data)
+        # Only now, with the files safe: a number that is allocated is meant to be used.
+        while True:
+            number = records.allocate(source.claim, draft.images, model, taken=store.numbers(model))
+            # The card names the number; the manifest lists the card.
+            files[CARD] = write_card(draft.manifest(number, files), source.config, pairs)
+            staging.write(CARD, files[CARD])
+            if staging.commit(draft.manifest(number, files)):
+                return Published(model, number, already=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 
 from models.config.networks import GeneratorConfig
 from models.scores import Score
-from models.store.manifest import NEIGHBOURS, PREVIEW, WEIGHTS
+from models.store.local import STARTER_FOLDER
+from models.store.manifest import MANIFEST, NEIGHBOURS, PREVIEW, WEIGHTS
 from models.store.weights import generator_bytes, load_generator
 from tests.fixtures.models import TINY_MLP, swap_weights, tiny_generator, write_version
 from tests.fixtures.service import Service
@@ -60,6 +62,45 @@ def test_a_manifest_and_its_files_rebuild_the_generator(shared_service: Service)
     assert hashlib.sha256(answer.content).hexdigest() == manifest["files"][WEIGHTS]["sha256"]
     generator = load_generator(answer.content, GeneratorConfig.model_validate(manifest["generator"]))
     assert generator(torch.zeros(1, TINY_MLP.latent.dim)).shape == (1, 1, 28, 28)
+
+
+def test_a_manifest_of_format_1_is_answered_as_it_is(shared_service: Service) -> None:
+    stored = json.loads((STARTER_FOLDER / "2" / MANIFEST).read_bytes())
+    assert stored["format"] == 1
+    answered = shared_service.client.get("/models/starter@2").json()
+    assert answered == stored
+    assert list(answered) == list(stored)
+
+
+def test_a_manifest_of_format_2_also_has_what_format_1_has(shared_service: Service, model_root: Path) -> None:
+    manifest = shared_service.client.get("/models/digits@1").json()
+    assert (manifest["format"], manifest["task"]) == (2, "sample")
+    (entry,) = manifest["generators"].values()
+    assert entry["config"] == manifest["generator"]
+    assert entry["inputs"] == {"z": {"kind": "latent", "dim": 16, "prior": "normal"}}
+    assert entry["output"] == {"kind": "fixed", "height": 28, "width": 28, "channels": 1}
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "part"),
+    [
+        ("bytes=0-3", 206, slice(0, 4)),
+        ("bytes=10-", 206, slice(10, None)),
+        ("bytes=-5", 206, slice(-5, None)),
+        ("bytes=2-99999999", 206, slice(2, None)),
+        ("bytes=0-1,4-5", 200, slice(None)),
+        ("pages=1", 200, slice(None)),
+        ("bytes=99999999-", 416, slice(0)),
+    ],
+)
+def test_weights_are_sent_in_parts_on_request(shared_service: Service, asked: str, status: int, part: slice) -> None:
+    address = "/models/digits@1/generator.safetensors"
+    whole = shared_service.client.get(address)
+    assert int(whole.headers["Content-Length"]) == len(whole.content)
+    answer = shared_service.client.get(address, headers={"Range": asked})
+    assert (answer.status_code, answer.content) == (status, whole.content[part])
+    fresh = shared_service.client.get(address, headers={"Range": asked, "If-Range": '"of another version"'})
+    assert (fresh.status_code, fresh.content) == (200, whole.content)
 
 
 def test_a_preview_is_a_picture_that_may_be_kept(shared_service: Service) -> None:

@@ -16,7 +16,7 @@ from models.artifacts.events import read_events
 from models.artifacts.history import read_ticks
 from models.config.training import TrainingConfig
 from models.records import Records, Run
-from models.store.local import ModelDirectory
+from models.store.local import LocalStore
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
 from tests.worker.training.tiny import tiny
@@ -78,7 +78,7 @@ class Harness:
 
     def published(self, run: Run) -> list[tuple[int, str]]:
         """Give position and sha256 of each version of the run."""
-        (info,) = [model for model in ModelDirectory(self.settings.model_dir).models() if model.name == run.model]
+        (info,) = [model for model in LocalStore(self.settings.model_dir).models() if model.name == run.model]
         manifests = [version.manifest for version in info.versions if version.manifest is not None]
         return [
             (manifest.provenance.images, manifest.files["generator.safetensors"].sha256)

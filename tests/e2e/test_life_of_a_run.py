@@ -21,7 +21,7 @@ from models.artifacts.events import read_events
 from models.artifacts.history import read_ticks
 from models.config import presets
 from models.records import Records, Run
-from models.store.local import ModelDirectory
+from models.store.local import LocalStore
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
@@ -79,7 +79,7 @@ class Harness:
 
     def weights(self, run: Run) -> str:
         """Give the sha256 of what the run published last."""
-        directory = ModelDirectory(self.data_dir / "models")
+        directory = LocalStore(self.data_dir / "models")
         manifest = directory.model(run.model).versions[-1].manifest
         assert manifest is not None
         assert manifest.provenance.run == run.id

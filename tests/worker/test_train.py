@@ -21,7 +21,7 @@ from models.artifacts.events import read_events
 from models.artifacts.history import read_ticks
 from models.datasets.uploads import UploadFolder
 from models.records import Run, new_id
-from models.store.local import ModelDirectory
+from models.store.local import LocalStore
 from models.store.weights import load_generator
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.trainings import Harness, working_house
@@ -284,12 +284,11 @@ def test_a_conditional_run_publishes_the_names_of_its_classes(
     run = harness.create(tiny("mlp-conditional", kimg=1))
     assert harness.train(run) == ExitCode.COMPLETED
     assert "Embedding" in capsys.readouterr().out
-    version = ModelDirectory(harness.data_dir / "models").resolve("tiny")
+    store = LocalStore(harness.data_dir / "models")
+    version = store.resolve("tiny")
     manifest = version.manifest
-    assert manifest is not None
     assert manifest.classes == tuple("0123456789")
-    weights = version.path / "generator.safetensors"
-    generator = load_generator(weights.read_bytes(), manifest.generator)
+    generator = load_generator(store.read(version, manifest.first.weights), manifest.generator)
     assert generator(torch.zeros(2, 100), torch.tensor([0, 9])).shape == (2, 1, 28, 28)
 
 

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from models.store.local import ModelDirectory, ModelError
+from models.store.errors import ModelError
+from models.store.local import LocalStore
 from models.store.weights import CheckpointError, load_generator
 from worker.adam import Adam
 from worker.data.ingest import prepare
@@ -148,16 +149,15 @@ def generate_samples(ref: str, model_dir: Path) -> Iterable[Tensor]:
         CheckpointError: its weights cannot be used.
         DataProblem: its images are not stacked digits.
     """
-    directory = ModelDirectory(model_dir)
-    version = directory.resolve(ref)
-    assert version.manifest is not None, f"{version.ref} was resolved, so it is whole"
+    store = LocalStore(model_dir)
+    version = store.resolve(ref)
     config = version.manifest.generator
     if (config.size, config.channels, config.classes) != (28, 3, 0):
         raise DataProblem(
             f"{version.ref} makes {config.channels}x{config.size}x{config.size} images: stacked digits are 3x28x28, "
             "without classes; train a model on the data set stacked-mnist"
         )
-    generator = load_generator(directory.read_weights(version), config)
+    generator = load_generator(store.read(version, version.manifest.first.weights), config)
     return GeneratorSampler(config, SAMPLES, torch.device("cpu")).generate(generator)
 
 

@@ -18,6 +18,8 @@ from models.config.training import TrainingConfig
 from models.datasets.catalogue import is_uploaded
 from models.files import replace_file
 from models.records import Claim, ClaimLost, Records, RecordsUnavailable, Run
+from models.store.local import LocalStore
+from models.store.publishing import TrainedRun
 from worker.data.prepared import Prepared
 from worker.evaluation.evaluator import create_evaluator
 from worker.evaluation.schedule import explain_substitution
@@ -36,7 +38,7 @@ from worker.training.loop import Loop
 from worker.training.material import opened
 from worker.training.methods.step_config import StepConfig
 from worker.training.reporting.description import describe
-from worker.training.reporting.publisher import Publisher
+from worker.training.reporting.publisher import Publisher, software
 from worker.training.reporting.real_images import real_grid
 from worker.training.reporting.reporter import Reporter
 from worker.training.reporting.snapshots import SnapshotRenderer
@@ -220,14 +222,11 @@ class Training:
     ) -> Loop:
         painter = SnapshotRenderer(config.generator_config(), config.seed, state.device)
         publisher = Publisher(
-            self._house.model_dir,
+            LocalStore(self._house.model_dir),
+            self._records,
+            TrainedRun.of(self._run.claim, config, resolved.preset, software()),
             self._attempt.dir.parent,
             prepared,
-            self._records,
-            self._run.id,
-            self._run.token,
-            config,
-            resolved.preset,
             self._reporter,
         )
         return Loop(

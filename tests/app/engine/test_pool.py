@@ -23,9 +23,9 @@ from app.engine.pool import Pool, _step_back
 from app.engine.tile import Painter
 from models.families.mlp import MlpGenerator
 from models.store.errors import BrokenVersion, DoesNotFit, VersionNotReady
-from models.store.local import ModelDirectory
+from models.store.local import LocalStore
 from models.store.manifest import WEIGHTS
-from models.store.versions import Version
+from models.store.versions import WholeVersion
 from models.store.weights import generator_bytes
 from tests.fixtures.models import TINY_DCGAN, TINY_MLP, swap_weights, tiny_generator, write_version
 
@@ -35,12 +35,12 @@ class Room:
 
     def __init__(self, folder: Path, budget: int = 1 << 30) -> None:
         self.root = folder / "models"
-        self.directory = ModelDirectory(self.root)
+        self.directory = LocalStore(self.root)
         painting = lanes([torch.device("cpu")], 2)
         self.batcher = Batcher(painting)
         self.pool = Pool(self.directory, self.batcher, Calibrations(folder / "c", painting), budget)
 
-    def version(self, ref: str) -> Version:
+    def version(self, ref: str) -> WholeVersion:
         self.directory.scan()
         return self.directory.resolve(ref)
 
@@ -122,7 +122,7 @@ def test_a_version_beyond_the_budget_is_not_tried_again_for_a_while_unless_it_be
     tried = []
     build = Pool._build
 
-    def counting(pool: Pool, key: str, version: Version) -> Painter:
+    def counting(pool: Pool, key: str, version: WholeVersion) -> Painter:
         tried.append(key)
         return build(pool, key, version)
 

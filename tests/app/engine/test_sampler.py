@@ -20,9 +20,9 @@ from app.engine.pieces import PIECE_IMAGES
 from app.engine.queue import Pictures
 from app.engine.sampler import Sampler
 from models.store.errors import BrokenVersion, UnknownModel
-from models.store.local import ModelDirectory
+from models.store.local import LocalStore
 from models.store.manifest import WEIGHTS
-from models.store.versions import Version
+from models.store.versions import WholeVersion
 from tests.fixtures.models import TINY_DCGAN, TINY_MLP, expected_images, swap_weights, write_version
 
 BIG = 1 << 30
@@ -34,7 +34,7 @@ async def sampling(
     folder: Path, budget: int = BIG, default: str | None = None, start: bool = True
 ) -> AsyncIterator[Sampler]:
     sampler = Sampler(
-        ModelDirectory(folder / "models", default),
+        LocalStore(folder / "models", default),
         device="cpu",
         threads=2,
         calibration_dir=folder / "calibration",
@@ -57,8 +57,7 @@ async def soon(condition: Callable[[], object], what: str, seconds: float = 30) 
         await asyncio.sleep(0.01)
 
 
-def seeded(version: Version, seed: int, indices: range, psi: float = 1.0) -> Seeded:
-    assert version.manifest is not None
+def seeded(version: WholeVersion, seed: int, indices: range, psi: float = 1.0) -> Seeded:
     return Seeded(version.manifest.generator, seed, indices, psi)
 
 
@@ -202,7 +201,7 @@ def test_a_broken_new_version_leaves_the_old_one_serving(tmp_path: Path, model_r
             write_version(model_root, "digits", 2, weights=b"\x80\x04 a pickle")
 
             def state() -> str:
-                return sampler._directory.model("digits").versions[-1].state
+                return sampler._store.model("digits").versions[-1].state
 
             await soon(lambda: state() == "broken", "the new version to be found broken")
             assert (await sampler.hold("digits")).ref == "digits@1"
@@ -231,10 +230,10 @@ def test_a_loaded_version_serves_on_when_its_files_are_damaged_and_ends_when_it_
             version = await sampler.hold("digits")
             before = digest(await sampler.sample(version, seeded(version, 0, range(4))))
             swap_weights(model_root / "digits" / "1", b"short")
-            await soon(lambda: sampler._directory.model("digits").versions[0].state == "arriving", "a scan")
+            await soon(lambda: sampler._store.model("digits").versions[0].state == "arriving", "a scan")
             version = await sampler.hold("digits")
             assert digest(await sampler.sample(version, seeded(version, 0, range(4)))) == before
-            sampler._directory.delete_version("digits", 1)
+            sampler._store.delete_version("digits", 1)
             with pytest.raises(UnknownModel):
                 await sampler.hold("digits")
 
@@ -350,14 +349,14 @@ def test_what_is_watched_but_not_asked_for_makes_room_first(
             await use(sampler, "digits")
             await use(sampler, "b@1")
             scans = 0
-            real = sampler._directory.scan
+            real = sampler._store.scan
 
             def counted() -> frozenset[str]:
                 nonlocal scans
                 scans += 1
                 return real()
 
-            monkeypatch.setattr(sampler._directory, "scan", counted)
+            monkeypatch.setattr(sampler._store, "scan", counted)
             await soon(lambda: scans >= 3, "the watcher to look at every name that was asked for")
             await use(sampler, "c")
             assert sorted(sampler.loaded()) == ["a@1", "b@1", "c@1"]

@@ -9,13 +9,14 @@ from models.artifacts.events import read_events
 from models.networks import build_generator
 from models.records import Records
 from models.scores import Evaluation, Score
-from models.store.local import ModelDirectory
+from models.store.local import LocalStore
 from models.store.manifest import CARD, NEIGHBOURS, WEIGHTS
+from models.store.publishing import TrainedRun
 from models.store.weights import generator_bytes
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.evaluation import neighbours
-from worker.training.reporting.publisher import Publisher
+from worker.training.reporting.publisher import Publisher, software
 from worker.training.reporting.reporter import Reporter
 
 
@@ -26,9 +27,9 @@ def of_a_run(tmp_path: Path, digits: Prepared, records: Records) -> Publisher:
     assert run is not None
     attempt = Attempt(tmp_path / "run", run.token)
     attempt.create()
-    return Publisher(
-        tmp_path / "models", tmp_path / "run", digits, records, run.id, run.token, config, "quick-28", Reporter(attempt)
-    )
+    source = TrainedRun.of(run.claim, config, "quick-28", software())
+    store = LocalStore(tmp_path / "models")
+    return Publisher(store, records, source, tmp_path / "run", digits, Reporter(attempt))
 
 
 def test_a_position_without_a_snapshot_is_published_without_scores(
@@ -36,7 +37,7 @@ def test_a_position_without_a_snapshot_is_published_without_scores(
 ) -> None:
     publisher = of_a_run(tmp_path, digits, records)
     publisher(640, generator_bytes(build_generator(tiny().generator_config())), b"a grid", last=True)
-    (version,) = ModelDirectory(tmp_path / "models").model("tiny").versions
+    (version,) = LocalStore(tmp_path / "models").model("tiny").versions
     assert version.manifest is not None
     assert (version.manifest.provenance.images, version.manifest.scores) == (640, {})
     assert version.manifest.provenance.preset == "quick-28"
@@ -70,7 +71,7 @@ def test_the_best_snapshot_is_published_with_the_last_and_is_best(
     monkeypatch.setattr(neighbours, "neighbour_pairs", None)  # what is published is not looked for once more
     publisher(3000, weights, b"a grid", last=True)
 
-    model = ModelDirectory(tmp_path / "models").model("tiny")
+    model = LocalStore(tmp_path / "models").model("tiny")
     assert [version.manifest and version.manifest.provenance.images for version in model.versions] == [2000, 3000]
     assert model.aliases == {"best": 1, "latest": 2}
     best = model.versions[0].manifest

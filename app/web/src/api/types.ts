@@ -4,7 +4,7 @@ import type { Schemas } from "./schema";
 
 export type Model = Schemas["ModelView"];
 export type Version = Schemas["VersionView"];
-export type Manifest = Schemas["Manifest"];
+export type Manifest = Schemas["ManifestView"];
 export type Score = Schemas["Score"];
 export type Run = Schemas["RunView"];
 export type Preset = Schemas["Preset"];

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import pytest
 
 from models.records import ClaimLost, LeaseState, Publication, Records, RecordsUnavailable, Run
 from models.scores import Score
-from models.store import publishing
-from models.store.local import InvalidName, ModelDirectory, ReadOnlyModel, Version
-from models.store.manifest import MANIFEST, PREVIEW, WEIGHTS
-from models.store.publishing import Published, publish
-from tests.fixtures.versions import FILES, GENERATOR, provenance, put_version, score, training_config
+from models.store.errors import InvalidName, ReadOnlyModel
+from models.store.local import LocalStaging, LocalStore
+from models.store.manifest import CARD, GENERATOR, MANIFEST, PREVIEW, WEIGHTS, Manifest
+from models.store.publishing import Published, TrainedRun, VersionDraft, publish
+from models.store.versions import WholeVersion
+from tests.fixtures.versions import FILES, provenance, put_version, score, training_config
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -54,38 +56,38 @@ def reclaim(records: Records, run: Run) -> Run:
 
 
 def publish_at(root: Path, records: Records, run: Run, images: int, **changes: Any) -> Published:
-    values: dict[str, Any] = {
-        "run": run.id,
-        "token": run.token,
-        "images": images,
-        "model": "digits",
-        "weights": FILES[WEIGHTS],
-        "preview": FILES[PREVIEW],
-        "generator": GENERATOR,
-        "provenance": provenance(run.id, images),
-    }
-    return publish(root, records, **{**values, **changes})
+    return publish(LocalStore(root), records, draft(run, images, **changes))
 
 
-def resolve(root: Path, ref: str) -> Version:
-    return ModelDirectory(root).resolve(ref)
+def draft(run: Run, images: int, weights: bytes = FILES[WEIGHTS], **changes: Any) -> VersionDraft:
+    """Return a draft of the run's only generator at a position; other arguments change its configuration."""
+    contents = {name: changes.pop(name) for name in ("scores", "pairs") if name in changes}
+    source = TrainedRun.of(run.claim, training_config(**changes), "tiny", {})
+    return VersionDraft(source, images, {GENERATOR: weights}, FILES[PREVIEW], **contents)
+
+
+def resolve(root: Path, ref: str) -> WholeVersion:
+    return LocalStore(root).resolve(ref)
 
 
 def listed(root: Path) -> list[str]:
-    """Name what lies in the model's folder, but for the lock."""
-    return sorted(path.name for path in (root / "digits").iterdir() if path.name != ".lock")
+    """List what is in the model's folder, but for the lock."""
+    folder = root / "digits"
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock") if folder.exists() else []
 
 
 def test_a_published_version_is_whole_and_says_where_it_comes_from(root: Path, records: Records, run: Run) -> None:
-    published = publish_at(root, records, run, 512_000, classes=("a", "b"))
+    published = publish_at(root, records, run, 512_000, conditional=True, classes=("a", "b"))
     assert (published, published.ref) == (Published("digits", 1, already=False), "digits@1")
     version = resolve(root, "digits@1")
-    assert version.manifest is not None
-    assert version.manifest.generator == GENERATOR
+    assert version.manifest.format == 2
+    assert version.manifest.task == "sample"
+    assert version.manifest.generator == training_config(conditional=True, classes=("a", "b")).generator_config()
     assert version.manifest.classes == ("a", "b")
     assert version.manifest.provenance == provenance(run.id, 512_000)
-    assert ModelDirectory(root).read_weights(version) == FILES[WEIGHTS]
-    assert (version.path / PREVIEW).read_bytes() == FILES[PREVIEW]
+    assert set(version.manifest.files) == {WEIGHTS, PREVIEW, CARD}
+    assert LocalStore(root).read(version, WEIGHTS) == FILES[WEIGHTS]
+    assert (root / "digits" / "1" / PREVIEW).read_bytes() == FILES[PREVIEW]
     assert listed(root) == ["1"]
 
 
@@ -105,7 +107,7 @@ def test_a_position_is_published_once(root: Path, records: Records, run: Run) ->
     publish_at(root, records, run, 1000)
     before = resolve(root, "digits@1")
     again = publish_at(root, records, reclaim(records, run), 1000, weights=b"other weights")
-    assert again == Published("digits", 1, already=True)
+    assert again == Published("digits", 1, already=True, replaced=True)
     assert resolve(root, "digits@1") == before
     assert listed(root) == ["1"]
 
@@ -119,17 +121,24 @@ def test_an_old_token_publishes_nothing(root: Path, records: Records, run: Run) 
     assert len(records.publications(run.id)) == 1
 
 
+STEPS: dict[str, tuple[type, str]] = {
+    "number": (VersionDraft, "manifest"),
+    "commit": (LocalStaging, "commit"),
+    "best": (LocalStore, "promote_best"),
+}
+
+
 def _publish_until_killed(url: str, root: Path, run: Run, after: str) -> None:
     """Publish, and be killed just before the named step."""
 
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    setattr(publishing, after, die)
+    setattr(*STEPS[after], die)
     publish_at(root, Records(url), run, 1000)
 
 
-@pytest.mark.parametrize("step", ["build_manifest", "_place", "_move_best"])
+@pytest.mark.parametrize("step", list(STEPS))
 def test_what_a_kill_interrupted_is_completed_by_the_next_attempt(
     root: Path, migrated_url: str, records: Records, run: Run, step: str
 ) -> None:
@@ -139,7 +148,7 @@ def test_what_a_kill_interrupted_is_completed_by_the_next_attempt(
     assert process.exitcode == -signal.SIGKILL
     assert records.publications(run.id) == [Publication(1000, "digits", 1)]
     published = publish_at(root, records, reclaim(records, run), 1000, scores={"distance": score(3.0)})
-    assert (published.version, published.already) == (1, step == "_move_best")
+    assert (published.version, published.already) == (1, step == "best")
     assert resolve(root, "digits@1").state == "whole"
     assert listed(root)[0] == "1"
     assert not [name for name in listed(root) if name.startswith(".staging")]
@@ -172,14 +181,14 @@ def test_numbers_that_somebody_copied_in_are_skipped(
 def test_a_number_taken_between_transaction_and_rename_is_given_up(
     root: Path, records: Records, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = publishing.build_manifest
+    commit = LocalStaging.commit
 
-    def copy_in_first(model: str, version: int, *rest: Any) -> Any:
-        if version == 1:
-            put_version(root, model, version)
-        return build(model, version, *rest)
+    def copy_in_first(staging: LocalStaging, manifest: Manifest) -> bool:
+        if manifest.version == 1:
+            put_version(root, "digits", 1)
+        return commit(staging, manifest)
 
-    monkeypatch.setattr(publishing, "build_manifest", copy_in_first)
+    monkeypatch.setattr(LocalStaging, "commit", copy_in_first)
     assert publish_at(root, records, run, 1000) == Published("digits", 2, already=False)
     assert records.publications(run.id) == [Publication(1000, "digits", 2)]
     assert resolve(root, "digits@2").state == "whole"
@@ -190,10 +199,10 @@ def test_a_number_taken_between_transaction_and_rename_is_given_up(
 def test_a_deleted_version_is_not_published_again(root: Path, records: Records, run: Run) -> None:
     publish_at(root, records, run, 1000)
     publish_at(root, records, run, 2000)
-    ModelDirectory(root).delete_version("digits", 2)
+    LocalStore(root).delete_version("digits", 2)
     assert publish_at(root, records, run, 2000) == Published("digits", 2, already=True)
     assert publish_at(root, records, run, 3000).version == 3
-    assert [version.number for version in ModelDirectory(root).model("digits").versions] == [1, 3]
+    assert [version.number for version in LocalStore(root).model("digits").versions] == [1, 3]
 
 
 def test_numbers_deleted_by_hand_do_not_return(root: Path, records: Records, run: Run) -> None:
@@ -210,7 +219,7 @@ def test_the_first_score_of_a_protocol_and_every_better_one_move_best(root: Path
 
     def at(images: int, **scores: Score) -> None:
         publish_at(root, records, run, images, scores=scores)
-        best.append(ModelDirectory(root).model("digits").aliases.get("best"))
+        best.append(LocalStore(root).model("digits").aliases.get("best"))
 
     at(1000)
     at(2000, distance=score(5.0))
@@ -236,14 +245,24 @@ def test_where_higher_is_better_the_higher_score_is_best(root: Path, records: Re
 def test_names_that_no_model_may_have_are_refused(
     root: Path, records: Records, run: Run, model: str, error: type[Exception]
 ) -> None:
+    source = draft(run, 1000).source
+    renamed = replace(source, config=source.config.model_copy(update={"model": model}))
     with pytest.raises(error):
-        publish_at(root, records, run, 1000, model=model)
+        publish(LocalStore(root), records, replace(draft(run, 1000), source=renamed))
     assert not root.exists()
 
 
-def test_a_provenance_of_another_position_is_refused(root: Path, records: Records, run: Run) -> None:
-    with pytest.raises(ValueError, match="at 2000 images, not"):
-        publish_at(root, records, run, 1000, provenance=provenance(run.id, 2000))
+def test_several_generators_are_published_in_a_file_each(root: Path, records: Records, run: Run) -> None:
+    config = training_config().generator_config()
+    source = replace(draft(run, 1000).source, generators={"a_to_b": config, "b_to_a": config})
+    two = replace(draft(run, 1000), source=source, weights={"a_to_b": b"one", "b_to_a": b"other"})
+    publish(LocalStore(root), records, two)
+    manifest = resolve(root, "digits@1").manifest
+    assert [entry.weights for entry in manifest.generators.values()] == ["a_to_b.safetensors", "b_to_a.safetensors"]
+    assert manifest.first.weights == "a_to_b.safetensors"
+    assert (root / "digits" / "1" / "b_to_a.safetensors").read_bytes() == b"other"
+    changed = replace(two, weights={**two.weights, "b_to_a": b"new"})
+    assert publish(LocalStore(root), records, changed).replaced
 
 
 def _publish_on_a_full_disk(url: str, root: Path, run: Run) -> None:

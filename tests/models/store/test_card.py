@@ -7,10 +7,10 @@ import pytest
 from models.records import Records
 from models.scores import Score
 from models.store.card import Pairs, write_card
-from models.store.local import ModelDirectory
-from models.store.manifest import CARD, NEIGHBOURS
-from models.store.publishing import publish
-from tests.fixtures.versions import FILES, GENERATOR, provenance, training_config
+from models.store.local import LocalStore
+from models.store.manifest import CARD, GENERATOR, NEIGHBOURS, PREVIEW, WEIGHTS
+from models.store.publishing import TrainedRun, VersionDraft, publish
+from tests.fixtures.versions import FILES, training_config
 
 SCORE = Score(value=12.345, protocol="2000 samples | <of> a test", baseline=0.5)
 
@@ -20,25 +20,18 @@ def test_a_version_is_published_with_a_card_and_its_nearest_neighbours(tmp_path:
     records.create_run(config, {})
     run = records.claim_run("worker", 1)
     assert run is not None
-    publish(
-        tmp_path,
-        records,
-        run=run.id,
-        token=run.token,
+    draft = VersionDraft(
+        TrainedRun.of(run.claim, config, "tiny", {}),
         images=512_000,
-        model="digits",
-        weights=FILES["generator.safetensors"],
-        preview=FILES["preview.png"],
-        generator=GENERATOR,
-        provenance=provenance(run.id, 512_000),
+        weights={GENERATOR: FILES[WEIGHTS]},
+        preview=FILES[PREVIEW],
         scores={"classifier_frechet": SCORE},
-        training=config,
         pairs=lambda: Pairs(b"a picture", 900, 6000),
     )
-    version = ModelDirectory(tmp_path).resolve("digits@1")
-    assert version.manifest is not None
+    publish(LocalStore(tmp_path), records, draft)
+    version = LocalStore(tmp_path).resolve("digits@1")
     assert {CARD, NEIGHBOURS} < set(version.manifest.files)
-    card = (version.path / CARD).read_text(encoding="utf-8")
+    card = LocalStore(tmp_path).read(version, CARD).decode()
     assert card.startswith("# digits@1\n")
     assert r"| classifier_frechet | 12.35 | 0.5 | lower | 2000 samples \| \<of\> a test |" in card
     assert "512,000" in card
@@ -49,8 +42,7 @@ def test_a_version_is_published_with_a_card_and_its_nearest_neighbours(tmp_path:
 
 def test_a_card_of_a_folder_says_that_its_licence_is_unknown_and_cannot_be_broken_by_its_name() -> None:
     config = training_config().model_copy(update={"dataset": "folder:a|b"})
-    manifest = ModelDirectory(Path("nowhere")).resolve(None).manifest
-    assert manifest is not None
+    manifest = LocalStore(Path("nowhere")).resolve(None).manifest
     shown = manifest.provenance.model_copy(update={"dataset": "folder:a|b\n# c"})
     card = write_card(manifest.model_copy(update={"provenance": shown, "scores": {}}), config).decode()
     assert "\n`folder:a|b # c`, images" in card
@@ -71,16 +63,14 @@ def test_a_card_of_a_folder_says_that_its_licence_is_unknown_and_cannot_be_broke
     ],
 )
 def test_what_others_wrote_is_shown_as_they_wrote_it(named: str, shown: str) -> None:
-    manifest = ModelDirectory(Path("nowhere")).resolve(None).manifest
-    assert manifest is not None
+    manifest = LocalStore(Path("nowhere")).resolve(None).manifest
     score = Score(value=1.0, protocol=named)
     card = write_card(manifest.model_copy(update={"scores": {"fid": score}}), training_config()).decode()
     assert f"| fid | 1 |  | lower | {shown} |" in card
 
 
 def test_a_name_cannot_leave_the_code_that_it_is_set_in() -> None:
-    manifest = ModelDirectory(Path("nowhere")).resolve(None).manifest
-    assert manifest is not None
+    manifest = LocalStore(Path("nowhere")).resolve(None).manifest
     provenance = manifest.provenance.model_copy(update={"dataset": "folder:``![x](y)`"})
     config = training_config().model_copy(update={"dataset": "folder:``![x](y)`"})
     card = write_card(manifest.model_copy(update={"provenance": provenance}), config).decode()

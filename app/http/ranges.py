@@ -1,0 +1,57 @@
+"""Responses from open files, whole or the range of bytes that is asked for (RFC 9110, section 14)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+from starlette.responses import Response, StreamingResponse
+
+_CHUNK = 1 << 18
+_RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
+
+
+def file_response(
+    file: BinaryIO, size: int, request: Mapping[str, str], headers: Mapping[str, str], media_type: str
+) -> Response:
+    """Send a file and close it.
+
+    One range is answered with 206, or with 416 where the file has no such bytes; several, and what is no range of
+    bytes, with the whole file, as the RFC allows.
+
+    Args:
+        file: open at its start, with `size` bytes.
+        request: the request's headers.
+        headers: the response's, with an ETag.
+    """
+    headers = {**headers, "Accept-Ranges": "bytes"}
+    wanted = request.get("range")
+    if wanted is None or request.get("if-range", headers["ETag"]) != headers["ETag"]:
+        wanted = ""
+    match = _RANGE.fullmatch(wanted.replace(" ", ""))
+    if match is None:
+        return _stream(file, 0, size, 200, headers, media_type)
+    first, last, suffix = match.groups()
+    start = int(first) if first else max(0, size - int(suffix))
+    stop = min(size, int(last) + 1) if last else size
+    if start >= stop:
+        file.close()
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+    return _stream(file, start, stop, 206, headers, media_type)
+
+
+def _stream(
+    file: BinaryIO, start: int, stop: int, status: int, headers: Mapping[str, str], media_type: str
+) -> StreamingResponse:
+    headers = {**headers, "Content-Length": str(stop - start)}
+    return StreamingResponse(_chunks(file, start, stop), status, headers, media_type)
+
+
+def _chunks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+    with file:
+        file.seek(start)
+        while start < stop and (chunk := file.read(min(_CHUNK, stop - start))):
+            start += len(chunk)
+            yield chunk
