@@ -12,11 +12,10 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from app.api import artifacts as artefacts
-from app.api import datasets, events, grids, health, models, page, presets, samples, session, train, walks
+from app.api import datasets, events, health, models, page, presets, sampling, session, train
 from app.http import model_problems, problems, schema
 from app.http.body_limit import BodyLimit
 from app.metrics import Measure
-from app.sampling import routing
 from app.security.keys import Authentication
 from app.security.origin import BrowserHeaders, Gate
 from app.settings import AppSettings
@@ -43,9 +42,7 @@ TAGS = [
 
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "X-Atelier-Model", "X-Atelier-Seed"]
 ROUTERS = (
-    samples.router,
-    grids.router,
-    walks.router,
+    sampling.router,
     models.router,
     train.router,
     artefacts.router,
@@ -90,7 +87,6 @@ def create_app(settings: AppSettings | None = None) -> FastAPI:
     model_problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    routing.verify(app)
     page.mount(app)
     schema.install(app)
     _add_middleware(app, settings)

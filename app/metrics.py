@@ -12,7 +12,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class ModelFigures:
-    """One model's figures; the engine's `Watch`. Looking labels up takes longer than counting, so it is done once."""
+    """One model's figures; the engine's `Observer`. Labels are looked up once: it takes longer than counting."""
 
     def __init__(self, metrics: Metrics, model: str) -> None:
         self.images = metrics.images.labels(model)
@@ -31,10 +31,10 @@ class ModelFigures:
         """Count a wait for the device."""
         self._queue_seconds.observe(seconds)
 
-    def painted(self, images: int, places: int, seconds: float) -> None:
+    def generated(self, images: int, slots: int, seconds: float) -> None:
         """Count a tile."""
         self._tile_images.inc(images)
-        self._tile_places.inc(places)
+        self._tile_places.inc(slots)
         self._device_seconds.inc(seconds)
 
     def encoded(self, kind: str, seconds: float) -> None:

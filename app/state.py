@@ -11,11 +11,12 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
+
 from app.events.notifications import Notifications
 from app.metrics import Metrics
-from app.sampling.asks import Asks
-from app.sampling.cache import AnswerCache
-from app.sampling.flights import Flights
+from app.sampling.cache import AnswerCache, RequestCache
+from app.sampling.single_flight import SingleFlight
 from app.security.keys import Keys
 from app.settings import AppSettings
 from models.records import Records, RecordsUnavailable, Worker
@@ -23,7 +24,7 @@ from models.store.base import ModelStore
 from models.store.local import LocalStore
 
 if TYPE_CHECKING:
-    from app.engine.sampler import Sampler
+    from app.engine.engine import SamplingEngine
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class UnsafeStart(Exception):
 class AppState:
     """Everything that requests share; `app.state.atelier`."""
 
-    sampler: Sampler
+    engine: SamplingEngine
     _loop: asyncio.AbstractEventLoop
     _watcher: asyncio.Task[None]
 
@@ -50,9 +51,9 @@ class AppState:
         self.notifications = Notifications(settings.redis_url)
         self.keys = Keys(required=settings.keys_required)
         self.metrics = Metrics()
-        self.answers = AnswerCache(settings.answer_cache_bytes)
-        self.flights = Flights()
-        self.asks = Asks()
+        self.answer_cache = AnswerCache(settings.answer_cache_bytes)
+        self.request_cache: RequestCache[Response] = RequestCache()
+        self.single_flight = SingleFlight()
         self.stopping = False
         """The service is about to end: event streams close."""
         self.streams = 0
@@ -71,8 +72,8 @@ class AppState:
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self.open_database)
         # Torch is needed from here on, by nothing before; its import takes seconds and would block the loop.
-        self.sampler = await asyncio.to_thread(self._new_sampler)
-        await self.sampler.start()
+        self.engine = await asyncio.to_thread(self._new_engine)
+        await self.engine.start()
         await self.notifications.start()
         self._watcher = asyncio.create_task(self._watch_database(), name="database")
 
@@ -94,7 +95,7 @@ class AppState:
         self._watcher.cancel()
         await asyncio.gather(self._watcher, return_exceptions=True)
         await self.notifications.stop()
-        await self.sampler.stop()
+        await self.engine.stop()
         await asyncio.to_thread(self.records.close)
 
     def runs_changed(self) -> None:
@@ -119,10 +120,10 @@ class AppState:
         self.stopping = True
         self.notifications.announce()
 
-    def _new_sampler(self) -> Sampler:
-        from app.engine.sampler import Sampler
+    def _new_engine(self) -> SamplingEngine:
+        from app.engine.engine import SamplingEngine
 
-        return Sampler(
+        return SamplingEngine(
             self.store,
             device=self.settings.device,
             threads=self.settings.engine_threads,
@@ -130,7 +131,7 @@ class AppState:
             budget_bytes=self.settings.loaded_bytes,
             max_wait_seconds=self.settings.max_wait_seconds,
             max_flight_bytes=self.settings.max_flight_bytes,
-            watch=self.metrics.of,
+            observer=self.metrics.of,
         )
 
     async def _watch_database(self) -> None:

@@ -20,7 +20,7 @@ from app.http.paging import Page, PagingQuery, page
 from app.http.problems import Problem, phrase, responses
 from app.runs import views as runs
 from app.runs.publish import PublishedView, publish_snapshot
-from app.sampling.films import FILM_TYPES
+from app.sampling.encoders import ANIMATION_TYPES
 from app.security.keys import Requires
 from models.artifacts import history
 from models.artifacts.attempts import Attempt, kimg_name, list_attempts
@@ -175,7 +175,7 @@ def real_picture(run_id: str, app_state: AppStateDep, request: Request) -> Respo
     "/timelapse",
     summary="A run as a film",
     response_class=Response,
-    responses={200: {"content": {media_type: {} for media_type in FILM_TYPES.values()}}, **responses(404, 503)},
+    responses={200: {"content": {media_type: {} for media_type in ANIMATION_TYPES.values()}}, **responses(404, 503)},
 )
 def timelapse(
     run_id: str, query: Annotated[TimelapseQuery, Query()], app_state: AppStateDep, request: Request
@@ -189,7 +189,7 @@ def timelapse(
         with app_state.drawing:
             animation = Animation(query.format, query.fps, len(found))
             pieces = [animation.add(_pixels(snapshot.picture)) for snapshot in found]
-            return Response(b"".join([*pieces, animation.end()]), media_type=FILM_TYPES[query.format])
+            return Response(b"".join([*pieces, animation.end()]), media_type=ANIMATION_TYPES[query.format])
 
     positions = [(snapshot.token, snapshot.images) for snapshot in found]
     return _cached(request, etag(run_id, animation_encoder(query.format), query.format, query.fps, positions), film)

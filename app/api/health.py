@@ -46,7 +46,7 @@ async def healthz() -> Alive:
 @router.get("/readyz", summary="Is the default model loaded and warm?", responses=responses(503))
 def readyz(app_state: AppStateDep) -> Ready:
     """Answer 200 when it is, else 503 and why. Redis, database and workers are told, and decide nothing."""
-    ready, reason = app_state.sampler.ready()
+    ready, reason = app_state.engine.ready()
     services = {"redis": app_state.notifications.state, **_records(app_state)}
     if not ready:
         raise Problem(503, phrase(503), reason, headers={"Retry-After": "1"}, members=services)
@@ -73,11 +73,11 @@ async def metrics(app_state: AppStateDep) -> Response:
     """Count requests, images, runs, streams and loaded versions; per model what became of its requests, and times."""
     figures = app_state.metrics
     # Here on the loop, whose figures they are; what takes long is done in a thread.
-    figures.wait.set(app_state.sampler.admission.seconds_ahead())
-    figures.flight.set(app_state.sampler.admission.bytes)
-    figures.cache.set(app_state.answers.bytes)
+    figures.wait.set(app_state.engine.admission.seconds_ahead())
+    figures.flight.set(app_state.engine.admission.bytes)
+    figures.cache.set(app_state.answer_cache.bytes)
     figures.streams.set(app_state.streams)
-    figures.loaded.set(len(app_state.sampler.loaded()))
+    figures.loaded.set(len(app_state.engine.loaded()))
     figures.up.labels("redis").set(app_state.notifications.state == "up")
     try:
         for state, count in (await asyncio.to_thread(app_state.records.count_runs)).items():

@@ -1,5 +1,5 @@
-"""How many requests share one loaded generator: `sampler` is what the service sees of it.
+"""The sampling engine: how many requests share loaded generators. `engine` is its interface; it knows no HTTP.
 
-Torch is imported by `calibration`, `devices`, `folding`, `graphs`, `network`, `pool`, `sampler`, `tile` and `trial`;
-by nothing else, so that the API's description needs none.
+Only `calibration`, `devices`, `engine`, `folding`, `graphs`, `network`, `pool`, `runner` and `self_test` import torch:
+the API's schema is made without it.
 """

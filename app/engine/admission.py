@@ -1,5 +1,6 @@
-"""Who is let in: a bound on the predicted wait ahead of a request and on the bytes in flight. What a request itself
-will take never counts against it, so that a large one is as welcome as a small one on an idle device.
+"""Admission control: bounds on the predicted wait ahead of a request and on the bytes of images in flight.
+
+What a request itself will take never counts against it: a large one is as welcome as a small one on an idle device.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 
 SMOOTHING = 0.1
-CAUTION = 1.4
-"""A wait is predicted from the present pace, and a crowd slows that down: refusing it takes the same cores. So much
-longer than predicted it may become without breaking the bound."""
+WAIT_MARGIN = 1.4
+"""A wait is predicted from the present throughput, which falls in a crowd: refusing requests takes the same cores. It
+may become longer than predicted by this factor without breaking the bound."""
 
 
 class Overloaded(Exception):
-    """Too much waits already.
+    """Too much work is waiting already.
 
     Args:
         reason: what there is too much of.
@@ -35,8 +36,8 @@ class Overloaded(Exception):
         self.retry_after = retry_after
 
 
-class Lease:
-    """Bytes that something in flight takes."""
+class Reservation:
+    """Memory reserved for a request in flight, in bytes."""
 
     def __init__(self, admission: Admission, size: int) -> None:
         self._admission = admission
@@ -44,43 +45,44 @@ class Lease:
         self._since = time.monotonic()
         admission.bytes += size
 
-    def lower(self, size: int) -> None:
-        """Give back all but `size` bytes."""
+    def shrink(self, size: int) -> None:
+        """Release all but `size` bytes."""
         self._admission.bytes -= max(0, self._size - size)
         self._size = min(self._size, size)
 
-    def end(self) -> None:
-        """Give everything back; idempotent."""
+    def release(self) -> None:
+        """Release everything; idempotent."""
         if self._size:
-            self._admission.ended(time.monotonic() - self._since)
-        self.lower(0)
+            self._admission.released(time.monotonic() - self._since)
+        self.shrink(0)
 
 
 class Admission:
-    """The bound. For one event loop; not thread-safe.
+    """Admits requests or refuses them. For one event loop; not thread-safe.
 
     Args:
-        ahead: predicts the seconds until something asked for now has its turn.
+        seconds_ahead: predicts the wait of a request made now.
         max_seconds: refuse what might wait for longer than this.
         max_bytes: refuse what would bring the bytes in flight above this, unless nothing else is in flight.
     """
 
-    def __init__(self, ahead: Callable[[], float], *, max_seconds: float, max_bytes: int) -> None:
-        self.seconds_ahead = ahead
-        self._bound = max_seconds / CAUTION
+    def __init__(self, seconds_ahead: Callable[[], float], *, max_seconds: float, max_bytes: int) -> None:
+        self.seconds_ahead = seconds_ahead
+        self._bound = max_seconds / WAIT_MARGIN
         self._max_bytes = max_bytes
-        self._stay = 1.0
+        self._mean_seconds = 1.0
+        """Running mean of the time from reservation to release."""
         self.bytes = 0
-        """Bytes in flight: pictures, what they are encoded from, and answers until they are sent."""
+        """Bytes in flight: images, what they are encoded to, and responses until they are sent."""
 
-    def lease(self, size: int, *, waits: bool = True) -> Lease:
-        """Let something in that takes `size` bytes.
+    def reserve(self, size: int, *, waits: bool = True) -> Reservation:
+        """Admit a request that takes `size` bytes.
 
         Args:
-            waits: it will stand in the queue; what is painted already does not.
+            waits: it will be queued; a cached body is not.
 
         Raises:
-            Overloaded: there is no place.
+            Overloaded: a bound would be broken.
         """
         seconds = self.seconds_ahead() if waits else 0.0
         if seconds > self._bound:
@@ -88,54 +90,52 @@ class Admission:
             raise Overloaded(f"{seconds:.1f} s of work wait", math.ceil(seconds - self._bound / 2))
         if self.bytes and self.bytes + size > self._max_bytes:
             raise Overloaded("pictures in flight fill the memory set aside for them", self._until_free(size))
-        return Lease(self, size)
+        return Reservation(self, size)
 
     @contextmanager
     def admit(self, size: int) -> Iterator[None]:
-        """Hold a place for something that takes `size` bytes and has to wait for its turn.
+        """Reserve `size` bytes for a queued request while the block runs.
 
         Raises:
-            Overloaded: there is none; nothing is held then.
+            Overloaded: a bound would be broken; nothing is reserved then.
         """
-        lease = self.lease(size)
+        reservation = self.reserve(size)
         try:
             yield
         finally:
-            lease.end()
+            reservation.release()
 
-    def ended(self, seconds: float) -> None:
-        """Learn how long a place was held."""
-        self._stay += SMOOTHING * (seconds - self._stay)
+    def released(self, seconds: float) -> None:
+        """Note how long a reservation lasted."""
+        self._mean_seconds += SMOOTHING * (seconds - self._mean_seconds)
 
     def _until_free(self, size: int) -> int:
-        """Predict when `size` bytes are free: all that is in flight has gone after a mean stay."""
+        """Predict in how many whole seconds `size` bytes are free: after the mean time all in flight is released."""
         missing = self.bytes + size - self._max_bytes
-        return max(1, math.ceil(self._stay * min(1.0, missing / self.bytes)))
+        return max(1, math.ceil(self._mean_seconds * min(1.0, missing / self.bytes)))
 
 
 class _Job:
-    """Some work on its way through a thread. Dropped, it lets go of whatever the work holds."""
+    """Work that is handed to a thread. Dropped, it keeps nothing alive that the work refers to."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self._work: Callable[[], Any] | None = work
 
     def run(self) -> tuple[Any, float]:
-        """Do it, and time it."""
         work, self._work = self._work, None
-        assert work is not None, "it was dropped, which its future forbids to run"
+        assert work is not None, "a dropped job's future is cancelled, so it never runs"
         started = time.perf_counter()
         result = work()
         return result, time.perf_counter() - started
 
     def drop(self) -> None:
-        """Never do it."""
         self._work = None
 
 
-class Workers:
-    """A few threads for what neither the device nor the event loop should wait for: drawing latents and encoding.
+class ThreadPool:
+    """Threads for what neither the device nor the event loop should wait for: drawing latents and encoding.
 
-    For one event loop; not thread-safe.
+    It predicts how long new work would wait. For one event loop; not thread-safe.
     """
 
     def __init__(self, count: int) -> None:
@@ -144,20 +144,20 @@ class Workers:
         self._rates: dict[str, float] = {}
         """Seconds per unit of size, by kind of work."""
         self._waiting: Counter[str] = Counter()
-        """Units of size handed over and not done, by kind of work."""
+        """Units of size submitted and not done, by kind of work."""
 
     async def run(self, work: Callable[[], T], kind: str = "other", size: int = 1) -> T:
-        """Run `work` on one of the threads. Cancelled before it began, it never begins; later, it is waited for.
+        """Run `work` on one of the threads. Cancelled before it begins, it never does; later, its end is awaited.
 
         Args:
-            kind: of work: what takes about as long for the same size.
-            size: how much of it this is, such as bytes.
+            kind: work of one kind takes about as long for the same size.
+            size: of this work, such as bytes.
         """
         job = _Job(work)
         self._waiting[kind] += size
         future = self._pool.submit(job.run)
         try:
-            result, seconds = await _whole(future)
+            result, seconds = await _finished(future)
         except asyncio.CancelledError:
             job.drop()
             raise
@@ -167,11 +167,11 @@ class Workers:
         return cast(T, result)
 
     def seconds_ahead(self) -> float:
-        """Predict how long something handed over now would wait."""
+        """Predict how long work submitted now would wait."""
         return sum(size * self._rates.get(kind, 0.0) for kind, size in self._waiting.items()) / self._count
 
     def stop(self) -> None:
-        """Drop what has not begun, wait for the rest."""
+        """Drop what has not begun and wait for the rest."""
         self._pool.shutdown(cancel_futures=True)
 
     def _learn(self, kind: str, rate: float) -> None:
@@ -179,13 +179,13 @@ class Workers:
         self._rates[kind] = known + SMOOTHING * (rate - known)
 
 
-async def _whole(future: Future[T]) -> T:
-    """Wait for a thread's work; when cancelled, still until it is over: what it holds is in memory so long."""
+async def _finished(future: Future[T]) -> T:
+    """Await a thread's work; when cancelled, still until it ends: what it refers to is in memory until then."""
     waited = asyncio.wrap_future(future)
     try:
         return await asyncio.shield(waited)
     except asyncio.CancelledError:
         if not future.cancel():
-            # Nobody is left to tell of an error.
+            # An error is of no interest any more.
             await asyncio.gather(waited, return_exceptions=True)
         raise

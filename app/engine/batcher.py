@@ -1,7 +1,7 @@
-"""Requests into tiles and back, on one thread per lane. Nothing waits for company: an idle lane runs at once, and
-what arrives while all are busy fills the next tiles. It knows neither models nor HTTP; painting is the painter's.
+"""Dynamic batching: one thread per worker fills batches from the queue. It knows neither models nor HTTP.
 
-A lane is a GPU, or one thread's worth of the CPU. Several of them share one queue, and so one request's images.
+There is no waiting time: an idle worker runs at once, and what arrives while all are busy fills the next batches. A
+worker is a GPU, or one thread's worth of the CPU. All share one queue, and so the images of one request.
 """
 
 from __future__ import annotations
@@ -14,74 +14,73 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from app.engine.inputs import Inputs
-from app.engine.queue import Deal, Painting, Pictures, Queue, Ticket
-from app.engine.watch import UNWATCHED, Watch
+from app.engine.observer import NULL_OBSERVER, Observer
+from app.engine.queue import Batch, BatchRunner, Images, Queue, QueuedRequest
+from models.inputs import Inputs
 
 T = TypeVar("T")
 
-CHORE_EVERY = 8
-"""While requests wait, a chore (a calibration's or a warm-up's tile) gets its turn after this many tiles."""
+BACKGROUND_EVERY = 8
+"""While requests wait, a background job (one pass of a calibration or warm-up) runs after this many batches."""
 SMOOTHING = 0.2
-"""Weight of the newest tile in the running mean of a painter's seconds per tile."""
-OUTLIER = 4
-"""No tile counts for more than so many times the mean: the machine may have slept in the middle of one."""
+"""Weight of the newest batch in the running mean of a runner's seconds per batch."""
+MAX_OUTLIER = 4
+"""No batch counts for more than this many times the mean: the machine may have slept in the middle of one."""
 
 
-class Lane(Protocol):
-    """Something that runs one pass at a time, such as `devices.Lane`."""
+class Worker(Protocol):
+    """Runs one pass at a time; `devices.WorkerThread`."""
 
     @property
-    def name(self) -> str:
-        """Tells threads apart."""
+    def name(self) -> str: ...
 
     def enter(self) -> None:
-        """Prepare the thread that calls this."""
+        """Prepare the calling thread."""
 
 
 class Stopped(RuntimeError):
-    """The batcher was stopped before it came to this."""
+    """The batcher was stopped before this was done."""
 
 
 class Batcher:
-    """The lanes' threads and their queue; painters are told a lane by its index."""
+    """The workers' threads and their queue. Runners and jobs receive a worker's index."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, workers: Sequence[Worker]) -> None:
         self._wake = threading.Condition()
         self._queue = Queue()
-        self._chores: deque[_Chore] = deque()
-        self._tiles_since_chore = 0
+        self._jobs: deque[_BackgroundJob] = deque()
+        self._batches_since_job = 0
         self._stopping = False
         self._threads = [
-            threading.Thread(target=self._run, args=(index, lane), name=f"lane {lane.name}", daemon=True)
-            for index, lane in enumerate(lanes)
+            threading.Thread(target=self._run, args=(index, worker), name=f"worker {worker.name}", daemon=True)
+            for index, worker in enumerate(workers)
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, painter: Painting, inputs: Inputs, watch: Watch = UNWATCHED) -> Future[Pictures]:
-        """Ask for the images of `inputs`, at least one. Cancel the future to drop them.
+    def submit(self, runner: BatchRunner, inputs: Inputs, observer: Observer = NULL_OBSERVER) -> Future[Images]:
+        """Queue at least one image. Cancel the future to drop it.
 
         Args:
-            watch: is told how they fare; the same for all images of a painter.
+            observer: of the model; the same for all images of a runner.
 
         Raises:
             Stopped: the batcher was stopped.
         """
-        ticket = Ticket(painter, inputs, watch)
+        request = QueuedRequest(runner, inputs, observer)
         with self._wake:
             if self._stopping:
                 raise Stopped("the sampling engine has stopped")
-            self._queue.add(ticket)
+            self._queue.add(request)
             self._wake.notify()
-        return ticket.future
+        return request.future
 
-    def chore(self, work: Callable[[int], T], lane: int | None = None) -> T:
-        """Run `work`, about one tile long, on a lane's thread when it is idle or its turn comes; wait for it.
+    def run_background(self, work: Callable[[int], T], worker: int | None = None) -> T:
+        """Run `work`, about as long as a batch, on an idle worker or in its turn; returns its result.
 
         Args:
-            work: is given the lane's index.
-            lane: the only one that may run it; None for whichever comes first.
+            work: receives the worker's index.
+            worker: the only one that may run it; None for any.
 
         Raises:
             Stopped: the batcher was stopped.
@@ -90,104 +89,105 @@ class Batcher:
         with self._wake:
             if self._stopping:
                 raise Stopped("the sampling engine has stopped")
-            self._chores.append(_Chore(future, work, lane))
+            self._jobs.append(_BackgroundJob(future, work, worker))
+            # All of them: the one that is notified may not be the one that may run it.
             self._wake.notify_all()
         return future.result()
 
     def seconds_ahead(self) -> float:
-        """Predict how long a request made now would wait for its turn."""
+        """Predict how long a request made now would wait for its first slot."""
         with self._wake:
             return self._queue.seconds() / len(self._threads)
 
     def stop(self) -> None:
-        """Finish the tiles at hand, fail whoever waits, end the threads; idempotent."""
+        """Finish the batches that are running, fail all that wait, end the threads; idempotent."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
         for thread in self._threads:
             thread.join()
         stopped = Stopped("the sampling engine has stopped")
-        for ticket in self._queue.clear():
-            ticket.fail(stopped)
-        while self._chores:
-            self._chores.popleft().future.set_exception(stopped)
+        for request in self._queue.clear():
+            request.fail(stopped)
+        while self._jobs:
+            self._jobs.popleft().future.set_exception(stopped)
 
-    def _run(self, index: int, lane: Lane) -> None:
-        lane.enter()
-        while (job := self._next(index)) is not None:
-            job()
-            # An idle thread must not keep the last tile's pictures and weights alive.
-            del job
+    def _run(self, index: int, worker: Worker) -> None:
+        worker.enter()
+        while (work := self._next(index)) is not None:
+            work()
+            # An idle thread must not keep the last batch's images and weights alive.
+            del work
 
-    def _next(self, lane: int) -> Callable[[], None] | None:
+    def _next(self, worker: int) -> Callable[[], None] | None:
         since = time.perf_counter()
         with self._wake:
             while not self._stopping:
-                if (job := self._job(lane, since)) is not None:
-                    return job
+                if (work := self._choose(worker, since)) is not None:
+                    return work
                 self._wake.wait()
                 since = time.perf_counter()
             return None
 
-    def _job(self, lane: int, since: float) -> Callable[[], None] | None:
-        if (chore := self._due(lane)) is None:
-            if (deal := self._queue.deal()) is not None:
-                self._tiles_since_chore += 1
+    def _choose(self, worker: int, since: float) -> Callable[[], None] | None:
+        if (job := self._due_job(worker)) is None:
+            if (batch := self._queue.next_batch()) is not None:
+                self._batches_since_job += 1
                 if self._queue:
                     self._wake.notify()
-                return partial(_paint, deal, lane, since)
-            # All who waited may have left: then nobody is ahead of a chore any more.
-            chore = self._due(lane)
-        return None if chore is None else partial(chore.run, lane)
+                return partial(_run_batch, batch, worker, since)
+            # All waiting requests may have been cancelled: then nothing is ahead of a job any more.
+            job = self._due_job(worker)
+        return None if job is None else partial(job.run, worker)
 
-    def _due(self, lane: int) -> _Chore | None:
-        """Take the first chore that this lane may run, if nobody waits for a tile or chores have waited long enough."""
-        if self._queue and self._tiles_since_chore < CHORE_EVERY:
+    def _due_job(self, worker: int) -> _BackgroundJob | None:
+        """Take the first job that this worker may run, if no request waits or jobs have waited long enough."""
+        if self._queue and self._batches_since_job < BACKGROUND_EVERY:
             return None
-        for chore in self._chores:
-            if chore.lane in (None, lane):
-                self._chores.remove(chore)
-                self._tiles_since_chore = 0
-                return chore
+        for job in self._jobs:
+            if job.worker in (None, worker):
+                self._jobs.remove(job)
+                self._batches_since_job = 0
+                return job
         return None
 
 
-class _Chore(NamedTuple):
+class _BackgroundJob(NamedTuple):
     future: Future[Any]
     work: Callable[[int], Any]
-    lane: int | None
+    worker: int | None
 
-    def run(self, lane: int) -> None:
+    def run(self, worker: int) -> None:
         try:
-            self.future.set_result(self.work(lane))
-        except BaseException as error:  # noqa: BLE001  # handed to whoever waits for it
+            self.future.set_result(self.work(worker))
+        except BaseException as error:  # noqa: BLE001  # raised where its result is awaited
             self.future.set_exception(error)
 
 
-def _paint(deal: Deal, lane: int, since: float) -> None:
-    """Paint a tile.
+def _run_batch(batch: Batch, worker: int, since: float) -> None:
+    """Run a batch and deliver its images.
 
     Args:
-        since: when the lane was free for it: what a tile takes of a lane is more than the pass itself.
+        since: when the worker was free for it: a batch takes more of a worker's time than the pass itself.
     """
-    inputs = Inputs.joined([share.inputs for share in deal.shares])
+    inputs = Inputs.concatenate([part.inputs for part in batch.parts])
     started = time.perf_counter()
-    for ticket, start, _ in deal.shares:
+    for request, start, _ in batch.parts:
         if start == 0:
-            ticket.watch.queued(started - ticket.since)
+            request.observer.queued(started - request.since)
     try:
-        pictures = deal.painter.paint(inputs, lane)
-    except BaseException as error:  # noqa: BLE001  # handed to whoever waits for it
-        for share in deal.shares:
-            share.ticket.fail(error)
+        images = batch.runner.run(inputs, worker)
+    except BaseException as error:  # noqa: BLE001  # raised where the images are awaited
+        for part in batch.parts:
+            part.request.fail(error)
         return
     seconds = time.perf_counter() - started
-    place = 0
-    for ticket, start, part in deal.shares:
-        ticket.deliver(start, pictures[place : place + len(part)])
-        place += len(part)
-    if len(inputs) == deal.painter.tile:
-        took = min(time.perf_counter() - since, OUTLIER * deal.painter.seconds)
-        deal.painter.seconds += SMOOTHING * (took - deal.painter.seconds)
+    slot = 0
+    for request, start, part_inputs in batch.parts:
+        request.deliver(start, images[slot : slot + len(part_inputs)])
+        slot += len(part_inputs)
+    if len(inputs) == batch.runner.batch_size:
+        took = min(time.perf_counter() - since, MAX_OUTLIER * batch.runner.seconds)
+        batch.runner.seconds += SMOOTHING * (took - batch.runner.seconds)
     # After the delivery, so that nobody waits for it.
-    deal.shares[0].ticket.watch.painted(len(inputs), deal.painter.places(len(inputs)), seconds)
+    batch.parts[0].request.observer.generated(len(inputs), batch.runner.slots(len(inputs)), seconds)

@@ -1,8 +1,8 @@
-"""The numerics of a network on a device: measured and tested once, kept in a file, never decided again by a stopwatch.
+"""Calibration: the numerics of a network on a device, measured and tested once, then read from a file.
 
 A record holds for every version of the same network configuration on the same device model with the same software, so
-that neither a restart nor a new version changes a byte. The numerics and the reference tile are part of the ETag's
-fingerprint; the smaller tiles are not, for they give the very same floats.
+that neither a restart nor a new version changes a byte. The numerics and the reference batch size are part of the
+fingerprint in ETags; smaller sizes are not, for they give the very same floats.
 """
 
 from __future__ import annotations
@@ -18,46 +18,46 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from torch import nn
 
-from app.engine.devices import Lane, describe_device, software
-from app.engine.inputs import Inputs
+from app.engine.devices import WorkerThread, describe_device, software
 from app.engine.network import PLAIN, Bits, Network, Numerics, candidates
-from app.engine.tile import Painter
-from app.engine.trial import MAX_ERROR, Step, Trial, error_of
+from app.engine.runner import Runner
+from app.engine.self_test import MAX_ERROR, RunPass, SelfTest, mean_error
 from models.config.networks import GeneratorConfig
 from models.config.values import Frozen
 from models.files import replace_file
+from models.inputs import Inputs
 
 log = logging.getLogger(__name__)
 
-# Powers of two, so that small tiles divide the reference.
-CANDIDATES = (4, 8, 16, 32, 64, 128, 256)
-SMALL = (1, 2, 4, 8, 16, 32, 64, 128)
-PROBE = 8
-"""The size of pass at which numerics are compared."""
-ENOUGH = 0.85
-"""The smallest tile is taken that gives this share of the best throughput seen: beyond, latency grows for little."""
-UNFELT = 0.005
-"""Seconds that nobody feels: up to here the largest tile is taken that is no slower. Each pass costs more on a busy
-service than the stopwatch shows, for its thread competes with the event loop for the interpreter."""
+# Powers of two, so that small sizes divide the reference size.
+REFERENCE_SIZES = (4, 8, 16, 32, 64, 128, 256)
+SMALL_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+PROBE_SIZE = 8
+"""The batch size at which numerics are compared."""
+ENOUGH_THROUGHPUT = 0.85
+"""The smallest size is taken that gives this share of the best throughput: beyond, latency grows for little."""
+IMPERCEPTIBLE_SECONDS = 0.005
+"""Up to here the largest size is taken that has no less throughput. Each pass costs more on a busy service than the
+stopwatch shows, for its thread competes with the event loop for the interpreter."""
 WORTHWHILE = 0.95
-"""Numerics other than the plain ones must take at most this share of their time."""
+"""Numerics other than `PLAIN` must take at most this share of its time."""
 MAX_SECONDS = 0.1
-"""A larger tile than the smallest must not take longer than this, whatever it gains: everybody waits for one tile."""
+"""A size above the smallest must not take longer than this, whatever its throughput: everybody waits for one batch."""
 
 
-class CannotPaint(Exception):
-    """The network's outputs are of no use: not finite, or not the same twice."""
+class SelfTestFailed(Exception):
+    """The network's outputs are unusable: not finite, or not reproducible."""
 
 
-class TooCoarse(Exception):
-    """A version's images suffer more from reduced precision than those did for which it was chosen."""
+class PrecisionTooLow(Exception):
+    """A version's images suffer more from reduced precision than those for which it was chosen."""
 
 
 class Key(Frozen):
-    """What a record holds for."""
+    """The networks, device and software for which a record holds."""
 
     generator: GeneratorConfig
     device: str
@@ -66,68 +66,73 @@ class Key(Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """A name for the record's file."""
+        """The name of the record's file."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Record(Frozen):
-    """What was decided."""
+    """A decision, as it is stored."""
+
+    model_config = ConfigDict(validate_by_name=True)
 
     format: Literal[2] = 2
     key: Key
     numerics: Numerics
-    tile: Annotated[int, Field(ge=1, le=1024, description="the reference tile")]
-    small: Annotated[tuple[int, ...], Field(description="smaller tiles with the very same floats, ascending")] = ()
+    batch_size: Annotated[int, Field(alias="tile", ge=1, le=1024, description="the reference size")]
+    small_sizes: Annotated[
+        tuple[int, ...], Field(alias="small", description="smaller sizes with the very same floats, ascending")
+    ] = ()
 
     @cached_property
     def fingerprint(self) -> str:
-        """Tells numerics apart in ETags."""
-        text = f"{self.key.digest} {self.numerics.model_dump_json()} {self.tile}"
+        """Distinguishes numerics in ETags."""
+        text = f"{self.key.digest} {self.numerics.model_dump_json()} {self.batch_size}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Calibrations:
-    """The records, in memory and in files; safe to use from several threads, decided by one at a time.
+    """The records, in memory and in files. Thread-safe; only one thread may decide new ones.
 
     Args:
-        folder: one JSON file per record; made when needed.
-        lanes: where painters will paint; all of one kind.
+        folder: of one JSON file per record; made when needed.
+        workers: those that will run the networks; all on devices of one kind.
     """
 
-    def __init__(self, folder: Path, lanes: Sequence[Lane]) -> None:
+    def __init__(self, folder: Path, workers: Sequence[WorkerThread]) -> None:
         self._folder = folder
-        self._lanes = lanes
-        self._device, self._software = describe_device(lanes[0].device), software()
+        self._workers = workers
+        self._device, self._software = describe_device(workers[0].device), software()
         self._records: dict[tuple[GeneratorConfig, str | None], Record | None] = {}
 
     def known(self, generator: GeneratorConfig, weights: str) -> Record | None:
-        """Give what was decided for a version, None before that. A file that cannot be understood counts as none.
+        """Return the record for a version, None before there is one. A file that cannot be parsed counts as none.
 
         Args:
             weights: their sha256.
         """
         return self._known(generator, weights) or self._known(generator, None)
 
-    def painter(self, module: nn.Module, generator: GeneratorConfig, weights: str, step: Step) -> Painter:
-        """Make a painter for a version, deciding its numerics if nobody did yet; tests it either way.
+    def build_runner(self, module: nn.Module, generator: GeneratorConfig, weights: str, run_pass: RunPass) -> Runner:
+        """Build and test a runner for a version; its numerics are decided if they are not yet.
 
         Args:
-            module: as `models.store.weights.load_generator` gives it; used up.
+            module: as `models.store.weights.load_generator` returns it; it must not be used afterwards.
             weights: their sha256.
-            step: runs each pass on a lane's thread.
+            run_pass: runs each pass on a worker's thread.
 
         Raises:
-            CannotPaint: the outputs are not finite, or depend on a slot or on neighbours even so.
+            SelfTestFailed: the outputs are not finite, or depend on a slot or on neighbours in fp32 too.
         """
-        workshop = _Workshop(module, generator, self._lanes, Trial(generator, step))
+        calibrator = _Calibrator(module, self._workers, SelfTest(generator.inputs, run_pass))
         if (record := self.known(generator, weights)) is None:
-            record = self._keep(workshop.decide(self._key(generator, None)))
+            record = self._keep(calibrator.decide(self._key(generator, None)))
         try:
-            return workshop.painter(record)
-        except TooCoarse as problem:
-            log.warning("%s: %s, so it is painted in fp32", weights[:12], problem)
-            return workshop.painter(self._keep(workshop.decide(self._key(generator, weights), reduced=False)))
+            return calibrator.build_runner(record)
+        except PrecisionTooLow as problem:
+            log.warning("%s: %s, so it runs in fp32", weights[:12], problem)
+            record = calibrator.decide(self._key(generator, weights), reduced=False)
+            return calibrator.build_runner(self._keep(record))
 
     def _key(self, generator: GeneratorConfig, weights: str | None) -> Key:
         return Key(generator=generator, device=self._device, software=self._software, weights=weights)
@@ -135,7 +140,7 @@ class Calibrations:
     def _known(self, generator: GeneratorConfig, weights: str | None) -> Record | None:
         place = (generator, weights)
         if place not in self._records:
-            # What another thread has decided meanwhile stays.
+            # A record that another thread has decided meanwhile stays.
             self._records.setdefault(place, self._read(self._key(generator, weights)))
         return self._records[place]
 
@@ -154,148 +159,160 @@ class Calibrations:
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:
-            log.warning("%s cannot be used, the numerics are decided anew: %s", path, error)
+            log.warning("%s is invalid, the numerics are decided anew: %s", path, error)
             return None
         return record if record.key == key else None
 
     def _write(self, record: Record) -> None:
-        """Keep the record; without a disk to write on it holds until this process ends."""
+        """Write a record; on a disk that cannot be written it holds until this process ends."""
         path = self._path(record.key)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            replace_file(path, record.model_dump_json(indent=1).encode())
+            replace_file(path, record.model_dump_json(indent=1, by_alias=True).encode())
         except OSError as error:
             log.warning("%s cannot be written, a restart may choose other numerics: %s", path, error)
 
 
-class _Workshop:
-    """One version's weights, from which networks are built to be tried and, in the end, to serve."""
+class _Calibrator:
+    """Builds a version's networks, to test them and in the end to serve.
 
-    def __init__(self, module: nn.Module, generator: GeneratorConfig, lanes: Sequence[Lane], trial: Trial) -> None:
+    Args:
+        module: the generator, copied for each network.
+    """
+
+    def __init__(self, module: nn.Module, workers: Sequence[WorkerThread], self_test: SelfTest) -> None:
         self._module = module
-        self._generator = generator
-        self._lanes = lanes
-        self._trial = trial
+        self._workers = workers
+        self._test = self_test
 
     def decide(self, key: Key, *, reduced: bool = True) -> Record:
-        """Choose numerics and reference tile by measure among those that pass the test, then the small tiles.
+        """Choose numerics and reference size by measurement among those that pass the test, then the small sizes.
 
         Args:
-            reduced: consider less precise numbers than fp32.
+            reduced: consider precisions below fp32.
         """
-        ranking = self._ranking(reduced)
+        ranking = self._rank_numerics(reduced)
         for numerics in ranking:
-            for size in _preferred(self._measure(numerics)):
-                if (record := self._record(key, numerics, size)) is not None:
+            for size in _by_preference(self._measure(numerics)):
+                if (record := self._test_size(key, numerics, size)) is not None:
                     return record
-        if (record := self._record(key, ranking[0], 1)) is not None:
+        if (record := self._test_size(key, ranking[0], 1)) is not None:
             return record
-        raise CannotPaint("the same latent gave two different images in a row")
+        raise SelfTestFailed("the same latent gave two different images in a row")
 
-    def painter(self, record: Record) -> Painter:
-        """Build what serves and test it: every small tile, every lane, and the reference with probes in other slots.
+    def build_runner(self, record: Record) -> Runner:
+        """Build the networks that serve and test them on every worker, the probes in other slots than before.
 
-        A small tile that disagrees is left out here, which changes no byte.
+        A small size that disagrees is left out here, which changes no byte.
 
         Raises:
-            TooCoarse: the record's precision, chosen for other weights, is not enough for these.
+            PrecisionTooLow: the record's precision, chosen for other weights, is not enough for these.
         """
-        networks = self._networks(record)
-        network, probes = networks[0], self._trial.inputs(record.tile)
-        images = self._trial.run(network, probes)
+        networks = self._build_networks(record)
+        network, probes = networks[0], self._test.inputs(record.batch_size)
+        images = self._test.run(network, probes)
         _check_finite(images)
-        if record.numerics.precision != "fp32" and record.key.weights is None:
-            error = error_of(images, self._trial.run(self._network(PLAIN, record.tile), probes))
-            if error > MAX_ERROR:
-                raise TooCoarse(f"in {record.numerics.precision} its images are {error:.2f} levels of 255 off")
-        for lane, each in enumerate(networks):
-            if not np.array_equal(self._trial.run(each, _reversed(probes), lane)[::-1], images):
-                where = self._lanes[lane].name
-                raise CannotPaint(f"its images depend on their neighbours in a tile of {record.tile} on {where}")
-        first_lanes = {id(each): lane for lane, each in reversed(list(enumerate(networks)))}.values()
+        self._check_precision(record, probes, images)
+        for worker, each in enumerate(networks):
+            if not np.array_equal(self._test.run(each, _reversed(probes), worker)[::-1], images):
+                where = self._workers[worker].name
+                raise SelfTestFailed(
+                    f"its images depend on their neighbours in a batch of {record.batch_size} on {where}"
+                )
+        first_workers = {id(each): worker for worker, each in reversed(list(enumerate(networks)))}.values()
         small = tuple(
             size
-            for size in record.small
-            if all(self._agrees(networks[lane], probes, images, size, lane=lane) for lane in first_lanes)
+            for size in record.small_sizes
+            if all(self._agrees(networks[worker], probes, images, size, worker=worker) for worker in first_workers)
         )
-        if small != record.small:
+        if small != record.small_sizes:
             log.warning(
-                "%s: of the small tiles %s only %s hold on these weights", record.key.digest, record.small, small
-            )
-        sizes = (*small, record.tile)
+                "%s: of the small batch sizes %s only %s hold for these weights",
+                record.key.digest, record.small_sizes, small,
+            )  # fmt: skip
+        sizes = (*small, record.batch_size)
         for each in networks:
             each.keep(sizes)
-        return Painter(networks, sizes, self._trial.seconds(network, record.tile))
+        return Runner(networks, sizes, self._test.seconds(network, record.batch_size))
 
-    def _network(self, numerics: Numerics, batch: int) -> Network:
-        return Network(copy.deepcopy(self._module), self._lanes[0].device, numerics, batch)
+    def _check_precision(self, record: Record, probes: Inputs, images: Bits) -> None:
+        if record.numerics.precision == "fp32" or record.key.weights is not None:
+            return
+        error = mean_error(images, self._test.run(self._build_network(PLAIN, record.batch_size), probes))
+        if error > MAX_ERROR:
+            raise PrecisionTooLow(f"in {record.numerics.precision} its images are {error:.2f} levels of 255 off")
 
-    def _networks(self, record: Record) -> list[Network]:
-        """Build one network per device, and give it to each of that device's lanes."""
+    def _build_network(self, numerics: Numerics, batch: int) -> Network:
+        return Network(copy.deepcopy(self._module), self._workers[0].device, numerics, batch)
+
+    def _build_networks(self, record: Record) -> list[Network]:
+        """Build one network per device, shared by all of that device's workers."""
         built: dict[torch.device, Network] = {}
-        for device in dict.fromkeys(lane.device for lane in self._lanes):
-            built[device] = Network(copy.deepcopy(self._module), device, record.numerics, record.tile)
-        return [built[lane.device] for lane in self._lanes]
+        for device in dict.fromkeys(worker.device for worker in self._workers):
+            built[device] = Network(copy.deepcopy(self._module), device, record.numerics, record.batch_size)
+        return [built[worker.device] for worker in self._workers]
 
-    def _ranking(self, reduced: bool) -> list[Numerics]:
-        """Order the candidates by speed, without those that err too much or gain too little over the plain one."""
-        plain, probes = self._network(PLAIN, PROBE), self._trial.inputs(PROBE)
-        expected = self._trial.run(plain, probes)
+    def _rank_numerics(self, reduced: bool) -> list[Numerics]:
+        """Return the candidates by speed, without those that err too much or gain too little over `PLAIN`."""
+        plain, probes = self._build_network(PLAIN, PROBE_SIZE), self._test.inputs(PROBE_SIZE)
+        expected = self._test.run(plain, probes)
         _check_finite(expected)
-        seconds = {PLAIN: self._trial.seconds(plain, PROBE)}
-        for numerics in candidates(self._module, self._lanes[0].device)[1:]:
+        seconds = {PLAIN: self._test.seconds(plain, PROBE_SIZE)}
+        for numerics in candidates(self._module, self._workers[0].device)[1:]:
             if not reduced and numerics.precision != "fp32":
                 continue
-            network = self._network(numerics, PROBE)
-            if error_of(self._trial.run(network, probes), expected) <= MAX_ERROR:
-                seconds[numerics] = self._trial.seconds(network, PROBE)
+            network = self._build_network(numerics, PROBE_SIZE)
+            if mean_error(self._test.run(network, probes), expected) <= MAX_ERROR:
+                seconds[numerics] = self._test.seconds(network, PROBE_SIZE)
         bound = WORTHWHILE * seconds[PLAIN]
         return sorted((n for n in seconds if n == PLAIN or seconds[n] <= bound), key=lambda n: seconds[n])
 
     def _measure(self, numerics: Numerics) -> dict[int, float]:
-        """Time the tile sizes, ascending, up to the first that takes too long; each on weights laid out for it."""
+        """Time the reference sizes, ascending, up to the first that takes too long."""
         seconds: dict[int, float] = {}
-        for size in CANDIDATES:
-            seconds[size] = self._trial.seconds(self._network(numerics, size), size)
+        for size in REFERENCE_SIZES:
+            # Each on weights that are laid out for it.
+            seconds[size] = self._test.seconds(self._build_network(numerics, size), size)
             if seconds[size] > MAX_SECONDS:
                 break
         return seconds
 
-    def _record(self, key: Key, numerics: Numerics, tile: int) -> Record | None:
-        """Give the record of a reference tile that passes the test, with its small tiles; None if it does not."""
-        network = self._network(numerics, tile)
-        if not self._trial.independent(network, tile):
+    def _test_size(self, key: Key, numerics: Numerics, batch_size: int) -> Record | None:
+        """Return the record of a reference size, with its small sizes; None if it does not pass the test."""
+        network = self._build_network(numerics, batch_size)
+        if not self._test.independent(network, batch_size):
             return None
-        probes = self._trial.inputs(tile)
-        images = self._trial.run(network, probes)
+        probes = self._test.inputs(batch_size)
+        images = self._test.run(network, probes)
         small = tuple(
             size
-            for size in SMALL
-            if size < tile and all(self._agrees(network, probes, images, size, at) for at in range(0, tile, size))
+            for size in SMALL_SIZES
+            if size < batch_size
+            and all(self._agrees(network, probes, images, size, at) for at in range(0, batch_size, size))
         )
-        log.info("numerics of %s: %s, tile %d, small tiles %s", key.digest, numerics, tile, small)
-        return Record(key=key, numerics=numerics, tile=tile, small=small)
+        log.info("numerics of %s: %s, batch size %d, small sizes %s", key.digest, numerics, batch_size, small)
+        return Record(key=key, numerics=numerics, batch_size=batch_size, small_sizes=small)
 
-    def _agrees(self, network: Network, probes: Inputs, images: Bits, small: int, at: int = 0, lane: int = 0) -> bool:
-        """Whether some of a reference tile's probes have the same floats in a small tile."""
-        part = probes.part(at, at + small)
-        return np.array_equal(self._trial.run(network, part, lane), images[at : at + small])
+    def _agrees(self, network: Network, probes: Inputs, images: Bits, small: int, at: int = 0, worker: int = 0) -> bool:
+        """Check that some of a reference batch's probes have the same floats in a smaller batch."""
+        part = probes.slice(at, at + small)
+        return np.array_equal(self._test.run(network, part, worker), images[at : at + small])
 
 
 def _check_finite(images: Bits) -> None:
     if not np.isfinite(images.view(np.float32)).all():
-        raise CannotPaint("its outputs are not finite numbers: the weights are damaged or the training diverged")
+        raise SelfTestFailed("its outputs are not finite numbers: the weights are damaged or the training diverged")
 
 
 def _reversed(inputs: Inputs) -> Inputs:
-    return Inputs(inputs.z[::-1].copy(), None if inputs.labels is None else inputs.labels[::-1].copy())
+    return Inputs({name: array[::-1].copy() for name, array in inputs.arrays.items()})
 
 
-def _preferred(seconds: dict[int, float]) -> Sequence[int]:
-    """Order tile sizes by preference: the one to take if it passes the test, then those below it."""
+def _by_preference(seconds: dict[int, float]) -> Sequence[int]:
+    """Order batch sizes by preference: the one to take if it passes the test, then those below it."""
     sizes = sorted(seconds)
     rates = {size: size / seconds[size] for size in sizes if seconds[size] <= MAX_SECONDS or size == sizes[0]}
-    chosen = next(size for size in sorted(rates) if rates[size] >= ENOUGH * max(rates.values()))
-    unfelt = [size for size in rates if seconds[size] <= UNFELT and rates[size] >= rates[chosen]]
-    chosen = max([chosen, *unfelt])
+    chosen = next(size for size in sorted(rates) if rates[size] >= ENOUGH_THROUGHPUT * max(rates.values()))
+    quick = [size for size in rates if seconds[size] <= IMPERCEPTIBLE_SECONDS and rates[size] >= rates[chosen]]
+    chosen = max([chosen, *quick])
     return [size for size in reversed(sizes) if size <= chosen]

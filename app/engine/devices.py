@@ -1,7 +1,7 @@
-"""Which devices paint, what they are called, and the lanes in which they do it.
+"""Devices that generate images, and the worker threads that run passes on them.
 
-On the CPU a lane is one thread, and every pass runs on that thread alone: an image's bytes then do not depend on how
-many threads there are, and passes do not wait for each other as those that share all cores do.
+On the CPU each worker is one thread, and every pass runs on that thread alone: the bytes of an image then do not depend
+on the number of threads, and passes do not wait for each other as those that share all cores do.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import torch
 
 
 @dataclass(frozen=True)
-class Lane:
-    """Something that runs one pass at a time."""
+class WorkerThread:
+    """Runs one pass at a time: on a thread's worth of the CPU, or on a GPU's stream."""
 
     name: str
     device: torch.device
 
     def enter(self) -> None:
-        """Prepare the thread that calls this to run the lane's passes."""
+        """Prepare the calling thread for this worker's passes."""
         torch.set_num_threads(1)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
@@ -45,8 +45,8 @@ def choose_devices(name: str) -> list[torch.device]:
     devices = [_device(part.strip()) for part in name.split(",")]
     if len(kinds := {describe_device(device) for device in devices}) > 1:
         raise ValueError(
-            f'ATELIER_DEVICE is "{name}", which are different devices ({", ".join(sorted(kinds))}): they would paint '
-            "the same image in different bytes; name devices of one kind"
+            f'ATELIER_DEVICE is "{name}", which are different devices ({", ".join(sorted(kinds))}): they would '
+            "generate the same image with different bytes; name devices of one kind"
         )
     return list(dict.fromkeys(devices))
 
@@ -63,21 +63,21 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def lanes(devices: Sequence[torch.device], threads: int) -> list[Lane]:
-    """Give each GPU one lane, the CPU as many as it has threads for painting."""
+def worker_threads(devices: Sequence[torch.device], threads: int) -> list[WorkerThread]:
+    """Return one worker for each GPU, or `threads` for the CPU."""
     if devices[0].type == "cpu":
-        return [Lane(f"cpu thread {index}", devices[0]) for index in range(threads)]
-    return [Lane(str(device), device) for device in devices]
+        return [WorkerThread(f"cpu thread {index}", devices[0]) for index in range(threads)]
+    return [WorkerThread(str(device), device) for device in devices]
 
 
-def only_repeatable_kernels() -> None:
+def use_deterministic_kernels() -> None:
     """Forbid, for the whole process, kernels that a stopwatch chooses or that sum in no fixed order."""
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
 
 
 def describe_device(device: torch.device) -> str:
-    """Name the device's model: two devices of one description choose the same kernels."""
+    """Return the device's model: two devices of one description choose the same kernels."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}"
@@ -92,5 +92,5 @@ def _cpu_name() -> str:
 
 
 def software() -> dict[str, str]:
-    """List the versions on which rounding depends."""
+    """Return the versions of software on which rounding depends."""
     return {"torch": torch.__version__, "numpy": np.__version__}

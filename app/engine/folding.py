@@ -1,6 +1,6 @@
-"""Generators made cheaper to run, once they no longer train: the same function with fewer passes over memory.
+"""Folding and fusing of layers for inference: the same function with fewer passes over memory.
 
-Both changes look into `nn.Sequential`s, wherever they are in a module; what they do not know they leave as it is.
+Both rewrite the `nn.Sequential`s in a module, and leave layers that they do not know as they are.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ Layers = list[nn.Module]
 
 
 def fold(module: nn.Module) -> nn.Module:
-    """Fold each batch normalisation into the layer before it; `module` is in eval mode and is used up.
+    """Fold each batch normalisation into the layer before it.
 
     In exact arithmetic nothing changes: y = (W x + b - mean) * s + beta is linear in x. It rounds differently.
+
+    Args:
+        module: in evaluation mode; modified.
     """
     return _rewritten(module, _folded)
 
 
 def has_onednn() -> bool:
-    """Tell whether torch was built with the library that `fuse` needs."""
+    """Return whether torch was built with the library that `fuse` needs."""
     return bool(torch._C._has_mkldnn)
 
 
 def fuse(module: nn.Module, batch: int) -> nn.Module:
-    """Join linear layers and transposed convolutions on the CPU with the ReLU behind them, by way of oneDNN.
+    """Fuse linear layers and transposed convolutions on the CPU with the ReLU behind them, as oneDNN primitives.
 
-    These are the operators that torch's own compiler would choose, without a compiler: the result is written once, and
-    the weights are laid out in memory beforehand as the kernels for `batch` images want them.
+    torch's compiler would choose the same operators: the result is written once, and the weights are laid out in memory
+    beforehand as the kernels for `batch` images read them.
 
     Args:
-        module: in its final data type; used up.
+        module: in its final data type; modified.
     """
     return _rewritten(module, lambda layers: _fused(layers, batch))
 
@@ -60,7 +63,7 @@ def _folded(layers: Layers) -> Layers:
 
 
 def _fold_into_linear(linear: nn.Linear, norm: nn.BatchNorm2d) -> None:
-    """Fold a normalisation of channels into the linear layer whose outputs become those channels' squares."""
+    """Fold a normalisation of channels into the linear layer whose outputs are unflattened to those channels."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     square = linear.out_features // norm.num_features
@@ -97,7 +100,7 @@ class FusedLinear(nn.Module):
         self._weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.contiguous(), batch)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give activation(W x + b), `[N, out]`."""
+        """Compute activation(W x + b), `[N, out]`."""
         result: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, self.activation, [], "")
         return result
 
@@ -105,7 +108,7 @@ class FusedLinear(nn.Module):
 class FusedConvTranspose(nn.Module):
     """A transposed convolution and what follows it, as one oneDNN primitive.
 
-    The weights are laid out for the first batch that comes, whose shape decides the kernel; others may follow.
+    The weights are laid out for the first batch, whose shape decides the kernel; batches of other shapes may follow.
     """
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
@@ -116,7 +119,7 @@ class FusedConvTranspose(nn.Module):
         self._laid_out = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give activation(convolution + b), `[N, C, H, W]`."""
+        """Compute activation(convolution + b), `[N, C, H, W]`."""
         if not self._laid_out:
             reorder = torch.ops.mkldnn._reorder_convolution_transpose_weight
             self._weight = nn.Parameter(reorder(self._weight, *self._geometry, x.shape), requires_grad=False)

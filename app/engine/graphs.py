@@ -1,8 +1,8 @@
-"""A pass on a GPU as a CUDA graph: launched whole, with inputs and pictures copied through pinned memory."""
+"""CUDA graphs: a pass on a GPU launched whole, with inputs and images copied through pinned memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -11,63 +11,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.engine.inputs import Inputs
+from app.engine.queue import Images
+from models.inputs import Inputs
+from models.pictures.pixels import tensor_to_uint8
 
-WARM_UP = 3
-"""Passes before the capture, in which libraries choose kernels and allocate their workspaces."""
+WARM_UP_PASSES = 3
+"""Before the capture; libraries choose kernels and allocate their workspaces in them."""
 
-Forward = Callable[[Tensor, Tensor | None], Tensor]
+Forward = Callable[[Sequence[Tensor]], Tensor]
 
 
 class Graph:
     """One captured pass of a fixed size; for one thread at a time.
 
     Args:
-        forward: float32 latents `[B, dim]` and labels `[B]` or None, on the device, to float32 `[B, C, H, W]`.
-        to_pixels: those to uint8 on the device; may overwrite them.
-        z: latents on the host, of the pass's shape.
-        labels: labels on the host, None for a network that has no classes.
+        forward: inputs on the device to float32 `[B, C, H, W]`.
+        arguments: inputs on the host, of the pass's shape.
         tf32: let float32 products round their operands to TF32.
     """
 
-    def __init__(
-        self,
-        forward: Forward,
-        to_pixels: Callable[[Tensor], Tensor],
-        z: Tensor,
-        labels: Tensor | None,
-        device: torch.device,
-        *,
-        tf32: bool,
-    ) -> None:
-        self._host_z, self._z = _pair(z, device)
-        self._host_labels: Tensor | None = None
-        self._labels: Tensor | None = None
-        if labels is not None:
-            self._host_labels, self._labels = _pair(labels, device)
+    def __init__(self, forward: Forward, arguments: Sequence[Tensor], device: torch.device, *, tf32: bool) -> None:
+        self._pinned = [argument.pin_memory() for argument in arguments]
+        self._arguments = [argument.to(device) for argument in arguments]
         self._stream = _stream(device)
         self._graph = torch.cuda.CUDAGraph()
         with torch.inference_mode(), _tf32(tf32), torch.cuda.stream(self._stream):
-            for _ in range(WARM_UP):
-                to_pixels(forward(self._z, self._labels))
-            # Other threads may allocate and free meanwhile: only this one's calls are restricted.
+            for _ in range(WARM_UP_PASSES):
+                tensor_to_uint8(forward(self._arguments))
+            # Other threads may allocate and free memory meanwhile: only this one's calls are restricted.
             with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-                self._floats = forward(self._z, self._labels).contiguous()
-                self._pixels = to_pixels(self._floats.clone()).permute(0, 2, 3, 1).contiguous()
-        self._host_pixels = torch.empty(self._pixels.shape, dtype=torch.uint8, pin_memory=True)
+                self._floats = forward(self._arguments).contiguous()
+                self._pixels = tensor_to_uint8(self._floats).permute(0, 2, 3, 1).contiguous()
+        self._pinned_pixels = torch.empty(self._pixels.shape, dtype=torch.uint8, pin_memory=True)
 
-    def pictures(self, inputs: Inputs) -> NDArray[np.uint8]:
+    def generate(self, inputs: Inputs) -> Images:
         """Run the pass over the inputs and zeros behind them: uint8 `[len(inputs), H, W, C]`."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             self._replay(inputs)
-            self._host_pixels.copy_(self._pixels, non_blocking=True)
+            self._pinned_pixels.copy_(self._pixels, non_blocking=True)
         self._stream.synchronize()
         # A copy: the next pass overwrites the pinned memory.
-        pictures: NDArray[np.uint8] = self._host_pixels[: len(inputs)].numpy().copy()
-        return pictures
+        images: Images = self._pinned_pixels[: len(inputs)].numpy().copy()
+        return images
 
     def floats(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Run the pass and give what the pixels are made from: float32 `[len(inputs), C, H, W]`."""
+        """Run the pass and return what the pixels are made from: float32 `[len(inputs), C, H, W]`."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             self._replay(inputs)
             outputs = self._floats[: len(inputs)].cpu()
@@ -75,32 +63,22 @@ class Graph:
         return floats
 
     def _replay(self, inputs: Inputs) -> None:
-        _fill(self._host_z, inputs.z, self._z)
-        if self._host_labels is not None and self._labels is not None and inputs.labels is not None:
-            _fill(self._host_labels, inputs.labels, self._labels)
+        for pinned, argument, array in zip(self._pinned, self._arguments, inputs.arrays.values(), strict=True):
+            pinned[: len(array)] = torch.from_numpy(array)
+            pinned[len(array) :] = 0
+            argument.copy_(pinned, non_blocking=True)
         self._graph.replay()
 
 
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    """Give the one stream that a device's passes run on: cuBLAS keeps a workspace for each that it ever saw."""
+    # One for all passes of a device: cuBLAS keeps a workspace for every stream that it was ever used on.
     return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-
-
-def _pair(values: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Give a pinned copy and one on the device."""
-    return values.pin_memory(), values.to(device)
-
-
-def _fill(host: Tensor, values: NDArray[np.float32] | NDArray[np.int64], device: Tensor) -> None:
-    host[: len(values)] = torch.from_numpy(values)
-    host[len(values) :] = 0
-    device.copy_(host, non_blocking=True)
 
 
 @contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    """Allow TF32 for what is captured inside; the choice is the graph's for ever, the switches are the process's."""
+    # The switches are the process's; a graph keeps what held when it was captured.
     matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
     try:

@@ -1,7 +1,8 @@
-"""A generator on one device in one numerics: inputs in, pictures out, in passes of whatever size it is told to run."""
+"""A generator on one device in given numerics: named inputs in, images out, in one pass of a given size."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,14 +12,16 @@ from torch import Tensor, nn
 
 from app.engine.folding import fold, fuse, has_onednn
 from app.engine.graphs import Graph
-from app.engine.inputs import Inputs
-from app.engine.queue import Pictures
+from app.engine.queue import Images
 from models.config.values import Frozen
+from models.inference import forward
+from models.inputs import Inputs
+from models.pictures.pixels import tensor_to_uint8
 
 Bits = NDArray[np.int32]
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
+InferencePrecision = Literal["fp32", "tf32", "bf16", "fp16"]
 
-DTYPES: dict[Precision, torch.dtype] = {
+DTYPES: dict[InferencePrecision, torch.dtype] = {
     "fp32": torch.float32,
     "tf32": torch.float32,
     "bf16": torch.bfloat16,
@@ -27,15 +30,15 @@ DTYPES: dict[Precision, torch.dtype] = {
 
 
 class Numerics(Frozen):
-    """What decides how a network rounds, beside the size of its passes."""
+    """All that decides how a network rounds, beside the batch size."""
 
-    precision: Precision = "fp32"
+    precision: InferencePrecision = "fp32"
     channels_last: bool = False
     fused: bool = False
 
     @property
     def bytes(self) -> int:
-        """What one weight takes."""
+        """Size of one weight."""
         return DTYPES[self.precision].itemsize
 
 
@@ -43,10 +46,10 @@ PLAIN = Numerics()
 
 
 def candidates(generator: nn.Module, device: torch.device) -> list[Numerics]:
-    """List the numerics that may be worth trying for a network on a device; the plain one is always the first."""
+    """Return the numerics that may be worth trying for a network on a device; `PLAIN` is always the first."""
     # Convolutions in reduced precision want channels last everywhere; without any there is nothing to lay out.
     layout = any(parameter.ndim == 4 for parameter in generator.parameters())
-    precisions: tuple[Precision, ...] = ("fp32",)
+    precisions: tuple[InferencePrecision, ...] = ("fp32",)
     if device.type == "cuda":
         precisions = ("fp32", "tf32", "fp16", "bf16")
     elif has_onednn() and _has_bf16():
@@ -63,22 +66,14 @@ def _has_bf16() -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def to_uint8(x: Tensor) -> Tensor:
-    """Turn outputs in [-1, 1] into pixels on their own device: floor((x + 1) * 127.5 + 0.5), clamped to 0..255.
-
-    The same bytes as `models.pictures.to_uint8`; truncating after the clamp is the floor. Overwrites `x`.
-    """
-    return x.add_(1.0).mul_(127.5).add_(0.5).clamp_(0.0, 255.0).to(torch.uint8)
-
-
 class Network:
     """A generator on its device.
 
     Args:
-        generator: takes `[B, dim]` (and int64 labels `[B]` if it is conditional), gives `[B, C, H, W]` in [-1, 1];
-            in eval mode, float32, and used up.
+        generator: takes its inputs in order and returns `[B, C, H, W]` in [-1, 1]; in evaluation mode, float32. It is
+            modified and must not be used afterwards.
         numerics: one of `candidates`.
-        batch: the size of pass that the weights are laid out for.
+        batch: the batch size that the weights are laid out for.
     """
 
     def __init__(self, generator: nn.Module, device: torch.device, numerics: Numerics, batch: int) -> None:
@@ -98,64 +93,60 @@ class Network:
             weights = _weight_bytes(module)
             self.module = fuse(module, batch) if numerics.fused else module
         self.bytes = max(weights, _allocated(device) - before)
-        """Memory taken: the growth measured on a GPU, the weights' own size on a CPU."""
+        """Memory in use: the growth measured on a GPU, the size of the weights on a CPU."""
 
     def exact(self, inputs: Inputs) -> Bits:
-        """Run one pass over exactly these inputs and give the outputs' bit patterns, `[B, C, H, W]`.
+        """Run one pass over exactly these inputs; returns the bit patterns of its outputs, `[B, C, H, W]`.
 
-        Pixels would hide differences of the last bit, which show only where a value lies at the edge of two pixels.
+        Pixels would hide a difference in the last bit, except where a value lies at the edge between two levels.
         """
         if self.device.type == "cuda":
             return self._graph(inputs, len(inputs)).floats(inputs).view(np.int32)
-        floats: NDArray[np.float32] = self._forward(*_padded(inputs, len(inputs))).contiguous().numpy()
+        floats: NDArray[np.float32] = self._forward(_padded(inputs, len(inputs))).contiguous().numpy()
         return floats.view(np.int32)
 
-    def pictures(self, inputs: Inputs, size: int) -> Pictures:
-        """Run one pass over the inputs, padded to `size`; uint8 `[len(inputs), H, W, C]`."""
+    def generate(self, inputs: Inputs, size: int) -> Images:
+        """Run one pass over the inputs, padded to `size`; returns uint8 `[len(inputs), H, W, C]`."""
         if self.device.type == "cuda":
-            return self._graph(inputs, size).pictures(inputs)
+            return self._graph(inputs, size).generate(inputs)
         with torch.inference_mode():
-            pixels = to_uint8(self._forward(*_padded(inputs, size))[: len(inputs)])
-            pictures: Pictures = pixels.permute(0, 2, 3, 1).contiguous().numpy()
-        return pictures
+            pixels = tensor_to_uint8(self._forward(_padded(inputs, size))[: len(inputs)])
+            images: Images = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        return images
 
-    def _forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
+    def _forward(self, arguments: Sequence[Tensor]) -> Tensor:
         """Run the module: float32 `[B, C, H, W]`, on the device."""
         with torch.inference_mode():
-            z = z.to(self._dtype)
-            outputs: Tensor = self.module(z) if labels is None else self.module(z, labels)
-            return outputs.float()
+            return forward(self.module, arguments, self._dtype)
 
     def _graph(self, inputs: Inputs, size: int) -> Graph:
         if (graph := self._graphs.get(size)) is None:
             before = _allocated(self.device)
             graph = self._graphs[size] = Graph(
-                self._forward, to_uint8, *(_padded(inputs, size)), self.device, tf32=self.numerics.precision == "tf32"
+                self._forward, _padded(inputs, size), self.device, tf32=self.numerics.precision == "tf32"
             )
             self.bytes += _allocated(self.device) - before
         return graph
 
     def keep(self, sizes: tuple[int, ...]) -> None:
-        """Forget what was prepared for passes of other sizes."""
+        """Release what was recorded for passes of other sizes."""
         self._graphs = {size: graph for size, graph in self._graphs.items() if size in sizes}
 
 
-def _padded(inputs: Inputs, size: int) -> tuple[Tensor, Tensor | None]:
-    """Copy inputs into torch's own memory, and zeros behind them.
-
-    Matrix products may round by how their operands are aligned, and numpy's are not.
-    """
-    z = torch.zeros((size, inputs.z.shape[1]))
-    z[: len(inputs)] = torch.from_numpy(inputs.z)
-    if inputs.labels is None:
-        return z, None
-    labels = torch.zeros(size, dtype=torch.int64)
-    labels[: len(inputs)] = torch.from_numpy(inputs.labels)
-    return z, labels
+def _padded(inputs: Inputs, size: int) -> list[Tensor]:
+    """Copy inputs, and zeros behind them, into torch's own memory."""
+    # Matrix products may round by how their operands are aligned, and numpy's arrays are not aligned.
+    padded = []
+    for array in inputs.arrays.values():
+        values = torch.from_numpy(array)
+        tensor = torch.zeros((size, *values.shape[1:]), dtype=values.dtype)
+        tensor[: len(values)] = values
+        padded.append(tensor)
+    return padded
 
 
 def _align(module: nn.Module) -> None:
-    """Move weights that lie inside a file's bytes to memory of their own, aligned as torch aligns it."""
+    """Move weights that lie inside a file's bytes to memory of their own, which torch aligns."""
     for tensor in (*module.parameters(), *module.buffers()):
         tensor.data = tensor.data.clone()
 

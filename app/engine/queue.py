@@ -1,4 +1,4 @@
-"""Who gets which place in which tile: requests in the order of their turns. `batcher` has it painted."""
+"""The request queue: which images go into which slot of which batch, in deficit round robin."""
 
 from __future__ import annotations
 
@@ -13,124 +13,126 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.engine.inputs import Inputs
-from app.engine.watch import UNWATCHED, Watch
+from app.engine.observer import NULL_OBSERVER, Observer
+from models.inputs import Inputs
 
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 
-TURN = 64
-"""Places that a request may take before it goes to the back of the queue, if a tile has no more. Most requests ask for
-less and are finished in one turn, whatever comes after them: shared out in smaller turns, a full queue would begin
-everything and finish nothing."""
+QUANTUM = 64
+"""Slots that a request may take before it goes to the back of the queue, if a batch has no more. Most requests want
+fewer and finish in one quantum, whatever comes after them: with a smaller one, a full queue would begin everything and
+finish nothing."""
 
 
-class Painting(Protocol):
-    """What can be batched; images of the same painter share tiles."""
+class BatchRunner(Protocol):
+    """Runs batches of one model. Images for the same runner share batches."""
 
     seconds: float
+    """Running mean of the time that a full batch takes."""
 
     @property
-    def tile(self) -> int:
-        """Images in a full tile."""
+    def batch_size(self) -> int:
+        """Slots of a full batch."""
 
-    def share(self, waiting: int) -> int:
-        """Say how many of the images that wait, at least one, the next tile takes."""
+    def next_count(self, waiting: int) -> int:
+        """Return how many of the images that wait, at least one, the next batch takes."""
 
-    def places(self, count: int) -> int:
-        """Say how many places the tile has in which `count` images, at most `tile`, are painted."""
+    def slots(self, count: int) -> int:
+        """Return the slots of the batch in which `count` images, at most `batch_size`, are generated."""
 
-    def paint(self, inputs: Inputs, lane: int) -> Pictures:
-        """Paint up to `tile` images on a lane, as uint8 `[k, H, W, C]`; called by that lane's thread alone."""
+    def run(self, inputs: Inputs, worker: int) -> Images:
+        """Generate up to `batch_size` images, uint8 `[k, H, W, C]`; called by that worker's thread alone."""
 
 
-class Ticket:
-    """Some images that somebody waits for. Cancelling `future` drops what is not painted yet."""
+class QueuedRequest:
+    """Images that somebody waits for. Cancelling `future` drops those that are not generated yet."""
 
-    def __init__(self, painter: Painting, inputs: Inputs, watch: Watch = UNWATCHED) -> None:
-        self.painter = painter
+    def __init__(self, runner: BatchRunner, inputs: Inputs, observer: Observer = NULL_OBSERVER) -> None:
+        self.runner = runner
         self.inputs = inputs
-        self.watch = watch
+        self.observer = observer
         self.since = time.perf_counter()
-        self.future: Future[Pictures] = Future()
-        self.dealt = 0
-        """Images that were given a place in a tile."""
-        self.number = 0
-        """Its place in the order of turns."""
-        self.turn = turn(painter)
-        """Places this ticket may still take before it goes to the back of the queue."""
-        self._pictures: Pictures = np.empty(0, np.uint8)
+        self.future: Future[Images] = Future()
+        self.assigned = 0
+        """Images that have a slot in a batch."""
+        self.position = 0
+        """Place in the queue's order."""
+        self.deficit = quantum(runner)
+        """Slots that this request may still take before it goes to the back of the queue."""
+        self._images: Images = np.empty(0, np.uint8)
         self._missing = len(inputs)
+        # Two workers may finish parts of one request at the same time.
         self._lock = threading.Lock()
 
     @property
     def left(self) -> int:
-        """Images that have no place in a tile yet."""
-        return len(self.inputs) - self.dealt
+        """Images that have no slot yet."""
+        return len(self.inputs) - self.assigned
 
     @property
     def wanted(self) -> int:
-        """Places that this turn still takes."""
-        return min(self.left, self.turn)
+        """Slots that it may take before it goes to the back."""
+        return min(self.left, self.deficit)
 
-    def take(self, places: int) -> Share:
-        """Deal the next images, at most `places` and no more than this turn allows."""
-        count = min(places, self.wanted)
-        share = Share(self, self.dealt, self.inputs.part(self.dealt, self.dealt + count))
-        self.dealt += count
-        self.turn -= count
-        return share
+    def take(self, slots: int) -> Part:
+        """Assign the next images, at most `slots` and no more than the deficit allows."""
+        size = min(slots, self.wanted)
+        part = Part(self, self.assigned, self.inputs.slice(self.assigned, self.assigned + size))
+        self.assigned += size
+        self.deficit -= size
+        return part
 
-    def deliver(self, start: int, pictures: Pictures) -> None:
-        """Hand over the images from `start` on; the last ones to come, in whatever order, complete the future."""
+    def deliver(self, start: int, images: Images) -> None:
+        """Add the images from `start` on; parts may come in any order, the last one completes the future."""
         with self._lock:
-            if len(pictures) == len(self.inputs):
-                self._pictures = pictures
+            if len(images) == len(self.inputs):
+                self._images = images
             else:
                 if self._missing == len(self.inputs):
-                    self._pictures = np.empty((len(self.inputs), *pictures.shape[1:]), np.uint8)
-                self._pictures[start : start + len(pictures)] = pictures
-            self._missing -= len(pictures)
+                    self._images = np.empty((len(self.inputs), *images.shape[1:]), np.uint8)
+                self._images[start : start + len(images)] = images
+            self._missing -= len(images)
             if not self._missing and self.future.set_running_or_notify_cancel():
-                self.future.set_result(self._pictures)
+                self.future.set_result(self._images)
 
     def fail(self, error: BaseException) -> None:
-        """End with an error, unless it ended before."""
+        """End with an error, unless it has ended."""
         with self._lock:
             if not self.future.done() and self.future.set_running_or_notify_cancel():
                 self.future.set_exception(error)
 
 
-class Share(NamedTuple):
-    """A ticket's part of a tile: its images from `start` on."""
+class Part(NamedTuple):
+    """A request's part of a batch: its images from `start` on."""
 
-    ticket: Ticket
+    request: QueuedRequest
     start: int
     inputs: Inputs
 
 
-class Deal(NamedTuple):
-    """One tile: a painter and whose images it holds, in order."""
+class Batch(NamedTuple):
+    """A runner, and the parts that its batch consists of, in order."""
 
-    painter: Painting
-    shares: list[Share]
+    runner: BatchRunner
+    parts: list[Part]
 
 
 class Queue:
-    """Tickets in the order of their turns: deficit round robin, in turns of `TURN` places or a full tile.
+    """Waiting requests in deficit round robin (Shreedhar and Varghese 1995, doi 10.1145/217382.217453).
 
-    A request of at most one turn is therefore painted when its turn comes, in order of arrival, and a large one gets
-    one turn per round, however large it is. Places that a tile has left go to the next tickets of the same painter.
-    However many wait, everything takes the same time. Not thread-safe.
+    A request of at most one quantum is served in order of arrival, and a large one gets one quantum per round, however
+    large it is. Slots that a batch has left go to the next requests for the same runner. No operation depends on how
+    many wait. Not thread-safe.
     """
 
     def __init__(self) -> None:
-        self._lines: dict[Painting, deque[Ticket]] = {}
-        """By painter, in the order of their turns; none is empty."""
-        self._turns = count()
-        self._wanted: Counter[Painting] = Counter()
-        """Places that this turn takes of everybody in line, by painter."""
-        self._left: Counter[Painting] = Counter()
-        """Images that everybody in line still waits for, by painter."""
+        self._lines: dict[BatchRunner, deque[QueuedRequest]] = {}
+        """Requests by runner, in order; none is empty."""
+        self._positions = count()
+        self._wanted: Counter[BatchRunner] = Counter()
+        """Sum of `wanted` over each line."""
+        self._left: Counter[BatchRunner] = Counter()
+        """Sum of `left` over each line."""
 
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
@@ -138,61 +140,60 @@ class Queue:
     def __bool__(self) -> bool:
         return bool(self._lines)
 
-    def add(self, ticket: Ticket) -> None:
-        """Put a ticket at the back."""
-        ticket.number = next(self._turns)
-        self._lines.setdefault(ticket.painter, deque()).append(ticket)
-        self._count(ticket, 1)
+    def add(self, request: QueuedRequest) -> None:
+        """Put a request at the back."""
+        request.position = next(self._positions)
+        self._lines.setdefault(request.runner, deque()).append(request)
+        self._count(request, 1)
 
-    def deal(self) -> Deal | None:
-        """Fill the next tile; None if nobody waits. Tickets in the way whose client left are dropped."""
+    def next_batch(self) -> Batch | None:
+        """Fill the next batch; None if nobody waits. Cancelled requests met on the way are dropped."""
         while self._lines:
-            # Whose turn it is: that of the ticket that has stood in line for longest, whoever paints it.
-            painter = min(self._lines, key=lambda painter: self._lines[painter][0].number)
-            shares = list(self._shares(painter, self._lines[painter]))
-            if not self._lines[painter]:
-                # A painter that nobody waits for may be evicted.
-                del self._lines[painter], self._wanted[painter], self._left[painter]
-            if shares:
-                return Deal(painter, shares)
+            # The runner of the request that has waited longest.
+            runner = min(self._lines, key=lambda runner: self._lines[runner][0].position)
+            parts = list(self._fill(runner, self._lines[runner]))
+            if not self._lines[runner]:
+                # No reference stays: a runner that nobody waits for may be evicted.
+                del self._lines[runner], self._wanted[runner], self._left[runner]
+            if parts:
+                return Batch(runner, parts)
         return None
 
-    def _shares(self, painter: Painting, line: deque[Ticket]) -> Iterator[Share]:
-        """Take a tile's worth from a painter's line."""
-        places = painter.share(self._left[painter])
-        while places and line:
-            ticket = line.popleft()
-            self._count(ticket, -1)
-            if ticket.future.done():
+    def _fill(self, runner: BatchRunner, line: deque[QueuedRequest]) -> Iterator[Part]:
+        slots = runner.next_count(self._left[runner])
+        while slots and line:
+            request = line.popleft()
+            self._count(request, -1)
+            if request.future.done():
                 continue
-            yield (share := ticket.take(places))
-            places -= len(share.inputs)
-            if ticket.left and ticket.turn:
-                line.appendleft(ticket)
-                self._count(ticket, 1)
-            elif ticket.left:
-                # It may come round again in this very tile, if nobody else fills it.
-                ticket.turn = turn(painter)
-                self.add(ticket)
+            yield (part := request.take(slots))
+            slots -= len(part.inputs)
+            if request.left and request.deficit:
+                line.appendleft(request)
+                self._count(request, 1)
+            elif request.left:
+                # It may be reached again in this very batch, if nobody else fills it.
+                request.deficit = quantum(runner)
+                self.add(request)
 
     def seconds(self) -> float:
-        """Predict the wait of a newcomer: one turn of everybody in line, however much more they asked for."""
-        return sum(places / painter.tile * painter.seconds for painter, places in self._wanted.items())
+        """Predict the wait of a new request: one quantum of each one that waits, however large it is."""
+        return sum(slots / runner.batch_size * runner.seconds for runner, slots in self._wanted.items())
 
-    def clear(self) -> list[Ticket]:
-        """Empty the line and give those who stood in it."""
-        tickets = [ticket for line in self._lines.values() for ticket in line]
+    def clear(self) -> list[QueuedRequest]:
+        """Empty the queue; returns the requests that were in it."""
+        requests = [request for line in self._lines.values() for request in line]
         self._lines.clear()
         self._wanted.clear()
         self._left.clear()
-        return tickets
+        return requests
 
-    def _count(self, ticket: Ticket, sign: int) -> None:
-        """Add a ticket to the sums, or take it out before it changes."""
-        self._wanted[ticket.painter] += sign * ticket.wanted
-        self._left[ticket.painter] += sign * ticket.left
+    def _count(self, request: QueuedRequest, sign: int) -> None:
+        """Add a request to the sums, or take it out before it changes."""
+        self._wanted[request.runner] += sign * request.wanted
+        self._left[request.runner] += sign * request.left
 
 
-def turn(painter: Painting) -> int:
-    """Give the places that a request may take before it goes to the back of the queue."""
-    return max(TURN, painter.tile)
+def quantum(runner: BatchRunner) -> int:
+    """Return the slots that a request may take before it goes to the back of the queue."""
+    return max(QUANTUM, runner.batch_size)

@@ -1,4 +1,5 @@
-"""From a request for pictures to its answer: what `/samples`, `/grid` and `/walk` have in common.
+"""Answers to `/samples`, `/grid` and `/walk`, in stages: parse, plan, generate, encode, respond.
 
-A route brings a query and makes an `Order` of it; tags, headers, admission and painting are the same for all.
+`routing` and `queries` parse a request, `planning` turns it into a `RenderPlan`, the engine generates its images,
+`encoders` encode them, `respond` sends the result. `cache` and `single_flight` keep stages from running twice.
 """

@@ -1,47 +1,80 @@
-"""Whole answers in memory, by their tags. A tag names an answer's bytes, so nothing in here can become wrong: what is
-deleted or superseded is asked for no more, and drops out as the least recently used.
+"""Two bounded caches: parsed requests by what was sent, and response bodies by ETag.
+
+Neither needs invalidation. What may change between two equal requests (the key, the version that a name means) is never
+in the first; a body of the second is what its ETag says for ever. Both are for one event loop and not thread-safe.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Generic, TypeVar
 
-OVERHEAD = 512
-"""Bytes that an entry takes beside its body, roughly: tag, objects, table."""
-SHARE = 8
-"""No answer takes more than the cache's size divided by this."""
+from starlette.types import Scope
+
+T = TypeVar("T")
+RequestKey = tuple[bytes, ...]
+
+MAX_REQUESTS = 4096
+MAX_KEY_BYTES = 1024
+"""Requests whose key is longer are parsed every time."""
+ENTRY_OVERHEAD = 512
+"""Approximate bytes that a body's entry takes beside the body."""
+MAX_SHARE = 8
+"""No body takes more than the cache's size divided by this."""
+
+
+class RequestCache(Generic[T]):
+    """What the last requests were parsed to, least recently used first."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[RequestKey, T] = OrderedDict()
+
+    def get(self, key: RequestKey) -> T | None:
+        if (value := self._entries.get(key)) is not None:
+            self._entries.move_to_end(key)
+        return value
+
+    def put(self, key: RequestKey, value: T) -> None:
+        if sum(map(len, key)) <= MAX_KEY_BYTES:
+            self._entries[key] = value
+            if len(self._entries) > MAX_REQUESTS:
+                self._entries.popitem(last=False)
+
+
+def request_key(scope: Scope) -> RequestKey:
+    """Return everything that parsing a sampling request depends on: path, query string, Accept headers."""
+    accept = (value for name, value in scope["headers"] if name == b"accept")
+    return (scope["path"].encode(), scope["query_string"], *accept)
 
 
 class AnswerCache:
-    """A bounded cache. For one event loop; not thread-safe.
+    """Response bodies by ETag, least recently used first.
 
     Args:
-        max_bytes: for all answers together; 0 keeps none.
+        max_bytes: for all bodies together; 0 caches none.
     """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
         self.bytes = 0
-        """Bytes taken."""
+        """Memory in use, in bytes."""
 
     def __contains__(self, tag: str) -> bool:
-        """Tell whether the answer of this tag is here."""
         return tag in self._bodies
 
     def get(self, tag: str) -> bytes | None:
-        """Give the answer of this tag if it is here; counts as a use."""
         if (body := self._bodies.get(tag)) is not None:
             self._bodies.move_to_end(tag)
         return body
 
     def put(self, tag: str, body: bytes) -> None:
-        """Keep an answer, unless it is too large to be worth its place."""
-        size = len(body) + OVERHEAD
-        if size > self._max_bytes // SHARE or tag in self._bodies:
+        """Store a body, unless it is too large a share of the cache."""
+        size = len(body) + ENTRY_OVERHEAD
+        if size > self._max_bytes // MAX_SHARE or tag in self._bodies:
             return
         self._bodies[tag] = body
         self.bytes += size
         while self.bytes > self._max_bytes:
             _, oldest = self._bodies.popitem(last=False)
-            self.bytes -= len(oldest) + OVERHEAD
+            self.bytes -= len(oldest) + ENTRY_OVERHEAD

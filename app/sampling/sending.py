@@ -1,6 +1,4 @@
-"""Answers on their way out: in chunks, each of which waits until the one before has gone, so that a client that reads
-slowly costs the server one chunk of memory beside the answer itself.
-"""
+"""Response bodies sent in chunks, each after the one before was taken: a slow reader costs one chunk of buffer."""
 
 from __future__ import annotations
 
@@ -9,35 +7,35 @@ from collections.abc import Awaitable
 
 from starlette.types import Send
 
-from app.sampling.asks import RawHeaders
+from app.sampling.plan import RawHeaders
 
-CHUNK = 1 << 16
-"""What a server buffers of an answer anyway: uvicorn's high-water mark."""
+CHUNK_BYTES = 1 << 16
+"""uvicorn's high-water mark: what the server buffers of a response anyway."""
 
 
-class Stalled(Exception):
-    """The client has taken nothing for so long that it is given up."""
+class ClientStalled(Exception):
+    """The client has read nothing for too long; its response is aborted."""
 
 
 async def send_empty(send: Send, status: int, headers: RawHeaders) -> None:
-    """Send an answer without a body: nothing is held for it, so it may wait as long as its connection lasts."""
+    """Send a response without a body. It holds no memory, so it may take as long as the connection lasts."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 
 async def send_small(send: Send, headers: RawHeaders, body: bytes) -> None:
-    """Send an answer of one chunk with its length; waits as `send_empty` does."""
+    """Send a body of at most one chunk, with its length; without a time limit, as in `send_empty`."""
     length = (b"content-length", str(len(body)).encode())
     await send({"type": "http.response.start", "status": 200, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
 
 
-class Outgoing:
-    """An answer of any size.
+class BodyWriter:
+    """Sends a response of any size. Every method may raise `ClientStalled`.
 
     Args:
-        headers: all but its length.
-        stall_seconds: give the client up when it takes nothing for so long.
+        headers: all but the length.
+        stall_seconds: abort when the client reads nothing for this long.
     """
 
     def __init__(self, send: Send, headers: RawHeaders, stall_seconds: float) -> None:
@@ -45,43 +43,39 @@ class Outgoing:
         self._headers = headers
         self._stall_seconds = stall_seconds
         self.started = False
-        """Something was handed to the server: no other answer can be given."""
+        """Something was handed to the server: no other response can be sent instead."""
 
     async def whole(self, body: bytes) -> None:
-        """Send it all.
-
-        Raises:
-            Stalled: the client takes nothing.
-        """
-        if len(body) <= CHUNK:
-            await self._taken(send_small(self._send, self._headers, body))
+        """Send headers and body."""
+        if len(body) <= CHUNK_BYTES:
+            await self._within_limit(send_small(self._send, self._headers, body))
             return
         await self.start(len(body))
         await self.write(body)
         await self.end()
 
     async def start(self, length: int | None) -> None:
-        """Send the headers, and the length if it is known; errors as in `whole`."""
+        """Send the headers, with the length if it is known."""
         known = [] if length is None else [(b"content-length", str(length).encode())]
-        await self._taken(
+        await self._within_limit(
             self._send({"type": "http.response.start", "status": 200, "headers": [*self._headers, *known]})
         )
 
     async def write(self, data: bytes) -> None:
-        """Send some of the body; errors as in `whole`."""
-        for start in range(0, len(data), CHUNK):
-            chunk = data[start : start + CHUNK]
-            await self._taken(self._send({"type": "http.response.body", "body": chunk, "more_body": True}))
+        """Send part of the body."""
+        for start in range(0, len(data), CHUNK_BYTES):
+            chunk = data[start : start + CHUNK_BYTES]
+            await self._within_limit(self._send({"type": "http.response.body", "body": chunk, "more_body": True}))
 
     async def end(self) -> None:
-        """Say that this was all; errors as in `whole`."""
-        await self._taken(self._send({"type": "http.response.body", "body": b""}))
+        """End the body."""
+        await self._within_limit(self._send({"type": "http.response.body", "body": b""}))
 
-    async def _taken(self, sending: Awaitable[None]) -> None:
-        """Wait until the server has room for it: any message may find the connection full of those before it."""
+    async def _within_limit(self, sending: Awaitable[None]) -> None:
+        # Any message may find the connection full of those before it, the headers too.
         self.started = True
         try:
             async with asyncio.timeout(self._stall_seconds):
                 await sending
         except TimeoutError:
-            raise Stalled(f"the client took nothing for {self._stall_seconds:g} s") from None
+            raise ClientStalled(f"the client took nothing for {self._stall_seconds:g} s") from None

@@ -1,6 +1,6 @@
-"""The work in a request done by itself, in a process of its own: raw tiles, the encoder, and one request's whole work.
+"""The work in a request by itself, in a process of its own: raw batches, the encoder, and one request's whole work.
 
-Tiles are painted by the engine's own classes, with the numerics that the service chose and wrote down.
+Batches are run by the engine's own classes, with the numerics that the service chose and wrote down.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import numpy as np
 import torch
 
 from app.engine.calibration import Calibrations
-from app.engine.devices import choose_devices, lanes, only_repeatable_kernels
-from app.engine.inputs import Inputs, Seeded
-from app.engine.queue import Pictures
-from app.engine.tile import Painter
+from app.engine.devices import choose_devices, use_deterministic_kernels, worker_threads
+from app.engine.queue import Images
+from app.engine.runner import Runner
 from app.settings import AppSettings
 from benchmarks.serving.models import MODELS
+from models.inputs import Inputs, make_inputs
 from models.pictures import encode, grid
 from models.store.manifest import WEIGHTS, FileEntry
 from models.store.weights import load_generator
 
 T = TypeVar("T")
-Work = Literal["tile", "replay", "encode", "request"]
+Work = Literal["batch", "replay", "encode", "request"]
 COUNT = 25
 TEXT = {"model": "dcgan-128", "version": "1", "seed": "1234567890123", "first index": "0"}
 REPLAYS = 32
@@ -76,89 +76,89 @@ def alone(folder: Path, device: str, threads: int) -> Iterator[Alone]:
 
 
 class _Worker:
-    """The process, from inside. What is not about tiles alone runs in the first lane."""
+    """The process, from inside. What is not about batches alone runs on the first worker."""
 
     def __init__(self, folder: Path, device: str, threads: int) -> None:
-        only_repeatable_kernels()
-        self._lanes = lanes(choose_devices(device), threads)
-        self._lanes[0].enter()
+        use_deterministic_kernels()
+        self._workers = worker_threads(choose_devices(device), threads)
+        self._workers[0].enter()
         self._settings = AppSettings(data_dir=folder)
-        self._calibrations = Calibrations(self._settings.calibration_dir, self._lanes)
-        self._painters: dict[str, Painter] = {}
+        self._calibrations = Calibrations(self._settings.calibration_dir, self._workers)
+        self._runners: dict[str, Runner] = {}
         self._seed = 0
 
     def answer(self, line: str) -> str:
         work: Work
         work, model, seconds = json.loads(line)
-        if model not in self._painters:
-            self._painters[model] = self._painter(model)
+        if model not in self._runners:
+            self._runners[model] = self._build_runner(model)
         match work:
-            case "tile":
-                timed = self._in_every_lane(model, self._tile, seconds)
+            case "batch":
+                timed = self._on_every_worker(model, self._batch, seconds)
             case "replay":
-                timed = self._in_every_lane(model, self._replay, seconds)
+                timed = self._on_every_worker(model, self._replay, seconds)
             case "encode":
-                images = self._paint(model, self._drawn(model, COUNT))
+                images = self._generate(model, self._drawn(model, COUNT))
                 timed = _repeated(lambda: encode(grid(images), "png", TEXT), COUNT, seconds)
             case "request":
                 timed = _repeated(lambda: self._request(model), COUNT, seconds)
         return json.dumps(timed)
 
-    def _painter(self, model: str) -> Painter:
+    def _build_runner(self, model: str) -> Runner:
         config = MODELS[model]
         weights = (self._settings.model_dir / model / "1" / WEIGHTS).read_bytes()
         digest = FileEntry.of(weights).sha256
         if self._calibrations.known(config, digest) is None:
             raise RuntimeError(f"the service has not decided the numerics of {model} here: nothing to compare with")
-        return self._calibrations.painter(load_generator(weights, config), config, digest, _at_once)
+        return self._calibrations.build_runner(load_generator(weights, config), config, digest, _at_once)
 
-    def _in_every_lane(self, model: str, step: Callable[[str, int], Callable[[], int]], seconds: float) -> Timed:
-        """Do something in all lanes at the same time, as the service does."""
+    def _on_every_worker(self, model: str, step: Callable[[str, int], Callable[[], int]], seconds: float) -> Timed:
+        """Do something on all workers at the same time, as the service does."""
 
         def run(index: int) -> Timed:
-            self._lanes[index].enter()
+            self._workers[index].enter()
             once = step(model, index)
             return _repeated(once, once(), seconds)
 
-        with ThreadPoolExecutor(len(self._lanes)) as threads:
-            found = list(threads.map(run, range(len(self._lanes))))
+        with ThreadPoolExecutor(len(self._workers)) as threads:
+            found = list(threads.map(run, range(len(self._workers))))
         took = max(timed.took for timed in found)
         return Timed(sum(timed.images for timed in found), took, [s for timed in found for s in timed.seconds])
 
-    def _tile(self, model: str, lane: int) -> Callable[[], int]:
-        painter = self._painters[model]
-        inputs = self._drawn(model, painter.tile)
-        return lambda: len(painter.paint(inputs, lane))
+    def _batch(self, model: str, worker: int) -> Callable[[], int]:
+        runner = self._runners[model]
+        inputs = self._drawn(model, runner.batch_size)
+        return lambda: len(runner.run(inputs, worker))
 
-    def _replay(self, model: str, lane: int) -> Callable[[], int]:
+    def _replay(self, model: str, worker: int) -> Callable[[], int]:
         """The captured pass by itself: nothing is copied in or out."""
-        painter = self._painters[model]
-        graph = painter.networks[lane]._graph(self._drawn(model, painter.tile), painter.tile)._graph
+        runner = self._runners[model]
+        graph = runner.networks[worker]._graph(self._drawn(model, runner.batch_size), runner.batch_size)._graph
 
         def replay() -> int:
             for _ in range(REPLAYS):
                 graph.replay()
-            torch.cuda.synchronize(self._lanes[lane].device)
-            return REPLAYS * painter.tile
+            torch.cuda.synchronize(self._workers[worker].device)
+            return REPLAYS * runner.batch_size
 
         return replay
 
     def _request(self, model: str) -> bytes:
-        return encode(grid(self._paint(model, self._drawn(model, COUNT))), "png", TEXT)
+        return encode(grid(self._generate(model, self._drawn(model, COUNT))), "png", TEXT)
 
-    def _paint(self, model: str, inputs: Inputs) -> Pictures:
-        painter = self._painters[model]
-        starts = range(0, len(inputs), painter.tile)
-        parts = [painter.paint(inputs.part(start, start + painter.tile), 0) for start in starts]
+    def _generate(self, model: str, inputs: Inputs) -> Images:
+        runner = self._runners[model]
+        starts = range(0, len(inputs), runner.batch_size)
+        parts = [runner.run(inputs.slice(start, start + runner.batch_size), 0) for start in starts]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _drawn(self, model: str, count: int) -> Inputs:
         self._seed += 1
-        return Seeded(MODELS[model], self._seed, range(count)).inputs(0, count)
+        return make_inputs(MODELS[model].inputs, self._seed, np.arange(count))
 
 
-def _at_once(work: Callable[[int], T], lane: int | None = None) -> T:
-    return work(lane or 0)
+def _at_once(work: Callable[[int], T], worker: int | None = None) -> T:
+    return work(worker or 0)
 
 
 def _repeated(step: Callable[[], object], images: int, seconds: float) -> Timed:

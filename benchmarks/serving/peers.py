@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torchvision.utils import save_image
 
 from app.cli.serve import KEEP_ALIVE_SECONDS
-from app.sampling.samples import SampleQuery
+from app.sampling.queries import SampleQuery
 from benchmarks.serving.models import MODELS
 from models.store.weights import load_generator
 

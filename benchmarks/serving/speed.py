@@ -182,7 +182,7 @@ def _pace(bench: Bench, service: Service, reference: Alone, model: str, count: i
     path = f"/samples?model={model}&seed={{seed}}"
     service.pause()
     replays = reference.measure("replay", model, seconds).per_second if bench.device == "cuda" else 0.0
-    tiles = reference.measure("tile", model, seconds).per_second
+    tiles = reference.measure("batch", model, seconds).per_second
     encoder = reference.measure("encode", model, seconds / 2).per_second
     service.resume()
     npy = run(Plan(service.port, STREAM_CLIENTS, f"{path}&format=npy&n={STREAM_IMAGES[model]}", seconds=seconds))

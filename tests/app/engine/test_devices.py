@@ -1,4 +1,4 @@
-"""Devices by name, and their lanes."""
+"""Devices by name, and their workers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from app.engine.devices import choose_devices, lanes
+from app.engine.devices import choose_devices, worker_threads
 
 
 def test_a_device_that_is_not_there_is_refused_by_name() -> None:
@@ -17,7 +17,7 @@ def test_a_device_that_is_not_there_is_refused_by_name() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_without_a_gpu_the_cpu_paints_unless_a_gpu_is_asked_for() -> None:
+def test_without_a_gpu_the_cpu_generates_unless_a_gpu_is_asked_for() -> None:
     assert choose_devices("auto") == [torch.device("cpu")]
     with pytest.raises(ValueError, match='ATELIER_DEVICE is "cuda"'):
         choose_devices("cuda")
@@ -27,17 +27,19 @@ def test_a_device_named_twice_is_one() -> None:
     assert choose_devices("cpu, cpu") == [torch.device("cpu")]
 
 
-def test_the_cpu_has_a_lane_per_thread_and_a_gpu_one() -> None:
-    assert [lane.name for lane in lanes([torch.device("cpu")], 3)] == [f"cpu thread {index}" for index in range(3)]
+def test_the_cpu_has_a_worker_per_thread_and_a_gpu_one() -> None:
+    assert [worker.name for worker in worker_threads([torch.device("cpu")], 3)] == [
+        f"cpu thread {index}" for index in range(3)
+    ]
     gpus = [torch.device("cuda", index) for index in range(2)]
-    assert [lane.device for lane in lanes(gpus, 3)] == gpus
+    assert [worker.device for worker in worker_threads(gpus, 3)] == gpus
 
 
-def test_a_lane_of_the_cpu_computes_on_its_own_thread_alone() -> None:
+def test_a_worker_of_the_cpu_computes_on_its_own_thread_alone() -> None:
     found: list[int] = []
 
     def work() -> None:
-        lanes([torch.device("cpu")], 2)[1].enter()
+        worker_threads([torch.device("cpu")], 2)[1].enter()
         found.append(torch.get_num_threads())
 
     thread = threading.Thread(target=work)

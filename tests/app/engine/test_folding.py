@@ -10,19 +10,20 @@ from torch import nn
 
 from app.engine.folding import FusedConvTranspose, FusedLinear, fold, fuse, has_onednn
 from models.config.networks import GeneratorConfig
+from models.inference import to_tensors
 from tests.fixtures.models import TINY_CONDITIONAL, TINY_DCGAN, TINY_MLP, random_inputs, tiny_generator
 
 
 def outputs(module: nn.Module, config: GeneratorConfig, count: int) -> torch.Tensor:
     inputs = random_inputs(config, count)
-    arguments = [torch.from_numpy(each) for each in (inputs.z, inputs.labels) if each is not None]
+    arguments = to_tensors(inputs, torch.device("cpu"))
     with torch.inference_mode():
         made: torch.Tensor = module(*arguments)
     return made
 
 
 def settled(config: GeneratorConfig) -> nn.Module:
-    """Give a generator whose batch normalisations have seen batches, so that folding has something to do."""
+    """Return a generator whose batch normalisations have seen batches, so that folding has something to do."""
     generator = tiny_generator(config, 1).train()
     for _ in range(4):
         outputs(generator, config, 16)
@@ -59,8 +60,7 @@ def test_a_fused_generator_gives_the_same_images_at_any_batch(config: GeneratorC
     assert nn.ReLU not in kinds(fused)
     for count in (8, 1, 3):
         inputs = random_inputs(config, count)
-        arguments = [torch.from_numpy(inputs.z).to(dtype)]
-        if inputs.labels is not None:
-            arguments.append(torch.from_numpy(inputs.labels))
+        each = to_tensors(inputs, torch.device("cpu"))
+        arguments = [tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in each]
         with torch.inference_mode():
             torch.testing.assert_close(fused(*arguments), plain(*arguments), rtol=0, atol=0.02)

@@ -1,4 +1,4 @@
-"""Passes on a GPU: the same images as on the CPU, whatever was painted before them."""
+"""Passes on a GPU: the same images as on the CPU, whatever was generated before them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from app.engine.batcher import Batcher
 from app.engine.calibration import Calibrations
-from app.engine.devices import choose_devices, lanes, only_repeatable_kernels
+from app.engine.devices import choose_devices, use_deterministic_kernels, worker_threads
 from app.engine.network import PLAIN, Network, Numerics, candidates
 from models.config.networks import GeneratorConfig
 from tests.fixtures.models import TINY_CONDITIONAL, TINY_DCGAN, TINY_MLP, expected, random_inputs, tiny_generator
@@ -22,41 +22,43 @@ CONFIGS = [TINY_MLP, TINY_DCGAN, TINY_CONDITIONAL]
 
 @pytest.fixture
 def gpu() -> torch.device:
-    only_repeatable_kernels()
+    use_deterministic_kernels()
     return choose_devices("cuda")[0]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_every_numerics_paints_what_the_generator_gives(gpu: torch.device, config: GeneratorConfig) -> None:
+def test_every_numerics_generates_what_the_generator_gives(gpu: torch.device, config: GeneratorConfig) -> None:
     inputs = random_inputs(config, 8)
     wanted = expected(tiny_generator(config, 3), inputs)
     for numerics in candidates(tiny_generator(config, 3), gpu):
-        painted = Network(tiny_generator(config, 3), gpu, numerics, 8).pictures(inputs, 8)
-        assert np.abs(painted.astype(int) - wanted).mean() < 2, numerics
+        images = Network(tiny_generator(config, 3), gpu, numerics, 8).generate(inputs, 8)
+        assert np.abs(images.astype(int) - wanted).mean() < 2, numerics
 
 
 def test_a_pass_leaves_nothing_behind_for_the_next(gpu: torch.device) -> None:
     network = Network(tiny_generator(TINY_CONDITIONAL, 3), gpu, Numerics(precision="fp16", channels_last=True), 16)
     inputs = random_inputs(TINY_CONDITIONAL, 5)
-    first = network.pictures(inputs, 16)
+    first = network.generate(inputs, 16)
     kept = first.copy()
-    network.pictures(random_inputs(TINY_CONDITIONAL, 16, seed=9), 16)
-    assert np.array_equal(first, kept), "pictures handed out share memory with the next pass"
-    assert np.array_equal(network.pictures(inputs, 16), kept)
+    network.generate(random_inputs(TINY_CONDITIONAL, 16, seed=9), 16)
+    assert np.array_equal(first, kept), "images returned share memory with the next pass"
+    assert np.array_equal(network.generate(inputs, 16), kept)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_painters_on_a_gpu_give_the_same_bytes_in_every_tile_and_lane(
+def test_runners_on_a_gpu_give_the_same_bytes_in_every_batch_size_and_worker(
     gpu: torch.device, tmp_path: Path, config: GeneratorConfig
 ) -> None:
-    painting = lanes(choose_devices("cuda"), 1)
-    batcher = Batcher(painting)
+    workers = worker_threads(choose_devices("cuda"), 1)
+    batcher = Batcher(workers)
     try:
-        painter = Calibrations(tmp_path, painting).painter(tiny_generator(config, 3), config, "0" * 64, batcher.chore)
-        inputs = random_inputs(config, 3 * painter.tile + 1)
-        whole = batcher.submit(painter, inputs).result(60)
-        for start, stop in ((0, 1), (2, 5), (painter.tile, 2 * painter.tile)):
-            part = batcher.submit(painter, inputs.part(start, stop)).result(60)
+        runner = Calibrations(tmp_path, workers).build_runner(
+            tiny_generator(config, 3), config, "0" * 64, batcher.run_background
+        )
+        inputs = random_inputs(config, 3 * runner.batch_size + 1)
+        whole = batcher.submit(runner, inputs).result(60)
+        for start, stop in ((0, 1), (2, 5), (runner.batch_size, 2 * runner.batch_size)):
+            part = batcher.submit(runner, inputs.slice(start, stop)).result(60)
             assert np.array_equal(part, whole[start:stop])
     finally:
         batcher.stop()
@@ -67,7 +69,7 @@ def test_what_is_no_longer_used_gives_its_memory_back(gpu: torch.device) -> None
     # The first pass of all makes libraries allocate workspaces that stay.
     for _ in range(3):
         network = Network(tiny_generator(TINY_DCGAN, 3), gpu, PLAIN, 8)
-        network.pictures(random_inputs(TINY_DCGAN, 8), 8)
+        network.generate(random_inputs(TINY_DCGAN, 8), 8)
         held = torch.cuda.memory_allocated(gpu)
         del network
         gc.collect()

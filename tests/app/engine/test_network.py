@@ -1,4 +1,4 @@
-"""What a generator paints in each numerics, against plain torch."""
+"""Images of a generator in each numerics, against plain torch."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.engine.network import PLAIN, Network, Numerics, candidates, to_uint8
-from models import pictures
+from app.engine.network import PLAIN, Network, Numerics, candidates
 from models.config.networks import GeneratorConfig
 from tests.fixtures.models import TINY_CONDITIONAL, TINY_DCGAN, TINY_MLP, expected, random_inputs, tiny_generator
 
@@ -19,21 +18,13 @@ def on_cpu() -> list[tuple[GeneratorConfig, Numerics]]:
     return [(config, each) for config in CONFIGS for each in candidates(tiny_generator(config, 0), CPU)]
 
 
-def test_pixels_are_those_of_the_pictures_module() -> None:
-    levels = (np.arange(-2, 259, dtype=np.float32) - np.float32(0.5)) / np.float32(127.5) - np.float32(1)
-    edges = np.concatenate([np.nextafter(levels, np.float32(-9)), levels, np.nextafter(levels, np.float32(9))])
-    spread = np.random.default_rng(1).uniform(-1.5, 1.5, 200_000).astype(np.float32)
-    x = np.concatenate([edges, spread, np.array([-np.inf, np.inf, -1, 0, 1], np.float32)])
-    assert np.array_equal(to_uint8(torch.from_numpy(x.copy())).numpy(), pictures.to_uint8(x))
-
-
 @pytest.mark.parametrize(("config", "numerics"), on_cpu(), ids=str)
-def test_every_numerics_paints_what_the_generator_gives(config: GeneratorConfig, numerics: Numerics) -> None:
+def test_every_numerics_generates_what_the_generator_gives(config: GeneratorConfig, numerics: Numerics) -> None:
     inputs = random_inputs(config, 8)
-    painted = Network(tiny_generator(config, 3), CPU, numerics, 8).pictures(inputs, 8)
-    assert painted.shape == (8, config.size, config.size, config.channels)
+    images = Network(tiny_generator(config, 3), CPU, numerics, 8).generate(inputs, 8)
+    assert images.shape == (8, config.size, config.size, config.channels)
     # Weights this large saturate tanh, which bfloat16 feels most; a wrong layer is off by tens.
-    assert np.abs(painted.astype(int) - expected(tiny_generator(config, 3), inputs)).mean() < 2
+    assert np.abs(images.astype(int) - expected(tiny_generator(config, 3), inputs)).mean() < 2
 
 
 def test_a_network_without_convolutions_has_no_layout_to_choose() -> None:

@@ -17,11 +17,11 @@ import torch
 
 from app.engine.batcher import Batcher
 from app.engine.calibration import Calibrations
-from app.engine.devices import lanes
-from app.engine.inputs import Inputs
-from app.engine.pool import Pool, _step_back
-from app.engine.tile import Painter
+from app.engine.devices import worker_threads
+from app.engine.pool import ModelPool, _lower_priority
+from app.engine.runner import Runner
 from models.families.mlp import MlpGenerator
+from models.inputs import Inputs
 from models.store.errors import BrokenVersion, DoesNotFit, VersionNotReady
 from models.store.local import LocalStore
 from models.store.manifest import WEIGHTS
@@ -36,15 +36,15 @@ class Room:
     def __init__(self, folder: Path, budget: int = 1 << 30) -> None:
         self.root = folder / "models"
         self.directory = LocalStore(self.root)
-        painting = lanes([torch.device("cpu")], 2)
-        self.batcher = Batcher(painting)
-        self.pool = Pool(self.directory, self.batcher, Calibrations(folder / "c", painting), budget)
+        workers = worker_threads([torch.device("cpu")], 2)
+        self.batcher = Batcher(workers)
+        self.pool = ModelPool(self.directory, self.batcher, Calibrations(folder / "c", workers), budget)
 
     def version(self, ref: str) -> WholeVersion:
         self.directory.scan()
         return self.directory.resolve(ref)
 
-    def load(self, ref: str) -> Painter:
+    def load(self, ref: str) -> Runner:
         return self.pool.load(self.version(ref)).result(60)
 
     def stop(self) -> None:
@@ -75,8 +75,8 @@ def test_a_version_is_loaded_once_however_many_ask(room: Room) -> None:
     write_version(room.root)
     version = room.version("digits@1")
     assert room.pool.get(version) is None
-    painters = {id(room.pool.load(version).result(60)) for _ in range(5)}
-    assert painters == {id(room.pool.get(version))}
+    runners = {id(room.pool.load(version).result(60)) for _ in range(5)}
+    assert runners == {id(room.pool.get(version))}
     assert list(room.pool.loaded()) == ["digits@1"]
     assert TINY_MLP.parameters() * 2 <= room.pool.loaded()["digits@1"] <= TINY_MLP.parameters() * 4
 
@@ -120,13 +120,13 @@ def test_a_version_beyond_the_budget_is_not_tried_again_for_a_while_unless_it_be
     larger = TINY_MLP.model_copy(update={"network": MlpGenerator(hidden=(480, 640))})
     write_version(narrow_room.root, "larger", 1, larger)
     tried = []
-    build = Pool._build
+    build = ModelPool._build
 
-    def counting(pool: Pool, key: str, version: WholeVersion) -> Painter:
+    def counting(pool: ModelPool, key: str, version: WholeVersion) -> Runner:
         tried.append(key)
         return build(pool, key, version)
 
-    monkeypatch.setattr(Pool, "_build", counting)
+    monkeypatch.setattr(ModelPool, "_build", counting)
     for _ in range(3):
         with pytest.raises(DoesNotFit):
             narrow_room.load("larger@1")
@@ -238,13 +238,13 @@ def test_retain_unloads_what_is_not_wanted(room: Room) -> None:
 def test_loading_goes_on_beside_a_busy_device(room: Room) -> None:
     write_version(room.root, number=1)
     write_version(room.root, number=2, seed=2)
-    painter = room.load("digits@1")
+    runner = room.load("digits@1")
     stop = threading.Event()
 
     def keep_busy() -> None:
-        inputs = Inputs(np.zeros((painter.tile * 4, TINY_MLP.latent.dim), np.float32))
+        inputs = Inputs({"z": np.zeros((runner.batch_size * 4, TINY_MLP.latent.dim), np.float32)})
         while not stop.is_set():
-            room.batcher.submit(painter, inputs).result(60)
+            room.batcher.submit(runner, inputs).result(60)
 
     load = threading.Thread(target=keep_busy)
     load.start()
@@ -260,7 +260,7 @@ def test_a_service_that_was_niced_stays_so_while_it_loads() -> None:
     def load() -> int:
         me = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, me, 19)
-        _step_back()
+        _lower_priority()
         return os.getpriority(os.PRIO_PROCESS, me)
 
     with ThreadPoolExecutor(1) as niced:

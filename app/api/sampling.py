@@ -1,0 +1,68 @@
+"""`GET /samples`, `/grid`, `/walk`: images of a published generator."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from app.api.dependencies import AppStateDep
+from app.sampling.encoders import ANIMATION_TYPES, IMAGE_TYPES
+from app.sampling.planning import plan_grid, plan_samples, plan_walk
+from app.sampling.queries import GridQuery, SampleQuery, WalkQuery, check_grid, check_samples, check_walk, negotiate
+from app.sampling.respond import RenderResponse
+from app.sampling.routing import SamplingRoute, describe_responses
+from app.security.keys import Requires
+
+router = APIRouter(tags=["samples"], dependencies=[Requires("sample")], route_class=SamplingRoute)
+
+
+@router.get(
+    "/samples",
+    summary="Paint images",
+    response_class=Response,
+    responses=describe_responses("One grid, or every image by itself (npy, zip)", IMAGE_TYPES.values()),
+)
+async def get_samples(request: Request, query: Annotated[SampleQuery, Query()], app_state: AppStateDep) -> Response:
+    """Paint `n` images of a seed. Image `i` of a seed is the same whatever `n` is, and whatever else is painted."""
+    image_format = query.format or negotiate(request.headers.getlist("accept"), IMAGE_TYPES)
+    check_samples(query, image_format, app_state.settings)
+    return RenderResponse(app_state, query.model, partial(plan_samples, query, image_format, app_state.settings))
+
+
+@router.get(
+    "/grid",
+    summary="Lay out images",
+    response_class=Response,
+    responses=describe_responses("One grid, or every image by itself, row by row (npy, zip)", IMAGE_TYPES.values()),
+)
+async def get_grid(request: Request, query: Annotated[GridQuery, Query()], app_state: AppStateDep) -> Response:
+    """Show what lies between seeds, what each class looks like, or what truncation does.
+
+    An image of a seed is the same one, to the byte, that `/samples` paints.
+    """
+    image_format = query.format or negotiate(request.headers.getlist("accept"), IMAGE_TYPES)
+    check_grid(query, image_format)
+    return RenderResponse(app_state, query.model, partial(plan_grid, query, image_format, app_state.settings))
+
+
+@router.get(
+    "/walk",
+    summary="Film a walk",
+    response_class=Response,
+    responses=describe_responses(
+        "An animation that loops for ever, or a film that can be looped (mp4)", ANIMATION_TYPES.values()
+    ),
+)
+async def get_walk(request: Request, query: Annotated[WalkQuery, Query()], app_state: AppStateDep) -> Response:
+    """Walk from seed to seed and back to the first, an image per frame, at the same pace between any two."""
+    animation_format = query.format or negotiate(request.headers.getlist("accept"), ANIMATION_TYPES)
+    check_walk(query, app_state.settings)
+    return RenderResponse(app_state, query.model, partial(plan_walk, query, animation_format, app_state.settings))
+
+
+# HEAD is left out of the schema: HTTP defines it by GET.
+for path, endpoint in (("/samples", get_samples), ("/grid", get_grid), ("/walk", get_walk)):
+    router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)

@@ -1,0 +1,106 @@
+"""Render plans: requests for images with every choice made, and the ETag and headers that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeVar
+
+from app.engine.queue import Images
+from app.http.negotiation import cache_control, etag
+from app.sampling.images import ImageSequence
+from models.store.versions import WholeVersion
+
+T = TypeVar("T")
+RawHeaders = list[tuple[bytes, bytes]]
+
+SHARED_BYTES = 1 << 20
+"""Images of fewer bytes are never streamed, whatever encodes them, so that their body can be shared and cached."""
+
+
+class RunEncoder(Protocol):
+    """Runs part of an encoder's work on a thread: `SamplingEngine.encode`."""
+
+    async def __call__(self, work: Callable[[], T], kind: str, size: int, *, inline: bool = False) -> T:
+        """Run `work`; `kind` and `size` in bytes predict how long that takes."""
+
+
+class Encoder(Protocol):
+    """Encodes the images of a plan as a response body."""
+
+    @property
+    def media_type(self) -> str: ...
+
+    @property
+    def streams(self) -> bool:
+        """Whether a body can be sent while it is encoded; others are sent whole."""
+
+    def etag_parts(self) -> tuple[object, ...]:
+        """Return all that decides the bytes of given images, the encoder's release included, as JSON values."""
+
+    def peak_bytes(self, plan: RenderPlan) -> int:
+        """Bound the memory that generating, encoding and sending takes at any one time."""
+
+    def content_length(self, plan: RenderPlan) -> int | None:
+        """Return the length of a streamed body where it is known beforehand."""
+
+    def encode(self, plan: RenderPlan, images: AsyncGenerator[Images], run: RunEncoder) -> AsyncGenerator[bytes]:
+        """Encode images as they are generated; yields the whole body at once unless `streams`.
+
+        Closes `images` when it ends or is closed itself.
+        """
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """What is generated, by which version in which numerics, and how it is encoded.
+
+    Attributes:
+        fingerprint: names the numerics, as `SamplingEngine.fingerprint` returns it.
+        seeded: the request names every seed, so that the same request means the same images.
+        pinned: the request names the version by its number.
+        private: only this client may cache the response.
+    """
+
+    version: WholeVersion
+    fingerprint: str
+    images: ImageSequence
+    encoder: Encoder
+    seeded: bool
+    pinned: bool
+    private: bool
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the body is sent while it is made."""
+        return self.encoder.streams and self.images.total_bytes > SHARED_BYTES
+
+    @cached_property
+    def etag(self) -> str:
+        """Names the body: equal tags, equal bytes."""
+        weights = self.version.manifest.weights_sha256
+        parts = (*self.encoder.etag_parts(), *self.images.etag_parts())
+        return etag(self.version.ref, weights, self.fingerprint, *parts)
+
+    @cached_property
+    def headers(self) -> RawHeaders:
+        """The response's headers without a body, as in 304."""
+        headers = {
+            "ETag": self.etag,
+            "Cache-Control": cache_control(seeded=self.seeded, pinned=self.pinned, private=self.private),
+            "Vary": "Accept",
+            "X-Atelier-Model": self.version.ref,
+            "X-Atelier-Seed": self.images.seed_text,
+        }
+        return [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+
+    @cached_property
+    def body_headers(self) -> RawHeaders:
+        """The headers of a response with a body, without its length."""
+        return [(b"content-type", self.encoder.media_type.encode()), *self.headers]
+
+    def png_text(self, index: int) -> dict[str, str]:
+        """Return the text chunks of a PNG whose first image is the one at `index`."""
+        model, _, number = self.version.ref.partition("@")
+        return {"model": model, "version": number, **self.images.png_text(index)}
