@@ -2,11 +2,11 @@
 
     python -m benchmarks.families --datasets data/datasets --work /var/tmp/quality
 
-A CPU shows each some hundred thousand images in that time. `r3gan` is narrower than its presets, takes its penalties at
-every eighth step, and trains at five times its rates, which are made for a hundred times the images. Judged as in
-`benchmarks.quality`, by a classifier trained on each data set: distances compare within a data set only. CIFAR-10 is
-read from `cifar10/cifar10-train.npz` and `-test.npz` below `--datasets`: arrays `jpeg` (all files, one after the
-other), `offsets` (of each, and the end), `labels` and `classes`.
+A CPU trains each on some hundred thousand images in that time. `r3gan` is narrower than its presets, computes its
+penalties at every eighth step, and trains at five times its learning rates, which suit a hundred times the images.
+Measured as in `benchmarks.quality`, by a classifier of each data set: distances compare within a data set only.
+CIFAR-10 is read from `cifar10/cifar10-train.npz` and `-test.npz` below `--datasets`: arrays `jpeg` (all files, one
+after the other), `offsets` (of each, and the end), `labels` and `classes`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.quality import Judge, accuracy, mnist, painted, trained_classifier
-from benchmarks.timed import Harness
+from benchmarks.quality import QualityMetric, accuracy, generate_samples, load_or_train_classifier, mnist
+from benchmarks.runs import RunHarness
 from models.config.presets import TrainRequest
 
 _SHORT: Final[dict[str, Any]] = {
@@ -43,28 +43,31 @@ def _widths(generator: list[int], discriminator: list[int]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Contest:
-    """A data set, its images with their labels, and presets with what is changed of them.
+class Comparison:
+    """Presets that are compared on one data set.
 
-    `dataset` is its name to a run, `images` gives those of the training or of the test split, and `epochs` is how long
-    the classifier learns.
+    Attributes:
+        dataset: its name in a training request.
+        images: loads images and labels of the training (True) or the test split.
+        epochs: of the classifier's training.
+        overrides: of each preset, by its name.
     """
 
     dataset: str
     images: Callable[[Path, bool], tuple[Tensor, Tensor]]
     epochs: int
-    entrants: dict[str, dict[str, Any]]
+    overrides: dict[str, dict[str, Any]]
 
 
 def cifar10(datasets: Path, train: bool) -> tuple[Tensor, Tensor]:
-    """Give CIFAR-10's images, uint8 `[N, 3, 32, 32]`, and labels, int64 `[N]`."""
+    """Load CIFAR-10: images uint8 `[N, 3, 32, 32]` and labels int64 `[N]`."""
     files = list(_files(datasets, train))
     images = np.stack([np.asarray(Image.open(io.BytesIO(data))) for data, _, _ in files])
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.tensor([label for _, label, _ in files])
 
 
 def unpack_cifar10(datasets: Path, images_dir: Path) -> None:
-    """Lay out CIFAR-10's training images as a folder of files, one folder for each class, if they are not there."""
+    """Write the training images of CIFAR-10 into one folder per class, unless they are there."""
     target = images_dir / "cifar10"
     if target.exists():
         return
@@ -81,14 +84,14 @@ def _files(datasets: Path, train: bool) -> Iterator[tuple[bytes, int, str]]:
             yield data[start:end], label, names[label]
 
 
-CONTESTS: Final = {
-    "mnist": Contest(
+COMPARISONS: Final = {
+    "mnist": Comparison(
         "mnist",
         lambda datasets, train: mnist(datasets, train=train),
         4,
         {"dcgan-28": {}, "r3gan-28": {**_widths([48, 32, 16], [16, 32, 48]), **_SHORT}},
     ),
-    "cifar10": Contest(
+    "cifar10": Comparison(
         "folder:cifar10",
         cifar10,
         8,
@@ -100,45 +103,48 @@ CONTESTS: Final = {
 }
 
 
-def hold(name: str, contest: Contest, harness: Harness, arguments: argparse.Namespace) -> None:
-    """Train and judge every entrant of a contest, and print a line for each."""
-    # The digits' classifier is that of the other benchmarks.
+def compare(name: str, comparison: Comparison, harness: RunHarness, arguments: argparse.Namespace) -> None:
+    """Train and measure every preset, and print a line for each."""
+    # The classifier of MNIST is shared with the other benchmarks.
     work: Path = arguments.work if name == "mnist" else arguments.work / name
     work.mkdir(parents=True, exist_ok=True)
-    classifier = trained_classifier(work, *contest.images(arguments.datasets, True), contest.epochs)
-    test_images, test_labels = contest.images(arguments.datasets, False)
-    judge = Judge(classifier, test_images)
+    classifier = load_or_train_classifier(work, *comparison.images(arguments.datasets, True), comparison.epochs)
+    test_images, test_labels = comparison.images(arguments.datasets, False)
+    metric = QualityMetric(classifier, test_images)
     print(
-        f"| {name} | its classifier | | | | {accuracy(classifier, test_images, test_labels):.1%} right | |", flush=True
+        f"| {name} | the classifier | | | | accuracy {accuracy(classifier, test_images, test_labels):.1%} | |",
+        flush=True,
     )
-    for preset, overrides in contest.entrants.items():
-        request = TrainRequest(preset=preset, dataset=contest.dataset, overrides=dict(overrides))
-        kimg = harness.affordable(request, arguments.seconds, lambda trained: trained.process_seconds)
+    for preset, overrides in comparison.overrides.items():
+        request = TrainRequest(preset=preset, dataset=comparison.dataset, overrides=dict(overrides))
+        kimg = harness.kimg_within(request, arguments.seconds, lambda trained: trained.process_seconds)
         for seed in arguments.seeds:
             trained = harness.train(request.model_copy(update={"seed": seed, "kimg": kimg}))
             figures = f"{name} | {preset} | {seed} | {trained.kimg:.0f} | {trained.process_seconds:.0f}"
             if not trained.weights:
                 raise SystemExit(f"{figures}: failed\n{trained.log}")
-            print(f"| {figures} | {judge(painted(trained.weights, trained.config.generator_config()))} |", flush=True)
+            print(
+                f"| {figures} | {metric(generate_samples(trained.weights, trained.config.generator_config()))} |",
+                flush=True,
+            )
 
 
 def main() -> None:
-    """Hold every contest, and print a table."""
     parser = argparse.ArgumentParser(description="r3gan against dcgan at equal processor time.")
     parser.add_argument("--datasets", type=Path, default=Path("data/datasets"), help="folder with mnist and cifar10")
     parser.add_argument("--work", type=Path, required=True, help="folder for classifiers, images and runs")
     parser.add_argument("--seconds", type=float, default=300.0, help="of processor time for each training")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--only", choices=tuple(CONTESTS), nargs="+", default=list(CONTESTS))
+    parser.add_argument("--only", choices=tuple(COMPARISONS), nargs="+", default=list(COMPARISONS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print("| data set | preset | seed | kimg | processor, s | distance | rarest, commonest |")
     print("| --- " * 7 + "|", flush=True)
-    with Harness(arguments.work / "house", arguments.datasets, threads=1) as harness:
+    with RunHarness(arguments.work / "data", arguments.datasets, threads=1) as harness:
         if "cifar10" in arguments.only:
             unpack_cifar10(arguments.datasets, harness.images_dir)
         for name in arguments.only:
-            hold(name, CONTESTS[name], harness, arguments)
+            compare(name, COMPARISONS[name], harness, arguments)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""What the guard looked at in trainings: how far from its thresholds healthy ones stay.
+"""Distance of healthy trainings from the thresholds of the guard.
 
     python -m benchmarks.guard data/runs/RUN ...
 
-Reads what runs have written of their evaluations (`snapshot` events in `events.jsonl`): the least diversity, and the
-least and greatest gradients as multiples of what was usual before. Evaluations of a run's first tenth are left out, as
-the guard leaves out that of a generator that has never painted different images.
+Reads the quantities that the guard watches from the `snapshot` events of runs: the least diversity, and the least and
+greatest gradients as multiples of their usual size. The first tenth of a run is left out, as in the guard.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from worker.training.guard.findings import COLLAPSED, EXPLODED, FADED, GRACE
 
 
 class Row(NamedTuple):
-    """A run's extremes; None where nothing was measured."""
+    """Extremes of one run; None where nothing was measured."""
 
     run: str
     evaluations: int
@@ -37,7 +36,7 @@ class Row(NamedTuple):
 
 
 def read(run_dir: Path) -> Row:
-    """Read a run's events, those of rolled back parts included."""
+    """Read the events of a run, including those that a rollback has undone."""
     tick = last_tick(run_dir)
     total_kimg, rollbacks = (0.0, 0) if tick is None else (tick["total_kimg"], tick["rollbacks"])
     watched = [
@@ -46,29 +45,28 @@ def read(run_dir: Path) -> Row:
         if event.type == "snapshot" and event.data["kimg"] >= GRACE * total_kimg
     ]
 
-    def values(name: str) -> Iterator[float]:
-        return (seen[name] for seen in watched if seen.get(name) is not None)
+    def series(name: str) -> Iterator[float]:
+        return (values[name] for values in watched if values.get(name) is not None)
 
     return Row(
         run_dir.name,
         len(watched),
-        min(values("diversity"), default=None),
-        min(values("gradient_g"), default=None),
-        max(values("gradient_g"), default=None),
-        max(values("gradient_d"), default=None),
+        min(series("diversity"), default=None),
+        min(series("gradient_g"), default=None),
+        max(series("gradient_g"), default=None),
+        max(series("gradient_d"), default=None),
         rollbacks,
     )
 
 
 def main() -> None:
-    """Print a row for each run."""
-    parser = argparse.ArgumentParser(description="What the guard looked at in trainings.")
+    parser = argparse.ArgumentParser(description="Distance of trainings from the guard's thresholds.")
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs")
     print("| run | evaluations | least diversity | least G gradient | greatest G | greatest D | rollbacks |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for run in parser.parse_args().runs:
         print(read(run))
-    print(f"| the rule | 3 in a row | {COLLAPSED} | {FADED} | {EXPLODED:g} | {EXPLODED:g} | |")
+    print(f"| threshold | 3 in a row | {COLLAPSED} | {FADED} | {EXPLODED:g} | {EXPLODED:g} | |")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""First load of the studio: what it transfers and when it is there, in a fresh profile of a headless Chromium.
+"""First load of the studio: bytes transferred and times, in a new profile of a headless Chromium.
 
     python -m benchmarks.page --url http://127.0.0.1:8000 --chromium /usr/bin/chromium
 
-The service has to be running, `atelier up` for one. The reference, in the same run, is the service's icon opened by
-itself: what the browser takes for any first address. Profiles take turns; milliseconds are medians, from the start of
-the navigation to the first content, to the view's heading, and to the first picture of a model.
+The service has to be running, for example by `atelier up`. The reference, in the same run, is the service's icon alone:
+what the browser takes for any first address. Both alternate; milliseconds are medians, from the start of the navigation
+to the first content, to the view's heading, and to the first picture of a model.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ MAX_MS = 1000
 # In containers Chromium's own sandbox lacks privileges; it sees nothing but this service's page.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
-_PAINTED = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? performance.now()"
+_FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? performance.now()"
 _KILOBYTES = """performance.getEntriesByType('resource').concat(performance.getEntriesByType('navigation'))
     .filter((entry) => entry.name.includes('/web/') || entry.entryType === 'navigation')
     .reduce((sum, entry) => sum + entry.transferSize, 0) / 1000"""
 
 
-def opened(browser: Browser, url: str) -> dict[str, float]:
-    """Open the gallery in a profile of its own, and give kilobytes and milliseconds."""
+def open_gallery(browser: Browser, url: str) -> dict[str, float]:
+    """Open the gallery in a new profile; returns kilobytes and milliseconds by name."""
     context = browser.new_context()
     try:
         page = context.new_page()
@@ -40,14 +40,14 @@ def opened(browser: Browser, url: str) -> dict[str, float]:
         heading = page.evaluate("performance.now()")
         page.wait_for_function("[...document.images].some((image) => image.complete && image.naturalWidth > 1)")
         picture = page.evaluate("performance.now()")
-        figures = {"first content": page.evaluate(_PAINTED), "heading": heading, "first picture": picture}
+        figures = {"first content": page.evaluate(_FIRST_PAINT), "heading": heading, "first picture": picture}
         return figures | {"kilobytes": page.evaluate(_KILOBYTES)}
     finally:
         context.close()
 
 
-def alone(browser: Browser, url: str) -> float:
-    """Open the icon in a profile of its own, and give the milliseconds until it is there."""
+def open_icon(browser: Browser, url: str) -> float:
+    """Open the icon in a new profile; returns the milliseconds until it is loaded."""
     context = browser.new_context()
     try:
         page = context.new_page()
@@ -58,20 +58,21 @@ def alone(browser: Browser, url: str) -> float:
 
 
 def main() -> None:
-    """Measure, print, and fail where a promise is broken."""
     parser = argparse.ArgumentParser(description="First load of the studio.")
     parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("--chromium", type=Path, required=True, help="the browser's program")
-    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--chromium", type=Path, required=True, help="executable of the browser")
+    parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=FLAGS)
-        turns = [(alone(browser, arguments.url), opened(browser, arguments.url)) for _ in range(arguments.turns)]
+        loads = [
+            (open_icon(browser, arguments.url), open_gallery(browser, arguments.url)) for _ in range(arguments.repeats)
+        ]
         browser.close()
-    print(f"icon alone: {statistics.median(turn for turn, _ in turns):.0f} ms")
-    medians = {name: statistics.median(figures[name] for _, figures in turns) for name in turns[0][1]}
+    print(f"icon alone: {statistics.median(milliseconds for milliseconds, _ in loads):.0f} ms")
+    medians = {name: statistics.median(figures[name] for _, figures in loads) for name in loads[0][1]}
     for name, value in medians.items():
-        worst = max(figures[name] for _, figures in turns)
+        worst = max(figures[name] for _, figures in loads)
         print(f"{name}: {value:.0f} {'kB' if name == 'kilobytes' else 'ms'} (at most {worst:.0f})")
     if medians["kilobytes"] > MAX_KILOBYTES or medians["heading"] > MAX_MS:
         raise SystemExit(f"more than {MAX_KILOBYTES} kB or {MAX_MS} ms")

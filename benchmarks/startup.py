@@ -1,8 +1,8 @@
-"""How long `atelier --help` and `import app.main` take, and that neither loads torch.
+"""Start-up time of `atelier --help` and of `import app.main`, and a check that neither loads torch.
 
     .venv/bin/python -m benchmarks.startup
 
-The reference, in the same run, is `python -c pass`: what the interpreter itself takes.
+The reference, in the same run, is `python -c pass`: the start of the interpreter alone.
 """
 
 from __future__ import annotations
@@ -20,23 +20,22 @@ ATELIER = Path(sys.executable).with_name("atelier")
 
 
 def seconds(command: list[str]) -> list[float]:
-    """Time a command, wall clock, after one run that fills the file cache; sorted."""
+    """Measure the wall time of a command, after one run that fills the file cache; sorted."""
     times = []
     for _ in range(RUNS + 1):
-        began = time.perf_counter()
+        start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start)
     return sorted(times[1:])
 
 
 def heavy_modules(statement: str) -> list[str]:
-    """Name the heavy packages that a fresh interpreter has loaded after `statement`."""
+    """Return the heavy packages that a new interpreter has loaded after `statement`."""
     code = f"import sys\n{statement}\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
 
 
 def main() -> None:
-    """Measure, print, and fail where a promise is broken."""
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "atelier --help": [str(ATELIER), "--help"],

@@ -1,4 +1,4 @@
-"""Training speed: preset `mlp-mnist` against the plain program, same threads, batch and number of updates.
+"""Training speed: preset `mlp-mnist` against the reference program, same threads, batch and number of updates.
 
     python -m benchmarks.training --datasets data/datasets
 
@@ -23,7 +23,7 @@ from statistics import fmean, median, stdev
 
 import torch
 
-from benchmarks import ours, plain
+from benchmarks import ours, reference_gan
 from models.artifacts.history import read_ticks
 from models.config.presets import TrainRequest, resolve
 from worker.training.devices.allocator import keep_memory
@@ -53,10 +53,10 @@ class Program:
         return self.process.submit(self.turn, seed, threads).result()
 
 
-def plain_turn(root: Path, updates: int, seed: int, threads: int) -> Turn:
-    """Run the plain program."""
+def reference_turn(root: Path, updates: int, seed: int, threads: int) -> Turn:
+    """Run the reference program."""
     torch.set_num_threads(threads)
-    state = plain.train(root, updates, seed)
+    state = reference_gan.train(root, updates, seed)
     return Turn(state.images / state.seconds, _windows(state.loss_d), _windows(state.loss_g))
 
 
@@ -66,9 +66,10 @@ def our_turn(datasets: Path, work: Path, updates: int, precision: Precision, see
     torch.set_flush_denormal(True)
     keep_memory()
     prepared = ours.prepare_mnist(datasets, work)
+    kimg = updates * reference_gan.BATCH / 1000
     # A whole run takes a snapshot every 600 updates: a turn has fewer.
-    cut = {"tick_kimg": WINDOW * plain.BATCH / 1000, "snapshots": 1, "publish_every": 1.0, "precision": precision}
-    kimg = updates * plain.BATCH / 1000
+    tick_kimg = WINDOW * reference_gan.BATCH / 1000
+    cut = {"tick_kimg": tick_kimg, "snapshots": 1, "publish_every": 1.0, "precision": precision}
     request = TrainRequest(preset="mlp-mnist", seed=seed, kimg=kimg, overrides=dict(cut))
     with tempfile.TemporaryDirectory() as folder:
         loop = ours.make_loop(resolve(request), prepared, Path(folder), precision, ours.Published())
@@ -89,9 +90,9 @@ def measure(programs: dict[str, Program], turns: int, threads: int) -> dict[str,
 
 
 def speeds(results: dict[str, list[Turn]]) -> str:
-    """Lay out medians, and ratios to the plain program."""
+    """Lay out medians, and ratios to the reference program."""
     pace = {name: [turn.images_per_second for turn in turns] for name, turns in results.items()}
-    base = median(pace["plain"])
+    base = median(pace["reference"])
     lines = ["| program | images/s (median) | slowest to fastest turn | ratio |", "| --- | --- | --- | --- |"]
     lines += [
         f"| {name} | {median(values):.0f} | {min(values):.0f} to {max(values):.0f} | {median(values) / base:.2f}x |"
@@ -103,7 +104,7 @@ def speeds(results: dict[str, list[Turn]]) -> str:
 def losses(results: dict[str, list[Turn]]) -> str:
     """Lay out the loss curves: mean over the seeds, and their standard deviation."""
     names = list(results)
-    windows = range(len(results["plain"][0].loss_d))
+    windows = range(len(results["reference"][0].loss_d))
     lines = [f"| updates | loss | {' | '.join(names)} |", "| --- " * (len(names) + 2) + "|"]
     for window in windows:
         for loss in ("loss_d", "loss_g"):
@@ -122,7 +123,7 @@ def _windows(values: list[float]) -> list[float]:
 
 def main() -> None:
     """Measure with one thread and with two, and print tables."""
-    parser = argparse.ArgumentParser(description="Training speed against the plain program.")
+    parser = argparse.ArgumentParser(description="Training speed against the reference program.")
     parser.add_argument(
         "--datasets", type=Path, default=Path("data/datasets"), help="folder that holds mnist/MNIST/raw"
     )
@@ -136,7 +137,7 @@ def main() -> None:
         ours.prepare_mnist(arguments.datasets, Path(work))
         updates, prepared = arguments.updates, (arguments.datasets, Path(work), arguments.updates)
         turns: dict[str, Callable[[int, int], Turn]] = {
-            "plain": partial(plain_turn, arguments.datasets / "mnist", updates),
+            "reference": partial(reference_turn, arguments.datasets / "mnist", updates),
             "fp32": partial(our_turn, *prepared, "fp32"),
             "bf16": partial(our_turn, *prepared, "bf16"),
         }

@@ -1,7 +1,7 @@
-"""The plain program: the MLP GAN of the tutorials, as anyone would first write it.
+"""Reference program of the training benchmarks: the MLP GAN of the tutorials.
 
-This is the reference that Atelier's trainer is measured against, in the same run: a torchvision `DataLoader` over
-transforms, `nn.BCELoss` on a sigmoid, default Adam, real and fake batches apart. It shares no code with `worker`.
+A torchvision `DataLoader` over transforms, `nn.BCELoss` on a sigmoid, default Adam, real and fake batches in passes of
+their own. It shares no code with `worker`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torchvision.datasets import MNIST
 
 LATENT = 100
 BATCH = 100
-RATE = 2e-4
+LEARNING_RATE = 2e-4
 
 
 def generator() -> nn.Sequential:
@@ -44,8 +44,8 @@ def discriminator() -> nn.Sequential:
 
 
 @dataclass
-class Plain:
-    """The two networks and what was seen while they trained."""
+class ReferenceState:
+    """The two networks, and the losses of each update."""
 
     generator: nn.Sequential
     discriminator: nn.Sequential
@@ -61,7 +61,7 @@ def loader(root: Path) -> DataLoader[tuple[Tensor, Tensor]]:
     return DataLoader(MNIST(str(root), train=True, download=True, transform=transform), BATCH, shuffle=True)
 
 
-def _forever(batches: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
+def _repeat(batches: DataLoader[tuple[Tensor, Tensor]]) -> Iterator[Tensor]:
     while True:
         for images, _ in batches:
             yield images
@@ -71,25 +71,25 @@ def train(
     root: Path,
     updates: int,
     seed: int = 0,
-    each_epoch: Callable[[int, Plain], None] = lambda _epoch, _state: None,
-) -> Plain:
+    each_epoch: Callable[[int, ReferenceState], None] = lambda _epoch, _state: None,
+) -> ReferenceState:
     """Train for `updates` pairs of updates on MNIST under `root`.
 
     Args:
-        root: the folder that holds `MNIST/raw`, writable.
-        updates: discriminator updates, each followed by one of the generator; 600 to an epoch.
-        seed: seeds torch's global generator.
+        root: writable folder that holds `MNIST/raw`.
+        updates: of the discriminator, each followed by one of the generator; an epoch has 600.
+        seed: of torch's global generator.
         each_epoch: called after every 600 updates with the epoch, from 1.
     """
     torch.manual_seed(seed)
-    state = Plain(generator(), discriminator())
+    state = ReferenceState(generator(), discriminator())
     g, d = state.generator, state.discriminator
     loss = nn.BCELoss()
-    g_optimizer = torch.optim.Adam(g.parameters(), lr=RATE)
-    d_optimizer = torch.optim.Adam(d.parameters(), lr=RATE)
+    g_optimizer = torch.optim.Adam(g.parameters(), lr=LEARNING_RATE)
+    d_optimizer = torch.optim.Adam(d.parameters(), lr=LEARNING_RATE)
     batches = loader(root)
     started = time.perf_counter()
-    for update, images in enumerate(islice(_forever(batches), updates), start=1):
+    for update, images in enumerate(islice(_repeat(batches), updates), start=1):
         count = images.shape[0]
         real = images.reshape(count, -1)
         ones, zeros = torch.ones(count, 1), torch.zeros(count, 1)

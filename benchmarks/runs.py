@@ -1,4 +1,4 @@
-"""Trains presets whole, as a worker would, and tells the time that it took: for benchmarks."""
+"""Complete runs for benchmarks, each in a process of its own as a worker starts it, with their times."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from models.config.training import TrainingConfig
 from models.records import Records, Run
 from worker.settings import WorkerSettings
 
-PROBES = 8.0, 8.0, 40.0
-"""Lengths of short runs, in kimg: the first prepares what is kept, the difference of the others is their pace."""
+PROBE_KIMG = 8.0, 8.0, 40.0
+"""Lengths of probe runs: the first fills caches, the other two give the time per image."""
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A training's end.
+class FinishedRun:
+    """A run after its end.
 
     Attributes:
         config: its configuration.
         kimg: its length.
-        weights: of the averaged generator at the end, safetensors; none where the run failed.
-        ticks: its reports.
-        watched: what the guard saw last.
-        seconds: of its process, from start to exit.
-        process_seconds: of processor time.
-        log: what the process printed.
+        weights: of the averaged generator, safetensors; empty where the run failed.
+        ticks: its progress reports.
+        watched: the quantities that the guard watches, at the last snapshot.
+        seconds: wall time of its process, from start to exit.
+        process_seconds: processor time.
+        log: output of the process.
     """
 
     config: TrainingConfig
@@ -51,13 +51,13 @@ class Trained:
     log: str
 
 
-class Harness:
-    """A data directory with a database, in which each run is trained by a process of its own.
+class RunHarness:
+    """A data directory with a database, in which runs are trained.
 
     Args:
-        folder: the data directory, kept: what was prepared, and what evaluations look with, is not made again.
-        datasets: where the built-in data sets' files lie.
-        threads: of each training.
+        folder: the data directory. It is kept: prepared sets and evaluation networks are reused.
+        datasets: folder with the files of the built-in data sets.
+        threads: of each run.
     """
 
     def __init__(self, folder: Path, datasets: Path, threads: int) -> None:
@@ -73,7 +73,7 @@ class Harness:
         self._runs_dir = settings.runs_dir
         self._records = Records(settings.database_url)
         self._records.migrate()
-        self._claiming = threading.Lock()
+        self._claim_lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -81,14 +81,14 @@ class Harness:
     def __exit__(self, *_error: object) -> None:
         self._records.close()
 
-    def train(self, request: TrainRequest) -> Trained:
-        """Train a run of its own to its end."""
-        run = self._claimed(request)
+    def train(self, request: TrainRequest) -> FinishedRun:
+        """Train a new run to its end."""
+        run = self._create_and_claim(request)
         command = [sys.executable, "-m", "worker.jobs.train", run.id, str(run.token)]
         started = time.perf_counter()
         with (
             (self._runs_dir / f"{run.id}.log").open("w+") as log,
-            # A training ends when its standard input does.
+            # A training stops when its standard input is closed: that is how it notices the death of its parent.
             subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=os.environ | self._environment
             ) as process,
@@ -97,39 +97,39 @@ class Harness:
             process.returncode = os.waitstatus_to_exitcode(status)
             seconds = time.perf_counter() - started
             log.seek(0)
-            told = log.read()
+            output = log.read()
         succeeded = process.returncode == 0
         self._records.release_run(run.claim, "succeeded" if succeeded else "failed")
-        return self._end(run, seconds, usage.ru_utime + usage.ru_stime, told, succeeded=succeeded)
+        return self._finished(run, seconds, usage.ru_utime + usage.ru_stime, output, succeeded=succeeded)
 
-    def train_each(self, requests: Sequence[TrainRequest], jobs: int = 1) -> Iterator[Trained]:
-        """Train several, `jobs` of them at a time; give them in their order."""
+    def train_each(self, requests: Sequence[TrainRequest], jobs: int = 1) -> Iterator[FinishedRun]:
+        """Train several runs, `jobs` of them at a time; yields them in the order of the requests."""
         with ThreadPoolExecutor(jobs) as pool:
             yield from pool.map(self.train, requests)
 
-    def affordable(self, request: TrainRequest, seconds: float, spent: Callable[[Trained], float]) -> float:
-        """Give the kimg that such a run reaches in so many seconds, by what short ones have `spent`."""
-        _, short, long = (self.train(request.model_copy(update={"kimg": kimg, "epochs": None})) for kimg in PROBES)
-        each = (spent(long) - spent(short)) / (long.kimg - short.kimg)
-        besides = spent(short) - each * short.kimg
-        return (seconds - besides) / each
+    def kimg_within(self, request: TrainRequest, seconds: float, cost: Callable[[FinishedRun], float]) -> float:
+        """Estimate the kimg that a run reaches in so many seconds of `cost`, from probe runs."""
+        _, short, long = (self.train(request.model_copy(update={"kimg": kimg, "epochs": None})) for kimg in PROBE_KIMG)
+        per_kimg = (cost(long) - cost(short)) / (long.kimg - short.kimg)
+        fixed = cost(short) - per_kimg * short.kimg
+        return (seconds - fixed) / per_kimg
 
-    def _claimed(self, request: TrainRequest) -> Run:
-        with self._claiming:
+    def _create_and_claim(self, request: TrainRequest) -> Run:
+        with self._claim_lock:
             queued, _ = self._records.create_run(resolve(request), request.model_dump(mode="json"))
             run = self._records.claim_run("benchmark", 1)
         if run is None or run.id != queued.id:
-            raise RuntimeError(f"run {queued.id} was taken by somebody else: give the benchmark a folder of its own")
+            raise RuntimeError(f"run {queued.id} was claimed by another worker: give the benchmark a folder of its own")
         self._runs_dir.mkdir(parents=True, exist_ok=True)
         return run
 
-    def _end(self, run: Run, seconds: float, process_seconds: float, log: str, *, succeeded: bool) -> Trained:
+    def _finished(self, run: Run, seconds: float, process_seconds: float, log: str, *, succeeded: bool) -> FinishedRun:
         folder = self._runs_dir / run.id
         ticks = read_ticks(folder)
         snapshot = last_event(folder, "snapshot")
         images = int(ticks[-1]["images"]) if ticks else 0
         weights = Attempt(folder, run.token).snapshots / f"{kimg_name(images)}.safetensors"
-        return Trained(
+        return FinishedRun(
             config=TrainingConfig.model_validate(run.config),
             kimg=images / 1000,
             weights=weights.read_bytes() if succeeded else b"",
