@@ -31,7 +31,7 @@ from PIL import Image
 from app.cli.client import Client, ClientError
 from app.cli.pack import pieces_of
 from app.cli.up import free_port
-from models.datasets.uploads import used_bytes
+from models.datasets.uploads import folder_size
 from models.records import Records
 from models.settings import available_cores
 from worker.jobs.datasets import DatasetJobs
@@ -144,7 +144,7 @@ class Watch:
 
     def _look(self) -> None:
         while not self._stop.wait(0.2):
-            self.disk = max(self.disk, used_bytes(self._folder))
+            self.disk = max(self.disk, folder_size(self._folder))
             self.memory = max([self.memory, *map(peak_memory, _processes(self._words))])
 
 
@@ -204,7 +204,7 @@ def measure(root: Path, count: int) -> dict[str, Any]:
         "seconds to prepare": seconds,
         "images per second": count / seconds,
         "plain loop's": (before + after) / 2,
-        "disk, GB": max(watch.disk, used_bytes(uploads)) / 1e9,
+        "disk, GB": max(watch.disk, folder_size(uploads)) / 1e9,
         "service, GB of memory": service / 1e9,
         "preparation, GB of memory": watch.memory / 1e9,
     }

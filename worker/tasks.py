@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from models import broker
+from models.datasets.catalogue import DatasetProblem
 from models.records import RecordsUnavailable
 from worker.celery import app
 from worker.service import worker_service
@@ -25,11 +26,11 @@ def train_runs() -> None:
 @app.task(name=broker.PREPARE)  # type: ignore[untyped-decorator]
 def prepare(dataset: str, size: int, channels: int) -> None:
     """Prepare a data set before the run that needs it starts; the run itself reports its problems."""
-    from worker import data
+    from worker.data import prepare as prepare_dataset
 
     here = settings()
     try:
-        data.prepare(
+        prepare_dataset(
             dataset,
             size,
             channels,
@@ -37,7 +38,7 @@ def prepare(dataset: str, size: int, channels: int) -> None:
             images_dir=here.images_dir,
             prepared_dir=here.prepared_dir,
         )
-    except data.DataProblem as problem:
+    except DatasetProblem as problem:
         logger.warning("data set %s cannot be prepared: %s", dataset, problem)
 
 

@@ -1,6 +1,6 @@
-"""Receives `POST /datasets`: a multipart body, streamed to the disk piece by piece, under caps.
+"""Uploads: the multipart body of `POST /datasets`, streamed to the disk within limits.
 
-What is in the archive is `models.datasets`'s to judge; who may send one was decided before.
+`models.datasets` checks the archive; the client's key was checked before.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from starlette.requests import ClientDisconnect, Request
 from app.http.problems import Problem, invalid, phrase
 from app.settings import AppSettings
 from models.datasets.archives import GZIP_MAGIC, Gunzip
-from models.datasets.uploads import used_bytes
+from models.datasets.uploads import folder_size
 
 FIELDS: Final = ("name", "size", "crop")
 FILE: Final = "file"
 
-_PIECE: Final = 1 << 20  # written at once, in a thread
-_LOOK_AFTER: Final = 32 << 20  # bytes between two looks at how much room is left
+_CHUNK: Final = 1 << 20  # written at once, in a thread
+_CHECK_EVERY: Final = 32 << 20  # bytes between two checks of the free disk space
 _MAX_FIELD_BYTES: Final = 256
 _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 
 
 @dataclass
-class Form:
-    """What a multipart body has said so far; file bytes wait in `pending` until they are taken."""
+class MultipartForm:
+    """The fields of a multipart body parsed so far; bytes of the file wait in `pending`."""
 
     fields: dict[str, str] = field(default_factory=dict)
     pending: bytearray = field(default_factory=bytearray)
@@ -47,75 +47,75 @@ class Form:
     _value: bytearray = field(default_factory=bytearray)
 
     def begin_part(self) -> None:
-        """Forget the last part's headers."""
+        """Begin a part, without headers."""
         self._headers = []
         self._value = bytearray()
 
     def begin_header(self) -> None:
-        """Begin another header."""
+        """Begin a header."""
         self._headers.append((bytearray(), bytearray()))
 
     def header_name(self, data: bytes, start: int, end: int) -> None:
-        """Take more of a header's name."""
+        """Append to the header's name."""
         self._headers[-1][0].extend(data[start:end])
 
     def header_value(self, data: bytes, start: int, end: int) -> None:
-        """Take more of a header's value."""
+        """Append to the header's value."""
         self._headers[-1][1].extend(data[start:end])
 
     def end_headers(self) -> None:
-        """Find out which part this is.
+        """Identify the part by its headers.
 
         Raises:
-            Problem: none that is known, or one that was there before.
+            Problem: the field is unknown, or was sent before.
         """
-        told = {bytes(name).lower(): bytes(value).decode("latin-1") for name, value in self._headers}
-        kind, options = parse_options_header(told.get(b"content-disposition"))
+        headers = {bytes(name).lower(): bytes(value).decode("latin-1") for name, value in self._headers}
+        kind, options = parse_options_header(headers.get(b"content-disposition"))
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         if kind != b"form-data" or self._name not in (*FIELDS, FILE):
-            raise _bad(self._name or "part", f'there is no field "{self._name}" here: check its spelling')
+            raise _invalid_field(self._name or "part", f'there is no field "{self._name}" here: check its spelling')
         if self._name in self.fields or (self._name == FILE and self.file_begun):
-            raise _bad(self._name, "this was given twice")
+            raise _invalid_field(self._name, "this was given twice")
         self.file_begun = self.file_begun or self._name == FILE
 
     def data(self, data: bytes, start: int, end: int) -> None:
-        """Take more of a part's content.
+        """Append to the part's content.
 
         Raises:
-            Problem: a field is longer than any sensible one.
+            Problem: a field is too long.
         """
         if self._name == FILE:
             self.pending.extend(memoryview(data)[start:end])
             return
         self._value.extend(data[start:end])
         if len(self._value) > _MAX_FIELD_BYTES:
-            raise _bad(self._name, f"this has more than {_MAX_FIELD_BYTES} bytes")
+            raise _invalid_field(self._name, f"this has more than {_MAX_FIELD_BYTES} bytes")
 
     def end_part(self) -> None:
-        """Keep a field's value."""
+        """Store a field's value."""
         if self._name != FILE:
             self.fields[self._name] = self._value.decode("utf-8", "replace")
 
     def end(self) -> None:
-        """Note that the closing boundary was there."""
+        """Note the closing boundary."""
         self.ended = True
 
     def take(self) -> bytes:
-        """Hand on the file's bytes that wait."""
+        """Return the bytes of the file that wait, and clear them."""
         data = bytes(self.pending)
         self.pending.clear()
         return data
 
 
-class Incoming:
-    """The file an upload goes into, unzipped on the way if it is a gzip; a context manager that closes it."""
+class UploadWriter:
+    """Writes an upload to a file, decompressed if it is a gzip; a context manager that closes it."""
 
     def __init__(self, path: Path, settings: AppSettings) -> None:
         self._settings = settings
         self._file: IO[bytes] = path.open("xb")
         self._gunzip: Gunzip | None = None
         self._begun = False
-        self._looked_at = 0
+        self._checked_at = 0
         self.size = 0
 
     def __enter__(self) -> Self:
@@ -127,20 +127,20 @@ class Incoming:
         self._file.close()
 
     def write(self, data: bytes) -> None:
-        """Write more of the file.
+        """Append to the file.
 
         Raises:
-            Problem: there is no room for it.
+            Problem: 507, there is no disk space for it.
             ArchiveProblem: it is a gzip that is damaged or a bomb.
         """
         if not self._begun:
             self._begun = True
             self._gunzip = Gunzip(self._settings.upload_limits) if data.startswith(GZIP_MAGIC) else None
         for piece in self._gunzip.feed(data) if self._gunzip else (data,):
-            self._put(piece)
+            self._append(piece)
 
     def finish(self) -> None:
-        """Bring everything to the disk.
+        """Sync the file.
 
         Raises:
             Problem, ArchiveProblem: as for `write`.
@@ -150,80 +150,80 @@ class Incoming:
         self._file.flush()
         os.fsync(self._file.fileno())
 
-    def _put(self, data: bytes) -> None:
-        if self.size - self._looked_at > _LOOK_AFTER:
-            check_room(self._settings, 0)
-            self._looked_at = self.size
-        with _full_disk_told():
+    def _append(self, data: bytes) -> None:
+        if self.size - self._checked_at > _CHECK_EVERY:
+            check_space(self._settings, 0)
+            self._checked_at = self.size
+        with _full_disk_as_problem():
             self._file.write(data)
         self.size += len(data)
 
 
-def check_room(settings: AppSettings, wanted: int) -> None:
-    """Refuse an upload for which there is no room.
+def check_space(settings: AppSettings, wanted: int) -> None:
+    """Refuse an upload for which there is no disk space.
 
     Raises:
-        Problem: 507, it would pass the quota, or fill the disk.
+        Problem: 507, it would exceed the quota, or fill the disk.
     """
     settings.uploads_dir.mkdir(parents=True, exist_ok=True)
-    used, quota = used_bytes(settings.uploads_dir), settings.uploads_quota_bytes
+    used, quota = folder_size(settings.uploads_dir), settings.uploads_quota_bytes
     if used + wanted > quota:
-        raise _no_room(
+        raise _no_space(
             f"uploaded data sets may take {quota:,} bytes together, {used:,} are taken: delete one, or raise "
             "ATELIER_UPLOADS_QUOTA_BYTES"
         )
     free = shutil.disk_usage(settings.uploads_dir).free
     if wanted + settings.spare_bytes > free:
-        raise _no_room(
+        raise _no_space(
             f"the disk has {free:,} bytes left, of which uploads leave {settings.spare_bytes:,} to everything else: "
             "make room"
         )
 
 
-def share(source: Path, target: Path, settings: AppSettings) -> None:
-    """Give an archive another name, or copy it where the file system has no hard links.
+def link_or_copy(source: Path, target: Path, settings: AppSettings) -> None:
+    """Link an archive to another name, or copy it where the file system has no hard links.
 
     Raises:
-        FileNotFoundError: it is gone.
-        Problem: 507, there is no room for a copy.
+        FileNotFoundError: the source is gone.
+        Problem: 507, there is no disk space for a copy.
     """
     try:
         target.hardlink_to(source)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        check_room(settings, source.stat().st_size)
-        with _full_disk_told(), source.open("rb") as whole, target.open("xb") as copy:
+        check_space(settings, source.stat().st_size)
+        with _full_disk_as_problem(), source.open("rb") as whole, target.open("xb") as copy:
             shutil.copyfileobj(whole, copy)
             copy.flush()
             os.fsync(copy.fileno())
 
 
 @contextmanager
-def _full_disk_told() -> Iterator[None]:
+def _full_disk_as_problem() -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
-        raise _no_room(f"the disk is full: {error.strerror}") from error
+        raise _no_space(f"the disk is full: {error.strerror}") from error
 
 
-async def receive(
-    request: Request, incoming: Incoming, check_fields: Callable[[dict[str, str]], None]
+async def receive_upload(
+    request: Request, writer: UploadWriter, check_fields: Callable[[dict[str, str]], None]
 ) -> dict[str, str]:
-    """Take the request's body in: its file goes into `incoming`, its fields are given back.
+    """Receive the request's body: write its file, and return its fields.
 
     Args:
-        request: the request, its body unread.
-        incoming: where the file goes.
-        check_fields: called in a thread with what is known when the file begins; what it raises ends the upload early.
+        request: its body is unread.
+        writer: of the file.
+        check_fields: called in a thread with the fields sent before the file; what it raises ends the upload early.
 
     Raises:
-        Problem: the body is no form, or breaks off, or there is no room for it.
+        Problem: the body is no form, or incomplete, or there is no disk space for it.
         ArchiveProblem: the file is a gzip that is damaged or a bomb.
     """
-    form = Form()
+    form = MultipartForm()
     checked = False
     try:
         parser = _parser(request, form)
@@ -232,22 +232,22 @@ async def receive(
             if form.file_begun and not checked:
                 checked = True
                 await run_in_threadpool(check_fields, form.fields)
-            if len(form.pending) >= _PIECE:
-                await run_in_threadpool(incoming.write, form.take())
-        await run_in_threadpool(incoming.write, form.take())
+            if len(form.pending) >= _CHUNK:
+                await run_in_threadpool(writer.write, form.take())
+        await run_in_threadpool(writer.write, form.take())
     except FormParserError as error:
-        raise _bad("body", f"this is no multipart/form-data: {error}") from error
+        raise _invalid_field("body", f"this is no multipart/form-data: {error}") from error
     except ClientDisconnect:
         raise Problem(499, "Client Closed Request", "the client left before the upload was complete") from None
     if not form.ended:
-        raise _bad("body", "the form was cut off: upload it again")
+        raise _invalid_field("body", "the form was cut off: upload it again")
     if not form.file_begun:
-        raise _bad(FILE, "this is missing: a zip, tar or tar.gz of images")
-    await run_in_threadpool(incoming.finish)
+        raise _invalid_field(FILE, "this is missing: a zip, tar or tar.gz of images")
+    await run_in_threadpool(writer.finish)
     return form.fields
 
 
-def _parser(request: Request, form: Form) -> MultipartParser:
+def _parser(request: Request, form: MultipartForm) -> MultipartParser:
     kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary", b"")
     if kind != b"multipart/form-data" or not boundary:
@@ -267,9 +267,9 @@ def _parser(request: Request, form: Form) -> MultipartParser:
     )
 
 
-def _bad(name: str, message: str) -> Problem:
+def _invalid_field(name: str, message: str) -> Problem:
     return invalid([{"loc": ("body",) if name == "body" else ("body", name), "msg": message}])
 
 
-def _no_room(detail: str) -> Problem:
+def _no_space(detail: str) -> Problem:
     return Problem(507, phrase(507), detail)

@@ -1,7 +1,4 @@
-"""A data set as clients see it, built in or uploaded; and whether a training may use it.
-
-Rows are `models.records`'s, files `models.datasets`'s, preparing the workers'; receiving is `app.datasets.upload`'s.
-"""
+"""Views of data sets, built in or uploaded, and the information that a training needs about them."""
 
 from __future__ import annotations
 
@@ -15,32 +12,32 @@ from app.state import AppState
 from models.config import presets
 from models.datasets import catalogue
 from models.datasets.catalogue import BUILTIN, FOLDER, BuiltinDataset, DatasetProblem, UnknownDataset
-from models.datasets.folders import of_folder
-from models.datasets.info import DatasetInfo, of_builtin, of_upload
-from models.datasets.uploads import PREVIEW, Crop, Finding, FindingKind, Options, Report, UploadFolder
+from models.datasets.folders import folder_info
+from models.datasets.info import DatasetInfo, builtin_info, upload_info
+from models.datasets.uploads import PREVIEW, Crop, Finding, FindingKind, Options, UploadFolder, ValidationReport
 from models.records import Dataset
 
 SHOWN_FINDINGS = 200
 
 
 class DatasetProgress(BaseModel):
-    """How far a preparation is."""
+    """Progress of a preparation."""
 
-    done: int = Field(description="files looked at")
-    total: int = Field(description="files to look at; 0 before that is known")
+    done: int = Field(description="files read")
+    total: int = Field(description="files to read; 0 before that is known")
     fraction: float
 
 
 class ProposalView(BaseModel):
-    """What the doctor would choose; `train` is what `POST /train` takes for the set as it is prepared."""
+    """The size and crop that suit the images; `train` is a body for `POST /train` with the set as it is prepared."""
 
     size: int
     crop: Crop
-    train: dict[str, Any] | None = Field(description="null: no preset is made for images of this size")
+    train: dict[str, Any] | None = Field(description="null: there is no preset for images of this size")
 
 
 class DatasetView(BaseModel):
-    """A data set and what is known about it; what is not known yet is null."""
+    """A data set; what is not known yet is null."""
 
     name: str
     title: str
@@ -55,10 +52,10 @@ class DatasetView(BaseModel):
     channels: int | None = Field(description="1: grey; 3: colour")
     licence: str | None = None
     source: str | None = None
-    options: Options | None = Field(default=None, description="what was asked for when it was uploaded")
+    options: Options | None = Field(default=None, description="as requested with the upload")
     crop: Crop | None = None
     progress: DatasetProgress | None = None
-    pictures: bool = Field(default=False, description="whether `preview.png` and `mean.png` are there")
+    pictures: bool = Field(default=False, description="whether `preview.png` and `mean.png` exist")
     left_out: int = Field(default=0, description="files that could not be used")
     finding_counts: dict[FindingKind, int] = {}
     proposal: ProposalView | None = None
@@ -68,35 +65,35 @@ class DatasetView(BaseModel):
 
 
 class DatasetDetail(DatasetView):
-    """A data set with what was found in it."""
+    """A data set with its findings."""
 
-    findings: list[Finding] = Field(description=f"the first {SHOWN_FINDINGS}; `/datasets/NAME/findings` gives all")
+    findings: list[Finding] = Field(description=f"the first {SHOWN_FINDINGS}; `/datasets/NAME/findings` lists all")
 
 
-def describe_builtin(app_state: AppState, dataset: BuiltinDataset) -> DatasetView:
-    """Describe a data set that every installation knows."""
+def builtin_view(app_state: AppState, dataset: BuiltinDataset) -> DatasetView:
+    """Build the view of a built-in data set."""
     return DatasetView.model_validate(
         {
             **dataset.model_dump(exclude={"folder", "counts"}),
-            "state": "ready" if dataset.is_here(app_state.settings.datasets_dir) else "remote",
+            "state": "ready" if dataset.is_available(app_state.settings.datasets_dir) else "remote",
             "count": dataset.count,
             "class_counts": dict(zip(dataset.classes, dataset.counts, strict=False)),
-            "pictures": pictures_of_builtin(app_state, dataset) is not None,
+            "pictures": builtin_picture_folder(app_state, dataset) is not None,
         }
     )
 
 
-def pictures_of_builtin(app_state: AppState, dataset: BuiltinDataset) -> Path | None:
-    """Find the folder of a built-in set's pictures; None before it was prepared as it was published."""
+def builtin_picture_folder(app_state: AppState, dataset: BuiltinDataset) -> Path | None:
+    """Find the folder of a built-in set's pictures; None before it is prepared in its original size."""
     prepared = app_state.settings.prepared_dir.glob(
         f"{dataset.name}-{dataset.size}-{dataset.channels}-{'[0-9a-f]' * 16}"
     )
     return next((folder for folder in prepared if (folder / PREVIEW).exists()), None)
 
 
-def describe_upload(row: Dataset) -> DatasetView:
-    """Describe an uploaded data set by its row."""
-    report = Report.model_validate(row.report) if row.report else None
+def upload_view(row: Dataset) -> DatasetView:
+    """Build the view of an uploaded data set."""
+    report = ValidationReport.model_validate(row.report) if row.report else None
     known: dict[str, Any] = {}
     if report is not None:
         known = report.model_dump(include={"count", "size", "channels", "crop", "left_out"})
@@ -104,7 +101,7 @@ def describe_upload(row: Dataset) -> DatasetView:
         known |= {"finding_counts": report.findings, "proposal": _proposal(row.name, report)}
     empty = {"count": None, "classes": (), "size": None, "channels": None}
     fraction = row.done / row.total if row.total else 0.0
-    working = row.state == "preparing"
+    preparing = row.state == "preparing"
     return DatasetView.model_validate(
         {
             **empty,
@@ -114,7 +111,7 @@ def describe_upload(row: Dataset) -> DatasetView:
             "state": row.state,
             "options": row.options,
             "pictures": row.state == "ready",
-            "progress": {"done": row.done, "total": row.total, "fraction": fraction} if working else None,
+            "progress": {"done": row.done, "total": row.total, "fraction": fraction} if preparing else None,
             "bytes": row.bytes,
             "error": row.error,
             "created_at": row.created_at,
@@ -122,11 +119,11 @@ def describe_upload(row: Dataset) -> DatasetView:
     )
 
 
-def _proposal(name: str, report: Report) -> dict[str, Any]:
+def _proposal(name: str, report: ValidationReport) -> dict[str, Any]:
     return {**report.proposal.model_dump(), "train": _training_for(name, report)}
 
 
-def _training_for(name: str, report: Report) -> dict[str, Any] | None:
+def _training_for(name: str, report: ValidationReport) -> dict[str, Any] | None:
     best = presets.proposed(report.size, report.channels, report.count)
     if best is None:
         return None
@@ -153,8 +150,8 @@ def find_upload(app_state: AppState, name: str) -> Dataset:
     return row
 
 
-def folder_of(app_state: AppState, row: Dataset) -> UploadFolder:
-    """Give the folder of an uploaded data set."""
+def upload_folder(app_state: AppState, row: Dataset) -> UploadFolder:
+    """Return the folder of an uploaded data set."""
     return UploadFolder(app_state.settings.uploads_dir / row.id)
 
 
@@ -162,16 +159,16 @@ def _names(app_state: AppState) -> list[str]:
     return [*BUILTIN, *(row.name for row in app_state.records.list_datasets())]
 
 
-def facts(app_state: AppState, name: str) -> DatasetInfo:
-    """Give what is known of a data set that a training may use.
+def dataset_info(app_state: AppState, name: str) -> DatasetInfo:
+    """Return the information on a data set that a training may use.
 
     Raises:
         DatasetProblem: it is unknown or not ready, or a folder cannot be used.
     """
     if name in BUILTIN:
-        return of_builtin(name)
+        return builtin_info(name)
     if not catalogue.is_uploaded(name):
-        return of_folder(name, app_state.settings.images_dir)
+        return folder_info(name, app_state.settings.images_dir)
     row = app_state.records.get_dataset(name)
     if row is None:
         raise UnknownDataset(
@@ -182,4 +179,4 @@ def facts(app_state: AppState, name: str) -> DatasetInfo:
         raise DatasetProblem(f'"{name}" is still being prepared: wait until GET /datasets/{name} says "ready"')
     if row.state == "failed":
         raise DatasetProblem(f'"{name}" could not be prepared: {row.error}')
-    return of_upload(name, Report.model_validate(row.report))
+    return upload_info(name, ValidationReport.model_validate(row.report))

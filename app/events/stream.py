@@ -125,8 +125,8 @@ class ServiceFollower:
 
     def _look_at_datasets(self) -> list[bytes]:
         """Tell of uploaded data sets that are being prepared, then of any that changes."""
-        views = [datasets.describe_builtin(self.app_state, dataset) for dataset in BUILTIN.values()]
-        views += [datasets.describe_upload(row) for row in self.app_state.records.list_datasets()]
+        views = [datasets.builtin_view(self.app_state, dataset) for dataset in BUILTIN.values()]
+        views += [datasets.upload_view(row) for row in self.app_state.records.list_datasets()]
         faces = {view.name: view.model_dump(mode="json") for view in views}
         before = self._datasets
         if before is None:

@@ -53,7 +53,7 @@ def plan(app_state: AppState, request: TrainRequest) -> Plan:
 
     @cache
     def facts(name: str) -> DatasetInfo:
-        return datasets.facts(app_state, name)
+        return datasets.dataset_info(app_state, name)
 
     try:
         if request.preset == AUTO:

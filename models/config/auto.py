@@ -147,7 +147,7 @@ def _classes(facts: DatasetInfo, training: Mapping[str, Any], size: int) -> _Dec
     count = len(facts.classes)
     if count < 2:
         return {}, {}
-    if blurred := facts.blurred_classes():
+    if blurred := facts.class_problem():
         return {"conditional": False}, {"conditional": f"The classes are not told apart: {blurred}."}
     why = f"the {count} classes have {facts.count // count:,} images on average"
     return {"conditional": True}, {"conditional": f"The classes are learned apart, to be asked for one by one: {why}."}

@@ -21,7 +21,7 @@ from pydantic_core import ErrorDetails
 from models.config.training import TrainingConfig
 from models.config.values import Channels, ConfigConflict, Frozen, Name, Seed
 from models.datasets.catalogue import BUILTIN, DatasetProblem
-from models.datasets.info import DatasetInfo, of_builtin
+from models.datasets.info import DatasetInfo, builtin_info
 from models.families.spec import FAMILIES, DiscriminatorNetwork, GeneratorNetwork
 
 
@@ -157,7 +157,7 @@ def proposed(size: int, channels: int, count: int) -> Preset | None:
 
 def builtin_facts(dataset: str) -> DatasetInfo | None:
     """Give what is known of a built-in data set, and nothing of any other."""
-    return of_builtin(dataset) if dataset in BUILTIN else None
+    return builtin_info(dataset) if dataset in BUILTIN else None
 
 
 def resolve(request: TrainRequest, facts_of: FactsOf = builtin_facts) -> TrainingConfig:
@@ -197,7 +197,7 @@ def _classes(dataset: str, facts_of: FactsOf, *, needed: bool) -> dict[str, Any]
         raise ConfigError([_item("dataset", str(problem))]) from problem
     if needed and (facts is None or not facts.classes):
         raise ConfigError([_no_labels(dataset)])
-    if facts is None or not (needed or facts.blurred_classes() is None):
+    if facts is None or not (needed or facts.class_problem() is None):
         return {"conditional": False}
     return {"conditional": True, "classes": facts.classes}
 

@@ -1,4 +1,4 @@
-"""Uploaded data sets, as the app and the workers both see them: archives read without unfolding, and what is on disk.
+"""Data sets as the app and the workers both see them: names, archives read without unpacking, folders on disk.
 
-The app receives and checks, `worker.data` prepares; rows are `models.records`'s.
+The app receives and checks uploads, `worker.data` prepares them; rows are `models.records`'s.
 """

@@ -1,6 +1,6 @@
-"""Archives of images, zip or tar: told apart by their first bytes, listed, judged, and read file by file.
+"""Archives of images, zip or tar: recognised by their first bytes, checked, and read file by file.
 
-Nothing here unfolds one to the disk. A tar.gz becomes its tar while it is received (`Gunzip`), under the same limits.
+Nothing here unpacks one to the disk. A tar.gz becomes its tar while it is received (`Gunzip`), under the same limits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ from typing import Final
 from models.datasets import tars, zips
 from models.datasets.members import ArchiveProblem, Contents, Limits, Member, check_ratio
 
-__all__ = ["GZIP_MAGIC", "Archive", "ArchiveProblem", "Contents", "Gunzip", "Limits", "Member", "inspect", "opened"]
+__all__ = [
+    "GZIP_MAGIC",
+    "Archive",
+    "ArchiveProblem",
+    "Contents",
+    "Gunzip",
+    "Limits",
+    "Member",
+    "check_archive",
+    "open_archive",
+]
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -29,17 +39,17 @@ _OTHERS: Final = {
     GZIP_MAGIC: "a gzip inside a gzip",
 }
 _PIECE: Final = 1 << 20
-# Parts of a gzip, each of which costs a look at all that came with it: so many, and one more for every few kilobytes.
+# Parts of a gzip, each of which costs a copy of the rest of its chunk: so many, and one more per few kilobytes.
 _PARTS: Final = 1000
 _PART_BYTES: Final = 4096
 
 
 @contextmanager
-def opened(path: Path, limits: Limits) -> Iterator[tuple[Archive, Contents]]:
-    """Open an archive and judge what is in it, at the price of reading its headers.
+def open_archive(path: Path, limits: Limits) -> Iterator[tuple[Archive, Contents]]:
+    """Open an archive and check its contents, by its headers.
 
     Raises:
-        ArchiveProblem: it is no zip or tar, is damaged, or holds what may not be there.
+        ArchiveProblem: it is no zip or tar, is damaged, or holds something that is refused.
     """
     kind = _kind(path)
     try:
@@ -47,21 +57,21 @@ def opened(path: Path, limits: Limits) -> Iterator[tuple[Archive, Contents]]:
     except (ArchiveProblem, OSError):
         raise
     except Exception as error:  # readers of hostile headers raise all kinds of exceptions
-        told = error or type(error).__name__
-        raise ArchiveProblem(f"the file is no zip, tar or tar.gz, or it is damaged: {told}") from error
+        reason = error or type(error).__name__
+        raise ArchiveProblem(f"the file is no zip, tar or tar.gz, or it is damaged: {reason}") from error
     try:
         yield archive, _contents(archive)
     finally:
         archive.close()
 
 
-def inspect(path: Path, limits: Limits) -> Contents:
-    """Judge an archive.
+def check_archive(path: Path, limits: Limits) -> Contents:
+    """Check an archive and return its contents.
 
     Raises:
         ArchiveProblem: see `opened`.
     """
-    with opened(path, limits) as (_, contents):
+    with open_archive(path, limits) as (_, contents):
         return contents
 
 
@@ -88,10 +98,10 @@ def _kind(path: Path) -> type[zips.Zip | tars.Tar]:
 
 
 class Gunzip:
-    """Unfolds a gzip as it comes, never further than the limits.
+    """Decompresses a gzip as it arrives, within the limits.
 
     Raises:
-        ArchiveProblem: from `feed` and `finish`: it is damaged, cut off, followed by something else, or a bomb.
+        ArchiveProblem: from `feed` and `finish`: it is damaged, cut off, followed by other bytes, or a bomb.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -102,7 +112,7 @@ class Gunzip:
         self._unpacked = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Give what `data` unfolds to, in pieces."""
+        """Yield what `data` decompresses to, in pieces."""
         self._packed += len(data)
         while True:
             if self._stream.eof:
@@ -117,7 +127,7 @@ class Gunzip:
                 return
 
     def _begin_next(self, data: bytes) -> None:
-        """A gzip may go on with another (RFC 1952, 2.2); other bytes after its end are none of its own."""
+        # One gzip may follow another (RFC 1952, 2.2); other bytes after its end do not belong to it.
         if data[0] != GZIP_MAGIC[0]:
             raise ArchiveProblem("there are bytes after the gzip's end: it is damaged")
         self._parts += 1
@@ -137,6 +147,6 @@ class Gunzip:
         return piece
 
     def finish(self) -> None:
-        """Say that nothing more comes."""
+        """Check that the gzip has ended."""
         if not self._stream.eof:
             raise ArchiveProblem("the gzip was cut off: upload it again")

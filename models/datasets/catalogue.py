@@ -1,6 +1,6 @@
-"""The data sets a run may name: built-in ones with their facts, and `folder:PATH` below the images directory.
+"""Names of data sets: the built-in ones with their properties, and `folder:PATH` below the images directory.
 
-Only names and files are looked at here; `worker.data` decodes them.
+Only names of files are read here; `worker.data` decodes them.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class UnknownDataset(DatasetProblem):
 
 
 class BuiltinDataset(Frozen):
-    """A data set that every installation knows: its training split, `size` x `size` px.
+    """The training split of a data set that every installation knows, `size` x `size` px.
 
-    `counts` are the images of each class, of a set without labels all of them; `folder` is where torchvision keeps its
-    files below the data sets directory; None: they ship with Atelier.
+    `counts` are the images of each class, or of a set without labels all of them; `folder` is torchvision's, below the
+    data sets directory; None: the files ship with Atelier.
     """
 
     name: Name
@@ -58,11 +58,11 @@ class BuiltinDataset(Frozen):
 
     @property
     def count(self) -> int:
-        """Images in it."""
+        """Number of images."""
         return sum(self.counts)
 
-    def is_here(self, datasets_dir: Path) -> bool:
-        """Tell whether it can be used without a download."""
+    def is_available(self, datasets_dir: Path) -> bool:
+        """Whether it can be used without a download."""
         if self.folder is None:
             return True
         images = datasets_dir / self.folder / "train-images-idx3-ubyte"
@@ -122,14 +122,15 @@ BUILTIN: Final = _known(
 
 
 def is_uploaded(dataset: str) -> bool:
-    """Tell whether a data set's name, if it means any, means an uploaded one."""
+    """Whether a name, if it belongs to any data set, belongs to an uploaded one."""
     return dataset not in BUILTIN and not dataset.startswith(FOLDER)
 
 
 def class_folders(files: Sequence[Path]) -> tuple[Path, list[str]]:
-    """Tell which subfolders of which folder are the classes of some image files.
+    """Find the class folders of image files.
 
-    They are where each file lies in one, at any depth below it; else there are none.
+    Returns:
+        The folder that all files share, and the names of its subfolders if each file lies in one, at any depth.
     """
     if not files:
         return Path(), []
@@ -138,19 +139,19 @@ def class_folders(files: Sequence[Path]) -> tuple[Path, list[str]]:
     return root, sorted({part[0] for part in parts}) if all(len(part) > 1 for part in parts) else []
 
 
-def readable(name: str) -> str:
-    """Make a file name that is no valid text fit for messages and JSON."""
+def display_name(name: str) -> str:
+    """Make a file name that is not valid UTF-8 fit for messages and JSON."""
     return os.fsencode(name).decode("utf-8", "replace")
 
 
 def no_images(dataset: str, folder: Path) -> DatasetProblem:
-    """Say that a folder holds no image file."""
+    """Return the error of a folder without an image file."""
     known = " ".join(sorted(IMAGE_SUFFIXES))
     return DatasetProblem(f'"{dataset}": there is no image file in {folder}: put some there (known endings: {known})')
 
 
 def find_folder(dataset: str, images_dir: Path) -> Path:
-    """Give the real folder that `folder:PATH` names, which lies in `images_dir`, links resolved.
+    """Return the folder that `folder:PATH` names, inside `images_dir`, with links resolved.
 
     Raises:
         UnknownDataset: `dataset` is no `folder:PATH`.
@@ -167,7 +168,7 @@ def find_folder(dataset: str, images_dir: Path) -> Path:
         root = images_dir.resolve()
         folder = (images_dir / path).resolve()
         inside, exists = folder.is_relative_to(root), folder.is_dir()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, not encodable, links in a circle
+    except (OSError, ValueError, RuntimeError) as error:  # too long, not encodable, circular links
         raise DatasetProblem(f"{dataset!r}: this is no usable path below {images_dir}: {error}") from error
     if not inside:
         raise DatasetProblem(f'"{dataset}": the folder is a link out of {images_dir}: copy the images there instead')
@@ -188,7 +189,7 @@ def _check_relative(dataset: str, path: str, images_dir: Path) -> None:
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """Walk `folder` for image files, by their endings, in a fixed order; hidden ones and links are left out.
+    """List the image files below `folder`, by their suffixes, in a fixed order; hidden ones and links are left out.
 
     Raises:
         DatasetProblem: a folder could not be read.

@@ -1,4 +1,4 @@
-"""What is known of a folder of images, by the names in it and the headers of some; workers decode the images."""
+"""Information on a folder of images, from file names and the headers of some files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 
 from PIL import Image
 
-from models.datasets.catalogue import DatasetProblem, class_folders, find_folder, image_files, no_images, readable
+from models.datasets.catalogue import DatasetProblem, class_folders, display_name, find_folder, image_files, no_images
 from models.datasets.info import DatasetInfo
 
-_LOOKED_AT: Final = 64  # headers read of a folder
-_SMALL_SHARE: Final = 0.1  # of the images may be smaller than what is called their size
+_MAX_HEADERS: Final = 64  # read of a folder
+_SMALL_SHARE: Final = 0.1  # of the images may be smaller than the reported size
 _FORMATS: Final = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _GREY: Final = frozenset({"1", "L", "LA", "I", "F", "I;16", "I;16B", "I;16L"})
 
@@ -23,8 +23,8 @@ class _Header(NamedTuple):
     grey: bool
 
 
-def of_folder(name: str, images_dir: Path) -> DatasetInfo:
-    """Give what is known of a `folder:PATH`, by the names in it and the headers of some of its images.
+def folder_info(name: str, images_dir: Path) -> DatasetInfo:
+    """Inspect a `folder:PATH`, by file names and the headers of some of its images.
 
     Raises:
         DatasetProblem: the folder leaves `images_dir`, does not exist, or holds no image.
@@ -45,18 +45,18 @@ def of_folder(name: str, images_dir: Path) -> DatasetInfo:
         side=sides[int(len(sides) * _SMALL_SHARE)],
         prepared=False,
         channels=1 if all(header.grey for header in headers) else 3,
-        classes=tuple(readable(each) for each in classes),
+        classes=tuple(display_name(each) for each in classes),
         fewest=min(counts.values(), default=None),
     )
 
 
 def _some(files: Sequence[Path]) -> Sequence[Path]:
-    """Choose files from the whole of a folder, always the same ones."""
-    return files[:: -(-len(files) // _LOOKED_AT)]
+    """Choose files evenly from a folder, always the same ones."""
+    return files[:: -(-len(files) // _MAX_HEADERS)]
 
 
 def _header(file: Path) -> _Header | None:
-    """Read what an image says of itself; None where it says nothing that can be understood."""
+    """Read the header of an image; None for a damaged one."""
     try:
         with Image.open(file, formats=_FORMATS) as image:
             return _Header(min(image.size), image.mode in _GREY)

@@ -1,4 +1,4 @@
-"""What is known of a data set before it is opened: how many images, of what size, colours and classes."""
+"""Information on data sets before they are opened: number of images, size, colours and classes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pydantic import Field
 
 from models.config.values import Channels, Frozen
 from models.datasets.catalogue import BUILTIN
-from models.datasets.uploads import Report
+from models.datasets.uploads import ValidationReport
 
-PER_CLASS: Final = 200
-"""Images that classes need on average to be learned apart."""
-LEAST_OF_A_CLASS: Final = 50
-"""Images that the smallest class needs for that."""
-MOST_CLASSES: Final = 100
+MIN_PER_CLASS: Final = 200
+"""Images that classes need on average to be learned by a conditional network."""
+MIN_SMALLEST_CLASS: Final = 50
+"""Images that the smallest class needs for it."""
+MAX_CLASSES: Final = 100
 
 
 class DatasetInfo(Frozen):
-    """What is known of a data set."""
+    """What is known of a data set before it is opened."""
 
     name: str
     count: Annotated[int, Field(ge=0, description="images; of a folder, files that may turn out unusable")]
@@ -30,20 +30,20 @@ class DatasetInfo(Frozen):
         None
     )
 
-    def blurred_classes(self) -> str | None:
-        """Say why its classes cannot be learned apart, as the end of a sentence; None where they can."""
+    def class_problem(self) -> str | None:
+        """Return why its classes cannot be learned, as the end of a sentence; None where they can."""
         number = len(self.classes)
         if number < 2:
             return "there are not two"
-        if number > MOST_CLASSES or self.count < PER_CLASS * number:
+        if number > MAX_CLASSES or self.count < MIN_PER_CLASS * number:
             return f"{number} classes of {self.count // number:,} images on average are too few for each"
-        if self.fewest is not None and self.fewest < LEAST_OF_A_CLASS:
+        if self.fewest is not None and self.fewest < MIN_SMALLEST_CLASS:
             return f"one of {number} classes has {self.fewest} images, which is too few to learn it from"
         return None
 
 
-def of_builtin(name: str) -> DatasetInfo:
-    """Give what is known of a built-in data set."""
+def builtin_info(name: str) -> DatasetInfo:
+    """Return the information on a built-in data set."""
     known = BUILTIN[name]
     return DatasetInfo(
         name=name,
@@ -56,8 +56,8 @@ def of_builtin(name: str) -> DatasetInfo:
     )
 
 
-def of_upload(name: str, report: Report) -> DatasetInfo:
-    """Give what is known of an uploaded data set that is prepared."""
+def upload_info(name: str, report: ValidationReport) -> DatasetInfo:
+    """Return the information on an uploaded data set that is prepared."""
     return DatasetInfo(
         name=name,
         count=report.count,

@@ -1,7 +1,7 @@
-"""What may lie in an archive of images: names, kinds and sizes are judged here, before anything is unfolded.
+"""Checks of the files in an archive: names, kinds and sizes, before anything is decompressed.
 
-Nothing is ever written under a name that an archive gives; an archive that tries to leave its folder is refused all the
-same, whole, for it was made to harm.
+Nothing is ever written under a name from an archive. One whose names lead out of its folder is refused as a whole all
+the same: it was made to do harm.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _MAX_NAME_BYTES: Final = 1024
 _MAX_DEPTH: Final = 32
 _MAX_FOLDER_NAME: Final = 200  # characters, as a class may have
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # surrogates are halves of characters
-_RATIO_FLOOR: Final = 16 << 20  # bytes; what unfolds to less does no harm, however tightly it was packed
-# Files that systems leave in folders by themselves, told to nobody.
-_LITTER: Final = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+_RATIO_FLOOR: Final = 16 << 20  # bytes; a smaller archive does no harm, whatever its ratio
+# Files that operating systems create by themselves; left out without a finding.
+_SYSTEM_FILES: Final = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 
 
 class ArchiveProblem(ValueError):
@@ -45,7 +45,7 @@ class Limits:
 
 @dataclass(frozen=True, order=True)
 class Member:
-    """One image file in an archive: its path, its size unfolded, and where its reader finds it."""
+    """One image file in an archive: its path, its decompressed size, and its place for the reader."""
 
     name: str
     size: int
@@ -54,15 +54,15 @@ class Member:
 
 @dataclass
 class Contents:
-    """What an archive holds: the images, by name; the names of other files; names that were in no known encoding."""
+    """What an archive holds: the images, by name; the names of other files; names in no known encoding."""
 
     images: list[Member] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
-    renamed: list[str] = field(default_factory=list)
+    odd_names: list[str] = field(default_factory=list)
 
 
-def readable(raw: bytes) -> tuple[str, bool]:
-    """Read a name's bytes as UTF-8, else as code page 437, where every byte is some character; tell which it was."""
+def decode_name(raw: bytes) -> tuple[str, bool]:
+    """Decode a name as UTF-8, else as code page 437, which has all bytes; also return whether it was UTF-8."""
     try:
         return raw.decode(), True
     except UnicodeDecodeError:
@@ -70,46 +70,46 @@ def readable(raw: bytes) -> tuple[str, bool]:
 
 
 def safe_path(name: str) -> PurePosixPath:
-    r"""Check a member's name and give it as a relative path; `\` separates as `/` does, as on Windows.
+    r"""Check a member's name and return it as a relative path; `\` is a separator too, as on Windows.
 
     Raises:
-        ArchiveProblem: it leads out of its folder, or could not be shown or kept.
+        ArchiveProblem: it leads out of its folder, or cannot be shown or stored.
     """
-    told = printable(name)
+    shown = printable(name)
     if len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
-        raise ArchiveProblem(f'"{told[:60]}…" is a name of more than {_MAX_NAME_BYTES:,} bytes: shorten it')
+        raise ArchiveProblem(f'"{shown[:60]}…" is a name of more than {_MAX_NAME_BYTES:,} bytes: shorten it')
     if _CONTROL.search(name):
-        raise ArchiveProblem(f'"{told}" holds control characters: rename it')
+        raise ArchiveProblem(f'"{shown}" holds control characters: rename it')
     name = unicodedata.normalize("NFC", name).replace("\\", "/")
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        raise ArchiveProblem(f'"{told}" is an absolute name: pack the folder by its own name')
+        raise ArchiveProblem(f'"{shown}" is an absolute name: pack the folder by its own name')
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise ArchiveProblem(f'"{told}" leads out of its folder: pack the folder without ".."')
+        raise ArchiveProblem(f'"{shown}" leads out of its folder: pack the folder without ".."')
     if len(parts) > _MAX_DEPTH:
-        raise ArchiveProblem(f'"{told[:60]}…" lies more than {_MAX_DEPTH} folders deep: pack it flatter')
+        raise ArchiveProblem(f'"{shown[:60]}…" lies more than {_MAX_DEPTH} folders deep: pack it flatter')
     if any(len(part) > _MAX_FOLDER_NAME for part in parts[:-1]):
         raise ArchiveProblem(
-            f'"{told[:60]}…" lies in a folder whose name has more than {_MAX_FOLDER_NAME} characters: shorten it'
+            f'"{shown[:60]}…" lies in a folder whose name has more than {_MAX_FOLDER_NAME} characters: shorten it'
         )
     return PurePosixPath(*parts)
 
 
 def printable(name: str) -> str:
-    """Make any name fit for a message: what cannot be shown is escaped."""
+    """Escape what cannot be shown in a message."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def sort_out(members: Iterable[Member], packed_bytes: int, limits: Limits) -> Contents:
-    """Judge an archive's files, folders left out, as its reader goes through them; images in the order of their names.
+def check_members(members: Iterable[Member], packed_bytes: int, limits: Limits) -> Contents:
+    """Check an archive's files as its reader lists them; folders are left out, images are sorted by name.
 
     Args:
-        members: every file, under the name that the archive gives.
-        packed_bytes: what all of them take in the archive.
-        limits: the most that is accepted.
+        members: every file, under its name in the archive.
+        packed_bytes: the size of the archive.
+        limits: of the archive.
 
     Raises:
-        ArchiveProblem: a file may not be there, or all of them are too many or too large.
+        ArchiveProblem: a file is refused, or there are too many or too large ones.
     """
     contents = Contents()
     names: set[PurePosixPath] = set()
@@ -121,9 +121,9 @@ def sort_out(members: Iterable[Member], packed_bytes: int, limits: Limits) -> Co
         if path in names:
             raise ArchiveProblem(f'"{path}" is there twice: which of them is meant?')
         names.add(path)
-        if any(part.startswith(".") or part.lower() in _LITTER for part in path.parts):
+        if any(part.startswith(".") or part.lower() in _SYSTEM_FILES for part in path.parts):
             continue
-        _file_in(contents, path, member, limits)
+        _add_file(contents, path, member, limits)
     if not contents.images:
         known = " ".join(sorted(IMAGE_SUFFIXES))
         raise ArchiveProblem(f"the archive holds no image file (known endings: {known})")
@@ -132,7 +132,7 @@ def sort_out(members: Iterable[Member], packed_bytes: int, limits: Limits) -> Co
     return contents
 
 
-def _file_in(contents: Contents, path: PurePosixPath, member: Member, limits: Limits) -> None:
+def _add_file(contents: Contents, path: PurePosixPath, member: Member, limits: Limits) -> None:
     suffix = path.suffix.lower()
     if suffix in _ARCHIVES:
         raise ArchiveProblem(f'"{path}" is an archive inside the archive: unpack it first')
@@ -155,10 +155,10 @@ def _check_totals(count: int, total: int, packed_bytes: int, limits: Limits) -> 
 
 
 def check_ratio(unpacked: int, packed: int, limits: Limits) -> None:
-    """Refuse what unfolds to far more than it takes: no images do.
+    """Check the compression ratio: no images reach a high one.
 
     Raises:
-        ArchiveProblem: it does.
+        ArchiveProblem: it is above the limit.
     """
     if unpacked > _RATIO_FLOOR and unpacked > limits.ratio * packed:
         raise ArchiveProblem(f"the archive unfolds to more than {limits.ratio} times its size: images never do")

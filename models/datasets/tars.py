@@ -1,6 +1,6 @@
-"""Tar archives, listed and read file by file in any order; never unfolded to the disk.
+"""Tar archives, listed and read file by file in any order; never unpacked to the disk.
 
-The standard library reads the headers, through a guard: it would take a header's word for how much to read at once.
+The standard library reads the headers, through a guard: it would trust a header about how much to read at once.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
-from models.datasets.members import ArchiveProblem, Contents, Limits, Member, printable, readable, sort_out
+from models.datasets.members import ArchiveProblem, Contents, Limits, Member, check_members, decode_name, printable
 
 _MAX_HEADER_BYTES: Final = 64 << 10  # long names and extended headers are read whole
 
 
 class _Guard(io.FileIO):
-    """A file of which no more than a header is read at once."""
+    """A file of which at most a header is read at once."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read `size` bytes."""
+        """Read `size` bytes, at most 64 KiB."""
         if size is None or not 0 <= size <= _MAX_HEADER_BYTES:
             raise ArchiveProblem("a header of the tar claims a senseless length: it is damaged, or made to do harm")
         return super().read(size) or b""
 
 
-class _Part(io.RawIOBase):
-    """A part of a file, as a file; closing it leaves the whole open."""
+class _FileSlice(io.RawIOBase):
+    """A slice of a file, as a file; closing it leaves the file open."""
 
     def __init__(self, file: IO[bytes], start: int, size: int) -> None:
         super().__init__()
@@ -62,14 +62,14 @@ class Tar:
         """Open an archive.
 
         Raises:
-            tarfile.TarError: it is none.
+            tarfile.TarError: it is no tar.
         """
         self._guard = _Guard(path)
         self._file = path.open("rb")
         self._size = path.stat().st_size
         self._limits = limits
         try:
-            self._tar = tarfile.open(  # noqa: SIM115  # closed by `close`
+            self._tar = tarfile.open(  # noqa: SIM115  # `close` closes it
                 fileobj=self._guard, mode="r:", encoding="utf-8", errors="surrogateescape"
             )
         except BaseException:
@@ -78,22 +78,22 @@ class Tar:
             raise
 
     def contents(self) -> Contents:
-        """Judge everything that is in it.
+        """Check and return the contents.
 
         Raises:
-            ArchiveProblem: something is that may not be.
+            ArchiveProblem: something in it is refused.
         """
-        renamed: list[str] = []
-        contents = sort_out(self._members(renamed), self._size, self._limits)
-        contents.renamed = sorted(renamed)
+        odd_names: list[str] = []
+        contents = check_members(self._members(odd_names), self._size, self._limits)
+        contents.odd_names = sorted(odd_names)
         return contents
 
-    def _members(self, renamed: list[str]) -> Iterator[Member]:
+    def _members(self, odd_names: list[str]) -> Iterator[Member]:
         before = -1
         headers = 0
         while (entry := self._tar.next()) is not None:
-            self._tar.members.clear()  # type: ignore[attr-defined]  # it would keep every one
-            self._tar.pax_headers = {}  # as these; what is said of all files at once says nothing about images
+            self._tar.members.clear()  # type: ignore[attr-defined]  # it would grow with every entry
+            self._tar.pax_headers = {}  # and so would this; global headers say nothing about images
             headers += 1
             if headers > 2 * self._limits.files:
                 raise ArchiveProblem(
@@ -105,16 +105,16 @@ class Tar:
             _check_kind(entry)
             if entry.isdir():
                 continue
-            name, known = readable(entry.name.encode("utf-8", "surrogateescape"))
+            name, known = decode_name(entry.name.encode("utf-8", "surrogateescape"))
             if not known:
-                renamed.append(name)
+                odd_names.append(name)
             if entry.offset_data + entry.size > self._size:
                 raise ArchiveProblem(f'"{printable(name)}" reaches past the end: the tar was cut off; upload it again')
             yield Member(name, entry.size, entry.offset_data)
         self._check_end()
 
     def _check_end(self) -> None:
-        """A whole tar ends in blocks of zeros; the standard library takes any end for one."""
+        # A complete tar ends in blocks of zeros; the standard library accepts any end.
         self._file.seek(self._tar.offset)
         while data := self._file.read(1 << 20):
             if data.strip(b"\0"):
@@ -122,7 +122,7 @@ class Tar:
 
     def open(self, member: Member) -> IO[bytes]:
         """Open a file to read from."""
-        return io.BufferedReader(_Part(self._file, member.place, member.size))
+        return io.BufferedReader(_FileSlice(self._file, member.place, member.size))
 
     def close(self) -> None:
         """Close the archive."""
@@ -132,10 +132,10 @@ class Tar:
 
 
 def _check_kind(entry: tarfile.TarInfo) -> None:
-    told = printable(entry.name)
+    shown = printable(entry.name)
     if entry.issym() or entry.islnk():
-        raise ArchiveProblem(f'"{told}" is a link: pack the images themselves')
+        raise ArchiveProblem(f'"{shown}" is a link: pack the images themselves')
     if entry.isdir():
         return
     if not entry.isreg() or entry.issparse():
-        raise ArchiveProblem(f'"{told}" is a device or another special file: pack plain files')
+        raise ArchiveProblem(f'"{shown}" is a device or another special file: pack plain files')

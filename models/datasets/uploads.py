@@ -1,6 +1,6 @@
-"""Where an uploaded data set lies on the disk, and what the worker tells about it: findings, a report, progress.
+"""Folders of uploaded data sets, with the worker's findings, report and progress.
 
-`uploads/ID/` holds the archive and, once it is whole, `prepared/`. An id is never used again, unlike a name.
+`uploads/ID/` holds the archive and, once it is complete, `prepared/`. An id is never used again, unlike a name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _GONE: Final = ".gone-"
 MEAN: Final = "mean.png"
 PREVIEW: Final = "preview.png"
 
-KEPT_EVERY: Final = 256  # images of a preparation between two points from which a later attempt can go on
+SYNC_EVERY: Final = 256  # images of a preparation between two points from which a later attempt can continue
 
 Crop = Literal["centre", "whole"]
 FindingKind = Literal[
@@ -50,14 +50,14 @@ FindingKind = Literal[
 
 
 class Options(Frozen):
-    """How to prepare an upload; null: as the doctor proposes."""
+    """How to prepare an upload; null: as proposed."""
 
     size: Size | None = None
     crop: Crop | None = None
 
 
 class Finding(Frozen):
-    """Something about one file, or about the set where `file` is null, that its owner should know."""
+    """A finding of the validation about one file, or about the whole set where `file` is null."""
 
     kind: FindingKind
     file: str | None
@@ -66,14 +66,14 @@ class Finding(Frozen):
 
 
 class Proposal(Frozen):
-    """What the doctor would choose, by the images' shapes."""
+    """The size and crop that suit the shapes of the images."""
 
     size: Size
     crop: Crop
 
 
-class Report(Frozen):
-    """What a prepared set holds and what was found."""
+class ValidationReport(Frozen):
+    """What a prepared set holds, and the findings by kind."""
 
     count: int
     left_out: Annotated[int, Field(description="files that could not be used")]
@@ -95,38 +95,38 @@ class UploadFolder:
 
     @property
     def archive(self) -> Path:
-        """The images as they came: a zip, or a tar that is not compressed."""
+        """The uploaded images: a zip, or an uncompressed tar."""
         return self.path / "archive"
 
     @property
     def work(self) -> Path:
-        """What is being prepared; a later attempt goes on with it."""
+        """The unfinished preparation, which a later attempt continues."""
         return self.path / "work"
 
     @property
     def prepared(self) -> Path:
-        """The prepared set: there when it is whole."""
+        """The prepared set: it exists when it is complete."""
         return self.path / "prepared"
 
     @property
     def log(self) -> Path:
-        """What the preparing processes said."""
+        """The output of the preparing processes."""
         return self.path / "prepare.log"
 
     @property
     def deleted(self) -> Path:
-        """There from when the data set is to be deleted: without a row, nothing here is worth keeping then."""
+        """A mark that the data set is being deleted: once it has no row, the folder may be removed."""
         return self.path / "deleted"
 
     @property
     def lock(self) -> Path:
-        """Locked by the one process that prepares."""
+        """The lock of the one process that prepares."""
         return self.path / "lock"
 
-    def report(self) -> Report | None:
-        """Read the report of the prepared set, None before it is whole."""
+    def report(self) -> ValidationReport | None:
+        """Read the report of the prepared set; None before it is complete."""
         try:
-            return Report.model_validate_json((self.prepared / "report.json").read_bytes())
+            return ValidationReport.model_validate_json((self.prepared / "report.json").read_bytes())
         except FileNotFoundError:
             return None
 
@@ -139,7 +139,7 @@ class UploadFolder:
             return []
 
     def progress(self) -> tuple[int, int]:
-        """Read how many files are done, and of how many; zeros before that is known, or where a power cut took it."""
+        """Read how many files are done, and the total; zeros before they are known, or after a power cut."""
         try:
             done, total = json.loads((self.path / "progress.json").read_bytes())
             return int(done), int(total)
@@ -147,28 +147,28 @@ class UploadFolder:
             return 0, 0
 
     def set_progress(self, done: int, total: int) -> None:
-        """Tell how many files are done; a reader sees the old numbers or the new."""
+        """Write how many files are done; a reader sees the old numbers or the new."""
         temporary = self.path / ".progress.json"
         temporary.write_text(json.dumps((done, total)))
         temporary.replace(self.path / "progress.json")
 
     def failure(self) -> str | None:
-        """Read why the images cannot be prepared, if that was found, and no power cut took it."""
+        """Read why the images cannot be prepared; None if they can, or after a power cut."""
         try:
             return str(json.loads((self.path / "failure.json").read_bytes())["reason"])
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
     def clear_failure(self) -> None:
-        """Forget why an earlier attempt could not go on."""
+        """Remove the reason of an earlier attempt's failure."""
         (self.path / "failure.json").unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(uploads_dir: Path, dataset_id: str) -> Iterator[UploadFolder]:
-    """Make the folder of a new data set, and hold its lock: `sweep` leaves it alone, though it has no row yet.
+    """Create the folder of a new data set, and hold its lock, so that `sweep` keeps it though it has no row yet.
 
-    After an exception nothing of it stays.
+    After an exception the folder is removed.
     """
     uploads_dir.mkdir(parents=True, exist_ok=True)
     folder = UploadFolder(uploads_dir / dataset_id)
@@ -184,36 +184,36 @@ def new_folder(uploads_dir: Path, dataset_id: str) -> Iterator[UploadFolder]:
 
 
 def remove(uploads_dir: Path, dataset_id: str) -> None:
-    """Remove the folder of a data set whose row is gone; who still works in it finds it gone."""
+    """Remove the folder of a data set whose row is gone, even while a process works in it."""
     with suppress(FileNotFoundError), locked(uploads_dir / _LOCK):
-        _set_aside(uploads_dir / dataset_id)
-    shutil.rmtree(uploads_dir / (_GONE + dataset_id), ignore_errors=True)  # what is left, the next sweep takes
+        _mark_gone(uploads_dir / dataset_id)
+    shutil.rmtree(uploads_dir / (_GONE + dataset_id), ignore_errors=True)  # `sweep` removes the rest
 
 
 def sweep(uploads_dir: Path, known: Callable[[], Collection[str]]) -> None:
-    """Remove uploads that broke off, and what is left of deleted sets.
+    """Remove interrupted uploads, and the rest of deleted sets.
 
-    A prepared set that nobody deleted stays even where no row names it: the database may be another than yesterday.
+    A prepared set that nobody deleted stays even if it has no row: the database may have been replaced.
 
     Args:
-        uploads_dir: where the folders are.
-        known: gives the ids that have a row; it is asked once nobody works in what may go: an upload that succeeds
-            has its row before it lets its folder go.
+        uploads_dir: the folder of all uploads.
+        known: returns the ids that have a row; called while no other process works in the candidates. An upload that
+            succeeds has its row before it unlocks its folder.
     """
     if not uploads_dir.exists():
         return
     with locked(uploads_dir / _LOCK):
         folders = [path for path in uploads_dir.iterdir() if path.is_dir()]
         gone = [path for path in folders if path.name.startswith(_GONE)]
-        left = [path for path in folders if path not in gone and _is_left(path)]
-        ids = known() if left else ()
-        gone += [_set_aside(path) for path in left if path.name not in ids]
+        abandoned = [path for path in folders if path not in gone and _is_abandoned(path)]
+        ids = known() if abandoned else ()
+        gone += [_mark_gone(path) for path in abandoned if path.name not in ids]
     for path in gone:
-        shutil.rmtree(path, ignore_errors=True)  # another sweeper may be at it; what is left, the next one takes
+        shutil.rmtree(path, ignore_errors=True)  # another process may do the same; the next call removes the rest
 
 
-def _is_left(folder: Path) -> bool:
-    """Tell whether nobody works in a folder, and nothing came of it that somebody wants."""
+def _is_abandoned(folder: Path) -> bool:
+    """Whether no process works in a folder, and it holds no prepared set that is kept."""
     upload = UploadFolder(folder)
     if upload.prepared.exists() and not upload.deleted.exists():
         return False
@@ -227,12 +227,12 @@ def _is_left(folder: Path) -> bool:
     return True
 
 
-def _set_aside(folder: Path) -> Path:
+def _mark_gone(folder: Path) -> Path:
     return folder.rename(folder.with_name(_GONE + folder.name))
 
 
-def used_bytes(folder: Path) -> int:
-    """Count what the files below a folder take, one of several names once; those that go meanwhile are left out."""
+def folder_size(folder: Path) -> int:
+    """Return the bytes of all files below a folder; hard links count once, vanishing files not at all."""
     sizes: dict[int, int] = {}
     for root, _, names in os.walk(folder):
         for name in names:

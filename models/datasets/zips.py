@@ -1,7 +1,8 @@
-"""Zip archives, listed and read file by file in any order; never unfolded to the disk.
+"""Zip archives, listed and read file by file in any order; never unpacked to the disk.
 
-The standard library reads the directory and the files. What it would trust is checked first: how long the directory is,
-and that no two files share bytes, by which a small zip can hold petabytes (D. Fifield, "A better zip bomb", 2019).
+The standard library reads the directory and the files. What it would trust is checked first: the length of the
+directory, and that no two files share bytes, by which a small zip can hold petabytes (D. Fifield, "A better zip bomb",
+2019).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Final
 
-from models.datasets.members import ArchiveProblem, Contents, Limits, Member, printable, readable, sort_out
+from models.datasets.members import ArchiveProblem, Contents, Limits, Member, check_members, decode_name, printable
 
 MAGIC: Final = b"PK\x03\x04"
 MAGIC_EMPTY: Final = b"PK\x05\x06"
@@ -24,7 +25,7 @@ _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCAL_HEADER_BYTES: Final = 30
 _MAX_COMMENT_BYTES: Final = 0xFFFF
 _MAX_ENTRY_BYTES: Final = 512  # of the directory, per file, on average
-_DIRECTORY_FLOOR: Final = 1 << 16  # bytes; no directory is too long below it
+_DIRECTORY_FLOOR: Final = 1 << 16  # bytes; no directory is too long up to here
 _ENCRYPTED: Final = 0x1 | 0x40 | 0x2000
 _UTF8: Final = 0x800
 _UNIX: Final = 3
@@ -49,26 +50,26 @@ class Zip:
         self._limits = limits
 
     def contents(self) -> Contents:
-        """Judge everything that is in it.
+        """Check and return the contents.
 
         Raises:
-            ArchiveProblem: something is that may not be.
+            ArchiveProblem: something in it is refused.
         """
         self._check_overlaps()
-        renamed: list[str] = []
-        contents = sort_out(self._members(renamed), self._packed, self._limits)
-        contents.renamed = sorted(renamed)
+        odd_names: list[str] = []
+        contents = check_members(self._members(odd_names), self._packed, self._limits)
+        contents.odd_names = sorted(odd_names)
         return contents
 
-    def _members(self, renamed: list[str]) -> Iterator[Member]:
+    def _members(self, odd_names: list[str]) -> Iterator[Member]:
         for place, entry in enumerate(self._entries):
             _check_kind(entry)
             raw = entry.orig_filename
-            name, known = (raw, True) if entry.flag_bits & _UTF8 else readable(raw.encode("cp437"))
+            name, known = (raw, True) if entry.flag_bits & _UTF8 else decode_name(raw.encode("cp437"))
             if entry.is_dir() or name.endswith(("/", "\\")):
                 continue
             if not known:
-                renamed.append(name)
+                odd_names.append(name)
             yield Member(name, entry.file_size, place)
 
     def _check_overlaps(self) -> None:
@@ -81,7 +82,7 @@ class Zip:
             raise ArchiveProblem("the archive's files reach into its directory: it is damaged")
 
     def open(self, member: Member) -> IO[bytes]:
-        """Open a file to read from; no more than its listed size can be read."""
+        """Open a file to read from, at most its listed size."""
         return self._zip.open(self._entries[member.place])
 
     def close(self) -> None:
@@ -90,18 +91,21 @@ class Zip:
 
 
 def _check_kind(entry: zipfile.ZipInfo) -> None:
-    told = printable(entry.filename)
+    shown = printable(entry.filename)
     if entry.flag_bits & _ENCRYPTED:
-        raise ArchiveProblem(f'"{told}" is encrypted: pack the images without a password')
+        raise ArchiveProblem(f'"{shown}" is encrypted: pack the images without a password')
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ArchiveProblem(f'"{told}" is packed by method {entry.compress_type}: use an ordinary zip (deflate)')
+        raise ArchiveProblem(f'"{shown}" is packed by method {entry.compress_type}: use an ordinary zip (deflate)')
     kind = stat.S_IFMT(entry.external_attr >> 16) if entry.create_system == _UNIX else 0
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ArchiveProblem(f'"{told}" is a link or a device, not a file: pack the images themselves')
+        raise ArchiveProblem(f'"{shown}" is a link or a device, not a file: pack the images themselves')
 
 
 def _check_end(file: IO[bytes], limits: Limits) -> int:
-    """Check the directory's end and length before it is read into memory (APPNOTE 4.3.14 to 4.3.16); give its count."""
+    """Check the directory's end and length before it is read into memory, and return its number of files.
+
+    Source: APPNOTE 4.3.14 to 4.3.16.
+    """
     size = file.seek(0, 2)
     tail_at = max(0, size - _END.size - _MAX_COMMENT_BYTES)
     file.seek(tail_at)
@@ -123,7 +127,7 @@ def _check_end(file: IO[bytes], limits: Limits) -> int:
 
 
 def _end64(file: IO[bytes], end_at: int) -> tuple[int, int] | None:
-    """Read count and length of a zip64 directory, if there is one."""
+    """Read number of files and length of a zip64 directory, if there is one."""
     if end_at < _END64_LOCATOR.size:
         return None
     file.seek(end_at - _END64_LOCATOR.size)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, literal, select, union_all, update
 
 from models.config.training import TrainingConfig
-from models.datasets.uploads import KEPT_EVERY
+from models.datasets.uploads import SYNC_EVERY
 from models.records.database import Database, storable, utc_now
 from models.records.datasets import change_dataset
 from models.records.runs import change_run, find_run
@@ -193,7 +193,7 @@ class DatasetClaims(Claims):
         """Count one more sign of life, and note the progress: `done` of `total` files."""
         # The row keeps the furthest that any attempt came. Earlier deaths are forgotten once an attempt has come past
         # that and past a point from which a later one can continue: repeated or lost work is no progress.
-        kept = done - done % KEPT_EVERY
+        kept = done - done % SYNC_EVERY
         self._change_dataset(
             claim,
             beat=DatasetRow.beat + 1,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from models.config import presets
 from models.config.presets import Preset
-from models.datasets.uploads import Report
+from models.datasets.uploads import ValidationReport
 from models.records import new_id
 from tests.fixtures.runs import Harness
 
@@ -19,9 +19,11 @@ NORM, WIDTHS = "discriminator.network.norm", "generator.network.widths"
 FIELDS = {"body.dataset", "body.overrides.batch_size"}
 
 
-def upload(harness: Harness, name: str, size: int, channels: int, classes: int = 0, count: int = 5000) -> Report:
+def upload(
+    harness: Harness, name: str, size: int, channels: int, classes: int = 0, count: int = 5000
+) -> ValidationReport:
     """Put a prepared data set into the records, as a background worker would."""
-    report = Report.model_validate(
+    report = ValidationReport.model_validate(
         {
             "count": count,
             "left_out": 0,

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from models.config.presets import ConfigError, TrainRequest, load, resolve
 from models.config.sections import Penalty
 from models.config.training import TrainingConfig
-from models.datasets.folders import of_folder
+from models.datasets.folders import folder_info
 from models.datasets.info import DatasetInfo
 from models.families.mlp import MlpGenerator
 
@@ -327,7 +327,7 @@ def test_a_conditional_training_without_labels_is_refused(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match='dataset: "folder:pets" has no labels, which a conditional training needs'):
         resolve(request, lambda _: pets())
     with pytest.raises(ConfigError, match='dataset: "folder:pets": there is no folder'):
-        resolve(request, lambda name: of_folder(name, tmp_path))
+        resolve(request, lambda name: folder_info(name, tmp_path))
 
 
 def test_classes_come_from_the_data_set_alone() -> None:

@@ -1,9 +1,9 @@
-"""Data sets for training: `prepare` decodes one into a memory-mapped file, `worker.data.loader` draws batches from it.
+"""Data sets for training: prepared once into a memory-mapped file (`prepare`), then read in batches (`loader`).
 
-Nothing here imports torch until a loader is asked for, or a set that torchvision reads.
+Only the loader and the sets that torchvision reads need torch.
 """
 
 from worker.data.ingest import prepare
-from worker.data.prepared import DataProblem, Prepared, Skipped
+from worker.data.prepared import Prepared, SkippedImage
 
-__all__ = ["DataProblem", "Prepared", "Skipped", "prepare"]
+__all__ = ["Prepared", "SkippedImage", "prepare"]

@@ -1,4 +1,4 @@
-"""Reads the training split of the built-in data sets: `mnist-mini` from the package, the others through torchvision."""
+"""Built-in data sets: the training splits, `mnist-mini` from the package, the others through torchvision."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from urllib.error import URLError
 import numpy as np
 from numpy.typing import NDArray
 
-from models.datasets.catalogue import BuiltinDataset
-from worker.data.prepared import DataProblem
+from models.datasets.catalogue import BuiltinDataset, DatasetProblem
 
-_SILENCE_SECONDS: Final = 30.0
-# What torchvision lets through for a failed download or damaged files; other OSErrors are about this machine's disk.
+_TIMEOUT_SECONDS: Final = 30.0
+# What torchvision raises for a failed download or damaged files; other OSErrors are about this machine's disk.
 _UNREADABLE: Final = (
     *(URLError, HTTPException, TimeoutError, ConnectionError, RuntimeError),
     *(ValueError, AssertionError, LookupError, EOFError, gzip.BadGzipFile, zlib.error),
@@ -30,7 +29,7 @@ _UNREADABLE: Final = (
 _log = logging.getLogger(__name__)
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
-_STACKING: Final = 0x57AC  # key of the orders in which digits are stacked
+_STACKING: Final = 0x57AC  # Philox key of the permutations by which digits are stacked
 
 
 def load(
@@ -42,7 +41,7 @@ def load(
     are only read, and downloaded ones added.
 
     Raises:
-        DataProblem: the files are neither there nor to be had, or are damaged.
+        DatasetProblem: the files are missing and cannot be downloaded, or are damaged.
     """
     if dataset.folder is None:
         return _load_shipped()
@@ -59,9 +58,9 @@ def _load_shipped() -> Arrays:
 
 
 def stacked(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Put images `[N, H, W]` together by threes, one for each colour: as many, `[N, H, W, 3]`, always the same.
+    """Stack images `[N, H, W]` by threes, as red, green and blue: `[N, H, W, 3]`, always the same.
 
-    Each colour holds every image once, in an order of its own: that of Philox4x64-10 words.
+    Each colour is a permutation of all images: the sorting order of Philox4x64-10 words.
     """
     orders = [
         np.argsort(
@@ -76,18 +75,19 @@ def read_idx(data: bytes) -> NDArray[np.uint8]:
     """Read an IDX file of bytes: two zeros, type 8, the number of axes, their lengths, big-endian, then the values.
 
     Raises:
-        ValueError: the header is another, or the length does not agree with it.
+        ValueError: the header is of another type, or does not agree with the length.
     """
     if data[:3] != b"\0\0\x08":
-        raise ValueError("this is no IDX file of unsigned bytes")
+        raise ValueError("not an IDX file of unsigned bytes")
     axes = data[3]
     shape = struct.unpack_from(f">{axes}I", data, 4)
     return np.frombuffer(data, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
 def _load_by_torchvision(dataset: BuiltinDataset, raw: Path, scratch: Path) -> Arrays:
-    """Let torchvision check, unpack and read copies: it would unpack beside the originals, which may be read-only."""
-    from torchvision import datasets  # seconds to import, and of no use to folders and mnist-mini
+    """Read a set through torchvision: images uint8 `[N, H, W]` and labels int64 `[N]`."""
+    # From copies: torchvision unpacks beside the originals, which may be read-only.
+    from torchvision import datasets  # takes seconds to import; folders and mnist-mini do not need it
 
     reader: Any = datasets.FashionMNIST if dataset.name == "fashion-mnist" else datasets.MNIST
     work = scratch / reader.__name__ / "raw"
@@ -97,11 +97,11 @@ def _load_by_torchvision(dataset: BuiltinDataset, raw: Path, scratch: Path) -> A
     for name in names:
         if (raw / name).is_file():
             shutil.copyfile(raw / name, work / name)
-    _bound_waiting()
+    _set_download_timeout()
     try:
         data = reader(scratch, train=True, download=True)
     except _UNREADABLE as error:
-        raise DataProblem(
+        raise DatasetProblem(
             f'"{dataset.name}": no usable files in {raw}, and downloading them failed. Put {", ".join(packed)} there '
             f"(from {dataset.source}), or use mnist-mini, which needs no download. What happened: {error}"
         ) from error
@@ -109,22 +109,22 @@ def _load_by_torchvision(dataset: BuiltinDataset, raw: Path, scratch: Path) -> A
     return data.data.numpy(), data.targets.numpy().astype(np.int64)
 
 
-class _Impatience(urllib.request.BaseHandler):
-    """Gives torchvision's downloads the time-out that it leaves out: a silent server would hold them for ever."""
+class _TimeoutHandler(urllib.request.BaseHandler):
+    """Sets the time-out that torchvision's downloads lack: a silent server would hold them for ever."""
 
     def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
-        request.timeout = _SILENCE_SECONDS
+        request.timeout = _TIMEOUT_SECONDS
         return request
 
     https_request = http_request
 
 
-def _bound_waiting() -> None:
-    urllib.request.install_opener(urllib.request.build_opener(_Impatience()))
+def _set_download_timeout() -> None:
+    urllib.request.install_opener(urllib.request.build_opener(_TimeoutHandler()))
 
 
 def _keep_downloads(work: Path, raw: Path, packed: list[str]) -> None:
-    """Add what was downloaded to the data sets folder, for other sizes and installations; it may be read-only."""
+    """Copy what was downloaded to the data sets folder, for other sizes and installations; it may be read-only."""
     missing = [name for name in packed if not (raw / name).exists() and not (raw / name.removesuffix(".gz")).exists()]
     try:
         for name in missing:

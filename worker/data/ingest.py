@@ -1,6 +1,6 @@
-"""Prepares a data set once: from `mnist` or `folder:cats` to a folder that `worker.data.prepared` reads.
+"""Preparation of built-in sets and folders: from `mnist` or `folder:cats` to a `worker.data.prepared` folder.
 
-A prepared set appears whole or not at all (staging folder, fsync, rename), is made by one process at a time (a file
+A prepared set appears complete or not at all (staging folder, fsync, rename), is made by one process at a time (a file
 lock, which the kernel frees when its holder dies), and has the same bytes each time (images sorted by name).
 """
 
@@ -21,56 +21,56 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.config.values import ImageShape
 from models.datasets.catalogue import (
     BUILTIN,
     BuiltinDataset,
     DatasetProblem,
     class_folders,
+    display_name,
     find_folder,
     image_files,
     no_images,
-    readable,
 )
 from models.datasets.uploads import PREVIEW
 from models.files import locked, sync_folder
 from models.settings import available_cores
 from worker.data import builtin
-from worker.data.contact_sheet import draw
-from worker.data.decode import Unusable, decode, fit
-from worker.data.prepared import DataProblem, Prepared, Skipped, Writer, read, read_manifest
+from worker.data.decode import UnusableImage, decode_file, fit
+from worker.data.prepared import Prepared, SkippedImage, Writer, draw_pictures, read_manifest, read_prepared
 
-_VERSION: Final = 1  # raise it when the same files would give other pixels: sets are then prepared anew
+_VERSION: Final = 1  # raise it when the same files would give other pixels: every set is then prepared again
 _CHUNK: Final = 256  # images decoded ahead of the writer, which bounds memory
-_TOLD: Final = 5  # reasons in an error message
+_MAX_REASONS: Final = 5  # in an error message
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _Image:
     pixels: NDArray[np.uint8]
     label: int | None
 
 
-_Pictures = Generator[_Picture | Skipped, None, None]
+_Images = Generator[_Image | SkippedImage, None, None]
 
 
 class _Source(Protocol):
-    """Where a data set's images come from."""
+    """The origin of a data set's images."""
 
     @property
     def count(self) -> int:
-        """Images to look at: usable or not."""
+        """Number of image files, usable or not."""
 
     @property
     def classes(self) -> Sequence[str]:
         """Class names that labels point into."""
 
     def identity(self) -> str:
-        """Give a text that changes whenever the images do."""
+        """Return a text that changes whenever the images do."""
 
-    def pictures(self, size: int, channels: int, scratch: Path) -> _Pictures:
-        """Read every image, in order, as uint8 `[channels, size, size]`."""
+    def images(self, shape: ImageShape, scratch: Path) -> _Images:
+        """Read every image, in order, as uint8 `[C, H, W]` of a shape."""
 
 
 def prepare(
@@ -83,33 +83,31 @@ def prepare(
     prepared_dir: Path,
     on_progress: Progress | None = None,
 ) -> Prepared:
-    """Give a data set as uint8 images of `channels` x `size` x `size` px, preparing it first if need be.
+    """Open a data set as uint8 images of `channels` x `size` x `size` px, prepared first if it is not yet.
 
-    A folder is prepared anew when a name, size or modification time in it has changed; what was prepared of its earlier
-    state is then removed. `on_progress` gets the images done and to do; an exception from it ends the preparation.
+    A folder is prepared again when a name, size or modification time in it has changed; the earlier prepared set is
+    then removed. `on_progress` receives the images done and in total; an exception from it ends the preparation.
 
     Raises:
-        DataProblem: the data set is unknown, unreadable, holds no usable image, or there is no room for it.
+        DatasetProblem: the data set is unknown, unreadable, holds no usable image, or there is no disk space for it.
     """
     try:
         source = _source(dataset, datasets_dir, images_dir)
         key = f"{_slug(dataset)}-{size}-{channels}"
         target = prepared_dir / f"{key}-{_fingerprint(dataset, source)}"
         prepared_dir.mkdir(parents=True, exist_ok=True)
-        with locked(prepared_dir / f".{key}.lock"):  # it stays: removing it would let two hold it at once
-            ready = read(target)
+        with locked(prepared_dir / f".{key}.lock"):  # the file stays: if it were removed, two processes could hold it
+            ready = read_prepared(target)
             if ready is None:
-                _make(source, target, dataset, size, channels, on_progress or _ignore)
+                _prepare(source, target, dataset, size, channels, on_progress or _ignore)
                 _remove_superseded(target, key, dataset)
-                ready = read(target)
+                ready = read_prepared(target)
             if ready is not None and not (target / PREVIEW).exists():
-                draw(target, ready.manifest)
-    except DatasetProblem as problem:
-        raise DataProblem(str(problem)) from problem
+                draw_pictures(target, ready.manifest)
     except OSError as error:
-        raise DataProblem(f'"{dataset}" could not be prepared in {prepared_dir}: {error}') from error
+        raise DatasetProblem(f'"{dataset}" could not be prepared in {prepared_dir}: {error}') from error
     if ready is None:
-        raise DataProblem(
+        raise DatasetProblem(
             f'"{dataset}" was prepared in {target} but cannot be read there: is something removing files?'
         )
     return ready
@@ -134,12 +132,12 @@ def _fingerprint(dataset: str, source: _Source) -> str:
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _make(source: _Source, target: Path, dataset: str, size: int, channels: int, on_progress: Progress) -> None:
-    """Write the prepared set beside its place and rename it there; under the lock, so leftovers are a dead one's."""
-    _check_room(source.count * channels * size * size, target.parent, dataset)
+def _prepare(source: _Source, target: Path, dataset: str, size: int, channels: int, on_progress: Progress) -> None:
+    """Write the prepared set beside its place and rename it."""
+    _check_space(source.count * channels * size * size, target.parent, dataset)
     key = target.name.rpartition("-")[0]
     staging, scratch = (target.with_name(f".{key}.{use}") for use in ("staging", "scratch"))
-    for folder in (staging, scratch, target):
+    for folder in (staging, scratch, target):  # under the lock, so leftovers are those of a process that died
         if folder.exists():
             shutil.rmtree(folder)
     try:
@@ -157,38 +155,38 @@ def _make(source: _Source, target: Path, dataset: str, size: int, channels: int,
 def _write(
     source: _Source, staging: Path, scratch: Path, dataset: str, size: int, channels: int, on_progress: Progress
 ) -> None:
-    skipped: list[Skipped] = []
-    pictures = source.pictures(size, channels, scratch)
-    with Writer(staging, dataset, size, channels) as writer, closing(pictures):
-        for done, picture in enumerate(pictures, start=1):
-            if isinstance(picture, Skipped):
-                skipped.append(picture)
+    skipped: list[SkippedImage] = []
+    images = source.images(ImageShape(size, size, channels), scratch)
+    with Writer(staging, dataset, size, channels) as writer, closing(images):
+        for done, image in enumerate(images, start=1):
+            if isinstance(image, SkippedImage):
+                skipped.append(image)
             else:
-                writer.append(picture.pixels, picture.label)
+                writer.append(image.pixels, image.label)
             if done % _CHUNK == 0 or done == source.count:
                 on_progress(done, source.count)
         if writer.count == 0:
-            raise DataProblem(_nothing_usable(dataset, skipped))
+            raise DatasetProblem(_nothing_usable(dataset, skipped))
         writer.finish(source.classes, skipped)
 
 
-def _nothing_usable(dataset: str, skipped: Sequence[Skipped]) -> str:
-    reasons = "; ".join(str(image) for image in skipped[:_TOLD])
-    more = f"; and {len(skipped) - _TOLD:,} more" if len(skipped) > _TOLD else ""
+def _nothing_usable(dataset: str, skipped: Sequence[SkippedImage]) -> str:
+    reasons = "; ".join(str(image) for image in skipped[:_MAX_REASONS])
+    more = f"; and {len(skipped) - _MAX_REASONS:,} more" if len(skipped) > _MAX_REASONS else ""
     return f'"{dataset}" holds no usable image: {reasons}{more}'
 
 
-def _check_room(needed: int, folder: Path, dataset: str) -> None:
+def _check_space(needed: int, folder: Path, dataset: str) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise DataProblem(
+        raise DatasetProblem(
             f'"{dataset}" needs {needed / 1e6:,.0f} MB in {folder}, where {free / 1e6:,.0f} MB are free: make room, or '
             f"put ATELIER_DATA_DIR on a larger disk"
         )
 
 
 def _remove_superseded(target: Path, key: str, dataset: str) -> None:
-    """Remove what was prepared of earlier states of a folder; a process that has one mapped keeps it."""
+    """Remove the sets prepared from earlier states of a folder; a process that has one mapped keeps it."""
     for other in target.parent.glob(f"{key}-*"):
         manifest = read_manifest(other)
         if other != target and manifest is not None and manifest.dataset == dataset:
@@ -205,17 +203,17 @@ class _Builtin:
         self.classes = dataset.classes
 
     def identity(self) -> str:
-        return ""  # published once and for all
+        return ""  # it never changes
 
-    def pictures(self, size: int, channels: int, scratch: Path) -> _Pictures:
+    def images(self, shape: ImageShape, scratch: Path) -> _Images:
         images, labels = builtin.load(self._dataset, self._datasets_dir, scratch)
         for index, image in enumerate(images):
             label = None if labels is None else int(labels[index])
-            yield _Picture(fit(Image.fromarray(image), size, channels), label)
+            yield _Image(fit(Image.fromarray(image), shape), label)
 
 
 class _Folder:
-    """A folder of images. Where each lies in a subfolder, the subfolders are the classes, at any depth below them."""
+    """A folder of images. Where each lies in a subfolder, at any depth, the topmost subfolders are the classes."""
 
     def __init__(self, dataset: str, folder: Path) -> None:
         self._files = list(image_files(folder))
@@ -225,21 +223,21 @@ class _Folder:
         index = {name: label for label, name in enumerate(names)}
         self._labels = [index.get(file.relative_to(self._root).parts[0]) for file in self._files]
         self.count = len(self._files)
-        self.classes = [readable(name) for name in names]
+        self.classes = [display_name(name) for name in names]
 
     def identity(self) -> str:
         stats = ((file.relative_to(self._root), file.stat()) for file in self._files)
         return "\n".join(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}" for name, stat in stats)
 
-    def pictures(self, size: int, channels: int, scratch: Path) -> _Pictures:  # noqa: ARG002
-        read_one = partial(self._read, size=size, channels=channels)
+    def images(self, shape: ImageShape, scratch: Path) -> _Images:  # noqa: ARG002
+        read_one = partial(self._read, shape=shape)
         with ThreadPoolExecutor(min(4, available_cores())) as pool:
             for start in range(0, self.count, _CHUNK):
                 part = slice(start, start + _CHUNK)
                 yield from pool.map(read_one, self._files[part], self._labels[part])
 
-    def _read(self, file: Path, label: int | None, *, size: int, channels: int) -> _Picture | Skipped:
+    def _read(self, file: Path, label: int | None, *, shape: ImageShape) -> _Image | SkippedImage:
         try:
-            return _Picture(decode(file, size, channels), label)
-        except Unusable as reason:
-            return Skipped(readable(str(file.relative_to(self._root))), str(reason))
+            return _Image(decode_file(file, shape), label)
+        except UnusableImage as reason:
+            return SkippedImage(display_name(str(file.relative_to(self._root))), str(reason))

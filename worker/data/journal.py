@@ -1,4 +1,4 @@
-"""What a preparation has done so far, on the disk, so that a later attempt goes on where one ended."""
+"""The journal of a preparation, from which a later attempt continues."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from models.config.values import Channels, Frozen, Size
-from models.datasets.uploads import KEPT_EVERY, Crop, Options, Proposal
+from models.config.values import Channels, Frozen, ImageShape, Size
+from models.datasets.uploads import SYNC_EVERY, Crop, Options, Proposal
 from worker.data.prepared import IMAGES
-from worker.data.validation import Record
+from worker.data.validation import ImageRecord
 
 VERSION: Final = 1  # raise it when the same archive would give other pixels
 PLAN: Final = "plan.json"
 JOURNAL: Final = "journal.jsonl"
 
 
-class Plan(Frozen):
-    """What the images are made into."""
+class PreparationPlan(Frozen):
+    """Size, colours and crop of the prepared images, decided once for all attempts."""
 
     version: int = VERSION
     options: Options
@@ -31,32 +31,32 @@ class Plan(Frozen):
     proposal: Proposal
 
     @property
-    def image_bytes(self) -> int:
-        """Bytes of one prepared image."""
-        return self.channels * self.size * self.size
+    def shape(self) -> ImageShape:
+        """The shape of a prepared image."""
+        return ImageShape(self.size, self.size, self.channels)
 
 
-class Journal:
-    """What was seen, line by line, and the pixels beside it; a context manager that keeps what was added.
+class PreparationJournal:
+    """Records of images, line by line, and the pixels in a file beside them; a context manager that syncs at its end.
 
-    Pixels reach the disk before the lines that tell of them: after any death, the lines that are there hold.
+    Pixels reach the disk before their lines: after a crash, every complete line is valid.
     """
 
-    def __init__(self, work: Path, plan: Plan) -> None:
-        self._image_bytes = plan.image_bytes
+    def __init__(self, work: Path, plan: PreparationPlan) -> None:
+        self._image_bytes = plan.shape.values
         self._lines = (work / JOURNAL).open("a+b")
         self._images = (work / IMAGES).open("a+b")
-        self.records: list[Record] = []
-        self._unkept: list[Record] = []
-        self._recall()
+        self.records: list[ImageRecord] = []
+        self._unsynced: list[ImageRecord] = []
+        self._load()
 
-    def _recall(self) -> None:
+    def _load(self) -> None:
         self._lines.seek(0)
-        there = self._images.seek(0, os.SEEK_END)
+        image_bytes = self._images.seek(0, os.SEEK_END)
         used = end = 0
         for line in self._lines:
             record = _parse(line)
-            if record is None or (used + (record.kind is None)) * self._image_bytes > there:
+            if record is None or (used + (record.kind is None)) * self._image_bytes > image_bytes:
                 break
             self.records.append(record)
             used += record.kind is None
@@ -68,34 +68,34 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._keep()
+        self._sync()
         self._lines.close()
         self._images.close()
 
-    def add(self, record: Record, pixels: NDArray[np.uint8] | None) -> None:
-        """Note an image, with its pixels if it is used."""
+    def add(self, record: ImageRecord, pixels: NDArray[np.uint8] | None) -> None:
+        """Add an image, with its pixels if it is used."""
         if pixels is not None:
             self._images.write(pixels.tobytes())
         self.records.append(record)
-        self._unkept.append(record)
-        if len(self._unkept) >= KEPT_EVERY:
-            self._keep()
+        self._unsynced.append(record)
+        if len(self._unsynced) >= SYNC_EVERY:
+            self._sync()
 
-    def _keep(self) -> None:
+    def _sync(self) -> None:
         self._images.flush()
         os.fsync(self._images.fileno())
-        self._lines.write(b"".join(json.dumps(record).encode() + b"\n" for record in self._unkept))
+        self._lines.write(b"".join(json.dumps(record).encode() + b"\n" for record in self._unsynced))
         self._lines.flush()
         os.fsync(self._lines.fileno())
-        self._unkept.clear()
+        self._unsynced.clear()
 
 
-def _parse(line: bytes) -> Record | None:
-    """Read a line; None for one that was not written whole."""
+def _parse(line: bytes) -> ImageRecord | None:
+    """Parse a line; None for an incomplete one."""
     if not line.endswith(b"\n"):
         return None
     try:
         values = json.loads(line)
-        return Record(*values)._replace(done=tuple(values[6]))
+        return ImageRecord(*values)._replace(conversions=tuple(values[6]))
     except (ValueError, TypeError, LookupError):  # after a power cut a file may hold anything
         return None

@@ -1,7 +1,7 @@
-"""Draws batches of a prepared set: uint8 tensors from memory, or from the mapped file where it is too large.
+"""Batches of a prepared set: uint8 tensors from memory, or from the mapped file where it is too large.
 
-Every epoch is a fresh permutation, drawn by itself from the seed and the epoch's number, so that the whole state of a
-loader is one number: the images given so far.
+Every epoch is a fresh permutation that depends on the seed and the epoch's number alone, so that the whole state of a
+loader is one number: the images drawn so far.
 """
 
 from __future__ import annotations
@@ -16,17 +16,13 @@ from torch import Tensor
 
 from worker.data.prepared import Prepared
 
-_IN_MEMORY: Final = 1 << 30  # bytes of pixels that are copied out of the page cache, which others may push out
+_MAX_IN_MEMORY: Final = 1 << 30  # bytes of pixels that are copied into memory; the page cache may be evicted
 _DEVICE_SHARE: Final = 0.25  # of a GPU's free memory, for pixels
-_AHEAD: Final = 2  # batches gathered beyond the one that is given
+_PREFETCH: Final = 2  # batches gathered beyond the one that is returned
 
 
-class Sampler:
-    """Shuffled epochs of `count` indices in batches: wraps from one epoch into the next and drops nothing.
-
-    A permutation is the sorting order of Philox4x64-10 words under the key (seed, epoch): numpy guarantees the stream
-    of a bit generator for all time, but not that of `permutation`.
-    """
+class BatchSampler:
+    """Shuffled epochs of `count` indices in batches, which wrap from one epoch into the next and drop nothing."""
 
     def __init__(self, count: int, batch: int, seed: int, device: torch.device | str = "cpu") -> None:
         if count < 1 or batch < 1:
@@ -40,7 +36,7 @@ class Sampler:
         self._order = torch.empty(0, dtype=torch.int64)
 
     def next(self) -> Tensor:
-        """Give the next batch of indices, int64 `[batch]` on the device, and move on by it."""
+        """Return the next batch of indices, int64 `[batch]` on the device, and advance the position."""
         parts: list[Tensor] = []
         missing = self._batch
         while missing:
@@ -52,6 +48,8 @@ class Sampler:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _permutation(self, epoch: int) -> Tensor:
+        # The sorting order of Philox4x64-10 words under the key (seed, epoch): numpy guarantees the stream of a bit
+        # generator for all versions, but not that of `permutation`.
         if epoch != self._epoch:
             words = np.random.Philox(key=np.array([self._seed, epoch], np.uint64)).random_raw(self._count)
             self._order = torch.from_numpy(np.argsort(words, kind="stable")).to(self._device)
@@ -69,7 +67,7 @@ class Batch(NamedTuple):
 class Loader:
     """Batches of a prepared set's images, on the device; the pixels themselves lie there too when they fit.
 
-    Where pixels are read from the mapped file, or from memory for a GPU, a thread gathers the next batches meanwhile.
+    Where pixels are read from the mapped file, or from memory for a GPU, a thread prefetches the next batches.
     `labels` are those of the whole set, int64 `[N]` on the device, or None.
     """
 
@@ -78,58 +76,59 @@ class Loader:
         self.labels = None if prepared.labels is None else torch.from_numpy(prepared.labels).to(device)
         self._device = torch.device(device)
         self._batch = batch_size
-        images, ahead = _place(prepared, self._device)
+        images, prefetches = _place(prepared, self._device)
         self._shape = (batch_size, *images.shape[1:])
         self._rows = images.view(self.count, -1)
-        self._sampler = Sampler(self.count, batch_size, seed, images.device)
+        self._sampler = BatchSampler(self.count, batch_size, seed, images.device)
         self._position = 0
-        self._ahead: deque[Future[tuple[Tensor, Tensor]]] = deque()
-        self._gatherer = ThreadPoolExecutor(1, thread_name_prefix="batches") if ahead else None
+        self._prefetched: deque[Future[tuple[Tensor, Tensor]]] = deque()
+        self._prefetcher = ThreadPoolExecutor(1, thread_name_prefix="batches") if prefetches else None
 
     @property
     def position(self) -> int:
-        """Images given so far, those gathered ahead left out; setting it continues exactly from there."""
+        """Images returned so far, without those prefetched; setting it continues exactly from there."""
         return self._position
 
     @position.setter
     def position(self, images: int) -> None:
-        while self._ahead:  # the thread may be drawing
-            self._ahead.pop().result()
+        while self._prefetched:  # the thread may be drawing indices
+            self._prefetched.pop().result()
         self._position = self._sampler.position = images
 
     def next(self) -> Batch:
-        """Give the next batch, on the device."""
+        """Return the next batch, on the device."""
         self._position += self._batch
-        if self._gatherer is None:
+        if self._prefetcher is None:
             indices = self._sampler.next()
             images = self._rows.index_select(0, indices).view(self._shape)
         else:
-            while len(self._ahead) <= _AHEAD:
-                self._ahead.append(self._gatherer.submit(self._gather))
-            images, indices = self._ahead.popleft().result()
+            while len(self._prefetched) <= _PREFETCH:
+                self._prefetched.append(self._prefetcher.submit(self._gather))
+            images, indices = self._prefetched.popleft().result()
             images = images.to(self._device, non_blocking=True)
         if self.labels is None:
             return Batch(images, None)
         return Batch(images, self.labels.index_select(0, indices.to(self._device, non_blocking=True)))
 
     def _gather(self) -> tuple[Tensor, Tensor]:
-        """Draw a batch and copy its pixels together, pinned for a GPU; give both, on the gatherer's thread."""
+        """Draw a batch on the prefetching thread: images uint8 `[N, C, H, W]`, pinned for a GPU, and their indices."""
         indices = self._sampler.next()
         images = torch.empty(self._shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
-        # By numpy, which takes no threads of the step's; it checks nothing this way, and indices are the sampler's own.
+        # numpy does not compete for the threads of the training step; mode="clip" skips the check of the indices.
         np.take(self._rows.numpy(), indices.numpy(), axis=0, out=images.view(self._batch, -1).numpy(), mode="clip")
         return images, indices
 
 
 def _place(prepared: Prepared, device: torch.device) -> tuple[Tensor, bool]:
-    """Put the pixels on the device, into memory, or leave them mapped, whichever they fit first.
+    """Place the pixels on the device, in memory, or leave them mapped, whichever they fit first.
 
-    Tell also whether a batch of them takes long enough to be gathered ahead.
+    Returns:
+        uint8 `[N, C, H, W]`, and whether gathering a batch takes long enough to be prefetched.
     """
     mapped = torch.from_numpy(prepared.images)
     size = prepared.images.nbytes
     if device.type == "cuda" and size <= _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         return mapped.to(device), False
-    if size <= _IN_MEMORY:
+    if size <= _MAX_IN_MEMORY:
         return mapped.clone(), device.type == "cuda"
     return mapped, True

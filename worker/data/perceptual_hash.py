@@ -1,4 +1,4 @@
-"""Which images look alike: difference hashes of 64 bits, and what lies within a few bits of another."""
+"""Perceptual hashes: difference hashes of 64 bits, and near duplicates by their Hamming distance."""
 
 from __future__ import annotations
 
@@ -8,42 +8,41 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-NEAR: Final = 3
+MAX_DISTANCE: Final = 3
 """Bits in which two hashes of near duplicates may differ."""
 
 _SIDE: Final = 8
-_FLAT: Final = 4.0  # grey levels; where less happens in an image, its hash is noise
-_BANDS: Final = NEAR + 1
+_MIN_CONTRAST: Final = 4.0  # standard deviation in grey levels; the hash of a flatter image is noise
+_BANDS: Final = MAX_DISTANCE + 1
 
 
 def difference_hash(pixels: NDArray[np.uint8]) -> int | None:
-    """Hash an image, uint8 `[C, H, W]`: is each of 8 x 8 fields darker than the next one to the right?
+    """Hash an image, uint8 `[C, H, W]`: whether each of 8 x 8 fields is darker than its right neighbour.
 
     Source: N. Krawetz, "Kind of Like That", hackerfactor.com, 2013.
 
     Returns:
-        64 bits, which encoding, enlargement and small changes of colour hardly touch; None for an image of one colour.
+        64 bits, robust to encoding, enlargement and small changes of colour; None for an image of one colour.
     """
     image = Image.fromarray(pixels[0]) if len(pixels) == 1 else Image.fromarray(pixels.transpose(1, 2, 0)).convert("L")
     fields = np.asarray(image.resize((_SIDE + 1, _SIDE), Image.Resampling.BOX), np.int16)
-    if fields.std() < _FLAT:
+    if fields.std() < _MIN_CONTRAST:
         return None
     return int.from_bytes(np.packbits(fields[:, 1:] > fields[:, :-1]).tobytes(), "big")
 
 
-def look_alikes(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Find for each hash the first one that lies within `NEAR` bits of it, itself included.
-
-    Two hashes that differ in at most three bits agree in one of four bands of 16 bits: only such are compared.
+def first_near_duplicates(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Find for each hash the first one that lies within `MAX_DISTANCE` bits of it, itself included.
 
     Args:
         hashes: `[n]`.
 
     Returns:
-        int64 `[n]`, indices; an image that resembles no earlier one has its own.
+        int64 `[n]`, indices; the index of itself for an image that resembles no earlier one.
     """
     distinct, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     earliest = first.astype(np.int64)
+    # Two hashes that differ in at most three bits agree in one of four bands of 16 bits: only these are compared.
     width = 64 // _BANDS
     for band in range(_BANDS):
         values = (distinct >> np.uint64(band * width)) & np.uint64((1 << width) - 1)
@@ -60,5 +59,5 @@ def _compare(
 ) -> None:
     places = first[bucket]
     for index, value in zip(bucket, hashes, strict=True):
-        near = np.bitwise_count(hashes ^ value) <= NEAR
+        near = np.bitwise_count(hashes ^ value) <= MAX_DISTANCE
         earliest[index] = min(earliest[index], places[near].min())

@@ -1,37 +1,39 @@
-"""A prepared data set on disk, `images.u8 labels.npy manifest.json` in one folder: written once, then only read.
+"""Prepared data sets on disk, `images.u8 labels.npy manifest.json` in one folder: written once, then only read.
 
-Who writes it, when, and that nobody sees half of one is up to `worker.data.ingest`.
+Their writers (`worker.data.ingest`, `worker.data.uploads`) see to it that nobody reads an incomplete one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Annotated, Any, Literal, NamedTuple, Self
+from typing import IO, Annotated, Any, Final, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from models.config.values import Frozen
+from models.config.values import Frozen, ImageShape
+from models.datasets.uploads import MEAN, PREVIEW
+from models.files import replace_file
 
 IMAGES = "images.u8"
 _LABELS = "labels.npy"
 _MANIFEST = "manifest.json"
+_SHEET_IMAGES: Final = 64
+_SHEET_COLUMNS: Final = 8
+_SHEET_SIDE: Final = 1024  # px that a contact sheet should have at least
+_CHUNK: Final = 256  # images read at once for the pictures
 
 Positive = Annotated[int, Field(gt=0)]
 
 
-class DataProblem(ValueError):
-    """A data set that cannot be prepared; the message says which, where and what to do."""
-
-
-class Skipped(NamedTuple):
-    """An image left out, and why: `image "NAME" REASON` is a sentence."""
+class SkippedImage(NamedTuple):
+    """An image that was left out, and why: `image "NAME" REASON` is a sentence."""
 
     name: str
     reason: str
@@ -40,8 +42,8 @@ class Skipped(NamedTuple):
         return f'image "{self.name}" {self.reason}'
 
 
-class Manifest(Frozen):
-    """What a prepared set holds: `count` images of `channels` x `size` x `size` px; no classes: no labels."""
+class PreparedManifest(Frozen):
+    """What a prepared set holds: `count` images of `size` x `size` px; without classes it has no labels."""
 
     format: Literal[1] = 1
     dataset: str
@@ -49,8 +51,13 @@ class Manifest(Frozen):
     channels: Positive
     count: Positive
     classes: tuple[str, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedImage, ...]
     sha256: dict[str, str]
+
+    @property
+    def shape(self) -> ImageShape:
+        """The shape of each image; a prepared set is square."""
+        return ImageShape(self.size, self.size, self.channels)
 
 
 @dataclass(frozen=True)
@@ -62,40 +69,41 @@ class Prepared:
     """
 
     path: Path
-    manifest: Manifest
+    manifest: PreparedManifest
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None
 
     @property
     def count(self) -> int:
-        """Images in it."""
+        """Number of images."""
         return self.manifest.count
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; none for a set without labels."""
+        """Names of the classes; empty for a set without labels."""
         return self.manifest.classes
 
     @property
-    def skipped(self) -> tuple[Skipped, ...]:
+    def skipped(self) -> tuple[SkippedImage, ...]:
         """Images that were left out."""
         return self.manifest.skipped
 
 
-def read_manifest(path: Path) -> Manifest | None:
-    """Read the manifest of the prepared set in `path`; None where there is none, or none that this program wrote."""
+def read_manifest(path: Path) -> PreparedManifest | None:
+    """Read the manifest of the prepared set in `path`; None where there is none, or an invalid one."""
     try:
-        return Manifest.model_validate_json((path / _MANIFEST).read_bytes())
+        return PreparedManifest.model_validate_json((path / _MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
         return None
 
 
-def read(path: Path) -> Prepared | None:
-    """Open the prepared set in `path`; None where there is no whole one."""
+def read_prepared(path: Path) -> Prepared | None:
+    """Open the prepared set in `path`; None where there is none, or an incomplete one."""
     manifest = read_manifest(path)
     if manifest is None:
         return None
-    shape = (manifest.count, manifest.channels, manifest.size, manifest.size)
+    height, width, channels = manifest.shape
+    shape = (manifest.count, channels, height, width)
     try:
         if (path / IMAGES).stat().st_size != np.prod(shape, dtype=np.int64):
             return None
@@ -107,10 +115,7 @@ def read(path: Path) -> Prepared | None:
 
 
 class Writer:
-    """Writes a prepared set into a folder, image by image; a context manager that closes its file.
-
-    The file is written, not mapped: on a full disk a write fails with an error, a mapping kills the process.
-    """
+    """Writes a prepared set into a folder, image by image; a context manager that closes its file."""
 
     def __init__(self, folder: Path, dataset: str, size: int, channels: int) -> None:
         self._folder = folder
@@ -118,6 +123,7 @@ class Writer:
         self._shape = (channels, size, size)
         self._labels: list[int] = []
         self._hash = hashlib.sha256()
+        # Written, not mapped: on a full disk a write fails with an error, a mapping kills the process.
         self._file = (folder / IMAGES).open("wb")
         self.count = 0
 
@@ -130,7 +136,7 @@ class Writer:
         self._file.close()
 
     def append(self, image: NDArray[np.uint8], label: int | None) -> None:
-        """Add one image, uint8 `[C, H, W]`; a label for every image or for none."""
+        """Append one image, uint8 `[C, H, W]`; a label for every image or for none."""
         if image.shape != self._shape or image.dtype != np.uint8:
             raise ValueError(f"an image is {image.dtype} {image.shape}, expected uint8 {self._shape}")
         data = image.tobytes()
@@ -140,14 +146,14 @@ class Writer:
         if label is not None:
             self._labels.append(label)
 
-    def finish(self, classes: Sequence[str], skipped: Sequence[Skipped]) -> None:
-        """Write labels and manifest and bring everything to the disk; classes without an image are dropped."""
+    def finish(self, classes: Sequence[str], skipped: Sequence[SkippedImage]) -> None:
+        """Write labels and manifest, and sync everything; classes without an image are dropped."""
         _sync(self._file)
         channels, size, _ = self._shape
-        _seal(
+        _write_labels_and_manifest(
             self._folder,
             self._labels,
-            Manifest(
+            PreparedManifest(
                 dataset=self._dataset,
                 size=size,
                 channels=channels,
@@ -159,14 +165,14 @@ class Writer:
         )
 
 
-def seal(
+def finish_prepared(
     folder: Path, dataset: str, size: int, channels: int, labels: Sequence[int], classes: Sequence[str]
-) -> Manifest:
-    """Make a prepared set of a folder whose `images.u8` was written and synced by somebody else.
+) -> PreparedManifest:
+    """Write labels and manifest beside an `images.u8` that is written and synced.
 
     Args:
-        folder: where it lies.
-        dataset: the set's name.
+        folder: of the prepared set.
+        dataset: its name.
         size: pixels on each side of every image.
         channels: 1 or 3.
         labels: of every image, or none; classes without an image are dropped.
@@ -175,7 +181,7 @@ def seal(
     with (folder / IMAGES).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         count = file.tell() // (channels * size * size)
-    manifest = Manifest(
+    manifest = PreparedManifest(
         dataset=dataset,
         size=size,
         channels=channels,
@@ -184,10 +190,10 @@ def seal(
         skipped=(),
         sha256={IMAGES: digest},
     )
-    return _seal(folder, labels, manifest)
+    return _write_labels_and_manifest(folder, labels, manifest)
 
 
-def _seal(folder: Path, labels: Sequence[int], manifest: Manifest) -> Manifest:
+def _write_labels_and_manifest(folder: Path, labels: Sequence[int], manifest: PreparedManifest) -> PreparedManifest:
     """Write the labels and, last, the manifest; its classes are cut down to those that have an image."""
     used: list[int] = sorted(set(labels))
     hashes = dict(manifest.sha256)
@@ -197,13 +203,41 @@ def _seal(folder: Path, labels: Sequence[int], manifest: Manifest) -> Manifest:
             _sync(file)
         hashes[_LABELS] = hashlib.sha256((folder / _LABELS).read_bytes()).hexdigest()
     classes = tuple(manifest.classes[label] for label in used)
-    sealed = manifest.model_copy(update={"classes": classes, "sha256": hashes})
+    written = manifest.model_copy(update={"classes": classes, "sha256": hashes})
     with (folder / _MANIFEST).open("w", encoding="utf-8") as file:
-        file.write(sealed.model_dump_json(indent=1))
+        file.write(written.model_dump_json(indent=1))
         _sync(file)
-    return sealed
+    return written
 
 
 def _sync(file: IO[Any]) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+def draw_pictures(folder: Path, manifest: PreparedManifest) -> None:
+    """Write `mean.png` and, last, the contact sheet `preview.png` into the folder of a prepared set."""
+    from models.pictures import encode, grid
+
+    height, width, channels = manifest.shape
+    chosen = np.linspace(0, manifest.count - 1, min(_SHEET_IMAGES, manifest.count)).round().astype(np.int64)
+    sheet: list[NDArray[np.uint8]] = []
+    total = np.zeros((channels, height, width), np.int64)
+    start = 0
+    for images in _chunks(folder / IMAGES, manifest.shape):
+        total += images.sum(axis=0, dtype=np.int64)
+        sheet += [images[index - start].copy() for index in chosen if start <= index < start + len(images)]
+        start += len(images)
+    mean = np.rint(total / manifest.count).astype(np.uint8)
+    scale = max(1, _SHEET_SIDE // _SHEET_COLUMNS // width)
+    preview = grid(np.stack(sheet).transpose(0, 2, 3, 1), nrow=_SHEET_COLUMNS, scale=scale)
+    for name, picture in ((MEAN, mean.transpose(1, 2, 0)), (PREVIEW, preview)):
+        replace_file(folder / name, encode(np.ascontiguousarray(picture), "png"))
+
+
+def _chunks(path: Path, shape: ImageShape) -> Iterator[NDArray[np.uint8]]:
+    """Read all images in chunks, uint8 `[n, C, H, W]`."""
+    # Read, not mapped: the pages of a mapping would count as this process's memory.
+    with path.open("rb") as file:
+        while data := file.read(_CHUNK * shape.values):
+            yield np.frombuffer(data, np.uint8).reshape(-1, shape.channels, shape.height, shape.width)

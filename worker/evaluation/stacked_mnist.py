@@ -19,12 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from models.datasets.catalogue import DatasetProblem
 from models.store.errors import ModelError
 from models.store.local import LocalStore
 from models.store.weights import CheckpointError, load_generator
 from worker.adam import Adam
 from worker.data.ingest import prepare
-from worker.data.prepared import DataProblem, Prepared
+from worker.data.prepared import Prepared
 from worker.evaluation.cache import load_or_train_network
 from worker.evaluation.metrics import class_shares, reverse_kl
 from worker.evaluation.samples import GeneratorSampler, Indices, permutation, real_batches, to_float
@@ -112,14 +113,14 @@ def load_or_train_classifier(worker_settings: WorkerSettings) -> tuple[nn.Module
     """Load the classifier of digits and its accuracy; train it first where there is no complete file.
 
     Raises:
-        DataProblem: MNIST is not available, or the accuracy is too low; then nothing is kept.
+        DatasetProblem: MNIST is not available, or the accuracy is too low; then nothing is kept.
     """
 
     def train_and_check() -> tuple[nn.Module, float]:
         classifier = build_classifier()
         accuracy = train(classifier, _prepare("mnist", 1, worker_settings))
         if accuracy < MIN_ACCURACY:
-            raise DataProblem(
+            raise DatasetProblem(
                 f"the classifier of digits has an accuracy of {accuracy:.2%} and needs {MIN_ACCURACY:.0%}: check that "
                 f"the files of mnist in {worker_settings.datasets_dir} are complete"
             )
@@ -147,13 +148,13 @@ def generate_samples(ref: str, model_dir: Path) -> Iterable[Tensor]:
     Raises:
         ModelError: there is no such version.
         CheckpointError: its weights cannot be used.
-        DataProblem: its images are not stacked digits.
+        DatasetProblem: its images are not stacked digits.
     """
     store = LocalStore(model_dir)
     version = store.resolve(ref)
     config = version.manifest.generator
     if (config.size, config.channels, config.classes) != (28, 3, 0):
-        raise DataProblem(
+        raise DatasetProblem(
             f"{version.ref} makes {config.channels}x{config.size}x{config.size} images: stacked digits are 3x28x28, "
             "without classes; train a model on the data set stacked-mnist"
         )
@@ -179,7 +180,7 @@ def main() -> None:
         for name, images in sources.items():
             found = count_modes(classify_channels(classifier, images))
             print(f"| {name} | {found.occurring} | {found.divergence:.4f} |", flush=True)  # noqa: T201
-    except (ModelError, CheckpointError, DataProblem) as error:
+    except (ModelError, CheckpointError, DatasetProblem) as error:
         raise SystemExit(str(error)) from None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from models.datasets.uploads import Options, Report, UploadFolder, sweep
+from models.datasets.uploads import Options, UploadFolder, ValidationReport, sweep
 from models.records import Dataset, Records
 from worker.jobs.exit_codes import ExitCode
 from worker.jobs.notifier import Notifier
@@ -94,7 +94,7 @@ class DatasetJob(Job):
         self._notifier.dataset_changed(released.name)
         return released.state
 
-    def _report(self) -> Report | None:
+    def _report(self) -> ValidationReport | None:
         """Read the report, where the prepared set is of the options that are asked for."""
         report = self._folder.report()
         return report if report is not None and report.options == self._options else None

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from models import watchdog
 from models.config.values import Frozen, Name
-from models.datasets.uploads import Options, UploadFolder, used_bytes
+from models.datasets.catalogue import DatasetProblem
+from models.datasets.uploads import Options, UploadFolder, folder_size
 from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings, settings
 
@@ -34,8 +35,7 @@ def main(arguments: list[str]) -> ExitCode:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
 
-    from worker.data.imports import Preparation, Stopped
-    from worker.data.prepared import DataProblem
+    from worker.data.uploads import PreparationStopped, UploadPreparation
     from worker.training.failure import FailureNote, disk_full
 
     job = PrepareArguments.model_validate_json(arguments[0])
@@ -43,18 +43,18 @@ def main(arguments: list[str]) -> ExitCode:
     folder = UploadFolder(here.uploads_dir / job.id)
     note = FailureNote(folder.path)
     try:
-        Preparation(
+        UploadPreparation(
             folder,
             job.name,
             job.options,
             limits=here.upload_limits,
             max_pixels=here.max_image_pixels,
-            room=lambda: room(here),
+            free_bytes=lambda: free_bytes(here),
             stop_wanted=stop.is_set,
         ).run()
-    except Stopped:
+    except PreparationStopped:
         return ExitCode.STOPPED
-    except DataProblem as problem:
+    except DatasetProblem as problem:
         note.write(str(problem))
         return ExitCode.REFUSED
     except OSError as error:
@@ -67,10 +67,10 @@ def main(arguments: list[str]) -> ExitCode:
     return ExitCode.COMPLETED
 
 
-def room(settings: WorkerSettings) -> int:
+def free_bytes(settings: WorkerSettings) -> int:
     """Return the bytes that uploads may still take, of their quota and of the disk."""
     free = shutil.disk_usage(settings.uploads_dir).free - settings.spare_bytes
-    return min(free, settings.uploads_quota_bytes - used_bytes(settings.uploads_dir))
+    return min(free, settings.uploads_quota_bytes - folder_size(settings.uploads_dir))
 
 
 if __name__ == "__main__":

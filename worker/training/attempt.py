@@ -70,7 +70,7 @@ class Training:
         """Prepare, resume, train.
 
         Raises:
-            TrainingFailed, DataProblem: there is a reason that a retry would not mend.
+            TrainingFailed, DatasetProblem: there is a reason that a retry would not mend.
             ClaimLost: another attempt owns the run.
         """
         self._run = settle(self._run, self._records, self._house, self._reporter.log)

@@ -10,9 +10,9 @@ from models.config import auto, fit
 from models.config.presets import AUTO, ConfigError, TrainRequest
 from models.config.resources import Device, main_memory
 from models.datasets.catalogue import BUILTIN, DatasetProblem, is_uploaded
-from models.datasets.folders import of_folder
-from models.datasets.info import DatasetInfo, of_builtin, of_upload
-from models.datasets.uploads import Report
+from models.datasets.folders import folder_info
+from models.datasets.info import DatasetInfo, builtin_info, upload_info
+from models.datasets.uploads import ValidationReport
 from models.records import Records, Run
 from models.settings import SharedSettings, training_threads
 from worker.training.failure import TrainingFailed
@@ -68,10 +68,10 @@ def describe_device(house: SharedSettings) -> Device:
 
 def _facts(name: str, records: Records, house: SharedSettings) -> DatasetInfo:
     if name in BUILTIN:
-        return of_builtin(name)
+        return builtin_info(name)
     if not is_uploaded(name):
-        return of_folder(name, house.images_dir)
+        return folder_info(name, house.images_dir)
     row = records.get_dataset(name)
     if row is None or row.state != "ready":
         raise DatasetProblem(f'there is no data set "{name}" that is ready: upload it again, or start another run')
-    return of_upload(name, Report.model_validate(row.report))
+    return upload_info(name, ValidationReport.model_validate(row.report))

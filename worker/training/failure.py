@@ -7,7 +7,7 @@ import json
 import sqlite3
 from pathlib import Path
 
-from worker.data.prepared import DataProblem
+from models.datasets.catalogue import DatasetProblem
 
 _RESERVED_BYTES = 4096
 
@@ -36,7 +36,7 @@ def explain(error: Exception) -> str | None:
     """Give the reason for an error that a retry would not mend; None for any other."""
     if disk_full(error):
         return f"disk full: {error}; free some space, then resume the run"
-    if isinstance(error, TrainingFailed | DataProblem):
+    if isinstance(error, TrainingFailed | DatasetProblem):
         return str(error)
     return None
 

@@ -10,7 +10,7 @@ from models.records import Records
 from models.settings import SharedSettings
 from worker.data.ingest import prepare
 from worker.data.prepared import Prepared
-from worker.data.uploaded import open_uploaded
+from worker.data.uploads import open_upload
 from worker.training.failure import TrainingFailed
 
 
@@ -24,12 +24,12 @@ def opened(
     """Open a run's data set, prepared if it is not yet; `on_progress` hears of that, `log` of images left out.
 
     Raises:
-        DataProblem: there is none, or none that can be used.
+        DatasetProblem: there is none, or none that can be used.
         TrainingFailed: its classes are not those that the run was started with.
     """
     shape = config.dataset, config.size, config.channels
     if is_uploaded(config.dataset):
-        found = open_uploaded(*shape, records=records, uploads_dir=house.uploads_dir)
+        found = open_upload(*shape, records=records, uploads_dir=house.uploads_dir)
     else:
         found = prepare(
             *shape,

@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from torchvision.datasets import FashionMNIST
 
+from models.datasets.catalogue import DatasetProblem
 from tests.fixtures.folders import Folders
-from worker.data import DataProblem
 from worker.data.builtin import read_idx
 
 RAW = "fashion-mnist/FashionMNIST/raw"
@@ -113,7 +113,7 @@ def test_damaged_packed_file_is_downloaded_again(published: Path, folders: Folde
 
 @pytest.mark.usefixtures("published")
 def test_without_files_and_network_the_problem_says_what_to_do(folders: Folders) -> None:
-    with pytest.raises(DataProblem) as problem:
+    with pytest.raises(DatasetProblem) as problem:
         folders.prepare("fashion-mnist")
     message = str(problem.value)
     assert str(folders.datasets / RAW) in message
@@ -127,5 +127,5 @@ def test_damaged_unpacked_file_is_a_problem(published: Path, folders: Folders) -
     for packed in list(raw.iterdir()):
         packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes())[:-3])
         packed.unlink()
-    with pytest.raises(DataProblem, match="no usable files in"):
+    with pytest.raises(DatasetProblem, match="no usable files in"):
         folders.prepare("fashion-mnist")

@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.datasets.catalogue import BUILTIN
+from models.datasets.catalogue import BUILTIN, DatasetProblem
 from tests.fixtures.folders import Folders
-from worker.data import DataProblem
-from worker.data.prepared import read
+from worker.data.prepared import read_prepared
 
-# Prepares folder:cats like a worker does; told by its first argument what to do while at it.
+# Prepares folder:cats like a worker does; its second argument says what else to do.
 PREPARER = """
 import os, resource, sys
-from tests.fixtures.folders import Folders
 from pathlib import Path
-from worker.data import DataProblem
+from models.datasets.catalogue import DatasetProblem
+from tests.fixtures.folders import Folders
 
 root, what = Path(sys.argv[1]), sys.argv[2]
 if what == "small-files":
@@ -33,7 +32,7 @@ try:
     folders = Folders(root / "datasets", root / "images", root / "prepared")
     prepared = folders.prepare("folder:cats", on_progress=progress)
     print("prepared", prepared.count, flush=True)
-except DataProblem as problem:
+except DatasetProblem as problem:
     print("problem:", problem, flush=True)
 """
 
@@ -113,7 +112,7 @@ def test_class_without_a_usable_image_is_dropped(folders: Folders) -> None:
 def test_folder_without_a_usable_image_says_why_and_leaves_nothing(folders: Folders) -> None:
     for number in range(7):
         folders.picture(f"cats/{number}.png", size=(3, 3))
-    with pytest.raises(DataProblem, match=r'"folder:cats" holds no usable image: image "0.png" is 3x3.*and 2 more'):
+    with pytest.raises(DatasetProblem, match=r'"folder:cats" holds no usable image: image "0.png" is 3x3.*and 2 more'):
         folders.prepare("folder:cats")
     assert folders.listed() == []
 
@@ -121,7 +120,7 @@ def test_folder_without_a_usable_image_says_why_and_leaves_nothing(folders: Fold
 @pytest.mark.parametrize("dataset", ["minst", "folder:absent", "folder:../outside", "folder:empty"])
 def test_data_set_that_cannot_be_is_refused(dataset: str, folders: Folders) -> None:
     (folders.images / "empty").mkdir(parents=True)
-    with pytest.raises(DataProblem, match=dataset):
+    with pytest.raises(DatasetProblem, match=dataset):
         folders.prepare(dataset)
 
 
@@ -183,7 +182,7 @@ def test_damaged_preparation_is_made_anew(harm: str, folders: Folders) -> None:
     folders.picture("cats/1.png")
     path = folders.prepare("folder:cats").path
     os.truncate(path / harm, 10)
-    assert read(path) is None
+    assert read_prepared(path) is None
     assert folders.prepare("folder:cats").count == 1
 
 
@@ -249,22 +248,22 @@ def test_write_that_fails_is_a_problem_and_leaves_nothing(folders: Folders, tmp_
 
 def test_lack_of_room_is_told_before_the_work_begins(folders: Folders) -> None:
     folders.picture("cats/1.png")
-    with pytest.raises(DataProblem, match=r"needs 3,000,000,0.. MB in .*MB are free: make room"):
+    with pytest.raises(DatasetProblem, match=r"needs 3,000,000,0.. MB in .*MB are free: make room"):
         folders.prepare("folder:cats", 31_622_777, 3)
 
 
 def test_place_that_cannot_be_written_is_a_problem(folders: Folders) -> None:
     folders.picture("cats/1.png")
     folders.prepared.write_text("a file where a folder should be")
-    with pytest.raises(DataProblem, match=r'"folder:cats" could not be prepared in .*exists'):
+    with pytest.raises(DatasetProblem, match=r'"folder:cats" could not be prepared in .*exists'):
         folders.prepare("folder:cats")
 
 
 def test_shipped_digits_are_prepared_verbatim(folders: Folders) -> None:
     prepared = folders.prepare("mnist-mini")
-    facts = BUILTIN["mnist-mini"]
-    assert prepared.images.shape == (facts.count, facts.channels, facts.size, facts.size)
-    assert prepared.classes == facts.classes
+    info = BUILTIN["mnist-mini"]
+    assert prepared.images.shape == (info.count, info.channels, info.size, info.size)
+    assert prepared.classes == info.classes
     assert prepared.labels is not None
     assert np.bincount(prepared.labels).tolist() == [600] * 10
     assert prepared.manifest.sha256["images.u8"] == "2310bf8f1f7d51e4252173bee099a89c4c9908f6ca731e358645d95b0f62053b"

@@ -5,7 +5,7 @@ import torch
 from tests.fixtures.folders import Folders
 from tests.fixtures.waiting import until
 from worker.data import Prepared, loader
-from worker.data.loader import Loader, Sampler
+from worker.data.loader import BatchSampler, Loader
 
 
 @pytest.fixture
@@ -15,45 +15,45 @@ def prepared(folders: Folders) -> Prepared:
     return folders.prepare("folder:cats", 28, 3)
 
 
-def draw(sampler: Sampler, batches: int) -> list[int]:
+def draw(sampler: BatchSampler, batches: int) -> list[int]:
     return [int(index) for _ in range(batches) for index in sampler.next()]
 
 
 def test_every_epoch_shows_every_image_once_though_batches_straddle() -> None:
-    drawn = draw(Sampler(10, 4, seed=3), 5)
+    drawn = draw(BatchSampler(10, 4, seed=3), 5)
     assert sorted(drawn[:10]) == sorted(drawn[10:]) == list(range(10))
     assert drawn[:10] != drawn[10:]
 
 
 def test_batch_larger_than_the_set_wraps_as_often_as_needed() -> None:
-    batch = Sampler(3, 8, seed=0).next()
+    batch = BatchSampler(3, 8, seed=0).next()
     assert batch.shape == (8,)
     assert np.bincount(batch).tolist() in ([3, 3, 2], [3, 2, 3], [2, 3, 3])
 
 
 @pytest.mark.parametrize("position", [0, 4, 8, 12, 20, 48])
-def test_sampler_set_to_a_position_goes_on_as_one_that_drew_till_there(position: int) -> None:
-    first = Sampler(10, 4, seed=7)
+def test_sampler_set_to_a_position_continues_as_one_that_drew_so_far(position: int) -> None:
+    first = BatchSampler(10, 4, seed=7)
     draw(first, position // 4)
-    second = Sampler(10, 4, seed=7)
+    second = BatchSampler(10, 4, seed=7)
     second.position = position
     assert first.position == position
     assert draw(first, 6) == draw(second, 6)
 
 
 def test_position_may_go_back() -> None:
-    sampler = Sampler(10, 4, seed=7)
+    sampler = BatchSampler(10, 4, seed=7)
     drawn = draw(sampler, 6)
     sampler.position = 0
     assert draw(sampler, 6) == drawn
 
 
 def test_what_is_drawn_does_not_depend_on_the_batch_size() -> None:
-    assert draw(Sampler(10, 4, seed=7), 5) == draw(Sampler(10, 10, seed=7), 2)
+    assert draw(BatchSampler(10, 4, seed=7), 5) == draw(BatchSampler(10, 10, seed=7), 2)
 
 
 def test_seeds_differ() -> None:
-    assert draw(Sampler(100, 100, seed=0), 1) != draw(Sampler(100, 100, seed=1), 1)
+    assert draw(BatchSampler(100, 100, seed=0), 1) != draw(BatchSampler(100, 100, seed=1), 1)
 
 
 @pytest.mark.parametrize(
@@ -64,21 +64,21 @@ def test_seeds_differ() -> None:
     ],
 )
 def test_order_is_the_same_in_every_version(seed: int, expected: list[int]) -> None:
-    assert draw(Sampler(8, 8, seed), 2) == expected
+    assert draw(BatchSampler(8, 8, seed), 2) == expected
 
 
 def test_empty_set_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot draw batches of 4 from 0 images"):
-        Sampler(0, 4, seed=0)
+        BatchSampler(0, 4, seed=0)
 
 
 @pytest.mark.parametrize("in_memory", [0, 1 << 30], ids=["mapped", "in memory"])
-def test_loader_gives_the_images_that_its_sampler_draws(
+def test_loader_returns_the_images_that_its_sampler_draws(
     in_memory: int, prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader, "_IN_MEMORY", in_memory)
+    monkeypatch.setattr(loader, "_MAX_IN_MEMORY", in_memory)
     batches = Loader(prepared, 4, 5, "cpu")
-    sampler = Sampler(10, 4, seed=5)
+    sampler = BatchSampler(10, 4, seed=5)
     for _ in range(6):
         batch = batches.next().images
         assert batch.dtype == torch.uint8
@@ -99,11 +99,11 @@ def test_loader_resumes_at_its_position(prepared: Prepared) -> None:
 @pytest.fixture
 def mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave every set in its file, as one that is too large for memory."""
-    monkeypatch.setattr(loader, "_IN_MEMORY", 0)
+    monkeypatch.setattr(loader, "_MAX_IN_MEMORY", 0)
 
 
 @pytest.mark.usefixtures("mapped")
-def test_batches_are_gathered_ahead_and_do_not_count_before_they_are_given(prepared: Prepared) -> None:
+def test_batches_are_prefetched_and_do_not_count_before_they_are_returned(prepared: Prepared) -> None:
     drawn: list[int] = []
     first = Loader(prepared, 4, 5, "cpu")
     take = first._sampler.next
@@ -118,19 +118,17 @@ def test_batches_are_gathered_ahead_and_do_not_count_before_they_are_given(prepa
 
 
 @pytest.mark.usefixtures("mapped")
-def test_a_loader_that_gathers_ahead_may_be_set_back(prepared: Prepared) -> None:
+def test_a_loader_that_prefetches_may_be_set_back(prepared: Prepared) -> None:
     batches = Loader(prepared, 4, 5, "cpu")
-    given = [batches.next().images for _ in range(5)]
+    returned = [batches.next().images for _ in range(5)]
     batches.position = 4
     assert batches.position == 4
-    for expected in given[1:]:
+    for expected in returned[1:]:
         assert torch.equal(batches.next().images, expected)
 
 
 @pytest.mark.usefixtures("mapped")
-def test_what_goes_wrong_while_gathering_is_told_when_the_batch_is_wanted(
-    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_while_prefetching_is_raised_for_its_batch(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     batches = Loader(prepared, 4, 5, "cpu")
 
     def broken(*_arguments: object, **_settings: object) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.large
 @pytest.fixture
 def real(folders: Folders) -> Folders:
     place = Path(os.environ.get("ATELIER_DATASETS_DIR") or "ATELIER_DATASETS_DIR is not set")
-    missing = [name for name in ("mnist", "fashion-mnist") if not BUILTIN[name].is_here(place)]
+    missing = [name for name in ("mnist", "fashion-mnist") if not BUILTIN[name].is_available(place)]
     if missing:
         pytest.skip(f"no files of {' and '.join(missing)}: {place}")
     return dataclasses.replace(folders, datasets=place)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from models.datasets.catalogue import DatasetProblem
 from tests.fixtures.models import TINY_CONDITIONAL, write_version
 from worker.data.builtin import stacked
-from worker.data.prepared import DataProblem, Prepared
+from worker.data.prepared import Prepared
 from worker.evaluation import stacked_mnist
 from worker.evaluation.samples import real_batches
 from worker.evaluation.stacked_mnist import (
@@ -55,7 +56,7 @@ def test_modes_are_counted_against_a_thousand_even_ones() -> None:
 
 def test_a_model_of_other_images_is_refused(tmp_path: Path) -> None:
     write_version(tmp_path, "petals", 1, TINY_CONDITIONAL)
-    with pytest.raises(DataProblem, match="3x28x28"):
+    with pytest.raises(DatasetProblem, match="3x28x28"):
         generate_samples("petals", tmp_path)
 
 
@@ -68,7 +69,7 @@ def test_a_torn_classifier_is_trained_again_and_a_poor_one_is_not_kept(
     path.write_bytes(b"torn")
     monkeypatch.setattr(stacked_mnist, "_prepare", lambda *_: digits)
     monkeypatch.setattr(stacked_mnist, "train", lambda *_: 0.5)
-    with pytest.raises(DataProblem, match=r"an accuracy of 50\.00%"):
+    with pytest.raises(DatasetProblem, match=r"an accuracy of 50\.00%"):
         load_or_train_classifier(worker_settings)
     assert path.read_bytes() == b"torn"
     monkeypatch.setattr(stacked_mnist, "train", lambda *_: 0.995)

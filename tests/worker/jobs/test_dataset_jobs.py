@@ -13,14 +13,14 @@ import pytest
 from celery import Celery
 
 from models import broker as messages
+from models.datasets.catalogue import DatasetProblem
 from models.datasets.uploads import UploadFolder, new_folder
 from models.records import Dataset, Records, new_id
 from tests.fixtures.hostile import picture, zipped
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
 from tests.fixtures.workers import workers
-from worker.data.prepared import DataProblem
-from worker.data.uploaded import open_uploaded
+from worker.data.uploads import open_upload
 from worker.jobs.datasets import PREPARER, DatasetJobs
 from worker.jobs.notifier import Notifier
 from worker.settings import WorkerSettings
@@ -115,20 +115,20 @@ def test_every_waiting_upload_is_prepared(harness: Harness) -> None:
     rows = harness.records.list_datasets()
     assert [(row.name, row.state, row.report["size"]) for row in rows] == [("more", "ready", 28), ("pets", "ready", 32)]
     assert (rows[1].done, rows[1].total, rows[1].report["classes"]) == (6, 6, {"cat": 3, "dog": 3})
-    prepared = open_uploaded("pets", 32, 3, records=harness.records, uploads_dir=harness.uploads)
+    prepared = open_upload("pets", 32, 3, records=harness.records, uploads_dir=harness.uploads)
     assert prepared.path == UploadFolder(harness.uploads / made.id).prepared
     assert prepared.labels is not None
 
 
 def test_uploaded_set_of_another_size_is_a_problem(harness: Harness) -> None:
     harness.upload(size=32)
-    with pytest.raises(DataProblem, match="is preparing"):
-        open_uploaded("pets", 32, 3, records=harness.records, uploads_dir=harness.uploads)
+    with pytest.raises(DatasetProblem, match="is preparing"):
+        open_upload("pets", 32, 3, records=harness.records, uploads_dir=harness.uploads)
     harness.jobs()[0].work("w")
-    with pytest.raises(DataProblem, match="has 3x32x32 images, the run needs 1x28x28"):
-        open_uploaded("pets", 28, 1, records=harness.records, uploads_dir=harness.uploads)
-    with pytest.raises(DataProblem, match='no data set "cats"'):
-        open_uploaded("cats", 28, 1, records=harness.records, uploads_dir=harness.uploads)
+    with pytest.raises(DatasetProblem, match="has 3x32x32 images, the run needs 1x28x28"):
+        open_upload("pets", 28, 1, records=harness.records, uploads_dir=harness.uploads)
+    with pytest.raises(DatasetProblem, match='no data set "cats"'):
+        open_upload("cats", 28, 1, records=harness.records, uploads_dir=harness.uploads)
 
 
 def test_what_cannot_be_prepared_fails_with_the_reason_and_gives_its_room_back(harness: Harness) -> None:

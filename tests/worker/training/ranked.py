@@ -20,7 +20,7 @@ from models.config.training import TrainingConfig
 from tests.worker.training.attempts import Attempts
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
-from worker.data.prepared import Prepared, read
+from worker.data.prepared import Prepared, read_prepared
 from worker.training.devices.follower import obey
 from worker.training.devices.ranks import Order, Ranks, join
 from worker.training.devices.sync_batch_norm import synchronise
@@ -150,6 +150,6 @@ def main(count: int, folder: Path, digits: Prepared) -> int:
 
 
 if __name__ == "__main__":
-    prepared = read(Path(sys.argv[3]))
+    prepared = read_prepared(Path(sys.argv[3]))
     assert prepared is not None
     sys.exit(main(int(sys.argv[1]), Path(sys.argv[2]), prepared))

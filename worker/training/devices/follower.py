@@ -12,7 +12,7 @@ from pathlib import Path
 from models.artifacts.attempts import Attempt
 from models.config.training import TrainingConfig
 from models.records import Claim, ClaimLost, Records
-from worker.data import prepared as data
+from worker.data.prepared import read_prepared
 from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
 from worker.training.assembly import configure_torch, fitted, new_state, share
@@ -44,7 +44,7 @@ def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable
     config, resolved = TrainingConfig.model_validate(begun["config"]), Resolved.model_validate(begun["resolved"])
     ranks = join(resolved.devices())
     configure_torch(resolved)
-    found = data.read(Path(ranks.tell()))
+    found = read_prepared(Path(ranks.tell()))
     if found is None:
         raise RuntimeError(f"rank {ranks.rank} does not find the prepared data set that rank 0 has opened")
     state = new_state(config, resolved, found, ranks)

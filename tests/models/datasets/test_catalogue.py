@@ -20,10 +20,10 @@ def test_facts_of_built_in_sets_agree_with_themselves() -> None:
 
 
 def test_shipped_set_is_always_here_and_others_when_their_files_are(tmp_path: Path) -> None:
-    assert BUILTIN["mnist-mini"].is_here(tmp_path)
-    assert not BUILTIN["mnist"].is_here(tmp_path)
+    assert BUILTIN["mnist-mini"].is_available(tmp_path)
+    assert not BUILTIN["mnist"].is_available(tmp_path)
     put(tmp_path / "mnist/MNIST/raw/train-images-idx3-ubyte.gz")
-    assert BUILTIN["mnist"].is_here(tmp_path)
+    assert BUILTIN["mnist"].is_available(tmp_path)
 
 
 def test_unknown_name_is_refused_and_known_ones_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Archives prepared: what becomes of good and bad images, and that the same images always give the same bytes."""
+"""Preparation of archives: good and bad images, and the same bytes from the same images."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.datasets.archives import Limits
-from models.datasets.uploads import MEAN, PREVIEW, Finding, FindingKind, Options, Report, UploadFolder
+from models.datasets.catalogue import DatasetProblem
+from models.datasets.uploads import MEAN, PREVIEW, Finding, FindingKind, Options, UploadFolder, ValidationReport
 from tests.fixtures.hostile import BAD_IMAGES, picture, zipped
-from worker.data.imports import Preparation, Stopped
-from worker.data.prepared import DataProblem, Prepared, read
+from worker.data.prepared import Prepared, read_prepared
+from worker.data.uploads import PreparationStopped, UploadPreparation
 
 LIMITS = Limits(files=10_000, unpacked_bytes=1 << 30, file_bytes=1 << 24, ratio=200)
 MAX_PIXELS = 1_000_000
 
 
 def noise(seed: int, size: int = 40, **options: Any) -> bytes:
-    """Give an image like no other."""
+    """Return an image of noise, its own for each seed."""
     pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, options.pop("kind", "PNG"), **options)
@@ -39,13 +40,13 @@ class Upload:
         path.mkdir(parents=True)
         self.folder.archive.write_bytes(archive)
 
-    def prepare(self, stop: Callable[[], bool] = lambda: False, **options: Any) -> Report:
-        room = options.pop("room", 1 << 30)
-        return Preparation(self.folder, "cats", Options(**options), LIMITS, MAX_PIXELS, lambda: room, stop).run()
+    def prepare(self, stop: Callable[[], bool] = lambda: False, **options: Any) -> ValidationReport:
+        free = options.pop("free_bytes", 1 << 30)
+        return UploadPreparation(self.folder, "cats", Options(**options), LIMITS, MAX_PIXELS, lambda: free, stop).run()
 
     @property
     def prepared(self) -> Prepared:
-        found = read(self.folder.prepared)
+        found = read_prepared(self.folder.prepared)
         assert found is not None
         return found
 
@@ -129,10 +130,10 @@ def tar_of(files: Mapping[str, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("calls", [1, 45, 60, 79])
-def test_stopped_preparation_goes_on_and_gives_the_same_bytes(calls: int, upload: Make) -> None:
+def test_stopped_preparation_is_continued_to_the_same_bytes(calls: int, upload: Make) -> None:
     whole, broken = upload(MANY), upload(MANY, "other")
     whole.prepare()
-    with pytest.raises(Stopped):
+    with pytest.raises(PreparationStopped):
         broken.prepare(after(calls))
     assert not broken.folder.prepared.exists()
     broken.prepare()
@@ -141,7 +142,7 @@ def test_stopped_preparation_goes_on_and_gives_the_same_bytes(calls: int, upload
 
 def test_later_attempt_decodes_only_what_is_missing(upload: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     made = upload(MANY)
-    with pytest.raises(Stopped):
+    with pytest.raises(PreparationStopped):
         made.prepare(after(70))  # 40 headers, 30 images
     seen: list[int] = []
     monkeypatch.setattr(UploadFolder, "set_progress", lambda self, done, total: seen.append(done))
@@ -157,7 +158,7 @@ def test_later_attempt_decodes_only_what_is_missing(upload: Make, monkeypatch: p
 def test_what_a_death_left_half_written_is_done_again(damage: bytes, upload: Make) -> None:
     whole, broken = upload(MANY), upload(MANY, "other")
     whole.prepare()
-    with pytest.raises(Stopped):
+    with pytest.raises(PreparationStopped):
         broken.prepare(after(60))
     with (broken.folder.work / "journal.jsonl").open("ab") as lines:
         lines.write(damage)
@@ -170,7 +171,7 @@ def test_what_a_death_left_half_written_is_done_again(damage: bytes, upload: Mak
 def test_lines_without_pixels_are_done_again(upload: Make) -> None:
     whole, broken = upload(MANY), upload(MANY, "other")
     whole.prepare()
-    with pytest.raises(Stopped):
+    with pytest.raises(PreparationStopped):
         broken.prepare(after(60))
     images = broken.folder.work / "images.u8"
     with images.open("r+b") as file:
@@ -256,7 +257,7 @@ def test_opaque_image_that_could_be_transparent_is_no_finding(upload: Make) -> N
     assert "transparent" not in made.prepare().findings
 
 
-def test_name_in_an_odd_encoding_is_kept_and_told(upload: Make) -> None:
+def test_name_in_an_odd_encoding_is_kept_and_a_finding(upload: Make) -> None:
     made = upload(zipped({"aXb.png": noise(1)}).replace(b"aXb.png", b"a\xe9b.png"))
     assert made.prepare().count == 1
     assert list(made.findings("odd_name")) == ["aΘb.png"]
@@ -272,11 +273,11 @@ def test_whole_crop_keeps_the_edges_on_white(upload: Make) -> None:
 
 def test_archive_without_one_usable_image_is_a_problem_that_names_them(upload: Make) -> None:
     made = upload({"a.png": b"", "b.png": picture(size=(2, 2))})
-    with pytest.raises(DataProblem, match=r'no image can be used: "a.png" is empty.*"b.png" is 2x2 px'):
+    with pytest.raises(DatasetProblem, match=r'no image can be used: "a.png" is empty.*"b.png" is 2x2 px'):
         made.prepare()
     assert not made.folder.prepared.exists()
 
 
 def test_archive_that_would_fill_the_room_is_a_problem(upload: Make) -> None:
-    with pytest.raises(DataProblem, match="at 128 px the images take 2 MB more, and there is room for 1 MB"):
-        upload(MANY).prepare(size=128, room=1_000_000)
+    with pytest.raises(DatasetProblem, match="at 128 px the images take 2 MB more, and there is room for 1 MB"):
+        upload(MANY).prepare(size=128, free_bytes=1_000_000)

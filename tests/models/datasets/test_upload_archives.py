@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.datasets.archives import ArchiveProblem, Gunzip, Limits, inspect, opened
-from models.datasets.uploads import UploadFolder, new_folder, remove, sweep, used_bytes
+from models.datasets.archives import ArchiveProblem, Gunzip, Limits, check_archive, open_archive
+from models.datasets.uploads import UploadFolder, folder_size, new_folder, remove, sweep
 from tests.fixtures.hostile import RED, entry, patched, tarred, zipped
-from worker.data.imports import _read
+from worker.data.uploads import _read
 
 LIMITS = Limits(files=100, unpacked_bytes=1 << 20, file_bytes=1 << 16, ratio=200)
 WHOLE = {
@@ -37,7 +37,7 @@ def put(folder: Path, data: bytes) -> Path:
 
 @pytest.mark.parametrize("kind", WHOLE)
 def test_images_are_listed_by_name_and_read(kind: str, tmp_path: Path) -> None:
-    with opened(put(tmp_path, WHOLE[kind]), LIMITS) as (archive, contents):
+    with open_archive(put(tmp_path, WHOLE[kind]), LIMITS) as (archive, contents):
         assert [member.name[:5] for member in contents.images] == ["cat/a", "dog/l" if kind == "tar" else "dog/b"]
         assert [_read(archive, member) for member in contents.images] == [RED, RED]
 
@@ -53,14 +53,14 @@ def test_zip_of_64_bits_is_read(tmp_path: Path) -> None:
     end64 = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, length, offset)
     locator = struct.pack("<4sLQL", b"PK\x06\x07", 0, end, 1)
     old = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
-    with opened(put(tmp_path, data[:end] + end64 + locator + old), LIMITS) as (archive, contents):
+    with open_archive(put(tmp_path, data[:end] + end64 + locator + old), LIMITS) as (archive, contents):
         assert [_read(archive, member) for member in contents.images] == [RED]
 
 
 def test_directory_far_too_long_for_its_files_is_not_read(tmp_path: Path) -> None:
     data = patched(zipped({"a.png": RED}), b"PK\x05\x06", 12, b"\xff\xff\xff\x0f")
     with pytest.raises(ArchiveProblem, match="directory is far too long"):
-        inspect(put(tmp_path, data), LIMITS)
+        check_archive(put(tmp_path, data), LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -68,16 +68,16 @@ def test_directory_far_too_long_for_its_files_is_not_read(tmp_path: Path) -> Non
     [("./a//b.png", "a/b.png"), ("a\\b.png", "a/b.png"), ("e\u0301.png", "é.png"), ("日本.png", "日本.png")],
 )
 def test_harmless_names_are_made_plain(name: str, path: str, tmp_path: Path) -> None:
-    assert [member.name for member in inspect(put(tmp_path, entry(name)), LIMITS).images] == [path]
+    assert [member.name for member in check_archive(put(tmp_path, entry(name)), LIMITS).images] == [path]
 
 
 def test_limits_hold(tmp_path: Path) -> None:
     with pytest.raises(ArchiveProblem, match="more than 100 files"):
-        inspect(put(tmp_path, zipped({f"{n}.png": b"" for n in range(101)})), LIMITS)
+        check_archive(put(tmp_path, zipped({f"{n}.png": b"" for n in range(101)})), LIMITS)
     with pytest.raises(ArchiveProblem, match=r"more than 1,048,576 bytes"):
-        inspect(put(tmp_path, zipped({f"{n}.txt": bytes(1 << 16) for n in range(17)})), LIMITS)
+        check_archive(put(tmp_path, zipped({f"{n}.txt": bytes(1 << 16) for n in range(17)})), LIMITS)
     with pytest.raises(ArchiveProblem, match="an image may have at most 65,536"):
-        inspect(put(tmp_path, zipped({"a.png": bytes((1 << 16) + 1)})), LIMITS)
+        check_archive(put(tmp_path, zipped({"a.png": bytes((1 << 16) + 1)})), LIMITS)
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -93,7 +93,7 @@ def test_damage_is_told_or_harmless(kind: str, changes: list[tuple[int, int]], c
     if cut < len(data):
         del data[len(data) - cut % 64 :]
     try:
-        with opened(put(tmp_path, bytes(data)), LIMITS) as (archive, contents):
+        with open_archive(put(tmp_path, bytes(data)), LIMITS) as (archive, contents):
             for member in contents.images:
                 assert len(_read(archive, member)) <= LIMITS.file_bytes
     except ArchiveProblem:
@@ -135,7 +135,7 @@ def test_headers_of_a_tar_are_not_collected(tmp_path: Path) -> None:
     path = put(tmp_path, b"".join(parts) + bytes(1024))
     tracemalloc.start()
     try:
-        assert len(inspect(path, replace(LIMITS, unpacked_bytes=1 << 24)).images) == 80
+        assert len(check_archive(path, replace(LIMITS, unpacked_bytes=1 << 24)).images) == 80
         assert tracemalloc.get_traced_memory()[1] < 2 << 20
     finally:
         tracemalloc.stop()
@@ -149,7 +149,7 @@ def test_folder_of_an_upload_that_fails_is_gone(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError):
         fail()
-    assert used_bytes(tmp_path) == 0
+    assert folder_size(tmp_path) == 0
 
 
 def test_sweep_takes_what_no_row_names_unless_it_is_prepared_and_nobody_deleted_it(tmp_path: Path) -> None:
@@ -202,4 +202,4 @@ def test_removing_takes_a_prepared_set_and_may_be_repeated(tmp_path: Path) -> No
 def test_archive_that_two_sets_share_is_counted_once(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(bytes(1000))
     (tmp_path / "b").hardlink_to(tmp_path / "a")
-    assert used_bytes(tmp_path) == 1000
+    assert folder_size(tmp_path) == 1000
