@@ -20,6 +20,7 @@ import pytest
 import safetensors.numpy
 
 from tests.fixtures import make_data_dir as older
+from tests.fixtures.waiting import until
 
 GOLDEN: dict[str, Any] = json.loads(older.GOLDEN.read_text())
 SAME_MACHINE = older.machine() == GOLDEN["machine"]
@@ -116,6 +117,8 @@ def test_paused_run_is_resumed_published_and_served(service: Older) -> None:
     events = (service.data / "runs" / run["id"] / "2" / "events.jsonl").read_text()
     assert "resumed from 1/" in events
     assert "not exact" not in events or not SAME_MACHINE
+    # A new version is found by the next scan.
+    until(lambda: service.client.get(f"/models/{golden['published']}").status_code == 200, "a scan")
     weights = service.client.get(f"/models/{golden['published']}/generator.safetensors").content
     ticks = service.client.get(f"/train/{run['id']}/ticks?format=json").json()["items"]
     assert [tick["images"] for tick in ticks] == [tick["images"] for tick in golden["ticks"]]
