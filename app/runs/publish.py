@@ -9,8 +9,7 @@ from app.state import AppState
 from models.artifacts.history import Snapshot
 from models.config.training import TrainingConfig
 from models.records import ClaimLost, Run
-from models.store.manifest import GENERATOR
-from models.store.publishing import TrainedRun, VersionDraft, publish
+from models.store.publishing import TrainedRun, publish
 
 
 class PublishedView(BaseModel):
@@ -29,7 +28,9 @@ def publish_snapshot(app_state: AppState, run: Run, snapshot: Snapshot) -> Publi
         Problem: 409, its weights are no longer kept; 503, the run changed hands meanwhile, or a file could not be
             written.
     """
-    draft = _draft(run, snapshot)
+    draft = _trained_run(run).draft(
+        snapshot.images, _weights(run, snapshot), snapshot.picture.read_bytes(), snapshot.evaluation()
+    )
     try:
         published = publish(app_state.store, app_state.records, draft)
     except ClaimLost as error:
@@ -44,21 +45,13 @@ def publish_snapshot(app_state: AppState, run: Run, snapshot: Snapshot) -> Publi
     )
 
 
-def _draft(run: Run, snapshot: Snapshot) -> VersionDraft:
-    weights = _weights(run, snapshot)
+def _trained_run(run: Run) -> TrainedRun:
     torch = run.resolved.get("torch")
-    evaluation = snapshot.evaluation()
-    return VersionDraft(
-        source=TrainedRun.of(
-            run.claim,
-            TrainingConfig.model_validate(run.config),
-            preset=str(run.resolved.get("preset", run.preset)),
-            software={"torch": torch} if isinstance(torch, str) else {},
-        ),
-        images=snapshot.images,
-        weights={GENERATOR: weights},
-        preview=snapshot.picture.read_bytes(),
-        scores=evaluation.scores if evaluation is not None else {},
+    return TrainedRun(
+        run.claim,
+        TrainingConfig.model_validate(run.config),
+        preset=str(run.resolved.get("preset", run.preset)),
+        software={"torch": torch} if isinstance(torch, str) else {},
     )
 
 

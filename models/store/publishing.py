@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+import safetensors.numpy
 
 from models.config.networks import GeneratorConfig
 from models.config.training import TrainingConfig
 from models.config.values import NAME
+from models.objectives.methods import METHODS
 from models.records import Claim, Records
-from models.scores import Score
+from models.scores import Evaluation, Score
 from models.store.base import ModelStore
 from models.store.card import Pairs, write_card
 from models.store.errors import InvalidName, ReadOnlyModel
 from models.store.manifest import (
     CARD,
-    GENERATOR,
     NEIGHBOURS,
     PREVIEW,
     Deletion,
@@ -41,20 +43,37 @@ class TrainedRun:
     Attributes:
         claim: of the run, which must still hold when its versions are numbered.
         preset: the one behind `auto`.
-        generators: the configuration of each generator that it publishes, by name; the first is the default one.
         software: the versions that it was trained with, by name.
     """
 
     claim: Claim
     config: TrainingConfig
     preset: str
-    generators: Mapping[str, GeneratorConfig]
     software: Mapping[str, str]
 
-    @staticmethod
-    def of(claim: Claim, config: TrainingConfig, preset: str, software: Mapping[str, str]) -> TrainedRun:
-        """Describe a run that trains one generator."""
-        return TrainedRun(claim, config, preset, {GENERATOR: config.generator_config()}, software)
+    @property
+    def generators(self) -> dict[str, GeneratorConfig]:
+        """The configurations of the run's generators by name; the first one is used where none is named."""
+        return {name: self.config.generator_config() for name in METHODS.get(self.config.method).generators}
+
+    def draft(
+        self,
+        images: int,
+        weights: bytes,
+        preview: bytes,
+        evaluation: Evaluation | None,
+    ) -> VersionDraft:
+        """Prepare a version.
+
+        Args:
+            images: the position, in real images shown to the discriminator.
+            weights: the averaged generators as one safetensors file, as snapshots keep them. Where there are several,
+                each tensor's name begins with that of its generator.
+            preview: a PNG.
+            evaluation: at this position, if there was one.
+        """
+        scores = {} if evaluation is None else evaluation.scores
+        return VersionDraft(self, images, _split(weights, list(self.generators)), preview, scores)
 
 
 @dataclass(frozen=True)
@@ -64,9 +83,8 @@ class VersionDraft:
     Attributes:
         images: the position, in real images shown to the discriminator.
         weights: of each generator of the run, as safetensors.
-        preview: a PNG.
         scores: the one that decides about `best` first.
-        pairs: makes images beside the nearest ones in the data; called only where the position is not published yet.
+        pairs: makes images beside the nearest ones in the data; called only where nothing is published there yet.
     """
 
     source: TrainedRun
@@ -105,6 +123,23 @@ class VersionDraft:
             ),
             scores=dict(self.scores),
         )
+
+
+def _split(weights: bytes, generators: Sequence[str]) -> dict[str, bytes]:
+    """Split a safetensors file into one for each generator, by what the names of its tensors begin with."""
+    if len(generators) == 1:
+        return {generators[0]: weights}
+    tensors = safetensors.numpy.load(weights)
+    return {
+        generator: safetensors.numpy.save(
+            {
+                name.removeprefix(f"{generator}."): tensor
+                for name, tensor in tensors.items()
+                if name.startswith(f"{generator}.")
+            }
+        )
+        for generator in generators
+    }
 
 
 @dataclass(frozen=True)

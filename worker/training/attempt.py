@@ -224,7 +224,7 @@ class Training:
         publisher = Publisher(
             LocalStore(self._house.model_dir),
             self._records,
-            TrainedRun.of(self._run.claim, config, resolved.preset, software()),
+            TrainedRun(self._run.claim, config, resolved.preset, software()),
             self._attempt.dir.parent,
             prepared,
             self._reporter,

@@ -21,7 +21,7 @@ def test_a_version_is_published_with_a_card_and_its_nearest_neighbours(tmp_path:
     run = records.claim_run("worker", 1)
     assert run is not None
     draft = VersionDraft(
-        TrainedRun.of(run.claim, config, "tiny", {}),
+        TrainedRun(run.claim, config, "tiny", {}),
         images=512_000,
         weights={GENERATOR: FILES[WEIGHTS]},
         preview=FILES[PREVIEW],

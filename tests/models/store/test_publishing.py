@@ -6,13 +6,16 @@ import multiprocessing
 import os
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
+from models.objectives.methods import METHODS, MethodSpec
 from models.records import ClaimLost, LeaseState, Publication, Records, RecordsUnavailable, Run
 from models.scores import Score
 from models.store.errors import InvalidName, ReadOnlyModel
@@ -62,7 +65,7 @@ def publish_at(root: Path, records: Records, run: Run, images: int, **changes: A
 def draft(run: Run, images: int, weights: bytes = FILES[WEIGHTS], **changes: Any) -> VersionDraft:
     """Return a draft of the run's only generator at a position; other arguments change its configuration."""
     contents = {name: changes.pop(name) for name in ("scores", "pairs") if name in changes}
-    source = TrainedRun.of(run.claim, training_config(**changes), "tiny", {})
+    source = TrainedRun(run.claim, training_config(**changes), "tiny", {})
     return VersionDraft(source, images, {GENERATOR: weights}, FILES[PREVIEW], **contents)
 
 
@@ -252,15 +255,27 @@ def test_names_that_no_model_may_have_are_refused(
     assert not root.exists()
 
 
-def test_several_generators_are_published_in_a_file_each(root: Path, records: Records, run: Run) -> None:
-    config = training_config().generator_config()
-    source = replace(draft(run, 1000).source, generators={"a_to_b": config, "b_to_a": config})
-    two = replace(draft(run, 1000), source=source, weights={"a_to_b": b"one", "b_to_a": b"other"})
+@pytest.fixture
+def two_way() -> Iterator[str]:
+    """A method with two generators."""
+    METHODS.register(MethodSpec("two-way", "Two-way", "Two generators.", generators=("a_to_b", "b_to_a")))
+    yield "two-way"
+    METHODS.unregister("two-way")
+
+
+def test_several_generators_are_published_in_a_file_each(root: Path, records: Records, run: Run, two_way: str) -> None:
+    source = TrainedRun(run.claim, training_config(method=two_way), "tiny", {})
+    tensors = {f"{name}.{layer}": np.full(3, layer, np.float32) for name in ("a_to_b", "b_to_a") for layer in (0, 1)}
+    two = source.draft(1000, safetensors.numpy.save(tensors), FILES[PREVIEW], None)
     publish(LocalStore(root), records, two)
-    manifest = resolve(root, "digits@1").manifest
-    assert [entry.weights for entry in manifest.generators.values()] == ["a_to_b.safetensors", "b_to_a.safetensors"]
-    assert manifest.first.weights == "a_to_b.safetensors"
-    assert (root / "digits" / "1" / "b_to_a.safetensors").read_bytes() == b"other"
+    version = resolve(root, "digits@1")
+    assert [entry.weights for entry in version.manifest.generators.values()] == [
+        "a_to_b.safetensors",
+        "b_to_a.safetensors",
+    ]
+    assert version.manifest.first.weights == "a_to_b.safetensors"
+    stored = safetensors.numpy.load(LocalStore(root).read(version, "b_to_a.safetensors"))
+    assert {name: values.tolist() for name, values in stored.items()} == {"0": [0, 0, 0], "1": [1, 1, 1]}
     changed = replace(two, weights={**two.weights, "b_to_a": b"new"})
     assert publish(LocalStore(root), records, changed).replaced
 

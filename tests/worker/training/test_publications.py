@@ -27,7 +27,7 @@ def of_a_run(tmp_path: Path, digits: Prepared, records: Records) -> Publisher:
     assert run is not None
     attempt = Attempt(tmp_path / "run", run.token)
     attempt.create()
-    source = TrainedRun.of(run.claim, config, "quick-28", software())
+    source = TrainedRun(run.claim, config, "quick-28", software())
     store = LocalStore(tmp_path / "models")
     return Publisher(store, records, source, tmp_path / "run", digits, Reporter(attempt))
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import torch
 
 from models.artifacts.history import Snapshot, list_snapshots
+from models.config.networks import GeneratorConfig
 from models.records import Records, RecordsUnavailable
 from models.scores import best_evaluation
 from models.store.base import ModelStore
 from models.store.card import Pairs
-from models.store.manifest import GENERATOR
-from models.store.publishing import Published, TrainedRun, VersionDraft, publish
+from models.store.publishing import Published, TrainedRun, publish
 from models.store.weights import load_generator
 from worker.data.prepared import Prepared
 from worker.evaluation import neighbours
@@ -72,19 +72,13 @@ class Publisher:
 
     def _publish(self, images: int, snapshot: Snapshot | None, weights: bytes, preview: bytes) -> Published:
         evaluation = None if snapshot is None else snapshot.evaluation()
-        draft = VersionDraft(
-            source=self.run,
-            images=images,
-            weights={GENERATOR: weights},
-            preview=preview,
-            scores={} if evaluation is None else evaluation.scores,
-            pairs=partial(self._pairs, weights),
-        )
-        return publish(self.store, self.records, draft)
+        draft = self.run.draft(images, weights, preview, evaluation)
+        name, config = next(iter(self.run.generators.items()))
+        pairs = partial(self._pairs, draft.weights[name], config)
+        return publish(self.store, self.records, replace(draft, pairs=pairs))
 
-    def _pairs(self, weights: bytes) -> Pairs:
+    def _pairs(self, weights: bytes, config: GeneratorConfig) -> Pairs:
         """Return the first samples, each beside the most similar image of the data."""
-        config = self.run.generators[GENERATOR]
         images = neighbours.generate_samples(load_generator(weights, config), config, self.run.config.seed)
         return neighbours.neighbour_pairs(images, self.prepared)
 
