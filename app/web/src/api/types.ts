@@ -1,4 +1,4 @@
-// Short names for the API's types, and the payloads of its event stream, which the schema does not describe.
+// Short names for the API's types, and the data of each type of event.
 
 import type { Schemas } from "./schema";
 
@@ -15,18 +15,14 @@ export type Snapshot = Schemas["SnapshotView"];
 export type Session = Schemas["SessionView"];
 export type KeyScope = "sample" | "train" | "admin";
 
-/** One progress report of a run: progress and the latest losses in one object. */
-export type Tick = Schemas["Progress"] & Schemas["Latest"] & { sentence?: string };
+export type Tick = Schemas["Tick"];
 
-export interface Events {
-  /** The run as `GET /train/ID` returns it, or only what its worker wrote: then `preset` is missing. */
-  state: { run: string } & Partial<Run>;
-  tick: { run: string; time: string } & Tick;
-  snapshot: { run: string; time: string; kimg: number };
-  score: { run: string; time: string; kimg: number; scores: Record<string, Score> };
-  health: { run: string; time: string; verdict: string; reasons: string[] };
-  published: { run: string; time: string; model: string; version: number; kimg: number };
-  log: { run: string; time: string } & Record<string, unknown>;
+/** An event that a run's worker wrote: its data with the run's id and the time. */
+type RunEvent<Type extends keyof Schemas["RunEvents"]> = Schemas["RunEvents"][Type] & { run: string; time: string };
+
+export interface Events extends Omit<{ [Type in keyof Schemas["RunEvents"]]: RunEvent<Type> }, "state"> {
+  /** The service adds the whole run, as `GET /train/ID` returns it, to the changes that a worker wrote. */
+  state: RunEvent<"state"> | ({ run: string } & Run);
   model: { model: string; versions: Record<string, Version["state"]>; aliases: Record<string, number> };
   dataset: { dataset: string } & (Dataset | { state: "deleted" });
 }

@@ -2,7 +2,7 @@
 
 import { computed, signal } from "@preact/signals";
 import { ApiError, call } from "../api/client.ts";
-import type { Run } from "../api/types.ts";
+import type { Run, Tick } from "../api/types.ts";
 import { on, onReconnect } from "../events.ts";
 import { createRefresher } from "./refresher.ts";
 
@@ -26,16 +26,15 @@ export function trackRuns(): void {
   tracking = true;
   on("state", (data) => {
     // Events that a worker wrote carry only the state; the service sends the whole run as well.
-    if (data.preset === undefined) return;
+    if (!("preset" in data)) return;
     list.invalidate();
-    const run = data as unknown as Run;
-    stateEvents.set(run.id, (stateEvents.get(run.id) ?? 0) + 1);
-    putRuns([run]);
+    stateEvents.set(data.id, (stateEvents.get(data.id) ?? 0) + 1);
+    putRuns([data]);
   });
   on("tick", ({ run, ...tick }) =>
     patchRun(run, ({ health }) => ({
-      progress: pick(tick, PROGRESS_FIELDS),
-      latest: pick(tick, LATEST_FIELDS),
+      progress: progressOf(tick),
+      latest: latestOf(tick),
       health: { ...health, sentence: tick.sentence ?? null },
     })),
   );
@@ -106,11 +105,27 @@ function patchRun(id: string, changes: (run: Run) => Partial<Run>): void {
   if (run) putRuns([{ ...run, ...changes(run) }]);
 }
 
-const PROGRESS_FIELDS = ["kimg", "total_kimg", "epoch", "fraction", "images_per_second", "eta_seconds"] as const;
-const LATEST_FIELDS = ["loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake"] as const;
+// Workers of earlier versions write fewer fields.
+function progressOf(tick: Tick): Run["progress"] {
+  return {
+    kimg: tick.kimg,
+    total_kimg: tick.total_kimg ?? null,
+    epoch: tick.epoch ?? 0,
+    fraction: tick.fraction ?? 0,
+    images_per_second: tick.images_per_second ?? null,
+    eta_seconds: tick.eta_seconds ?? null,
+  };
+}
 
-function pick<T, K extends keyof T>(values: T, names: readonly K[]): Pick<T, K> {
-  return Object.fromEntries(names.map((name) => [name, values[name]])) as Pick<T, K>;
+function latestOf(tick: Tick): Run["latest"] {
+  return {
+    loss_d: tick.loss_d ?? null,
+    loss_d_real: tick.loss_d_real ?? null,
+    loss_d_fake: tick.loss_d_fake ?? null,
+    loss_g: tick.loss_g ?? null,
+    d_real: tick.d_real ?? null,
+    d_fake: tick.d_fake ?? null,
+  };
 }
 
 /** Whether an error means that the requested thing does not exist. */

@@ -20,8 +20,8 @@ export function Charts({ history }: { history: RunHistory }) {
 function Losses({ ticks }: { ticks: Tick[] }) {
   const last = ticks.at(-1);
   const lines: Line[] = [
-    { label: "discriminator", color: "--real", values: ticks.map((tick) => tick.loss_d) },
-    { label: "generator", color: "--fake", values: ticks.map((tick) => tick.loss_g) },
+    { label: "discriminator", color: "--real", values: ticks.map((tick) => tick.loss_d ?? null) },
+    { label: "generator", color: "--fake", values: ticks.map((tick) => tick.loss_g ?? null) },
   ];
   return (
     <Chart
@@ -40,10 +40,10 @@ function Losses({ ticks }: { ticks: Tick[] }) {
 function Probabilities({ ticks }: { ticks: Tick[] }) {
   const last = ticks.at(-1);
   // Ticks have no probabilities where the loss does not define any.
-  if (last && last.d_real === null) return null;
+  if (last && last.d_real == null) return null;
   const lines: Line[] = [
-    { label: "D(x), real images", color: "--real", values: ticks.map((tick) => tick.d_real) },
-    { label: "D(G(z)), generated images", color: "--fake", values: ticks.map((tick) => tick.d_fake) },
+    { label: "D(x), real images", color: "--real", values: ticks.map((tick) => tick.d_real ?? null) },
+    { label: "D(G(z)), generated images", color: "--fake", values: ticks.map((tick) => tick.d_fake ?? null) },
   ];
   return (
     <Chart
@@ -89,6 +89,6 @@ function ScoreChart({ history }: { history: RunHistory }) {
   );
 }
 
-function roundOrUnknown(value: number | null): string {
-  return value === null ? "unknown" : round(value);
+function roundOrUnknown(value: number | null | undefined): string {
+  return value == null ? "unknown" : round(value);
 }

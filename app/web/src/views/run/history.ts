@@ -28,7 +28,7 @@ export function useHistory(run: string): RunHistory {
     const tickRefresher = createRefresher(
       () => call("GET /train/{run_id}/ticks", { path }),
       ({ items }) => {
-        ticks.value = items as unknown as Tick[];
+        ticks.value = items;
         error.value = "";
       },
       onError,
@@ -51,7 +51,7 @@ export function useHistory(run: string): RunHistory {
       on("snapshot", refreshSnapshots),
       on("score", refreshSnapshots),
       // A new attempt continues from a checkpoint: ticks and snapshots after it are no longer part of the run.
-      on("state", (data) => void (data.run === run && data.preset !== undefined && refreshAll())),
+      on("state", (data) => void (data.run === run && "preset" in data && refreshAll())),
       onReconnect(refreshAll),
     ];
     refreshAll();
