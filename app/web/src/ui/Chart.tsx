@@ -169,8 +169,8 @@ function formatValue(number: number | null | undefined): string {
 }
 
 function axis(color: (name: string) => string, more: uPlot.Axis): uPlot.Axis {
-  const grid = { stroke: color("--line"), width: 1 };
-  return { stroke: color("--faint"), grid, ticks: grid, font: "12px system-ui, sans-serif", ...more };
+  const grid = { stroke: color("--border"), width: 1 };
+  return { stroke: color("--text-muted"), grid, ticks: grid, font: "12px system-ui, sans-serif", ...more };
 }
 
 type Annotations = Pick<Props, "reference" | "highlight" | "positions" | "lines">;
@@ -185,7 +185,7 @@ function annotate(
   ctx.save();
   ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
   ctx.textBaseline = "alphabetic";
-  ctx.fillStyle = ctx.strokeStyle = color("--faint");
+  ctx.fillStyle = ctx.strokeStyle = color("--text-muted");
   if (reference) {
     const y = chart.valToPos(reference.value, "y", true);
     if (y >= bbox.top && y <= bbox.top + bbox.height) {

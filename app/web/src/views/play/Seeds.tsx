@@ -51,7 +51,7 @@ export function Seeds() {
         </div>
       </div>
       {pick === null ? (
-        <p class="hint close-up-hint">
+        <p class="hint">
           Select an image to enlarge it, add it to the favourites or to the walk, or see its variations.
         </p>
       ) : (

@@ -17,7 +17,7 @@ const RATES = [10, 15, 30, 60];
 export function Walk() {
   return (
     <div class="walk">
-      <section aria-labelledby="map-title" class="walk-map">
+      <section aria-labelledby="map-title">
         <h2 id="map-title">Map of seeds</h2>
         <p class="hint">
           Click images to add them to the walk, and drag a stop to another image. With the keyboard: arrows move, Enter
@@ -26,7 +26,7 @@ export function Walk() {
         <SeedMap />
         <Stops />
       </section>
-      <section aria-labelledby="walk-title" class="walk-section">
+      <section aria-labelledby="walk-title">
         <h2 id="walk-title">The walk</h2>
         <WalkVideo />
         <FrameFields />

@@ -68,15 +68,19 @@ interface SettingFieldProps {
 
 function SettingField(props: SettingFieldProps) {
   const { choices } = props.setting;
-  if (!choices) return <TextField {...props} />;
-  return choices.multiple ? <Checkboxes {...props} choices={choices} /> : <Select {...props} choices={choices} />;
+  if (!choices) return <TextSetting {...props} />;
+  return choices.multiple ? (
+    <CheckboxSetting {...props} choices={choices} />
+  ) : (
+    <SelectSetting {...props} choices={choices} />
+  );
 }
 
 function labelOf({ name }: Setting): string {
   return name.slice(name.indexOf(".") + 1).replaceAll(/[._]/g, " ");
 }
 
-function TextField({ setting, override, error, onChange }: SettingFieldProps) {
+function TextSetting({ setting, override, error, onChange }: SettingFieldProps) {
   // The text as typed: formatting the parsed value would change it under the user's hands.
   const typed = useSignal<string | null>(null);
   return (
@@ -101,7 +105,7 @@ function TextField({ setting, override, error, onChange }: SettingFieldProps) {
   );
 }
 
-function Select({ setting, override, error, onChange, choices }: SettingFieldProps & { choices: Choices }) {
+function SelectSetting({ setting, override, error, onChange, choices }: SettingFieldProps & { choices: Choices }) {
   return (
     <Field label={labelOf(setting)} error={error}>
       {(attributes) => (
@@ -120,7 +124,7 @@ function Select({ setting, override, error, onChange, choices }: SettingFieldPro
   );
 }
 
-function Checkboxes({ setting, override, error, onChange, choices }: SettingFieldProps & { choices: Choices }) {
+function CheckboxSetting({ setting, override, error, onChange, choices }: SettingFieldProps & { choices: Choices }) {
   const current = override ?? setting.value;
   const chosen = Array.isArray(current) ? current : [];
   return (

@@ -5,29 +5,19 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, errorMessage } from "../../api/client.ts";
 import type { Preset, Run } from "../../api/types.ts";
-import { bytes, colourMode, duration, plural, round } from "../../format.ts";
 import { currentUrl, navigate, updateQuery } from "../../router.ts";
-import { datasets, datasetsError, isUploaded, trackDatasets } from "../../stores/datasets.ts";
+import { datasets, datasetsError, trackDatasets } from "../../stores/datasets.ts";
 import { loadPresets, presets } from "../../stores/presets.ts";
 import { applyResponse } from "../../stores/runs.ts";
 import { loadSchemas, type SchemaNodes, schemas } from "../../stores/schema.ts";
-import { Field } from "../../ui/fields.tsx";
 import { Failure } from "../../ui/parts.tsx";
 import { Uploader } from "../data/Uploader.tsx";
 import { Advanced } from "./Advanced.tsx";
-import {
-  type DryRunState,
-  errorsByField,
-  FULL_LENGTH,
-  LENGTHS,
-  parseLength,
-  type TrainRequest,
-  useDryRun,
-} from "./dryRun.ts";
-import { type Group, groupsOf, type Override } from "./settings.ts";
+import { errorsByField, FULL_LENGTH, LENGTHS, parseLength, type TrainRequest, useDryRun } from "./dryRun.ts";
+import { Estimate, OtherErrors } from "./Estimate.tsx";
+import { ConditionalField, DatasetField, FOLDER, LengthField, PresetField, TextField } from "./fields.tsx";
+import { groupsOf, type Override } from "./settings.ts";
 
-/** Prefix of data sets that are folders in the images directory. */
-const FOLDER = "folder:";
 /** Ships with Atelier, so that the first training needs no download. */
 const DEFAULT_DATASET = "mnist-mini";
 
@@ -91,24 +81,21 @@ function Form({ presets, schemas }: { presets: Preset[]; schemas: SchemaNodes })
       </div>
       <form class="train" onSubmit={start} onInput={() => (submitErrors.value = null)}>
         <div class="train-settings">
-          <DatasetField value={dataset} error={errors.dataset} />
-          <div>
-            <Field label="Preset" error={errors.preset}>
-              {(attributes) => (
-                <select
-                  {...attributes}
-                  value={preset}
-                  onChange={(event) => {
-                    overrides.value = {};
-                    updateQuery({ preset: event.currentTarget.value }, { replace: true });
-                  }}
-                >
-                  <PresetOptions items={presets} dataset={dataset} />
-                </select>
-              )}
-            </Field>
-            {chosen && <p class="hint">{chosen.description}</p>}
-          </div>
+          <DatasetField
+            value={dataset}
+            error={errors.dataset}
+            onChange={(value) => updateQuery({ dataset: value }, { replace: true })}
+          />
+          <PresetField
+            presets={presets}
+            dataset={dataset}
+            value={preset}
+            error={errors.preset}
+            onChange={(value) => {
+              overrides.value = {};
+              updateQuery({ preset: value }, { replace: true });
+            }}
+          />
           <LengthField
             value={length}
             dryRun={dryRun}
@@ -118,31 +105,25 @@ function Form({ presets, schemas }: { presets: Preset[]; schemas: SchemaNodes })
             }
           />
           <div class="fields">
-            <Field label="Publish as" error={errors.model}>
-              {(attributes) => (
-                <input
-                  {...attributes}
-                  value={model.value}
-                  placeholder={dryRun.full?.model ?? chosen?.model ?? ""}
-                  spellcheck={false}
-                  onInput={(event) => (model.value = event.currentTarget.value)}
-                />
-              )}
-            </Field>
-            <Field label="Seed" error={errors.seed}>
-              {(attributes) => (
-                <input
-                  {...attributes}
-                  value={seed.value}
-                  placeholder="0"
-                  inputMode="numeric"
-                  pattern="[0-9]{1,15}"
-                  onInput={(event) => (seed.value = event.currentTarget.value)}
-                />
-              )}
-            </Field>
+            <TextField
+              label="Publish as"
+              value={model.value}
+              placeholder={dryRun.full?.model ?? chosen?.model ?? ""}
+              spellcheck={false}
+              error={errors.model}
+              onChange={(value) => (model.value = value)}
+            />
+            <TextField
+              label="Seed"
+              value={seed.value}
+              placeholder="0"
+              inputMode="numeric"
+              pattern="[0-9]{1,15}"
+              error={errors.seed}
+              onChange={(value) => (seed.value = value)}
+            />
           </div>
-          <Conditional
+          <ConditionalField
             dataset={dataset}
             dryRun={dryRun}
             value={overrides.value.conditional}
@@ -176,194 +157,9 @@ function Form({ presets, schemas }: { presets: Preset[]; schemas: SchemaNodes })
   );
 }
 
-// An uploaded set has the size it was prepared in: presets of that size come first.
-function PresetOptions({ items, dataset }: { items: Preset[]; dataset: string }) {
-  const known = datasets.value?.find(({ name }) => name === dataset);
-  const fits = ({ training: { size } }: Preset) => size === undefined || size === known?.size;
-  const options = (some: Preset[]) =>
-    some.map(({ name, title }) => (
-      <option key={name} value={name}>
-        {name}: {title}
-      </option>
-    ));
-  if (!known || !isUploaded(known)) return <>{options(items)}</>;
-  return (
-    <>
-      <optgroup label={`For images of ${known.size} px`}>{options(items.filter(fits))}</optgroup>
-      <optgroup label="For images of other sizes">{options(items.filter((item) => !fits(item)))}</optgroup>
-    </>
-  );
-}
-
 // Presets work with grey and with colour images: the data set decides.
 function channelsOverride(dataset: string, preset: Preset | undefined): Record<string, Override> {
   const channels = datasets.value?.find(({ name }) => name === dataset)?.channels ?? null;
   const usual = preset?.training.channels;
   return channels === null || usual === undefined || usual === channels ? {} : { channels };
-}
-
-function DatasetField({ value, error }: { value: string; error: string | undefined }) {
-  const isFolder = value.startsWith(FOLDER);
-  const choose = (dataset: string) => updateQuery({ dataset }, { replace: true });
-  const known = datasets.value ?? [];
-  return (
-    <div>
-      <Field label="Data set" error={error}>
-        {(attributes) => (
-          <select
-            {...attributes}
-            value={isFolder ? FOLDER : value}
-            onChange={(event) => choose(event.currentTarget.value)}
-          >
-            {known.map(({ name, title, state }) => (
-              <option key={name} value={name} disabled={state === "preparing" || state === "failed"}>
-                {title}
-                {state === "ready" ? "" : ` (${state === "remote" ? "not downloaded yet" : state})`}
-              </option>
-            ))}
-            {!isFolder && !known.some(({ name }) => name === value) && <option value={value}>{value}</option>}
-            <option value={FOLDER}>A folder of the service…</option>
-          </select>
-        )}
-      </Field>
-      {isFolder && (
-        <label class="field">
-          Folder in Atelier's images directory
-          <input
-            value={value.slice(FOLDER.length)}
-            spellcheck={false}
-            onChange={(event) => choose(FOLDER + event.currentTarget.value.trim())}
-          />
-        </label>
-      )}
-    </div>
-  );
-}
-
-interface LengthFieldProps {
-  value: number;
-  dryRun: DryRunState;
-  error: string | undefined;
-  onChange: (value: number) => void;
-}
-
-function LengthField({ value, dryRun: { dry }, error, onChange }: LengthFieldProps) {
-  const label = LENGTHS[value]?.label ?? "";
-  const seconds = dry?.estimate.seconds;
-  const text = `${label} of the preset's length${seconds == null ? "" : `, about ${duration(seconds)}`}`;
-  return (
-    <div class="length">
-      <Field label="Training length" error={error}>
-        {(attributes) => (
-          <input
-            {...attributes}
-            type="range"
-            min={0}
-            max={FULL_LENGTH}
-            step={1}
-            value={value}
-            aria-valuetext={text}
-            onInput={(event) => onChange(event.currentTarget.valueAsNumber)}
-          />
-        )}
-      </Field>
-      <div class="range-ends hint" aria-hidden="true">
-        <span>quick</span>
-        <span>best</span>
-      </div>
-      <p class="hint">{text}</p>
-    </div>
-  );
-}
-
-interface ConditionalProps {
-  dataset: string;
-  dryRun: DryRunState;
-  value: Override | undefined;
-  error: string | undefined;
-  onChange: (value: boolean) => void;
-}
-
-// Without labels there is nothing to condition on.
-function Conditional({ dataset, dryRun, value, error, onChange }: ConditionalProps) {
-  const classes = datasets.value?.find(({ name }) => name === dataset)?.classes ?? [];
-  if (!classes.length) return null;
-  const isOn = typeof value === "boolean" ? value : (dryRun.full?.conditional ?? false);
-  return (
-    <div>
-      <label class="check">
-        <input type="checkbox" checked={isOn} onChange={(event) => onChange(event.currentTarget.checked)} />
-        Conditional: learn the {classes.length} classes, so that images of one class can be generated
-      </label>
-      {error && <p class="error small-error">{error}</p>}
-    </div>
-  );
-}
-
-function Estimate({ dryRun: { dry, busy } }: { dryRun: DryRunState }) {
-  if (!dry) return <p class="hint">{busy ? "Estimating…" : "There is no estimate: the settings are not valid yet."}</p>;
-  const { config, estimate, chosen } = dry;
-  const { seconds, time_source: timeSource, memory_bytes: memory, images, batches } = estimate;
-  return (
-    <div aria-busy={busy}>
-      <h2>Estimate</h2>
-      <p class="visually-hidden" role="status">
-        {seconds === null ? "The training time is unknown." : `The training takes about ${duration(seconds)}.`}
-      </p>
-      <dl>
-        <dt>Time</dt>
-        <dd>
-          {seconds === null ? "unknown until a run has measured it" : `about ${duration(seconds)}`}
-          {timeSource && <span class="hint"> by {timeSource}</span>}
-        </dd>
-        <dt>Memory</dt>
-        <dd>{memory === null ? "unknown" : `about ${bytes(memory)}`}</dd>
-        <dt>Length</dt>
-        <dd>
-          {config.epochs != null ? plural(config.epochs, "epoch") : `${round(config.kimg ?? 0)} kimg`}
-          {images !== null && batches !== null && (
-            <span class="hint"> {`${plural(images, "image")} in ${plural(batches, "batch", "batches")}`}</span>
-          )}
-        </dd>
-        <dt>Images</dt>
-        <dd>
-          {config.size} × {config.size} px, {colourMode(config.channels)}
-        </dd>
-        <dt>Parameters</dt>
-        <dd>
-          {estimate.generator_parameters.toLocaleString("en")}
-          <span class="hint"> generator</span>
-          <br />
-          {estimate.discriminator_parameters.toLocaleString("en")}
-          <span class="hint"> discriminator</span>
-        </dd>
-      </dl>
-      {chosen && (
-        <details open>
-          <summary>
-            Chosen: <code>{chosen.preset}</code>
-          </summary>
-          <ul class="reasons">
-            {chosen.reasons.map((reason) => (
-              <li key={reason}>{reason}</li>
-            ))}
-          </ul>
-        </details>
-      )}
-    </div>
-  );
-}
-
-const FIELDS = new Set(["dataset", "preset", "kimg", "epochs", "model", "seed", "conditional"]);
-
-// Errors that no field shows: overrides that the preset does not have, and errors about the request as a whole.
-function OtherErrors({ errors, known }: { errors: Record<string, string>; known: Group[] }) {
-  const names = new Set(known.flatMap(({ settings }) => settings.map(({ name }) => name)));
-  const shown = Object.entries(errors).filter(([name]) => !FIELDS.has(name) && !names.has(name));
-  return shown.map(([name, text]) => (
-    <p key={name} class="error" role="alert">
-      {name && `${name}: `}
-      {text}
-    </p>
-  ));
 }
