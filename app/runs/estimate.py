@@ -74,4 +74,4 @@ def _pace(app_state: AppState, config: TrainingConfig, preset: str) -> _Pace | N
 
 
 def _preset_of(run: Run) -> str:
-    return str(run.resolved.get("preset", run.preset))
+    return run.resolved.get("preset", run.preset)

@@ -6,7 +6,6 @@ Rows are `models.records`'s, files `models.artifacts`'s; nothing here changes ei
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
@@ -15,6 +14,7 @@ from app.state import AppState
 from models.artifacts.events import last_health
 from models.artifacts.history import last_tick, list_snapshots
 from models.artifacts.payloads import HealthData, Tick
+from models.config.resolved import ResolvedRow
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import BUILTIN, is_uploaded
 from models.records import Run, State, Wanted
@@ -71,7 +71,7 @@ class RunView(BaseModel):
     health: Health
     scores: dict[str, Score] = Field(description="of the newest evaluation, the one that decides first")
     published: list[str] = Field(examples=[["digits@1"]])
-    resolved: dict[str, Any] = Field(description="what the worker decided at the first start")
+    resolved: ResolvedRow = Field(description="what the worker decided at the first start")
     created_at: AwareDatetime
     started_at: AwareDatetime | None
     ended_at: AwareDatetime | None
@@ -157,10 +157,9 @@ def published(app_state: AppState, run: Run) -> list[str]:
     return [f"{row.model}@{row.version}" for row in rows if row.version in numbers[row.model]]
 
 
-def image_count(app_state: AppState, dataset: str, resolved: dict[str, Any]) -> int | None:
+def image_count(app_state: AppState, dataset: str, resolved: ResolvedRow) -> int | None:
     """Count a data set's images, where that is known without decoding them."""
-    count = resolved.get("dataset_images")
-    if isinstance(count, int):
+    if (count := resolved.get("dataset_images")) is not None:
         return count
     if is_uploaded(dataset):
         row = app_state.records.get_dataset(dataset)

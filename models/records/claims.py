@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, insert, literal, select, union_all, update
 
+from models.config.resolved import ResolvedRow
 from models.config.training import TrainingConfig
 from models.datasets.uploads import SYNC_EVERY
 from models.records.database import Database, storable, utc_now
@@ -130,11 +131,11 @@ class RunClaims(Claims):
         """Forget earlier deaths, since there is a new checkpoint."""
         self._change_run(claim, failures=0)
 
-    def settle(self, claim: Claim, config: TrainingConfig, resolved: dict[str, Any]) -> Run:
+    def settle(self, claim: Claim, config: TrainingConfig, resolved: ResolvedRow) -> Run:
         """Replace a run's configuration by the one chosen at its first start; `resolved` says why."""
         return self._change_run(claim, config=config.model_dump(mode="json"), resolved=resolved)
 
-    def set_resolved(self, claim: Claim, resolved: dict[str, Any]) -> None:
+    def set_resolved(self, claim: Claim, resolved: ResolvedRow) -> None:
         """Write what the worker has decided for this run."""
         self._change_run(claim, resolved=resolved)
 

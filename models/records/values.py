@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, get_args
 
+from models.config.resolved import ResolvedRow
+
 State = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 Wanted = Literal["paused", "cancelled"]
 Outcome = Literal["succeeded", "failed", "cancelled", "paused", "queued"]
@@ -50,7 +52,7 @@ class Run:
     beat: int
     failures: int
     worker: str | None
-    resolved: dict[str, Any]
+    resolved: ResolvedRow
     error: str | None
     created_at: datetime
     queued_at: datetime

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from models.config.inputs import Latent
 from models.config.networks import GeneratorConfig
 from models.config.presets import TrainRequest, resolve
+from models.config.resolved import Resolved, ResolvedRow
 from models.config.training import TrainingConfig
 from models.families.dcgan import DcganGenerator
 from models.families.mlp import MlpDiscriminator, MlpGenerator
@@ -95,3 +96,7 @@ def test_tables_of_too_many_classes_are_refused() -> None:
         config(conditional=True, classes=tuple(map(str, range(100_000))), discriminator={
             **config().discriminator.model_dump(), "network": MlpDiscriminator(hidden=(1024,)),
         })  # fmt: skip
+
+
+def test_rows_list_the_same_decisions_as_the_complete_value() -> None:
+    assert set(ResolvedRow.__annotations__) == set(Resolved.model_fields)

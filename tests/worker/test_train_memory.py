@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.config.resolved import ResolvedRow
 from models.records import Run
 from tests.fixtures.trainings import Harness, working_house
 from tests.worker.training.tiny import tiny
@@ -41,7 +42,7 @@ def give_room(monkeypatch: pytest.MonkeyPatch, has_room: Room) -> None:
     monkeypatch.setattr(attempt, "new_state", small)
 
 
-def resolved(harness: Harness, run: Run) -> dict[str, Any]:
+def resolved(harness: Harness, run: Run) -> ResolvedRow:
     row = harness.records.get_run(run.id)
     assert row is not None
     return row.resolved

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.config.resolved import ResolvedRow
 from models.records import Run
 from tests.fixtures.trainings import Harness, working_house
 from tests.worker.training.tiny import tiny
@@ -42,7 +43,7 @@ def record(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> list[int]:
     return made
 
 
-def resolved(harness: Harness, run: Run) -> dict[str, Any]:
+def resolved(harness: Harness, run: Run) -> ResolvedRow:
     row = harness.records.get_run(run.id)
     assert row is not None
     return row.resolved

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from models.config.resolved import Resolved
 from models.config.training import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
@@ -15,7 +16,7 @@ from worker.training.devices.graphs import by_scalars
 from worker.training.devices.ranks import Ranks
 from worker.training.devices.sync_batch_norm import synchronise
 from worker.training.methods.step_config import StepConfig
-from worker.training.resolution import Resolved
+from worker.training.resolution import devices_of
 from worker.training.state.state import TrainingState, seeds
 
 
@@ -29,7 +30,7 @@ def configure_torch(resolved: Resolved) -> None:
 
 def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ranks: Ranks) -> TrainingState:
     """Begin a training, on this rank's device."""
-    device = resolved.devices()[ranks.rank]
+    device = devices_of(resolved)[ranks.rank]
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, device), device)
     synchronise(state.generator, ranks)
     synchronise(state.discriminator, ranks)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pydantic import ValidationError
 
 from models.artifacts.attempts import Attempt
+from models.config.resolved import Resolved
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import is_uploaded
 from models.files import replace_file
@@ -42,7 +43,7 @@ from worker.training.reporting.publisher import Publisher, software
 from worker.training.reporting.real_images import real_grid
 from worker.training.reporting.reporter import Reporter
 from worker.training.reporting.snapshots import SnapshotRenderer
-from worker.training.resolution import Resolved, differences, resolve
+from worker.training.resolution import devices_of, differences, resolve
 from worker.training.schedule import Schedule
 from worker.training.state.checkpoints import Checkpoint, newest_valid
 from worker.training.state.manager import CheckpointManager
@@ -81,7 +82,7 @@ class Training:
         self._begin(config, resolved, checkpoint)
         replace_file(self._attempt.real, real_grid(prepared, config.generator_config().classes))
 
-        ranks = join(resolved.devices())
+        ranks = join(devices_of(resolved))
         ranks.tell(str(prepared.path))
         return self._train(config, prepared, resolved, checkpoint, ranks)
 
@@ -173,11 +174,11 @@ class Training:
         return resolved
 
     def _write_down(self, resolved: Resolved) -> None:
-        self._records.set_resolved(self._run.claim, resolved.model_dump())
+        self._records.set_resolved(self._run.claim, resolved.row())
 
     def _tell_slices(self, resolved: Resolved, slices: int, when: str) -> None:
         """Tell that batches are cut into more slices."""
-        each = resolved.batch_size // len(resolved.devices())
+        each = resolved.batch_size // len(resolved.device_names)
         self._reporter.log(
             f"{resolved.device_name} has not the memory for {each // resolved.accumulate} images at a time: the run "
             f"takes {each // slices} at a time {when}, and adds up the gradients of {slices} such slices; a step is "

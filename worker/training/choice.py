@@ -8,6 +8,7 @@ import torch
 
 from models.config import auto, fit
 from models.config.presets import AUTO, ConfigError, TrainRequest
+from models.config.resolved import ResolvedRow
 from models.config.resources import Device, main_memory
 from models.datasets.catalogue import BUILTIN, DatasetProblem, is_uploaded
 from models.datasets.folders import folder_info
@@ -45,7 +46,7 @@ def settle(run: Run, records: Records, house: SharedSettings, log: Callable[[str
     if problems:
         raise TrainingFailed("; ".join(problem.msg for problem in problems))
     reasons = list(choice.reasons.values())
-    chosen = {"preset": choice.preset, "reasons": reasons, "config": config.model_dump(mode="json")}
+    chosen: ResolvedRow = {"preset": choice.preset, "reasons": reasons, "config": config.model_dump(mode="json")}
     settled = records.settle(run.claim, config, chosen)
     for reason in reasons:
         log(reason)

@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
 from shutil import which
-from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
 
+from models.config.resolved import Resolved, ResolvedRow
 from models.config.training import TrainingConfig
-from models.config.values import Frozen
 from models.scores import EvaluationSchedule
 from models.settings import training_threads
 from worker.data.prepared import Prepared
@@ -31,42 +29,12 @@ Device = torch.device  # a run says with which `torch` it was made
 _EXACTNESS = ("device", "device_name", "precision", "compiled", "recorded", "threads", "accumulate", "torch", "data")
 
 
-class Resolved(Frozen):
-    """The decisions, as the run's row and its checkpoints carry them.
-
-    Schedules run over `annealed_images`, the first length of the run: a longer target does not stretch them. With
-    several devices `device` names them all, as `ATELIER_DEVICE` does, and `threads` are those of each process. Where a
-    device has not room for its share of a batch, that is cut into `accumulate` slices, whose gradients are added up.
-    What is `compiled`, and `recorded` as CUDA graphs, is what the device and its tools turned out to be able to do.
-    `preset` is the one behind `auto`, for which there are also `reasons` and the `config` that was chosen.
-    """
-
-    preset: str
-    device: str
-    device_name: str
-    precision: Literal["fp32", "bf16"]
-    compiled: bool = False
-    recorded: bool = False
-    threads: int
-    batch_size: int
-    accumulate: int = 1
-    total_images: int
-    annealed_images: int
-    dataset_images: int
-    data: str
-    torch: str
-    evaluation: EvaluationSchedule | None = None
-    reasons: tuple[str, ...] = ()
-    config: Annotated[dict[str, Any] | None, Field(exclude_if=lambda config: config is None)] = None
-
-    def devices(self) -> list[Device]:
-        """Give the devices, one for each rank."""
-        return [torch.device(name) for name in self.device.split(",")]
+def devices_of(resolved: Resolved) -> list[Device]:
+    """Return a run's devices, one for each rank."""
+    return [torch.device(name) for name in resolved.device_names]
 
 
-def resolve(
-    config: TrainingConfig, settings: WorkerSettings, prepared: Prepared, earlier: Mapping[str, Any]
-) -> Resolved:
+def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared, earlier: ResolvedRow) -> Resolved:
     """Decide, or take over from `earlier` what can be taken over; on another kind of device that is less.
 
     Raises:
@@ -75,7 +43,7 @@ def resolve(
     names = choose_devices(settings.device, config.devices, str(earlier.get("device", "")).split(","))
     device = torch.device(names[0])
     total = config.total_images(prepared.count)
-    here = earlier if _is_of(device, earlier) else {}
+    here: ResolvedRow = earlier if _is_of(device, earlier) else {}
     precision: Precision = here.get("precision") or choose_precision(config, device)
     threads = int(earlier.get("threads") or max(1, (settings.threads or training_threads()) // config.devices))
     return Resolved(
@@ -99,7 +67,7 @@ def resolve(
     )
 
 
-def _is_of(device: Device, earlier: Mapping[str, Any]) -> bool:
+def _is_of(device: Device, earlier: ResolvedRow) -> bool:
     """Tell whether the earlier decisions were made for a device of this kind."""
     return str(earlier.get("device", "")).startswith(device.type)
 
@@ -111,9 +79,9 @@ def _evaluation(
     device: Device,
     precision: Precision,
     threads: int,
-    earlier: Mapping[str, Any],
+    earlier: ResolvedRow,
 ) -> EvaluationSchedule | None:
-    """EvaluationSchedule the evaluations; None where there are too few images to compare with."""
+    """Schedule the evaluations; None where there are too few images to compare with."""
     if prepared.count < MIN_IMAGES:
         return None
     if (known := earlier.get("evaluation")) is not None:
@@ -123,7 +91,7 @@ def _evaluation(
     return schedule_evaluations(config, prepared, kind, precision, threads, has_inception)
 
 
-def differences(earlier: Mapping[str, Any], now: Resolved) -> list[str]:
+def differences(earlier: Mapping[str, object], now: Resolved) -> list[str]:
     """Say what stands in the way of an exact continuation, a phrase for each; empty if nothing does."""
     current = now.model_dump()
     return [

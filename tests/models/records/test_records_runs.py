@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from models.config.resolved import ResolvedRow
 from models.records import (
     IdempotencyConflict,
     InvalidCursor,
@@ -256,7 +257,7 @@ def test_a_finished_run_goes_on_to_a_longer_target(records: Records) -> None:
     assert (run.state, run.config["epochs"], run.ended_at) == ("queued", 11.0, None)
 
 
-def finished_with(records: Records, resolved: dict[str, Any]) -> Run:
+def finished_with(records: Records, resolved: ResolvedRow) -> Run:
     run = running(records)
     records.set_resolved(run.claim, resolved)
     finished = records.release_run(run.claim, "succeeded")

@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 import torch
 
+from models.config.resolved import ResolvedRow
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.settings import WorkerSettings
 from worker.training.failure import TrainingFailed
-from worker.training.resolution import choose_precision, differences, resolve
+from worker.training.resolution import choose_precision, devices_of, differences, resolve
 
 CPU = torch.device("cpu")
 
@@ -27,7 +28,7 @@ def test_what_the_machine_decides_is_written_down(digits: Prepared) -> None:
 
 
 def test_what_was_decided_is_taken_over(digits: Prepared) -> None:
-    earlier = {**resolve(tiny(), house(), digits, {}).model_dump(), "precision": "fp32", "threads": 1}
+    earlier: ResolvedRow = {**resolve(tiny(), house(), digits, {}).row(), "precision": "fp32", "threads": 1}
     again = resolve(tiny(kimg=16), house(threads=4), digits, earlier)
     assert (again.precision, again.threads, again.total_images) == ("fp32", 1, 16000)
 
@@ -35,8 +36,8 @@ def test_what_was_decided_is_taken_over(digits: Prepared) -> None:
 def test_a_run_on_several_devices_has_as_many_of_those_that_are_named(digits: Prepared) -> None:
     config = tiny(devices=2)
     resolved = resolve(config, house(device="cpu, cpu,cpu", threads=5), digits, {})
-    assert (resolved.device, resolved.devices(), resolved.threads) == ("cpu,cpu", [CPU, CPU], 2)
-    assert resolve(config, house(device="cpu,cpu"), digits, resolved.model_dump()).device == "cpu,cpu"
+    assert (resolved.device, devices_of(resolved), resolved.threads) == ("cpu,cpu", [CPU, CPU], 2)
+    assert resolve(config, house(device="cpu,cpu"), digits, resolved.row()).device == "cpu,cpu"
 
 
 def test_more_devices_than_the_worker_has_are_refused(digits: Prepared) -> None:
@@ -46,9 +47,9 @@ def test_more_devices_than_the_worker_has_are_refused(digits: Prepared) -> None:
 
 def test_slices_of_a_batch_are_kept_and_told(digits: Prepared) -> None:
     first = resolve(tiny(), house(), digits, {})
-    again = resolve(tiny(), house(), digits, {**first.model_dump(), "accumulate": 4})
+    again = resolve(tiny(), house(), digits, {**first.row(), "accumulate": 4})
     assert (first.accumulate, again.accumulate) == (1, 4)
-    assert differences(first.model_dump(), again) == ["accumulate was 1 and is 4"]
+    assert differences(first.row(), again) == ["accumulate was 1 and is 4"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -73,23 +74,23 @@ def test_bf16_is_chosen_where_the_processor_multiplies_it(
 
 def test_only_what_exactness_depends_on_is_a_difference(digits: Prepared) -> None:
     now = resolve(tiny(), house(), digits, {})
-    assert differences(now.model_dump(), now) == []
-    changed = {**now.model_dump(), "threads": 1, "torch": "1.0", "total_images": 1}
+    assert differences(now.row(), now) == []
+    changed = {**now.row(), "threads": 1, "torch": "1.0", "total_images": 1}
     assert differences(changed, now) == ["threads was 1 and is 2", f"torch was 1.0 and is {torch.__version__}"]
 
 
 def test_a_longer_target_leaves_schedules_at_the_first_length(digits: Prepared) -> None:
-    first = resolve(tiny(kimg=8), house(), digits, {}).model_dump()
+    first = resolve(tiny(kimg=8), house(), digits, {}).row()
     longer = resolve(tiny(kimg=16), house(), digits, first)
     assert (first["annealed_images"], longer.total_images, longer.annealed_images) == (8000, 16000, 8000)
-    again = resolve(tiny(kimg=24), house(), digits, longer.model_dump())
+    again = resolve(tiny(kimg=24), house(), digits, longer.row())
     assert (again.total_images, again.annealed_images) == (24000, 8000)
 
 
 def test_another_kind_of_device_decides_anew_what_depends_on_it(digits: Prepared) -> None:
     first = resolve(tiny(precision="fp32"), house(), digits, {})
-    on_gpu = {"device": "cuda:0", "device_name": "NVIDIA H200", "precision": "bf16", "compiled": True}
-    earlier = {**first.model_dump(), **on_gpu, "recorded": True, "accumulate": 4, "annealed_images": 5}
+    on_gpu: ResolvedRow = {"device": "cuda:0", "device_name": "NVIDIA H200", "precision": "bf16", "compiled": True}
+    earlier: ResolvedRow = {**first.row(), **on_gpu, "recorded": True, "accumulate": 4, "annealed_images": 5}
     now = resolve(tiny(precision="fp32"), house(), digits, earlier)
     assert (now.precision, now.compiled, now.recorded, now.accumulate) == ("fp32", False, False, 1)
     assert now.annealed_images == 5

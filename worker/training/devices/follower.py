@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from models.artifacts.attempts import Attempt
+from models.config.resolved import Resolved
 from models.config.training import TrainingConfig
 from models.records import Claim, ClaimLost, Records
 from worker.data.prepared import read_prepared
@@ -21,7 +22,7 @@ from worker.training.devices.ranks import Order, Ranks, join
 from worker.training.failure import FailureNote, TrainingFailed
 from worker.training.methods.adversarial import play_round
 from worker.training.methods.step_config import StepConfig
-from worker.training.resolution import Resolved
+from worker.training.resolution import devices_of
 from worker.training.state.state import TrainingState
 
 _LOOK_SECONDS = 0.1
@@ -42,7 +43,7 @@ def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable
         time.sleep(_LOOK_SECONDS)
     begun = json.loads(attempt.config.read_text())
     config, resolved = TrainingConfig.model_validate(begun["config"]), Resolved.model_validate(begun["resolved"])
-    ranks = join(resolved.devices())
+    ranks = join(devices_of(resolved))
     configure_torch(resolved)
     found = read_prepared(Path(ranks.tell()))
     if found is None:
@@ -84,7 +85,7 @@ def _slice_finer(attempt: Attempt, house: WorkerSettings, resolved: Resolved, sl
         return ExitCode.REFUSED
     with closing(Records(house.database_url)) as records:
         try:
-            records.set_resolved(Claim("run", attempt.dir.parent.name, attempt.token), finer.model_dump())
+            records.set_resolved(Claim("run", attempt.dir.parent.name, attempt.token), finer.row())
         except ClaimLost:
             return ExitCode.FENCED
     return ExitCode.STOPPED
