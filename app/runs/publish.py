@@ -50,7 +50,7 @@ def _trained_run(run: Run) -> TrainedRun:
     return TrainedRun(
         run.claim,
         TrainingConfig.model_validate(run.config),
-        preset=str(run.resolved.get("preset", run.preset)),
+        preset=run.resolved.get("preset", run.preset),
         software={"torch": torch} if isinstance(torch, str) else {},
     )
 

@@ -249,7 +249,7 @@ def _with_length(run: Run, kimg: float | None, epochs: float | None, shown: int)
             run.state,
         )
     count = run.resolved.get("dataset_images")
-    if (kimg is not None or isinstance(count, int)) and config.total_images(count or 0) < shown:
+    if (kimg is not None or count is not None) and config.total_images(count or 0) < shown:
         raise InvalidLength(
             f"run {run.id} has been shown {shown / 1000:g} kimg already, and cannot end before that: give a "
             "longer one, or publish an earlier snapshot"
@@ -269,7 +269,7 @@ def _is_longer(run: Run, config: TrainingConfig) -> bool:
         return config.kimg > before.kimg
     # An epoch's images are known once the run has seen its data set.
     count = run.resolved.get("dataset_images")
-    if not isinstance(count, int):
+    if count is None:
         raise InvalidLength(f"the length of run {run.id} is {_length(run)}: give the new one in the same unit")
     return config.total_images(count) > before.total_images(count)
 
