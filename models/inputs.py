@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.config.inputs import InputSpec, LabelInput, LatentInput
-from models.latents import classes, latents
+from models.latents import draw_labels, draw_latents
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
@@ -79,7 +79,7 @@ def make_inputs(
     for name, spec in specs.items():
         match spec:
             case LatentInput():
-                arrays[name] = truncate(latents(spec, seed, indices), psi)
+                arrays[name] = truncate(draw_latents(spec, seed, indices), psi)
             case LabelInput():
                 arrays[name] = make_labels(spec, seed, indices, label)
             case _:
@@ -90,7 +90,7 @@ def make_inputs(
 def make_labels(spec: LabelInput, seed: Seeds, indices: Indices, label: int | Labels | None = None) -> Labels:
     """Return the class labels of images, int64 `[n]`: those given, else one drawn for each from its seed."""
     if label is None:
-        return classes(seed, indices, spec.classes)
+        return draw_labels(seed, indices, spec.classes)
     return np.full(len(indices), label) if isinstance(label, int) else label
 
 

@@ -1,4 +1,4 @@
-"""Ways between latents that stay where a generator was trained; which latents and how many steps is left to others."""
+"""Interpolation between latents that stays where a generator was trained."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Doubles = NDArray[np.float64]
 _PARALLEL = 1e-6
 
 
-def between(latent: Latent, a: Reals, b: Reals, t: Doubles) -> Doubles:
-    """Go part of the way from some latents to others; what comes out is as typical of the prior as they are.
+def interpolate(latent: Latent, a: Reals, b: Reals, t: Doubles) -> Doubles:
+    """Interpolate between latents; the results are as typical of the prior as they are.
 
     Args:
         latent: their prior: spherical interpolation for a normal one, transported for a uniform one.

@@ -1,4 +1,4 @@
-"""Seed and index to latent: image `index` of a seed is always the same one, on every machine and in every batch.
+"""Latents and labels from seed and index: the same values on every machine and in every batch.
 
 Counter-based random numbers, Philox4x32-10 (Salmon et al. 2011, doi 10.1145/2063384.2063405), and our own Box-Muller
 transform: numpy promises the streams of its bit generators, but not of its normal distribution.
@@ -23,7 +23,7 @@ _CLASS_BLOCK = 2**31
 _CHUNK = 256
 
 
-def latents(latent: Latent, seed: int | NDArray[np.uint64], indices: NDArray[np.int64]) -> NDArray[np.float32]:
+def draw_latents(latent: Latent, seed: int | NDArray[np.uint64], indices: NDArray[np.int64]) -> NDArray[np.float32]:
     """Draw the latents of some images, of one seed or each of its own.
 
     Args:
@@ -39,18 +39,18 @@ def latents(latent: Latent, seed: int | NDArray[np.uint64], indices: NDArray[np.
     transform = _box_muller if latent.prior == "normal" else _uniform
     for start in range(0, len(indices), _CHUNK):
         chunk = slice(start, start + _CHUNK)
-        drawn = words(seed if isinstance(seed, int) else seed[chunk], indices[chunk], blocks)
+        drawn = philox(seed if isinstance(seed, int) else seed[chunk], indices[chunk], blocks)
         result[chunk] = transform(drawn)[:, : latent.dim]
     return result
 
 
-def classes(seed: int | NDArray[np.uint64], indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def draw_labels(seed: int | NDArray[np.uint64], indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Draw a class label in 0 to `count` - 1 for each index, of one seed or each of its own: int64 `[n]`."""
-    first = words(seed, indices, np.array([_CLASS_BLOCK], np.uint64))[0][:, 0]
+    first = philox(seed, indices, np.array([_CLASS_BLOCK], np.uint64))[0][:, 0]
     return (first % np.uint64(count)).astype(np.int64)
 
 
-def words(
+def philox(
     seed: int | NDArray[np.uint64], indices: NDArray[np.int64], blocks: NDArray[np.uint64]
 ) -> tuple[NDArray[np.uint64], ...]:
     """Compute Philox4x32-10 with key = seed and counter = (block, 0, index low, index high).

@@ -1,4 +1,4 @@
-"""What the model directory and the sampling engine refuse, said in HTTP."""
+"""Problem responses for errors of the model store and of the sampling engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from models.store.errors import (
 
 
 def problem_of(error: ModelError) -> Problem:
-    """Say what the model directory refused."""
+    """Return the problem for an error of the model store."""
     match error:
         case UnknownModel():
             return Problem(404, phrase(404), str(error))
@@ -37,7 +37,7 @@ def problem_of(error: ModelError) -> Problem:
 
 
 def install(app: FastAPI) -> None:
-    """Make these errors problems, wherever a route meets them."""
+    """Answer these errors with problems, whichever route raises them."""
     app.add_exception_handler(ModelError, _on_model_error)
     app.add_exception_handler(Overloaded, _on_overload)
     app.add_exception_handler(Stopped, _on_stopped)

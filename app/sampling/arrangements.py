@@ -17,8 +17,8 @@ from app.sampling.images import Description, ImageSequence, label_input
 from models.config.inputs import LatentInput
 from models.config.networks import GeneratorConfig
 from models.inputs import Inputs, Labels, Latents, make_inputs, make_labels, truncate
-from models.interpolation import Doubles, between
-from models.latents import latents
+from models.interpolation import Doubles, interpolate
+from models.latents import draw_latents
 
 Indices = NDArray[np.int64]
 
@@ -88,15 +88,15 @@ class Between(Arrangement):
         latent = _latent_input(self.generator)
         across = column / (self.columns - 1)
         if len(self.seeds) == 2:
-            first, second = (latents(latent, seed, row) for seed in self.seeds)
-            z = between(latent, first, second, across)
+            first, second = (draw_latents(latent, seed, row) for seed in self.seeds)
+            z = interpolate(latent, first, second, across)
         else:
             corners = np.repeat(_first_latents(latent, self.seeds)[:, None], len(row), axis=1)
             top_left, top_right, bottom_left, bottom_right = corners
-            top = between(latent, top_left, top_right, across)
-            bottom = between(latent, bottom_left, bottom_right, across)
+            top = interpolate(latent, top_left, top_right, across)
+            bottom = interpolate(latent, bottom_left, bottom_right, across)
             down = row / (self.rows - 1)
-            z = between(latent, top, bottom, down)
+            z = interpolate(latent, top, bottom, down)
         return _interpolated(self.generator, truncate(z, self.psi), self.labels(start, stop))
 
     def labels(self, start: int, stop: int) -> Labels | None:
@@ -143,7 +143,7 @@ class LoopPath(Arrangement):
         leg, t = self._positions(start, stop)
         latent = _latent_input(self.generator)
         stops = _first_latents(latent, self.seeds)
-        z = between(latent, stops[leg], stops[(leg + 1) % count], t)
+        z = interpolate(latent, stops[leg], stops[(leg + 1) % count], t)
         return _interpolated(self.generator, truncate(z, self.psi), self.labels(start, stop))
 
     def labels(self, start: int, stop: int) -> Labels | None:
@@ -232,7 +232,7 @@ def _latent_input(generator: GeneratorConfig) -> LatentInput:
 
 def _first_latents(latent: LatentInput, seeds: tuple[int, ...]) -> Latents:
     """Draw image 0 of each seed: float32 `[seeds, dim]`."""
-    return latents(latent, np.array(seeds, np.uint64), np.zeros(len(seeds), np.int64))
+    return draw_latents(latent, np.array(seeds, np.uint64), np.zeros(len(seeds), np.int64))
 
 
 def _interpolated(generator: GeneratorConfig, z: Latents, labels: Labels | None) -> Inputs:

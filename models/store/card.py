@@ -1,4 +1,4 @@
-"""A version's model card, `card.md`: what it is, what it was made from, how good it is and how to use it."""
+"""Model cards, `card.md`: what a version is, what it was made from, how good it is and how to use it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _MARKUP: Final = re.compile(r"[\\`*\[\]<>|!&~]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z]
 
 
 class Pairs(NamedTuple):
-    """A PNG of generated images beside the nearest ones of the data, of whose `images` so many were `searched`."""
+    """Generated images beside the nearest ones of the data, as PNG; `searched` of the data's `images` were compared."""
 
     picture: bytes
     searched: int
     images: int
 
 
-def write_card(manifest: Manifest, config: TrainingConfig, pairs: Pairs | None = None) -> bytes:
-    """Write the card of a version that `config` has trained, as Markdown in UTF-8."""
+def render_card(manifest: Manifest, config: TrainingConfig, pairs: Pairs | None = None) -> bytes:
+    """Return the card of a version that `config` has trained, as Markdown in UTF-8."""
     parts = [
         _head(manifest),
         _data(manifest, config),
@@ -41,9 +41,10 @@ def _head(manifest: Manifest) -> str:
     generator = manifest.generator
     kind = "grey" if generator.channels == 1 else "colour"
     classes = f", of {generator.classes} classes on demand" if generator.classes else ""
+    shape = generator.shape
     return (
         f"# {manifest.model}@{manifest.version}\n\n"
-        f"A generative adversarial network for {kind} images of {generator.size} x {generator.size} px{classes}: "
+        f"A generative adversarial network for {kind} images of {shape.height} x {shape.width} px{classes}: "
         f"family `{generator.network.family}`, {generator.parameters():,} weights.\n\n"
         f"![samples]({PREVIEW})"
     )
@@ -87,29 +88,29 @@ def _scores(manifest: Manifest) -> str:
     ]
     return (
         "## Scores\n\nThe first one decided which version is `best`. Only scores with equal protocols can be compared; "
-        "the floor is what real images score against other real ones.\n\n"
-        + _table(("score", "value", "floor", "better", "protocol"), rows)
+        "the baseline is what real images score against other real ones.\n\n"
+        + _table(("score", "value", "baseline", "better", "protocol"), rows)
     )
 
 
 def _neighbours(pairs: Pairs | None) -> str:
     if pairs is None:
-        told = "They were not looked for: this version was published by hand, and only the worker has the data at hand."
+        text = "They were not searched for: this version was published by hand, and only the worker has the data."
     else:
         where = f"all {pairs.images:,}" if pairs.searched == pairs.images else f"{pairs.searched:,} of {pairs.images:,}"
-        told = (
+        text = (
             f"Each generated image, and to its right the training image most like it, by pixels, among {where}. Pairs "
-            f"that are the same mean that the model remembers its data.\n\n![pairs]({NEIGHBOURS})"
+            f"that are the same mean that the model has memorised its data.\n\n![pairs]({NEIGHBOURS})"
         )
-    return f"## Nearest training images\n\n{told}"
+    return f"## Nearest training images\n\n{text}"
 
 
 def _use(manifest: Manifest) -> str:
     ref = f"{manifest.model}@{manifest.version}"
-    told = "&class=LABEL" if manifest.generator.classes else ""
+    label = "&class=LABEL" if manifest.generator.classes else ""
     return (
         "## Use\n\n```sh\n"
-        f"curl -o samples.png 'http://127.0.0.1:8000/samples?model={ref}&n=25&seed=0{told}'\n"
+        f"curl -o samples.png 'http://127.0.0.1:8000/samples?model={ref}&n=25&seed=0{label}'\n"
         f"atelier sample --model {ref}\n```\n\n"
         "Its images are invented, but may resemble those that it was trained on. It knows nothing that these did not "
         "show, and repeats what they leave out or overdo."
@@ -122,19 +123,19 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Make text mean itself, in a sentence or a cell of a table; it may come from whoever named a data set."""
+    """Escape Markdown, for a sentence or a cell of a table: the text may come from whoever named a data set."""
     return _MARKUP.sub(lambda found: f"\\{found[0]}", _line(text))
 
 
 def _code(text: str) -> str:
-    """Set text as code, between more backticks than it holds in a row."""
+    """Format text as code, between more backticks than it has in a row."""
     line = _line(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     return f"{fence} {line} {fence}" if "`" in line else f"{fence}{line}{fence}"
 
 
 def _line(text: str) -> str:
-    """Put spaces for what ends a line, is not seen, turns the direction of writing, or is no character at all."""
+    """Replace by spaces what ends a line, is invisible, changes the direction of writing, or is no character."""
     return "".join(" " if unicodedata.category(each)[0] == "C" or each.isspace() else each for each in text)
 
 

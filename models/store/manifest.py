@@ -221,7 +221,7 @@ def parse_manifest(data: bytes, model: str, version: int) -> Manifest:
         raise _manifest_error(error) from error
     if (manifest.model, manifest.version) != (model, version):
         raise ManifestError(
-            f"{MANIFEST} describes {manifest.model}@{manifest.version}, but lies in the folder of {model}@{version}: "
+            f"{MANIFEST} describes {manifest.model}@{manifest.version}, but is in the folder of {model}@{version}: "
             "move it to its own folder, or correct it"
         )
     return manifest

@@ -20,7 +20,7 @@ from models.objectives.methods import METHODS
 from models.records import Claim, Records
 from models.scores import Evaluation, Score
 from models.store.base import ModelStore
-from models.store.card import Pairs, write_card
+from models.store.card import Pairs, render_card
 from models.store.errors import InvalidName, ReadOnlyModel
 from models.store.manifest import (
     CARD,
@@ -236,7 +236,7 @@ def _publish_new(store: ModelStore, records: Records, draft: VersionDraft) -> Pu
         while True:
             number = records.allocate(source.claim, draft.images, model, taken=store.numbers(model))
             # The card names the number; the manifest lists the card.
-            files[CARD] = write_card(draft.manifest(number, files), source.config, pairs)
+            files[CARD] = render_card(draft.manifest(number, files), source.config, pairs)
             staging.write(CARD, files[CARD])
             if staging.commit(draft.manifest(number, files)):
                 return Published(model, number, already=False)

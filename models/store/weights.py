@@ -1,4 +1,4 @@
-"""Tensors to safetensors and back, checked name by name; which tensors make a checkpoint is left to the trainer."""
+"""Tensors as safetensors files, checked name by name; no pickle is ever read."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from models.config.networks import GeneratorConfig
 from models.files import replace_file
 from models.networks import build_generator
 
-_LISTED = 8  # names told in an error message before the rest is counted
+_LISTED = 8  # names in an error message; the rest is counted
 
 
 class CheckpointError(ValueError):
-    """Bytes that are no safetensors file, or tensors that are not those of the network."""
+    """The bytes are no safetensors file, or the tensors are not those of the network."""
 
 
 def save(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -49,7 +49,7 @@ def load(data: bytes) -> dict[str, Tensor]:
 
 
 def generator_bytes(generator: nn.Module) -> bytes:
-    """Give a generator's weights and running statistics as a safetensors file."""
+    """Return a generator's weights and running statistics as a safetensors file."""
     return safetensors.torch.save(_packed(generator.state_dict()))
 
 
@@ -69,7 +69,7 @@ def load_generator(data: bytes, config: GeneratorConfig) -> nn.Module:
 
 
 def _packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Bring tensors into the plain memory layout that the format requires; channels-last ones are copied."""
+    """Return tensors in the contiguous layout that the format requires; channels-last ones are copied."""
     return {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
 
 
@@ -79,7 +79,7 @@ def _differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) ->
     if unexpected := [name for name in found if name not in expected]:
         yield f"unexpected {_listed(unexpected)}"
     both = [(name, _form(found[name]), _form(expected[name])) for name in expected if name in found]
-    if misshapen := [f"{name} is {is_} instead of {ought}" for name, is_, ought in both if is_ != ought]:
+    if misshapen := [f"{name} is {form} instead of {needed}" for name, form, needed in both if form != needed]:
         yield f"misshapen {_listed(misshapen)}"
 
 

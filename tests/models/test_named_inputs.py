@@ -9,7 +9,7 @@ import pytest
 
 from models.config.inputs import FixedOutput, ImageInput, LabelInput, Latent, LatentInput
 from models.inputs import Inputs, make_inputs, truncate
-from models.latents import classes, latents
+from models.latents import draw_labels, draw_latents
 from tests.fixtures.models import TINY_DCGAN, TINY_MLP
 
 CONDITIONAL = TINY_MLP.model_copy(update={"classes": 5})
@@ -27,8 +27,8 @@ def test_a_plain_generator_gets_no_labels() -> None:
 
 def test_latents_and_labels_are_drawn_from_the_seed_image_by_image() -> None:
     inputs = make_inputs(CONDITIONAL.inputs, 7, np.arange(10, 40))
-    assert np.array_equal(inputs["z"], latents(CONDITIONAL.latent, 7, np.arange(10, 40)))
-    assert np.array_equal(inputs["label"], classes(7, np.arange(10, 40), 5))
+    assert np.array_equal(inputs["z"], draw_latents(CONDITIONAL.latent, 7, np.arange(10, 40)))
+    assert np.array_equal(inputs["label"], draw_labels(7, np.arange(10, 40), 5))
     assert set(inputs["label"]) == set(range(5))
     part = make_inputs(CONDITIONAL.inputs, 7, np.arange(14, 19))
     assert np.array_equal(part["z"], inputs["z"][4:9])

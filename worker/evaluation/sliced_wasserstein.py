@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.config.inputs import Latent
-from models.latents import latents
+from models.latents import draw_latents
 
 PATCH: Final = 7
 PATCHES: Final = 1 << 14
@@ -148,7 +148,7 @@ class _Level:
 
 def _directions(level: int, values: int) -> Tensor:
     """Return random unit vectors, float32 `[128, values]`."""
-    drawn = latents(Latent(dim=values), _KEY + level, np.arange(DIRECTIONS))
+    drawn = draw_latents(Latent(dim=values), _KEY + level, np.arange(DIRECTIONS))
     return torch.from_numpy(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 

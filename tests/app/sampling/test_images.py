@@ -10,7 +10,7 @@ import pytest
 
 from app.sampling.images import SeedImages
 from models.config.inputs import Latent
-from models.latents import classes
+from models.latents import draw_labels
 from tests.fixtures.models import TINY_MLP
 
 CONDITIONAL = TINY_MLP.model_copy(update={"classes": 5})
@@ -25,7 +25,7 @@ def test_a_plain_generator_gets_no_labels() -> None:
 def test_labels_are_drawn_from_the_seed_image_by_image() -> None:
     images = SeedImages(CONDITIONAL, 7, 40)
     labels = images.inputs(10, 40)["label"]
-    assert np.array_equal(labels, classes(7, np.arange(10, 40), 5))
+    assert np.array_equal(labels, draw_labels(7, np.arange(10, 40), 5))
     assert set(labels) == set(range(5))
     assert np.array_equal(images.inputs(14, 19)["label"], labels[4:9])
     assert np.array_equal(images.labels(10, 40), labels)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.latents import classes
+from models.latents import draw_labels
 from tests.fixtures.models import TINY_CONDITIONAL, expected_images, write_version
 from tests.fixtures.service import Service, serving
 
@@ -59,7 +59,7 @@ def test_a_zip_tells_each_images_class(service: Service) -> None:
     answer = service.client.get("/samples?format=zip&model=beasts&seed=5&n=9")
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         listed = json.loads(archive.read("index.json"))["images"]
-    drawn = classes(5, np.arange(9), 3)
+    drawn = draw_labels(5, np.arange(9), 3)
     assert [image["class"] for image in listed] == [f"class {label}" for label in drawn]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from models.records import Records
 from models.scores import Score
-from models.store.card import Pairs, write_card
+from models.store.card import Pairs, render_card
 from models.store.local import LocalStore
 from models.store.manifest import CARD, GENERATOR, NEIGHBOURS, PREVIEW, WEIGHTS
 from models.store.publishing import TrainedRun, VersionDraft, publish
@@ -44,7 +44,7 @@ def test_a_card_of_a_folder_says_that_its_licence_is_unknown_and_cannot_be_broke
     config = training_config().model_copy(update={"dataset": "folder:a|b"})
     manifest = LocalStore(Path("nowhere")).resolve(None).manifest
     shown = manifest.provenance.model_copy(update={"dataset": "folder:a|b\n# c"})
-    card = write_card(manifest.model_copy(update={"provenance": shown, "scores": {}}), config).decode()
+    card = render_card(manifest.model_copy(update={"provenance": shown, "scores": {}}), config).decode()
     assert "\n`folder:a|b # c`, images" in card
     assert "consent" in card
     assert "not evaluated" in card
@@ -65,7 +65,7 @@ def test_a_card_of_a_folder_says_that_its_licence_is_unknown_and_cannot_be_broke
 def test_what_others_wrote_is_shown_as_they_wrote_it(named: str, shown: str) -> None:
     manifest = LocalStore(Path("nowhere")).resolve(None).manifest
     score = Score(value=1.0, protocol=named)
-    card = write_card(manifest.model_copy(update={"scores": {"fid": score}}), training_config()).decode()
+    card = render_card(manifest.model_copy(update={"scores": {"fid": score}}), training_config()).decode()
     assert f"| fid | 1 |  | lower | {shown} |" in card
 
 
@@ -73,5 +73,5 @@ def test_a_name_cannot_leave_the_code_that_it_is_set_in() -> None:
     manifest = LocalStore(Path("nowhere")).resolve(None).manifest
     provenance = manifest.provenance.model_copy(update={"dataset": "folder:``![x](y)`"})
     config = training_config().model_copy(update={"dataset": "folder:``![x](y)`"})
-    card = write_card(manifest.model_copy(update={"provenance": provenance}), config).decode()
+    card = render_card(manifest.model_copy(update={"provenance": provenance}), config).decode()
     assert "\n``` folder:``![x](y)` ```, images of whoever" in card

@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(root: Path, tmp_path: Path) -> LocalStore:
-    """Give a directory that does not exist yet, beside a starter."""
+    """Return a store in a directory that does not exist yet, beside a starter."""
     put_version(tmp_path / "packaged", "starter", 1, created_at=datetime(2020, 1, 1, tzinfo=UTC))
     return LocalStore(root, starter=tmp_path / "packaged" / "starter")
 
@@ -215,7 +215,7 @@ ENTRY = {"sha256": "0" * 64, "size": 1}
         (b"[" * 100_000, "JSON"),
         (b" " * (1 << 20) + b"{}", "larger than 1,048,576 bytes"),
         (changed(format=3), "format"),
-        (changed(version=2), "describes digits@2, but lies in the folder of digits@1"),
+        (changed(version=2), "describes digits@2, but is in the folder of digits@1"),
         (changed(model="letters"), "describes letters@1"),
         (changed(extra=1), "extra"),
         (changed(files={}), "must list generator.safetensors"),
