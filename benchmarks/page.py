@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_KILOBYTES = 150
 MAX_MS = 1000
-# In containers Chromium's own sandbox lacks privileges; it sees nothing but this service's page.
+# In containers Chromium's sandbox lacks privileges. The browser loads nothing but this service's page.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 _FIRST_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? performance.now()"

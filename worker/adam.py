@@ -89,7 +89,8 @@ def _move(
     beta1: float,
     beta2: Tensor,
 ) -> None:
-    """Do the same in several passes: the fused one takes the second decay as a number, which a graph would freeze."""
+    """Update like `_fused_adam_`, in several passes and with the second decay as a tensor."""
+    # The fused kernel takes it as a Python number, which a recorded CUDA graph would freeze.
     torch._foreach_lerp_(first, gradients, 1 - beta1)
     squares = torch._foreach_mul(gradients, gradients)
     torch._foreach_sub_(squares, second)

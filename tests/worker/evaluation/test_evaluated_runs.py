@@ -24,17 +24,17 @@ def test_evaluations_change_no_byte_of_the_weights(
 ) -> None:
     monkeypatch.setattr(classifier, "TRAINING_IMAGES", classifier.TRAINING_IMAGES // 10)
     config = tiny("dcgan-28", kimg=0.48, snapshots=3, publish_every=1.0)
-    calm, judged = (Attempts(tmp_path / name, digits) for name in ("calm", "judged"))
-    assert calm.start(config).run()
+    plain, evaluated = (Attempts(tmp_path / name, digits) for name in ("plain", "evaluated"))
+    assert plain.start(config).run()
     schedule = SCHEDULE.model_copy(update={"classifier": True, "primary": "classifier_frechet"})
-    judge = Evaluator(config, digits, CPU, schedule, tmp_path, lambda _: None)
-    assert replace(judged.start(config), evaluator=judge).run()
-    assert judged.weights == calm.weights
+    evaluator = Evaluator(config, digits, CPU, schedule, tmp_path, lambda _: None)
+    assert replace(evaluated.start(config), evaluator=evaluator).run()
+    assert evaluated.weights == plain.weights
 
-    told = judged.events("score")
-    assert [each["images"] for each in told] == [160, 320, 480]
-    assert all(next(iter(each["scores"])) == each["chosen"] == "classifier_frechet" for each in told)
-    kept = [snapshot.evaluation() for snapshot in list_snapshots(judged.run_dir)]
+    scores = evaluated.events("score")
+    assert [each["images"] for each in scores] == [160, 320, 480]
+    assert all(next(iter(each["scores"])) == each["chosen"] == "classifier_frechet" for each in scores)
+    kept = [snapshot.evaluation() for snapshot in list_snapshots(evaluated.run_dir)]
     assert [evaluation and evaluation.images for evaluation in kept] == [None, 160, 320, 480]
 
 
@@ -43,8 +43,8 @@ def test_a_run_stopped_between_evaluations_has_the_same_scores_and_bytes(tmp_pat
     calm, stopped = (Attempts(tmp_path / name, digits) for name in ("calm", "stopped"))
 
     def attempt(run: Attempts, rounds: int) -> Loop:
-        judge = Evaluator(config, digits, CPU, SCHEDULE, tmp_path, lambda _: None)
-        return replace(run.start(config, after(rounds), young=64), evaluator=judge)
+        evaluator = Evaluator(config, digits, CPU, SCHEDULE, tmp_path, lambda _: None)
+        return replace(run.start(config, after(rounds), young=64), evaluator=evaluator)
 
     whole = attempt(calm, 100)
     assert whole.run()
@@ -66,7 +66,7 @@ def test_an_evaluation_that_fails_costs_a_score_and_not_the_run(
 ) -> None:
     config = tiny(kimg=0.064, snapshots=2, publish_every=1.0)
     attempts = Attempts(tmp_path, digits)
-    judge = Evaluator(config, digits, CPU, SCHEDULE, tmp_path, lambda _: None)
+    evaluator = Evaluator(config, digits, CPU, SCHEDULE, tmp_path, lambda _: None)
 
     def look(self: Evaluator, generator: nn.Module, images: int, *, final: bool) -> Evaluation | None:
         if not final:
@@ -75,8 +75,8 @@ def test_an_evaluation_that_fails_costs_a_score_and_not_the_run(
 
     whole = Evaluator.__call__
     monkeypatch.setattr(Evaluator, "__call__", look)
-    assert replace(attempts.start(config), evaluator=judge).run()
+    assert replace(attempts.start(config), evaluator=evaluator).run()
     assert [each["images"] for each in attempts.events("score")] == [64]
-    (told,) = [each["message"] for each in attempts.events("log")]
-    assert told.startswith("not scored at 0.032 kimg: ")
-    assert str(error) in told
+    (message,) = [each["message"] for each in attempts.events("log")]
+    assert message.startswith("not scored at 0.032 kimg: ")
+    assert str(error) in message

@@ -38,16 +38,16 @@ def test_all_of_a_large_set_is_searched_at_a_smaller_size(digits: Prepared, monk
 @pytest.mark.parametrize(("classes", "shown"), [(10, 10), (16, 16), (40, 16), (2, 2)])
 def test_images_of_as_many_classes_as_there_is_room_for_are_shown(classes: int, shown: int) -> None:
     config = tiny("mlp-conditional").generator_config().model_copy(update={"classes": classes})
-    asked: list[Tensor] = []
+    requested: list[Tensor] = []
 
-    class Asked(nn.Module):
+    class Recorder(nn.Module):
         def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-            asked.append(labels)
+            requested.append(labels)
             return torch.zeros(len(z), 1, 28, 28)
 
-    assert generate_samples(Asked(), config, 0).shape == (16, 28, 28, 1)
-    assert len(set(asked[0].tolist())) == shown
-    assert int(asked[0].max()) < classes
+    assert generate_samples(Recorder(), config, 0).shape == (16, 28, 28, 1)
+    assert len(set(requested[0].tolist())) == shown
+    assert int(requested[0].max()) < classes
 
 
 def test_the_picture_shows_each_image_beside_its_nearest(digits: Prepared) -> None:
