@@ -1,4 +1,4 @@
-"""Responses from open files, whole or the range of bytes that is asked for (RFC 9110, section 14)."""
+"""Responses from open files, whole or the range of bytes that is requested (RFC 9110, section 14)."""
 
 from __future__ import annotations
 

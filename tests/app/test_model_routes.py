@@ -20,7 +20,7 @@ from tests.fixtures.versions import put_version
 from tests.fixtures.waiting import until
 
 
-def seen(service: Service, model: str, versions: int) -> None:
+def wait_for_versions(service: Service, model: str, versions: int) -> None:
     until(lambda: len(service.client.get(f"/models/{model}").json().get("versions", ())) == versions, "a scan")
 
 
@@ -42,7 +42,7 @@ def test_a_model_shows_its_versions_states_aliases_and_scores(service: Service, 
     write_version(model_root, "digits", 2, scores={"distance": score})
     half = write_version(model_root, "digits", 3)
     swap_weights(half, b"half")
-    seen(service, "digits", 3)
+    wait_for_versions(service, "digits", 3)
     body = service.client.get("/models/digits").json()
     assert body["aliases"] == {"latest": 2}
     assert body["read_only"] is False
@@ -82,7 +82,7 @@ def test_a_manifest_of_format_2_also_has_what_format_1_has(shared_service: Servi
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "part"),
+    ("wanted", "status", "part"),
     [
         ("bytes=0-3", 206, slice(0, 4)),
         ("bytes=10-", 206, slice(10, None)),
@@ -93,13 +93,13 @@ def test_a_manifest_of_format_2_also_has_what_format_1_has(shared_service: Servi
         ("bytes=99999999-", 416, slice(0)),
     ],
 )
-def test_weights_are_sent_in_parts_on_request(shared_service: Service, asked: str, status: int, part: slice) -> None:
+def test_weights_are_sent_in_parts_on_request(shared_service: Service, wanted: str, status: int, part: slice) -> None:
     address = "/models/digits@1/generator.safetensors"
     whole = shared_service.client.get(address)
     assert int(whole.headers["Content-Length"]) == len(whole.content)
-    answer = shared_service.client.get(address, headers={"Range": asked})
+    answer = shared_service.client.get(address, headers={"Range": wanted})
     assert (answer.status_code, answer.content) == (status, whole.content[part])
-    fresh = shared_service.client.get(address, headers={"Range": asked, "If-Range": '"of another version"'})
+    fresh = shared_service.client.get(address, headers={"Range": wanted, "If-Range": '"of another version"'})
     assert (fresh.status_code, fresh.content) == (200, whole.content)
 
 
@@ -134,7 +134,7 @@ def test_what_is_not_there_is_404(shared_service: Service, path: str) -> None:
 
 def test_an_alias_is_pointed_served_moved_and_deleted(service: Service, model_root: Path) -> None:
     write_version(model_root, "digits", 2, seed=5)
-    seen(service, "digits", 2)
+    wait_for_versions(service, "digits", 2)
     made = service.client.put("/models/digits/aliases/mine", json={"version": 1})
     assert (made.status_code, made.json()["aliases"]) == (200, {"latest": 2, "mine": 1})
     assert service.client.get("/samples?n=1&model=digits@mine").headers["X-Atelier-Model"] == "digits@1"
@@ -146,7 +146,7 @@ def test_an_alias_is_pointed_served_moved_and_deleted(service: Service, model_ro
 
 def test_a_bare_name_means_best_once_there_is_one(service: Service, model_root: Path) -> None:
     write_version(model_root, "digits", 2, seed=5)
-    seen(service, "digits", 2)
+    wait_for_versions(service, "digits", 2)
     assert service.client.put("/models/digits/aliases/best", json={"version": 1}).status_code == 200
     assert service.client.get("/models/digits@best").json()["version"] == 1
     answer = service.client.get("/samples?n=1&model=digits")
@@ -180,7 +180,7 @@ def test_an_alias_that_cannot_be_is_refused(
 
 def test_no_alias_may_point_at_a_version_that_is_not_whole(service: Service, model_root: Path) -> None:
     swap_weights(write_version(model_root, "digits", 2), b"half")
-    seen(service, "digits", 2)
+    wait_for_versions(service, "digits", 2)
     assert service.client.put("/models/digits/aliases/mine", json={"version": 2}).status_code == 409
 
 
@@ -190,7 +190,7 @@ def test_latest_cannot_be_deleted(service: Service) -> None:
 
 def test_a_version_is_deleted_unless_an_alias_points_at_it(service: Service, model_root: Path) -> None:
     write_version(model_root, "digits", 2, seed=5)
-    seen(service, "digits", 2)
+    wait_for_versions(service, "digits", 2)
     service.client.put("/models/digits/aliases/mine", json={"version": 2})
     refusal = service.client.delete("/models/digits@2")
     assert refusal.status_code == 409
@@ -210,7 +210,7 @@ def test_an_alias_does_not_name_a_version_to_delete(service: Service) -> None:
 def test_training_images_are_kept_by_no_shared_cache(service: Service, model_root: Path) -> None:
     files = {WEIGHTS: generator_bytes(tiny_generator(TINY_MLP, 0)), PREVIEW: b"a picture", NEIGHBOURS: b"pairs"}
     put_version(model_root, "digits", 2, files, generator=TINY_MLP)
-    seen(service, "digits", 2)
+    wait_for_versions(service, "digits", 2)
     answer = service.client.get("/models/digits@2/neighbours.png")
     assert (answer.status_code, answer.content) == (200, b"pairs")
     assert answer.headers["Cache-Control"].startswith("private, ")

@@ -1,4 +1,4 @@
-"""What is found in a model store, whatever lies there, and what references mean."""
+"""What a local store finds, whatever is in its directory, and what references mean."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def store(root: Path, tmp_path: Path) -> LocalStore:
     return LocalStore(root, starter=tmp_path / "packaged" / "starter")
 
 
-def seen(store: LocalStore, model: str = "digits") -> dict[int, str]:
-    """Look again, and give the states of a model's versions by number."""
+def scan_states(store: LocalStore, model: str = "digits") -> dict[int, str]:
+    """Scan, and return the states of a model's versions by number."""
     store.scan()
     return {version.number: version.state for version in store.model(model).versions}
 
 
 def only_version(store: LocalStore) -> tuple[str, str]:
-    """Look again, and give the state and reason of the only version of `digits`."""
+    """Scan, and return the state and reason of the only version of `digits`."""
     store.scan()
     (version,) = store.model("digits").versions
     return version.state, version.reason or ""
@@ -139,7 +139,7 @@ def test_wrong_bytes_of_the_right_length_are_found_when_read_and_never_served(
     with pytest.raises(BrokenVersion, match="digits@2 is broken"):
         store.resolve("digits@2")
     assert store.scan() == {"digits"}
-    assert seen(store) == {1: "whole", 2: "broken"}
+    assert scan_states(store) == {1: "whole", 2: "broken"}
     assert store.resolve("digits").number == 1
     for _ in range(3):
         store.scan()
@@ -152,7 +152,7 @@ def test_a_broken_version_is_looked_at_again_when_its_file_changes(store: LocalS
     with pytest.raises(BrokenVersion):
         store.read(store.resolve("digits"), WEIGHTS)
     (folder / WEIGHTS).write_bytes(FILES[WEIGHTS])
-    assert seen(store) == {1: "whole"}
+    assert scan_states(store) == {1: "whole"}
     assert store.read(store.resolve("digits"), WEIGHTS) == FILES[WEIGHTS]
 
 
@@ -165,7 +165,7 @@ def test_a_pickle_with_the_right_sha256_is_marked_by_whoever_parses_it(store: Lo
     assert (broken.state, broken.reason) == ("broken", "not a safetensors file")
     with pytest.raises(BrokenVersion, match="not a safetensors file"):
         store.resolve("digits")
-    assert seen(store) == {1: "broken"}
+    assert scan_states(store) == {1: "broken"}
 
 
 def test_a_verdict_about_older_files_does_not_touch_newer_ones(store: LocalStore, root: Path) -> None:
@@ -258,10 +258,10 @@ def test_a_bad_manifest_is_broken_with_the_reason_and_read_once(
     folder = put_version(root, "digits", 1)
     put_version(root, "letters", 1)
     (folder / MANIFEST).write_bytes(data)
-    state, told = only_version(store)
+    state, found = only_version(store)
     assert state == "broken"
-    assert reason in told
-    assert len(told) < 500
+    assert reason in found
+    assert len(found) < 500
     with pytest.raises(BrokenVersion):
         store.resolve("digits")
     store.scan()
@@ -295,13 +295,13 @@ def test_what_cannot_be_read_is_broken_and_recovers_by_itself(store: LocalStore,
     put_version(root, "digits", 2)
     folder.rename(root / "aside")
     folder.symlink_to(folder)  # an error that even root gets
-    assert seen(store) == {1: "broken", 2: "whole"}
+    assert scan_states(store) == {1: "broken", 2: "whole"}
     folder.unlink()
     (root / "aside").rename(folder)
-    assert seen(store) == {1: "whole", 2: "whole"}
+    assert scan_states(store) == {1: "whole", 2: "whole"}
 
 
-def test_a_model_that_cannot_be_listed_stays_as_it_was_seen(
+def test_a_model_that_cannot_be_listed_stays_as_it_was_found(
     store: LocalStore, root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     put_version(root, "digits", 1)
@@ -314,7 +314,7 @@ def test_a_model_that_cannot_be_listed_stays_as_it_was_seen(
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-def test_a_directory_that_cannot_be_listed_stays_as_it_was_seen(store: LocalStore, root: Path) -> None:
+def test_a_directory_that_cannot_be_listed_stays_as_it_was_found(store: LocalStore, root: Path) -> None:
     put_version(root, "digits", 1)
     store.scan()
     root.rename(root.parent / "aside")
@@ -332,13 +332,13 @@ def test_what_is_no_model_or_version_is_passed_over(store: LocalStore, root: Pat
     (root / "plain-file").write_text("")
     for name in ("0", "01", "-1", "one", "1.5", ".staging-x-0-1-0", "9999999999"):
         shutil.copytree(root / "digits" / "1", root / "digits" / name)
-    assert seen(store) == {1: "whole"}
+    assert scan_states(store) == {1: "whole"}
     assert [info.name for info in store.models()] == ["digits", "starter"]
 
 
 def test_a_folder_named_starter_does_not_hide_the_starter(store: LocalStore, root: Path) -> None:
     put_version(root, "starter", 7)
-    assert seen(store, "starter") == {1: "whole"}
+    assert scan_states(store, "starter") == {1: "whole"}
 
 
 @pytest.mark.parametrize(

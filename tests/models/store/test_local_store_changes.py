@@ -37,14 +37,14 @@ def test_an_alias_is_one_small_file(store: LocalStore, root: Path) -> None:
     assert store.model("digits").aliases == {"mine": 1, "latest": 3}
 
 
-def test_an_alias_set_by_another_process_is_seen_by_the_next_scan(store: LocalStore, root: Path) -> None:
+def test_an_alias_set_by_another_process_is_found_by_the_next_scan(store: LocalStore, root: Path) -> None:
     store.scan()
     LocalStore(root).set_alias("digits", "best", 1)
     assert store.scan() == {"digits"}
     assert store.resolve("digits").number == 1
 
 
-def test_a_change_is_told_to_the_scan_that_follows(store: LocalStore) -> None:
+def test_a_change_is_reported_by_the_next_scan(store: LocalStore) -> None:
     store.scan()
     store.set_alias("digits", "best", 1)
     assert store.scan() == {"digits"}
@@ -89,7 +89,7 @@ def test_an_alias_file_that_holds_no_number_is_passed_over(store: LocalStore, ro
     assert store.model("digits").aliases == {"mine": 2, "latest": 3}
 
 
-def test_an_alias_of_a_version_that_is_not_there_is_told_so(store: LocalStore, root: Path) -> None:
+def test_an_alias_of_a_version_that_is_not_there_is_unknown(store: LocalStore, root: Path) -> None:
     store.set_alias("digits", "mine", 2)
     (root / "digits" / "aliases" / "mine").write_text("9")
     store.scan()
@@ -112,8 +112,13 @@ def test_a_deleted_version_leaves_only_its_number(store: LocalStore, root: Path)
     store.delete_version("digits", 3)
     (left,) = (root / "digits" / "3").iterdir()
     assert left.name == "deleted.json"
-    told = json.loads(left.read_text())
-    assert (told["model"], told["version"], told["run"], told["images"]) == ("digits", 3, "a-run", 3000)
+    left_over = json.loads(left.read_text())
+    assert (left_over["model"], left_over["version"], left_over["run"], left_over["images"]) == (
+        "digits",
+        3,
+        "a-run",
+        3000,
+    )
     assert [version.number for version in store.model("digits").versions] == [1, 2]
     assert store.resolve("digits@latest").number == 2
     with pytest.raises(UnknownModel, match="version 3"):

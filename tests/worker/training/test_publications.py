@@ -43,7 +43,7 @@ def test_a_position_without_a_snapshot_is_published_without_scores(
     assert version.manifest.provenance.preset == "quick-28"
 
 
-def test_a_version_from_before_a_rollback_is_not_told_as_one_of_the_new_weights(
+def test_a_version_from_before_a_rollback_is_not_reported_as_one_of_the_new_weights(
     tmp_path: Path, digits: Prepared, records: Records
 ) -> None:
     publisher = of_a_run(tmp_path, digits, records)
@@ -52,8 +52,8 @@ def test_a_version_from_before_a_rollback_is_not_told_as_one_of_the_new_weights(
         publisher(640, weights, b"a grid", last=False)
     events = read_events(publisher.run_dir)
     assert [event.data["ref"] for event in events if event.type == "published"] == ["tiny@1", "tiny@1"]
-    (told,) = [event.data["message"] for event in events if event.type == "log"]
-    assert told.startswith("nothing is published at 0.64 kimg: tiny@1 is of the same position, from before")
+    (message,) = [event.data["message"] for event in events if event.type == "log"]
+    assert message.startswith("nothing is published at 0.64 kimg: tiny@1 is of the same position, from before")
     assert (tmp_path / "models" / "tiny" / "1" / WEIGHTS).read_bytes() == before
 
 
@@ -78,5 +78,5 @@ def test_the_best_snapshot_is_published_with_the_last_and_is_best(
     assert best is not None
     assert best.scores["sliced_wasserstein"].value == 3.0
     assert {CARD, NEIGHBOURS} < set(best.files)
-    told = [event.data["ref"] for event in read_events(publisher.run_dir) if event.type == "published"]
-    assert told == ["tiny@1", "tiny@2", "tiny@2"]
+    refs = [event.data["ref"] for event in read_events(publisher.run_dir) if event.type == "published"]
+    assert refs == ["tiny@1", "tiny@2", "tiny@2"]
