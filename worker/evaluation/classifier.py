@@ -141,6 +141,7 @@ class _HoldOut(NamedTuple):
 
 
 def _hold_out(count: int) -> _HoldOut:
+    # The same split as long as the data is the same, so that accuracies can be compared.
     order = permutation(count)
     held_out = min(_MAX_HELD_OUT, max(1, round(_HELD_OUT * count)))
     return _HoldOut(order[held_out:], order[:held_out])

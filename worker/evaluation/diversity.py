@@ -33,7 +33,8 @@ def nearest_neighbour_diversity(images: Tensor) -> float:
     """
     rows = images.flatten(1)
     distances = torch.cdist(rows, rows)
-    distances.fill_diagonal_(torch.inf)
+    distances.fill_diagonal_(torch.inf)  # an image is not its own neighbour
+    # The norm of a difference grows with the root of the number of values.
     return float(distances.min(1).values.mean()) / math.sqrt(rows.shape[1])
 
 

@@ -53,6 +53,7 @@ def extract_features(batches: Iterable[Tensor], count: int, extractors: FeatureE
     labels: list[Tensor] = []
     patches: Patches | None = None
     for batch in batches:
+        # Batches are reduced at once: 10,000 images of 256 px and three channels as float32 would take 7.9 GB.
         values = to_float(batch)
         if patches is None:
             patches = Patches(count, batch.shape[-1], batch.shape[1], batch.device)

@@ -31,6 +31,7 @@ class Moments(NamedTuple):
     @classmethod
     def of(cls, features: Tensor) -> Self:
         """Compute the moments of `[N, D]`; N is at least 2."""
+        # In float32 the traces of two near sets would cancel to noise.
         rows = features.double()
         return cls(rows.mean(0), torch.cov(rows.T).reshape(rows.shape[1], rows.shape[1]))
 
@@ -40,6 +41,7 @@ def frechet_distance(left: Moments, right: Moments) -> float:
 
     It is the distance of two normal distributions with these moments.
     """
+    # Rounding makes eigenvalues of a singular covariance slightly negative: hence the clamps, and the last maximum.
     values, vectors = torch.linalg.eigh(left.covariance)
     root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
     # C1 C2 and root C2 root have the same eigenvalues, and the latter is symmetric.
@@ -63,6 +65,7 @@ def kernel_distance(left: Tensor, right: Tensor) -> KernelDistance:
     """
     block = min(KERNEL_BLOCK, len(left), len(right))
     count = min(len(left), len(right)) // block
+    # Blocks of equal size: the deviation of estimates from blocks of different sizes would mean little.
     blocks = (torch.split(rows.double(), block)[:count] for rows in (left, right))
     pairs = zip(*blocks, strict=True)
     found = torch.tensor([_unbiased_mmd(*pair) for pair in pairs], dtype=torch.float64)
@@ -125,9 +128,11 @@ def precision_recall(real: Hyperspheres, generated: Hyperspheres) -> PrecisionRe
     inside = hits = 0
     recalled = torch.zeros(len(real.centers), dtype=torch.bool, device=real.centers.device)
     covered = recalled.clone()
+    # Chunks of generated rows, so that no more than 1,000 x 2,000 distances are in memory.
     for start in range(0, len(generated.centers), _CHUNK_ROWS):
         part = slice(start, start + _CHUNK_ROWS)
         distances = torch.cdist(generated.centers[part], real.centers)
+        # Strictly less, as the authors of density and coverage have it; precision and recall include the border.
         within = distances < real.coverage_radii
         inside += int((distances <= real.radii).any(1).sum())
         hits += int(within.sum())
@@ -153,4 +158,5 @@ def reverse_kl(found: Tensor, expected: Tensor) -> float:
     A class that is missing in `found` costs little. A class with an expected share of 0 would cost infinitely much:
     every class of the data has an image.
     """
+    # 0 ln 0 is 0, which floating point has as NaN.
     return float(torch.where(found > 0, found * (found / expected).log(), 0.0).sum())

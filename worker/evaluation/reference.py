@@ -62,6 +62,7 @@ class ReferenceStatistics:
 
     def _compare_features(self, name: str, features: Tensor) -> Iterator[tuple[str, Measurement]]:
         distance = metrics.frechet_distance(self._moments[name], metrics.Moments.of(features))
+        # Only on Inception's features do the distances have the names that publications use.
         if name == INCEPTION:
             yield FID, Measurement(distance)
             yield KID, Measurement(*metrics.kernel_distance(self._features[name], features))
@@ -73,6 +74,7 @@ class ReferenceStatistics:
 
     def _relative_diversity(self, images: Tensor) -> float:
         """Return the diversity as a multiple of that of as many real images; 1 where those are all alike."""
+        # Of equally many: the distance to the nearest neighbour falls with the number of images.
         count = min(len(images), len(self._images))
         real = nearest_neighbour_diversity(self._images[:count])
         return nearest_neighbour_diversity(images[:count]) / real if real > 0 else 1.0

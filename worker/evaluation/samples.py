@@ -48,12 +48,14 @@ def split_images(count: int, samples: int) -> Split:
     """
     order = permutation(count)
     each = min(samples, count // 2)
+    # Where the left half is as large as the set of samples it is the reference too: its statistics are computed once.
     left, right = order[each : 2 * each], order[:each]
     return Split(left if each == samples else order[:samples], (left, right))
 
 
 def permutation(count: int) -> Indices:
     """Return the fixed shuffled order of `count` images, int64: the sorting order of Philox4x64-10 words."""
+    # Ties of 64-bit words are as good as impossible; a stable sort settles even those.
     words = np.random.Philox(key=np.array([_SPLIT_KEY, count], np.uint64)).random_raw(count)
     return np.argsort(words, kind="stable")
 
@@ -67,6 +69,7 @@ def real_batches(prepared: Prepared, indices: Indices, device: torch.device) -> 
 def conditioning_labels(prepared: Prepared, samples: int) -> Indices:
     """Return labels for a conditional generator, int64 `[samples]`: each class as often as in the data."""
     assert prepared.labels is not None, "a conditional generator was trained on labels"
+    # Labels of shuffled images, repeated for a data set of fewer images than samples.
     order = permutation(prepared.count)
     return prepared.labels[order[np.arange(samples) % prepared.count]]
 

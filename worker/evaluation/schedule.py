@@ -112,9 +112,11 @@ def explain_substitution(config: TrainingConfig, schedule: EvaluationSchedule) -
 
 def _fill_budget(config: TrainingConfig, costs: _CostModel, *, classifier: bool, inception: bool) -> EvaluationSchedule:
     """Spend the time on the end, on publications, on the larger evaluation of the end, and the rest on snapshots."""
+    # The end is always evaluated; its second extraction is that of the real images.
     once = costs.evaluation(SAMPLES, classifier=classifier, inception=inception)
     spent = once + costs.extraction(SAMPLES, classifier=classifier, inception=inception)
     left = SHARE * costs.training - spent
+    # Publications before the end: all of them or none, so that every version of a run has a score or none has.
     between = math.ceil(1 / config.publish_every) - 1
     publications = left >= between * once
     if publications:
@@ -124,6 +126,7 @@ def _fill_budget(config: TrainingConfig, costs: _CostModel, *, classifier: bool,
     final = publications and left >= ending
     if final:
         left, spent = left - ending, spent + ending
+    # What is left goes to snapshots, evenly spaced.
     affordable = int(left / once) if publications and left > 0 else 0
     every = math.ceil(config.snapshots / affordable) if affordable > 1 else 0
     spent += once * (config.snapshots // every) if every else 0

@@ -59,8 +59,9 @@ def _resampling(side: int) -> tuple[Tensor, Tensor]:
     blur = torch.zeros(2 * side, 2 * side)
     for row in range(2 * side):
         for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
-            mirrored = abs(row + offset)
+            mirrored = abs(row + offset)  # at the upper or left edge; the other edge follows
             blur[row, min(mirrored, 2 * (2 * side - 1) - mirrored)] += weight / 16
+    # Doubling inserts zeros between the pixels, so that half of the kernel's weight is lost: hence the factor.
     return blur[::2], 2 * blur[:, ::2]
 
 
@@ -68,6 +69,7 @@ class Patches:
     """The patches of `count` images of `channels` x `size` x `size`, added batch by batch; memory is bounded."""
 
     def __init__(self, count: int, size: int, channels: int, device: torch.device) -> None:
+        # As many patches of every image, rounded up; `levels` cuts off what is too many.
         self._each = -(-PATCHES // count)
         self._count = count
         self._done = 0
@@ -91,12 +93,14 @@ class Patches:
 
 def _corners(level: int, side: int, count: int) -> Tensor:
     """Return the upper left corners of patches, int64 `[count, 2]`: the same for every set of as many images."""
+    # Philox and not torch's generator: the same positions in every release of torch, and no state of the training.
     words = np.random.Philox(key=np.array([_KEY, level], np.uint64)).random_raw(2 * count)
     return torch.from_numpy((words % (side - PATCH + 1)).astype(np.int64)).view(count, 2)
 
 
 def _gather(images: Tensor, corners: Tensor) -> Tensor:
     """Gather the patches of images `[B, C, H, W]` at corners `[P, B, 2]`: `[P, B, 49, C]`."""
+    # Index arrays broadcast to [P, B, 7, 7]; channels last, so that the gathered values are contiguous pixels.
     offsets = torch.arange(PATCH, device=images.device)
     rows = (corners[..., 0, None] + offsets)[..., :, None]
     columns = (corners[..., 1, None] + offsets)[..., None, :]
@@ -140,6 +144,7 @@ class _Level:
         return found
 
     def distance(self, patches: Tensor) -> float:
+        # In one dimension the Wasserstein-1 distance of equally many points is the mean difference in sorted order.
         return float((self._project(patches) - self._sorted).abs().mean())
 
     def _project(self, patches: Tensor) -> Tensor:
