@@ -13,20 +13,22 @@ export function isLowerBetter(score: Score): boolean {
   return score.lower_is_better !== false;
 }
 
-/** The best-scoring snapshot among those with the newest one's protocol. */
+/** Whether a score is strictly better than another one; scores of different protocols are never compared. */
+export function isBetter(score: Score, other: Score): boolean {
+  if (score.protocol !== other.protocol) return false;
+  return isLowerBetter(score) ? score.value < other.value : score.value > other.value;
+}
+
+/** The first of the best-scoring snapshots among those with the newest one's protocol. */
 export function bestSnapshot(snapshots: Snapshot[]): Snapshot | null {
-  let best: Snapshot | null = null;
   const newest = snapshots.findLast(({ scores }) => primaryScore(scores));
   const protocol = primaryScore(newest?.scores ?? {})?.score.protocol;
+  let best: { snapshot: Snapshot; score: Score } | null = null;
   for (const snapshot of snapshots) {
     const score = primaryScore(snapshot.scores)?.score;
-    const bestScore = primaryScore(best?.scores ?? {})?.score;
-    if (!score || score.protocol !== protocol) continue;
-    const isBetter =
-      !bestScore || (isLowerBetter(score) ? score.value < bestScore.value : score.value > bestScore.value);
-    if (isBetter) best = snapshot;
+    if (score?.protocol === protocol && score && (!best || isBetter(score, best.score))) best = { snapshot, score };
   }
-  return best;
+  return best?.snapshot ?? null;
 }
 
 // Titles and descriptions by the score's name without its extractor.

@@ -1,7 +1,7 @@
 // Derived facts about a model's versions: the served one, the previous one, aliases, the best score.
 
 import type { Model, Score, Version } from "../api/types.ts";
-import { isLowerBetter } from "./scores.ts";
+import { isBetter } from "./scores.ts";
 
 export const BEST = "best";
 export const LATEST = "latest";
@@ -42,12 +42,10 @@ export function byRecency(a: Model, b: Model): number {
   return Number(a.read_only) - Number(b.read_only) || date(b).localeCompare(date(a)) || a.name.localeCompare(b.name);
 }
 
-/** Whether a score is the best among all versions with the same protocol. */
+/** Whether no version has a better score; false without another version of the same protocol to compare with. */
 export function isBestScore(model: Model, name: string, score: Score): boolean {
   const comparable = model.versions
     .map((version) => version.scores[name])
     .filter((other): other is Score => other?.protocol === score.protocol);
-  const values = comparable.map(({ value }) => value);
-  const best = isLowerBetter(score) ? Math.min(...values) : Math.max(...values);
-  return comparable.length > 1 && score.value === best;
+  return comparable.length > 1 && !comparable.some((other) => isBetter(other, score));
 }
