@@ -235,6 +235,20 @@ def test_snapshots_are_shown_by_slider_and_as_an_animation(view: View, run: str)
     assert download.value.suggested_filename == "digits.webp"
 
 
+def test_settings_offer_the_choices_of_the_schema(view: View, http: httpx.Client) -> None:
+    page = view.open("/runs/new?dataset=mnist-mini&preset=mlp-mnist").page
+    page.get_by_text("Advanced settings").click()
+    loss = page.get_by_role("group", name="training", exact=True).get_by_label("loss", exact=True)
+    schemas = http.get("/openapi.json").json()["components"]["schemas"]
+    assert loss.locator("option").all_inner_texts() == schemas["TrainingConfig"]["properties"]["loss"]["enum"]
+    loss.select_option("hinge")
+    page.get_by_text("Advanced settings (1 changed)").wait_for()
+    assert view.violations() == []
+    page.get_by_role("button", name="Reset to the preset").click()
+    page.get_by_text("changed)").wait_for(state="detached")
+    until(lambda: loss.input_value() == "non_saturating", "the dry run of the preset", 30)
+
+
 # Approximate accessible name of the focused element; null where the focus is not visible.
 FOCUSED = """() => {
     const { activeElement: focused } = document;
