@@ -125,13 +125,14 @@ function Verdict({ run: { health, scores, published } }: { run: Item }) {
 
 /** What the worker decided when the run first started, and why. */
 function ResolvedSettings({ run: { resolved } }: { run: Item }) {
-  const { reasons, ...decisions } = resolved as { reasons?: string[] } & Record<string, unknown>;
+  const { reasons = [], ...decisions } = resolved;
+  // Values of other versions are shown under their own names; configurations and schedules are too long for a list.
   const shown = Object.entries(decisions).filter(([, value]) => value !== null && typeof value !== "object");
   if (!shown.length) return null;
   return (
     <details class="resolved">
       <summary>Settings chosen at the start</summary>
-      {!!reasons?.length && (
+      {reasons.length > 0 && (
         <ul>
           {reasons.map((reason) => (
             <li key={reason}>{reason}</li>
