@@ -1,4 +1,4 @@
-"""Assembles the web service: routers, middleware, lifespan; it holds no logic of its own.
+"""Application factory: routers, middleware and lifespan; no logic of its own.
 
 `uvicorn --factory app.main:create_app` works; `python -m app.cli.serve` also ends event streams on shutdown.
 """
@@ -11,33 +11,32 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import artifacts as artefacts
-from app.api import datasets, events, health, models, page, presets, sampling, session, train
+from app.api import artifacts, datasets, events, health, models, page, presets, sampling, session, train
 from app.http import model_problems, problems, schema
 from app.http.body_limit import BodyLimit
 from app.metrics import Measure
 from app.security.keys import Authentication
-from app.security.origin import BrowserHeaders, Gate
+from app.security.origin import BrowserHeaders, OriginCheck
 from app.settings import AppSettings
 from app.state import AppState
 
 API_VERSION = "1"
 DESCRIPTION = """
-Train a GAN on a folder of images, judge it, and serve it.
+Train a GAN on a folder of images, evaluate it, and serve it.
 
-`GET /samples?n=25` paints, `POST /train` starts a run, `GET /train/ID/events` tells how it goes.
+`GET /samples?n=25` generates images, `POST /train` starts a run, `GET /train/ID/events` reports its progress.
 Errors are RFC 9457 problems; unknown parameters and fields are refused.
 """
 
 TAGS = [
     {"name": "samples", "description": "Pictures from a published generator."},
     {"name": "models", "description": "Published generators: versions and aliases."},
-    {"name": "train", "description": "Runs: start, watch, steer, publish."},
-    {"name": "events", "description": "What happens, as server-sent events."},
+    {"name": "train", "description": "Runs: start, watch, control, publish."},
+    {"name": "events", "description": "Changes of runs, data sets and models, as server-sent events."},
     {"name": "presets", "description": "Named, complete training configurations."},
     {"name": "datasets", "description": "Sets of images to train on."},
     {"name": "session", "description": "Signing in on the page."},
-    {"name": "health", "description": "Whether the service is well, for machines."},
+    {"name": "health", "description": "Liveness, readiness and metrics."},
 ]
 
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "X-Atelier-Model", "X-Atelier-Seed"]
@@ -45,7 +44,7 @@ ROUTERS = (
     sampling.router,
     models.router,
     train.router,
-    artefacts.router,
+    artifacts.router,
     events.router,
     presets.router,
     datasets.router,
@@ -66,10 +65,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app(settings: AppSettings | None = None) -> FastAPI:
-    """Make the service; nothing is opened, and no torch imported, before it starts.
+    """Build the ASGI application. Nothing is opened, and torch is not imported, before it starts.
 
     Args:
-        settings: as in the environment, unless given.
+        settings: read from the environment unless given.
     """
     settings = settings or AppSettings()
     app = FastAPI(
@@ -94,7 +93,7 @@ def create_app(settings: AppSettings | None = None) -> FastAPI:
 
 
 def _add_middleware(app: FastAPI, settings: AppSettings) -> None:
-    """Add from the innermost to the outermost: each sees a request before those above it."""
+    # From the innermost to the outermost: each middleware handles a request before those added above it.
     app.add_middleware(Authentication)
     if settings.origins:
         app.add_middleware(
@@ -106,6 +105,6 @@ def _add_middleware(app: FastAPI, settings: AppSettings) -> None:
         )
     uploads = {("POST", "/datasets"): settings.max_upload_bytes}
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, uploads=uploads)
-    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(OriginCheck, settings=settings)
     app.add_middleware(BrowserHeaders)
     app.add_middleware(Measure)

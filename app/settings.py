@@ -1,4 +1,4 @@
-"""The web service's settings: the only reader of the app's environment (`ATELIER_…`); nothing is decided here."""
+"""Settings of the web service, read from the environment (`ATELIER_…`) here and nowhere else in the app."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Comma = Annotated[tuple[str, ...], NoDecode]
 
 
 class AppSettings(SharedSettings):
-    """What the web service needs beyond what it shares with the workers; every limit has a safe default."""
+    """Settings of the web service beyond those that it shares with the workers. Every limit has a safe default."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="0: any free port")] = 8000
@@ -36,9 +36,9 @@ class AppSettings(SharedSettings):
     max_upload_bytes: Annotated[int, Field(ge=1, description="size of one upload")] = 8 << 30
     max_streams: Annotated[int, Field(ge=1, description="event streams open at once")] = 100
     loaded_bytes: Annotated[int, Field(ge=1, description="memory for loaded versions")] = 1 << 30
-    max_wait_seconds: Annotated[float, Field(gt=0, description="work that may wait ahead of a request")] = 10.0
-    max_flight_bytes: Annotated[int, Field(ge=1, description="memory for pictures being made and sent")] = 1 << 30
-    answer_cache_bytes: Annotated[int, Field(ge=0, description="memory for encoded answers; 0 keeps none")] = 64 << 20
+    max_wait_seconds: Annotated[float, Field(gt=0, description="predicted wait ahead of a request")] = 10.0
+    max_flight_bytes: Annotated[int, Field(ge=1, description="memory for pictures in flight")] = 1 << 30
+    answer_cache_bytes: Annotated[int, Field(ge=0, description="memory of the answer cache; 0 turns it off")] = 64 << 20
     stall_seconds: Annotated[float, Field(gt=0, description="patience with a client that takes nothing")] = 60.0
 
     @field_validator("allowed_hosts", "origins", mode="before")
@@ -60,7 +60,9 @@ class AppSettings(SharedSettings):
         for origin in origins:
             scheme, _, rest = origin.partition("://")
             if scheme not in ("http", "https") or not rest or "/" in rest or "*" in rest:
-                raise ValueError(f'"{origin}" is no origin: expected scheme://host[:port], such as https://example.org')
+                raise ValueError(
+                    f'"{origin}" is not an origin: expected scheme://host[:port], such as https://example.org'
+                )
         return tuple(origin.lower() for origin in origins)
 
     @cached_property
@@ -80,7 +82,7 @@ class AppSettings(SharedSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether `host`, a name or an address, always means this machine itself."""
+    """Return whether `host`, a name or an address, is always this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -90,6 +92,6 @@ def is_loopback(host: str) -> bool:
 
 
 def own_address(host: str, port: int) -> str:
-    """Give the URL at which a service that listens on `host` is reached from this machine: "all addresses" is none."""
+    """Return the local URL of a service that listens on `host`; wildcard addresses become loopback."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,6 +1,6 @@
-"""What lives as long as the app: model directory, records, sampler, wake-ups, keys. It starts and stops them, no more.
+"""State of the application: store, records, engine, notifications, keys; starts and stops them.
 
-Only the model directory is needed to start: with the database or Redis away sampling goes on, and each is tried again.
+Only the model store is needed to start. Without the database or Redis sampling still works, and each is tried again.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DATABASE_SECONDS = 5.0
+# Workers report every few seconds; one that was killed leaves its row behind.
 WORKER_SILENCE = timedelta(minutes=2)
-"""A worker says that it is there every few seconds; one that was killed leaves its row behind."""
 
 
 class UnsafeStart(Exception):
-    """The service would be open to others by accident."""
+    """The service would be accessible to others without a key."""
 
 
 class AppState:
-    """Everything that requests share; `app.state.atelier`."""
+    """State that requests share, as `app.state.atelier`."""
 
     engine: SamplingEngine
     _loop: asyncio.AbstractEventLoop
@@ -54,43 +54,43 @@ class AppState:
         self.answer_cache = AnswerCache(settings.answer_cache_bytes)
         self.request_cache: RequestCache[Response] = RequestCache()
         self.single_flight = SingleFlight()
+        # Set at shutdown: event streams close.
         self.stopping = False
-        """The service is about to end: event streams close."""
+        # Open event streams.
         self.streams = 0
-        """Event streams that are open."""
-        self.drawing = threading.Semaphore(2)
-        """Charts and films at once: more of them would only take the cores from the sampler."""
+        # Charts and animations rendered at once: more would only take cores from the engine.
+        self.rendering = threading.Semaphore(2)
         self._migrated = False
         self._database_away = False
 
     async def start(self) -> None:
-        """Open everything; what is away is tried again in the background.
+        """Open everything. A missing database or Redis is tried again in the background.
 
         Raises:
-            UnsafeStart: others can reach this address, and no key exists.
+            UnsafeStart: the address is reachable by others, and no key exists.
         """
         self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(self.open_database)
-        # Torch is needed from here on, by nothing before; its import takes seconds and would block the loop.
+        # This imports torch, which takes seconds and would block the event loop.
         self.engine = await asyncio.to_thread(self._new_engine)
         await self.engine.start()
         await self.notifications.start()
         self._watcher = asyncio.create_task(self._watch_database(), name="database")
 
     def open_database(self) -> None:
-        """Migrate the database and read the keys, unless that is done; a database that is away is no error here.
+        """Migrate the database, if that is not done, and read the keys. An unavailable database is not an error.
 
         Raises:
-            UnsafeStart: others can reach this address, and no key exists.
+            UnsafeStart: the address is reachable by others, and no key exists.
         """
-        if self._ask_database() and self.settings.keys_required and not self.keys.any():
+        if self._read_database() and self.settings.keys_required and not self.keys.any():
             raise UnsafeStart(
                 f"{self.settings.host} can be reached by others and there are no keys. Make one with "
-                "`atelier keys add NAME`, or listen on 127.0.0.1, or set ATELIER_AUTH=off to let everybody in"
+                "`atelier keys add NAME`, or listen on 127.0.0.1, or set ATELIER_AUTH=off to allow everybody"
             )
 
     async def stop(self) -> None:
-        """Close everything, in the opposite order."""
+        """Close everything, in reverse order."""
         self._end_streams()
         self._watcher.cancel()
         await asyncio.gather(self._watcher, return_exceptions=True)
@@ -99,12 +99,12 @@ class AppState:
         await asyncio.to_thread(self.records.close)
 
     def runs_changed(self) -> None:
-        """Tell workers and event streams to look at the runs; from any thread."""
+        """Notify workers and event streams of a changed run. Thread-safe."""
         self.notifications.look()
         self._loop.call_soon_threadsafe(self.notifications.announce)
 
     def workers(self) -> list[Worker]:
-        """List the workers that are there.
+        """Return the workers that have reported within `WORKER_SILENCE`.
 
         Raises:
             RecordsUnavailable: the database did not answer.
@@ -113,7 +113,7 @@ class AppState:
         return [worker for worker in self.records.workers() if now - worker.seen_at < WORKER_SILENCE]
 
     def end_streams(self) -> None:
-        """Let event streams end; from any thread and from a signal handler."""
+        """End the event streams. Thread-safe, also from a signal handler."""
         self._loop.call_soon_threadsafe(self._end_streams)
 
     def _end_streams(self) -> None:
@@ -135,12 +135,12 @@ class AppState:
         )
 
     async def _watch_database(self) -> None:
-        """Ask now and then: keys made or revoked elsewhere count within seconds, and so does the database's return."""
+        # Keys that were made or revoked by other processes count within seconds.
         while True:
             await asyncio.sleep(DATABASE_SECONDS)
-            await asyncio.to_thread(self._ask_database)
+            await asyncio.to_thread(self._read_database)
 
-    def _ask_database(self) -> bool:
+    def _read_database(self) -> bool:
         try:
             if not self._migrated:
                 self.records.migrate()
@@ -148,10 +148,10 @@ class AppState:
             self.keys.load(self.records.key_hashes())
         except RecordsUnavailable as problem:
             if not self._database_away:
-                log.warning("the database is away, sampling goes on without it: %s", problem)
+                log.warning("database unavailable, sampling continues without it: %s", problem)
             self._database_away = True
             return False
         if self._database_away:
-            log.warning("the database is back")
+            log.warning("the database is available again")
         self._database_away = False
         return True

@@ -107,10 +107,10 @@ def _cgroup_quota() -> float | None:
 
 
 def app_threads() -> int:
-    """Give the app's share of the cores: a quarter, at least one."""
+    """Return the app's share of the cores: a quarter, at least one."""
     return max(1, available_cores() // 4)
 
 
 def training_threads() -> int:
-    """Give a training's share of the cores: what the app leaves, at least one."""
+    """Return a training's share of the cores: the rest, at least one."""
     return max(1, available_cores() - app_threads())

@@ -114,7 +114,7 @@ def losses(run_id: str, app_state: AppStateDep, request: Request) -> Response:
     items = history.read_ticks(_run_dir(app_state, run_id))
 
     def draw() -> Response:
-        with app_state.drawing:
+        with app_state.rendering:
             chart = loss_chart(items, f"{run.model}: {run.preset} on {run.dataset}")
         return Response(chart, media_type="image/png")
 
@@ -186,7 +186,7 @@ def timelapse(
         raise Problem(404, phrase(404), f"run {run_id} has no snapshots yet")
 
     def film() -> Response:
-        with app_state.drawing:
+        with app_state.rendering:
             animation = Animation(query.format, query.fps, len(found))
             pieces = [animation.add(_pixels(snapshot.picture)) for snapshot in found]
             return Response(b"".join([*pieces, animation.end()]), media_type=ANIMATION_TYPES[query.format])

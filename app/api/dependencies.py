@@ -1,4 +1,4 @@
-"""What routes ask for, as annotated dependencies."""
+"""Dependencies of the routes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from app.state import AppState
 
 
 async def app_state(request: Request) -> AppState:
-    """Give what lives as long as the app."""
     value = request.app.state.atelier
     assert isinstance(value, AppState)
     return value
@@ -21,6 +20,6 @@ AppStateDep = Annotated[AppState, Depends(app_state)]
 
 
 async def no_query(request: Request) -> None:
-    """Refuse every query parameter: for routes that have none. Use `dependencies=[Depends(no_query)]`."""
+    """Refuse every query parameter, for routes without any: `dependencies=[Depends(no_query)]`."""
     if names := list(dict.fromkeys(request.query_params)):
         raise invalid([wrong_parameter(name, f'there is no parameter "{name}" here') for name in names])

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.api.dependencies import no_query
-from app.http.page_paths import VIEWS, WITH_ONE_OF
+from app.http.page_paths import VIEWS, ITEM_VIEWS
 from app.http.problems import Problem
 from app.http.static import Files
 
@@ -36,7 +36,7 @@ async def page(request: Request) -> Response:
     return await _html("index.html", request)
 
 
-for _path in (*VIEWS, *(f"{view}{{_name}}" for view in WITH_ONE_OF)):
+for _path in (*VIEWS, *(f"{view}{{_name}}" for view in ITEM_VIEWS)):
     router.add_api_route(_path, page, methods=["GET"])
 
 

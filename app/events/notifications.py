@@ -1,7 +1,7 @@
-"""What the app says and hears through Redis: "look" to the workers, "something is new" from them.
+"""Notifications over Redis: wake-ups to the workers, change notifications from them.
 
-All of it may be lost. Workers look for runs by themselves now and then, event streams read files at least once a
-second; so that Redis is away is told in the log once, and is never an error.
+All of them may be lost: workers check the queue at intervals, and event streams read files at least once a second. An
+unavailable Redis is logged once and is never an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from models import broker as messages
+from models import broker
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -37,44 +37,44 @@ _Message = tuple[str, str, tuple[object, ...]]
 
 
 class Notifications:
-    """Sends wake-ups from a thread of its own, and passes on the hints that workers publish."""
+    """Sends wake-ups from its own thread, and listens for the changes that workers publish."""
 
     def __init__(self, redis_url: str) -> None:
         self.state: RedisState = "away" if redis_url else "none"
         self._url = redis_url
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
-        self._sender = ThreadPoolExecutor(1, thread_name_prefix="wakeups")
-        self._waiting: set[_Message] = set()
+        self._sender = ThreadPoolExecutor(1, thread_name_prefix="wake-ups")
+        self._pending: set[_Message] = set()
         self._lock = threading.Lock()
-        self._told = False
+        self._logged = False
 
     async def start(self) -> None:
-        """Begin to listen for hints."""
+        """Start listening, if there is a Redis."""
         if self._url:
-            self._listening = asyncio.create_task(self._listen(), name="hints")
+            self._listening = asyncio.create_task(self._listen(), name="notifications")
 
     async def stop(self) -> None:
-        """Stop listening, and drop what could not be sent."""
+        """Stop listening, and drop unsent wake-ups."""
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
         self._sender.shutdown(wait=False, cancel_futures=True)
 
-    # Hints: from the workers.
+    # Change notifications from the workers.
 
     def next(self) -> asyncio.Event:
-        """Give the event that the next hint sets: take it before looking, so that no hint is missed in between."""
-        return self._news
+        """Return the event that the next change sets. Take it before reading state, so that no change is missed."""
+        return self._changed
 
     def announce(self) -> None:
-        """Wake whoever waits: something may be new."""
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        """Wake everyone who waits for a change."""
+        event, self._changed = self._changed, asyncio.Event()
+        event.set()
 
     async def _listen(self) -> None:
         client = redis.asyncio.Redis.from_url(
-            messages.client_url(self._url),
+            broker.client_url(self._url),
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
         )
@@ -83,66 +83,66 @@ class Notifications:
                 with contextlib.suppress(RedisError, OSError):
                     async with client.pubsub() as notifier:
                         await self._pass_on(notifier)
-                self._note("away", "Redis is away: wake-ups are lost, news takes up to a second")
+                self._note("away", "Redis unavailable: wake-ups are lost, changes show after up to a second")
                 await asyncio.sleep(RECONNECT_SECONDS)
         finally:
             await client.aclose()
 
     async def _pass_on(self, notifier: PubSub) -> None:
-        await notifier.subscribe(messages.CHANNEL)
-        self._note("up", "Redis answers")
+        await notifier.subscribe(broker.CHANNEL)
+        self._note("up", "connected to Redis")
         while True:
             if await notifier.get_message(ignore_subscribe_messages=True, timeout=SILENCE_SECONDS) is None:
-                # A connection that died without a word is noticed by writing to it.
+                # Only a write notices a connection that died silently.
                 await notifier.ping()
             else:
                 self.announce()
 
     def _note(self, state: RedisState, message: str) -> None:
-        if state != self.state or not self._told:
+        if state != self.state or not self._logged:
             log.log(logging.INFO if state == "up" else logging.WARNING, message)
         self.state = state
-        self._told = True
+        self._logged = True
 
-    # Wake-ups: to the workers.
+    # Wake-ups to the workers.
 
     def look(self) -> None:
-        """Tell a training worker that there may be a run to claim; returns at once."""
-        self._send((messages.LOOK, messages.TRAIN, ()))
+        """Wake a training worker: there may be a run to claim. Does not block."""
+        self._send((broker.LOOK, broker.TRAIN, ()))
 
     def prepare(self, dataset: str, size: int, channels: int) -> None:
-        """Tell a background worker that a data set will be needed; returns at once."""
-        self._send((messages.PREPARE, messages.BACKGROUND, (dataset, size, channels)))
+        """Wake a background worker: a data set will be needed. Does not block."""
+        self._send((broker.PREPARE, broker.BACKGROUND, (dataset, size, channels)))
 
     def look_at_uploads(self) -> None:
-        """Tell a background worker that there may be an uploaded data set to prepare; returns at once."""
-        self._send((messages.PREPARE_UPLOADS, messages.BACKGROUND, ()))
+        """Wake a background worker: there may be an uploaded data set to prepare. Does not block."""
+        self._send((broker.PREPARE_UPLOADS, broker.BACKGROUND, ()))
 
     def _send(self, message: _Message) -> None:
         if not self._url:
             return
         with self._lock:
-            if message in self._waiting:
+            if message in self._pending:
                 return
-            self._waiting.add(message)
+            self._pending.add(message)
         self._sender.submit(self._deliver, message)
 
     def _deliver(self, message: _Message) -> None:
         with self._lock:
-            self._waiting.discard(message)
+            self._pending.discard(message)
         task, queue, arguments = message
         try:
             self._celery.send_task(
                 task, arguments, queue=queue, expires=MESSAGE_LIVES_SECONDS, ignore_result=True, retry=False
             )
-        except Exception as error:  # noqa: BLE001  # brokers raise what they like, and none of it matters
-            log.warning("could not send %s: %s; the workers will look by themselves", task, error)
+        except Exception as error:  # noqa: BLE001  # brokers raise anything, and a lost wake-up is harmless
+            log.warning("could not send %s: %s; the workers will find the job at their next check", task, error)
 
     @cached_property
     def _celery(self) -> Celery:
         from celery import Celery
 
-        celery = Celery("atelier", broker=messages.broker_url(self._url), set_as_current=False)
+        celery = Celery("atelier", broker=broker.broker_url(self._url), set_as_current=False)
         celery.conf.update(
             broker_connection_retry=False,
             broker_connection_timeout=TIMEOUT_SECONDS,

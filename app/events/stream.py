@@ -1,7 +1,7 @@
-"""Server-sent events: what happens to runs, data sets and models, read from files and rows, as it happens.
+"""Server-sent events of runs, data sets and models, read from files and rows.
 
-Redis only says when to look; without it everything is looked at once a second. Nothing is remembered here between two
-connections: an event's id is its place in the run's files.
+Notifications only say when to read; without them everything is read once a second. No state is kept between
+connections: an event's id is its position in the run's files.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Frames = AsyncGenerator[bytes]
 
 
 class EventStream(StreamingResponse):
-    """An answer that goes on; nothing between here and the client should keep it."""
+    """A streaming response that proxies must not buffer or cache."""
 
     media_type = "text/event-stream"
 
@@ -42,7 +42,7 @@ class EventStream(StreamingResponse):
         super().__init__(frames, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
 
-def _frame(type: str, data: dict[str, Any], id: EventId | None = None) -> bytes:  # noqa: A002  # the format's words
+def _frame(type: str, data: dict[str, Any], id: EventId | None = None) -> bytes:  # noqa: A002  # the names of the format
     return format_sse_event(event=type, data_str=json.dumps(data), id=None if id is None else str(id))
 
 
@@ -51,96 +51,96 @@ def _file_frame(run_id: str, event: Event) -> bytes:
 
 
 class RunFollower:
-    """Looks at one run: its row, and the events that its files have gained since."""
+    """Follows one run: its row, and new events in its files."""
 
     def __init__(self, app_state: AppState, run: Run, after: EventId | None = None) -> None:
         self.app_state = app_state
         self.run = run
         self.tail = EventTail(app_state.settings.runs_dir / run.id, after)
-        self._shown: tuple[object, ...] | None = None
+        self._sent: tuple[object, ...] | None = None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come unless somebody resumes the run."""
+        """Whether the run is final; only a resume can add events."""
         return self.run.state in runs.ENDED
 
-    def look(self) -> list[bytes]:
-        """Give what is new, the files' events first; where the database is away, only those."""
+    def poll(self) -> list[bytes]:
+        """Return new frames: events of the files, then a changed state; without the database only the events."""
         run = self.run
-        # The row is read first: what was written before it changed is then among the events.
+        # Read the row first: events that were written before it changed are then included.
         with suppress(RecordsUnavailable):
             run = self.app_state.records.get_run(run.id) or run
         frames = [_file_frame(run.id, event) for event in self.tail.read()]
         with suppress(RecordsUnavailable):
-            frames += self.look_at(run)
+            frames += self.read_row(run)
         return frames
 
-    def look_at(self, run: Run) -> list[bytes]:
-        """Give the state that a row tells, if it is not the one that was given last; it has no id, being in no file."""
+    def read_row(self, run: Run) -> list[bytes]:
+        """Return a state frame if the row differs from the one sent last. It has no id, because it is in no file."""
         self.run = run
         position = self.app_state.records.queue_position(run)
-        face = run.state, run.wanted, run.token, run.failures, run.error, run.config, run.resolved, position
-        if face == self._shown:
+        snapshot = run.state, run.wanted, run.token, run.failures, run.error, run.config, run.resolved, position
+        if snapshot == self._sent:
             return []
         state = {"run": run.id, **runs.view(self.app_state, run).model_dump(mode="json")}
-        self._shown = face
+        self._sent = snapshot
         return [_frame("state", state)]
 
 
 async def follow_run(follower: RunFollower) -> Frames:
-    """Send the present state, then the history, then what comes; ends after a run that has ended."""
+    """Yield the current state, the history, then live events; ends when the run is final."""
     yield format_sse_event(retry=RETRY_MILLISECONDS)
-    for part in await asyncio.to_thread(follower.look_at, follower.run):
+    for part in await asyncio.to_thread(follower.read_row, follower.run):
         yield part
-    async for part in _looking(follower.app_state, follower.look, lambda: follower.ended):
+    async for part in _poll(follower.app_state, follower.poll, lambda: follower.ended):
         yield part
 
 
 class ServiceFollower:
-    """Looks at every run that is not finished, at the data sets and at the models."""
+    """Follows all unfinished runs, the data sets and the models."""
 
     def __init__(self, app_state: AppState) -> None:
         self.app_state = app_state
         self._runs: dict[str, RunFollower] = {}
-        self._models = _faces(app_state.store.models())
+        self._models = _model_states(app_state.store.models())
         self._datasets: dict[str, dict[str, Any]] | None = None
 
-    def look(self) -> list[bytes]:
-        """Give what is new about any of them."""
+    def poll(self) -> list[bytes]:
+        """Return the frames of all changes since the last call."""
         with suppress(RecordsUnavailable):
             self._find_runs()
-        frames = [part for follower in self._runs.values() for part in follower.look()]
+        frames = [part for follower in self._runs.values() for part in follower.poll()]
         self._runs = {run_id: follower for run_id, follower in self._runs.items() if not follower.ended}
         with suppress(RecordsUnavailable):
-            frames += self._look_at_datasets()
-        return frames + self._look_at_models()
+            frames += self._dataset_frames()
+        return frames + self._model_frames()
 
     def _find_runs(self) -> None:
-        """Begin to follow what is not finished, from here on: history is in `/train/ID/events`."""
+        # Only events from now on: the history is in `/train/ID/events`.
         for state in UNFINISHED:
             for run in self.app_state.records.list_runs(state, limit=MAX_RUNS)[0]:
                 if run.id not in self._runs and len(self._runs) < MAX_RUNS:
                     self._runs[run.id] = follower = RunFollower(self.app_state, run)
                     follower.tail.skip()
 
-    def _look_at_datasets(self) -> list[bytes]:
-        """Tell of uploaded data sets that are being prepared, then of any that changes."""
+    def _dataset_frames(self) -> list[bytes]:
+        # The first call reports the data sets that are being prepared, later ones every change.
         views = [datasets.builtin_view(self.app_state, dataset) for dataset in BUILTIN.values()]
         views += [datasets.upload_view(row) for row in self.app_state.records.list_datasets()]
-        faces = {view.name: view.model_dump(mode="json") for view in views}
+        states = {view.name: view.model_dump(mode="json") for view in views}
         before = self._datasets
         if before is None:
-            before = {name: face for name, face in faces.items() if face["state"] != "preparing"}
-        self._datasets = faces
+            before = {name: state for name, state in states.items() if state["state"] != "preparing"}
+        self._datasets = states
         gone = {"state": "deleted"}
         return [
-            _frame("dataset", {"dataset": name, **faces.get(name, gone)})
-            for name in sorted(before.keys() | faces.keys())
-            if before.get(name) != faces.get(name)
+            _frame("dataset", {"dataset": name, **states.get(name, gone)})
+            for name in sorted(before.keys() | states.keys())
+            if before.get(name) != states.get(name)
         ]
 
-    def _look_at_models(self) -> list[bytes]:
-        before, self._models = self._models, _faces(self.app_state.store.models())
+    def _model_frames(self) -> list[bytes]:
+        before, self._models = self._models, _model_states(self.app_state.store.models())
         names = sorted(before.keys() | self._models.keys())
         gone: dict[str, Any] = {"versions": {}, "aliases": {}}
         return [
@@ -150,7 +150,7 @@ class ServiceFollower:
         ]
 
 
-def _faces(models: list[ModelInfo]) -> dict[str, dict[str, Any]]:
+def _model_states(models: list[ModelInfo]) -> dict[str, dict[str, Any]]:
     return {
         model.name: {"versions": {v.number: v.state for v in model.versions}, "aliases": model.aliases}
         for model in models
@@ -158,24 +158,24 @@ def _faces(models: list[ModelInfo]) -> dict[str, dict[str, Any]]:
 
 
 async def follow_service(follower: ServiceFollower) -> Frames:
-    """Send the state of every unfinished run, then what comes."""
+    """Yield the state of every unfinished run, then all changes."""
     yield format_sse_event(retry=RETRY_MILLISECONDS)
-    async for part in _looking(follower.app_state, follower.look, lambda: False):
+    async for part in _poll(follower.app_state, follower.poll, lambda: False):
         yield part
 
 
-async def _looking(app_state: AppState, look: Callable[[], list[bytes]], ended: Callable[[], bool]) -> Frames:
-    """Look, send, wait for news, and so on until it has ended or the service stops."""
-    spoke = time.monotonic()
+async def _poll(app_state: AppState, poll: Callable[[], list[bytes]], ended: Callable[[], bool]) -> Frames:
+    """Poll, yield and wait for the next change, until `ended()` or shutdown."""
+    last_sent = time.monotonic()
     while not app_state.stopping:
-        news = app_state.notifications.next()
-        for part in await asyncio.to_thread(look):
-            spoke = time.monotonic()
+        changed = app_state.notifications.next()
+        for part in await asyncio.to_thread(poll):
+            last_sent = time.monotonic()
             yield part
         if ended():
             return
-        if time.monotonic() - spoke > HEARTBEAT_SECONDS:
-            spoke = time.monotonic()
-            yield format_sse_event(comment="still here")
+        if time.monotonic() - last_sent > HEARTBEAT_SECONDS:
+            last_sent = time.monotonic()
+            yield format_sse_event(comment="heartbeat")
         with suppress(TimeoutError):
-            await asyncio.wait_for(news.wait(), POLL_SECONDS)
+            await asyncio.wait_for(changed.wait(), POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""How large a request's body may be: beyond that it is refused with 413, before or while it is read."""
+"""Limit of the request body's size: 413 beyond it, before or while the body is read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.http.problems import Problem, phrase
 
 
 class BodyLimit:
-    """ASGI middleware: no body is larger than `max_bytes`, whether it says its length or comes in pieces.
+    """ASGI middleware: limits bodies to `max_bytes`, with and without Content-Length.
 
-    Uploads, by method and path, have limits of their own.
+    `uploads` maps (method, path) to limits of their own.
     """
 
     def __init__(self, app: ASGIApp, max_bytes: int, uploads: Mapping[tuple[str, str], int]) -> None:
@@ -23,7 +23,7 @@ class BodyLimit:
         self.uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 413, or pass the request on and count what comes."""
+        """Respond with 413, or pass the request on and count the bytes received."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -46,4 +46,4 @@ class BodyLimit:
 
 
 def _detail(limit: int) -> str:
-    return f"the request's body is larger than {limit:,} bytes, the most that is accepted here"
+    return f"the request's body is larger than {limit:,} bytes, the limit here"

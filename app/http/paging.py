@@ -1,4 +1,4 @@
-"""Lists of named things in pages: `limit` and `cursor` in, `items` and `next` out. Runs page in the database."""
+"""Paging of lists that are sorted by name. Runs are paged by the database instead."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ Item = TypeVar("Item")
 
 
 class Paging(BaseModel):
-    """What a list of names takes; the cursor is the last name of the page before, so that deletions do not upset it."""
+    """Query parameters of a list."""
 
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=200, description="items per page")] = 50
-    cursor: Annotated[str | None, Field(pattern=NAME, description="`next` of the page before")] = None
+    # The last name of the previous page, so that deletions do not shift pages.
+    cursor: Annotated[str | None, Field(pattern=NAME, description="`next` of the previous page")] = None
 
 
 PagingQuery = Annotated[Paging, Query()]
@@ -33,7 +34,7 @@ class Page(BaseModel, Generic[Item]):
 
 
 def page(items: Mapping[str, Item], paging: Paging) -> Page[Item]:
-    """Cut the page that was asked for out of `items`, in the order of their names."""
+    """Return the requested page of `items`, sorted by name."""
     names = sorted(name for name in items if paging.cursor is None or name > paging.cursor)
     shown = names[: paging.limit]
     return Page(items=[items[name] for name in shown], next=shown[-1] if len(names) > len(shown) else None)

@@ -1,4 +1,4 @@
-"""RFC 9457 errors: every answer that is no success leaves as `application/problem+json`, without inner details."""
+"""Problem details (RFC 9457): every error is answered as `application/problem+json`, without internal details."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class ErrorItem(BaseModel):
-    """One thing that is wrong with the input: where, and what."""
+    """One error in the input: its location and a message."""
 
     loc: tuple[str | int, ...] = Field(examples=[("query", "n")])
     msg: str = Field(examples=["Input should be greater than or equal to 1"])
@@ -37,15 +37,15 @@ class ProblemBody(BaseModel):
 
 
 class Problem(Exception):
-    """An error that a client should see as it is.
+    """An error that is sent to the client unchanged.
 
     Args:
         status: HTTP status, 400 to 599.
-        title: the kind of problem in a few words, the same every time it occurs.
+        title: the kind of problem in a few words; constant for one kind.
         detail: what was wrong this time, where, and what to do.
         errors: for invalid input, each with `loc` and `msg`, as attributes or keys.
-        headers: to send along, such as `Retry-After`.
-        members: further members of the answer, for programs.
+        headers: additional response headers, such as `Retry-After`.
+        members: additional members of the JSON object, for programs.
     """
 
     def __init__(
@@ -68,7 +68,6 @@ class Problem(Exception):
         self.members = dict(members or {})
 
     def response(self) -> JSONResponse:
-        """Give the problem as an HTTP answer."""
         body = ProblemBody(
             type=_type(self.status, self.title),
             title=self.title,
@@ -85,29 +84,29 @@ def _item(error: object) -> ErrorItem:
 
 
 def phrase(status: int) -> str:
-    """Name a status in HTTP's own words; empty for one that HTTP does not know."""
-    # Python 3.11 still calls it by the name that RFC 9110 has replaced.
+    """Return the reason phrase of a status (RFC 9110); empty for an unknown status."""
+    # Python 3.11 still has the phrase that RFC 9110 replaced.
     return "Unprocessable Content" if status == 422 else http.client.responses.get(status, "")
 
 
 def _type(status: int, title: str) -> str:
-    """`about:blank` says no more than the status does; any other kind of problem gets a name of its own."""
+    # `about:blank` adds nothing to the status (RFC 9457, section 4.2.1); other kinds of problems have their own type.
     slug = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
     return "about:blank" if title == phrase(status) else f"/problems/{slug}"
 
 
 def retry_later(title: str, detail: str, seconds: int = 5) -> Problem:
-    """Say 503, and when to come back."""
+    """Return a 503 with `Retry-After` in seconds."""
     return Problem(503, title, detail, headers={"Retry-After": str(seconds)})
 
 
 def wrong_parameter(name: str, message: str) -> ErrorItem:
-    """Name what is wrong with a parameter of the query; for `invalid`."""
+    """Return an error of one query parameter, for `invalid`."""
     return ErrorItem(loc=("query", name), msg=message)
 
 
 def invalid(errors: Sequence[object]) -> Problem:
-    """Say 422, naming everything that is wrong with the input."""
+    """Return a 422 that lists every error of the input; `detail` joins the first eight."""
     items = [_item(error) for error in errors]
     detail = "; ".join(f"{'.'.join(str(part) for part in item.loc)}: {item.msg}" for item in items[:8])
     return Problem(422, phrase(422), detail, items)
@@ -153,7 +152,7 @@ async def _on_crash(request: Request, _: Exception) -> Response:
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+    """Register exception handlers, so that every error of `app` becomes a problem."""
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -162,6 +161,6 @@ def install(app: FastAPI) -> None:
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Describe problems in the API's schema: `responses=responses(404, 422)`."""
+    """Return the OpenAPI responses of these statuses: `responses=responses(404, 422)`."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
     return {status: {"description": phrase(status), "content": content} for status in statuses}

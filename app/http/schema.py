@@ -1,4 +1,4 @@
-"""The API's schema, `/openapi.json`: FastAPI's, with errors described as the problems that they are."""
+"""The OpenAPI schema, `/openapi.json`: FastAPI's, with errors described as problem details."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REPLACED = ("HTTPValidationError", "ValidationError")
 
 
 def install(app: FastAPI) -> None:
-    """Make `app` describe itself so."""
+    """Replace the schema that `app` generates."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -42,11 +42,11 @@ def _describe(app: FastAPI) -> dict[str, Any]:
     for model in (ErrorItem, ProblemBody):
         schemas[model.__name__] = model.model_json_schema(ref_template=_REF)
         schemas[model.__name__].pop("$defs", None)
-    # What event streams carry is no operation's body: FastAPI does not find it by itself.
+    # FastAPI does not find the payloads of event streams, because they are no operation's body.
     events = TypeAdapter(RunEvents).json_schema(ref_template=_REF)
     schemas |= {**events.pop("$defs"), RunEvents.__name__: events}
     for operation in _operations(schema):
-        # Every operation refuses parameters that it does not know, and most of them callers without a key.
+        # Every operation refuses unknown parameters; most of them require a key.
         refusals = responses(401, 403, 422) if "security" in operation else responses(422)
         operation["responses"] |= {str(status): answer for status, answer in refusals.items()}
     return schema

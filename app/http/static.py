@@ -1,4 +1,4 @@
-"""Files for browsers: compressed where the build has done so, kept for ever where a file's name is a hash of it."""
+"""Static files of the page: precompressed, and immutable where the file name contains a hash."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 HASHED = "assets"
-"""The folder whose files carry a hash of their content in their names."""
-FOR_EVER = "public, max-age=31536000, immutable"
-ASK = "no-cache"
-"""For all others: after an upgrade, old scripts must not meet new answers."""
+"""The folder whose file names contain a hash of their content."""
+IMMUTABLE = "public, max-age=31536000, immutable"
+# After an upgrade, old scripts must not meet new responses.
+REVALIDATE = "no-cache"
 
 _ENCODINGS = (("br", ".br"), ("gzip", ".gz"))
 
@@ -23,12 +23,12 @@ class Files(StaticFiles):
     """A folder of files; `app.js` may have `app.js.br` and `app.js.gz` beside it."""
 
     async def check_config(self) -> None:
-        """Let the folder be missing: a checkout without a build has nothing to send, which is no crash."""
+        """Accept a missing folder: a checkout without a built page must still start."""
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Answer with the file, or with a compressed one that the client takes; 304 if it has that already."""
+        """Return the file or its compressed form, by Accept-Encoding; 304 if the client has it."""
         request = Headers(scope=scope)
         plain = Path(full_path)
         packed = [(encoding, plain.with_name(plain.name + suffix)) for encoding, suffix in _ENCODINGS]
@@ -37,7 +37,7 @@ class Files(StaticFiles):
         if encoding:
             answer.headers["Content-Encoding"] = encoding
         answer.headers["Vary"] = "Accept-Encoding"
-        answer.headers["Cache-Control"] = FOR_EVER if plain.parent.name == HASHED else ASK
+        answer.headers["Cache-Control"] = IMMUTABLE if plain.parent.name == HASHED else REVALIDATE
         return answer
 
 

@@ -24,7 +24,7 @@ Schema = dict[str, Any]
 
 
 def render(schema: Schema) -> str:
-    """Give the TypeScript declarations of an OpenAPI schema."""
+    """Return the TypeScript declarations of an OpenAPI schema."""
     types = [f"  {_key(name)}: {_type(body)};" for name, body in sorted(schema["components"]["schemas"].items())]
     operations = [
         f"  {json.dumps(f'{method.upper()} {path}')}: {_operation(operation)};"

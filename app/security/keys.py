@@ -1,7 +1,7 @@
-"""API keys, sessions and scopes. Hosts and origins are checked in `app.security.origin`.
+"""Authentication: API keys, sessions and scopes.
 
-Authentication is the rule and openness the exception: every path needs a key unless it is listed in `OPEN` or a view
-of the page, also one that does not exist. What a key may do is declared on each route by `Requires`.
+Every path needs a key, including paths that do not exist, unless `OPEN` lists it or it is a view of the page. Each
+route declares the scope that it needs with `Requires`.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ COOKIE = "atelier_session"
 SESSION_SECONDS = 7 * 24 * 3600
 MAX_SESSIONS = 1000
 
-# The page and its files hold no data, and it needs them to ask for a key; health is for load balancers.
+# The page and its files contain no data, and users need them to sign in; health is for load balancers.
 OPEN = frozenset(("/session", "/healthz", "/readyz"))
 OPEN_FOLDER = "/web/"
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and the scopes they have."""
+    """The authenticated caller of a request, with the scopes of the key."""
 
     name: str
     scopes: frozenset[str]
 
 
+# The caller of every request where keys are not required.
 ANYBODY = Caller("anybody", frozenset(SCOPES))
-"""Everyone, where keys are not required."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Session:
 
 
 class Keys:
-    """The keys, in memory, so that the database may be away; and the page's sessions, which end with this process."""
+    """Keys and sessions in memory, so that verification works without the database. Sessions end with the process."""
 
     def __init__(self, *, required: bool) -> None:
         self.required = required
@@ -60,18 +60,17 @@ class Keys:
         self._sessions: dict[str, _Session] = {}
 
     def load(self, keys: Sequence[KeyRecord]) -> None:
-        """Take over what the database holds now; a revoked key's sessions end with it."""
+        """Replace the keys by those of the database. Sessions of revoked keys end."""
         self._callers = {key.hash: Caller(key.name, frozenset(key.scopes)) for key in keys}
 
     def any(self) -> bool:
-        """Tell whether there is any key."""
         return bool(self._callers)
 
     def verify(self, secret: str) -> Caller | None:
-        """Give the caller a key belongs to.
+        """Return the caller that a key belongs to, None for an unknown key.
 
         Raises:
-            Problem: 503, the keys could not be read from the database yet.
+            Problem: 503, the keys have not been read from the database yet.
         """
         return self._by_hash(hash_key(secret))
 
@@ -81,7 +80,7 @@ class Keys:
         return self._callers.get(key_hash)
 
     def open_session(self, secret: str) -> tuple[str, Caller]:
-        """Trade a key for a session token.
+        """Open a session with a key; return its token and caller.
 
         Raises:
             Problem: 401, no such key.
@@ -94,7 +93,7 @@ class Keys:
         return token, caller
 
     def close_session(self, token: str) -> None:
-        """End a session; ending one that does not exist is no error."""
+        """End a session, if it exists."""
         self._sessions.pop(token, None)
 
     def _drop_old_sessions(self) -> None:
@@ -103,10 +102,10 @@ class Keys:
         self._sessions = dict(alive[-(MAX_SESSIONS - 1) :])
 
     def identify(self, headers: Headers) -> Caller | None:
-        """Find out who asks: by `Authorization: Bearer`, else by the session cookie; None for neither.
+        """Return the caller by `Authorization: Bearer`, else by the session cookie; None without either.
 
         Raises:
-            Problem: 401, a key that does not hold; 503, the keys are not known yet.
+            Problem: 401, the key is not valid; 503, the keys have not been read yet.
         """
         if not self.required:
             return ANYBODY
@@ -124,7 +123,6 @@ class Keys:
 
 
 def session_token(headers: Headers) -> str | None:
-    """Read the session cookie."""
     try:
         morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
     except CookieError:
@@ -137,13 +135,13 @@ def _unauthorized(detail: str) -> Problem:
 
 
 class Authentication:
-    """ASGI middleware: puts the caller into the request's state, and refuses what is not open without a key."""
+    """ASGI middleware: stores the caller in the request's state; 401 without a key on paths that need one."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Identify, then pass on or answer 401 or 503."""
+        """Authenticate the request, then pass it on or respond with 401 or 503."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -164,37 +162,39 @@ class Authentication:
 
 
 def caller_of(request: Request) -> Caller | None:
-    """Give who asks, None where nobody said so on an open path."""
+    """Return the caller of a request; None on an open path without a key."""
     caller: Caller | None = request.state.caller
     return caller
 
 
-# Documents the keys in the schema; the check itself happened in `Authentication`.
+# Only documents the keys in the OpenAPI schema: `Authentication` has checked them already.
 _bearer = HTTPBearer(auto_error=False, description="A key made with `atelier keys add`", scheme_name="key")
 
 
 class ScopeCheck:
-    """A dependency that lets nobody pass whose key has not got the scope."""
+    """A dependency that requires a scope of the caller."""
 
     def __init__(self, scope: KeyScope) -> None:
         self.scope = scope
 
-    # Asynchronous, as dependencies should be: FastAPI calls the others in a thread, which costs more than they do.
+    # Asynchronous: FastAPI runs other dependencies in a thread, which costs more than the check.
     async def __call__(self, request: Request, _: Annotated[object, Depends(_bearer)]) -> None:
         self.check(request.scope)
 
     def check(self, scope: Scope) -> None:
-        """Do so for a request that `Authentication` has seen.
+        """Check a request that has passed `Authentication`.
 
         Raises:
             Problem: 403.
         """
         caller: Caller | None = scope["state"]["caller"]
         if caller is None or self.scope not in caller.scopes:
-            raise Problem(403, phrase(403), f'this needs a key with the scope "{self.scope}", yours has not got it')
+            raise Problem(
+                403, phrase(403), f'this needs a key with the scope "{self.scope}", and yours does not have it'
+            )
 
 
 def Requires(scope: KeyScope) -> Dependency:  # noqa: N802  # reads as a declaration, like Depends
-    """Declare what a key must allow: `APIRouter(dependencies=[Requires("sample")])`."""
+    """Declare the scope that a route requires: `APIRouter(dependencies=[Requires("sample")])`."""
     dependency: Dependency = Depends(ScopeCheck(scope))
     return dependency

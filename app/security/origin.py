@@ -1,9 +1,8 @@
-"""Who may ask at all: requests that a foreign web page makes through a visitor's browser are refused here.
+"""Host and origin checks against cross-site requests and DNS rebinding; security headers for browsers.
 
-A page elsewhere can send requests to 127.0.0.1, and by DNS rebinding (a name it owns, suddenly pointing here) even
-read the answers. Three headers give it away, none of which a page can forge: `Host` names whom the browser believes to
-be talking to, `Origin` and `Sec-Fetch-Site` tell who asked. Programs that are no browsers send only the first.
-Headers that restrict what a browser does with our answers are added here too. Keys are `app.security.keys`'s.
+A web page elsewhere can send requests to 127.0.0.1 through its visitor's browser, and by DNS rebinding (its own name,
+resolved to this address) even read the responses. It cannot forge three headers: `Host` is the name that the browser
+resolved, `Origin` and `Sec-Fetch-Site` say which page sent the request. Programs other than browsers send only `Host`.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from app.http.page_paths import is_view
 from app.http.problems import Problem, phrase
 from app.settings import AppSettings, is_loopback
 
-# Clicking a link to the page somewhere else is no attack: it shows public files and changes nothing. A link to
-# anything else is refused, for each picture costs work.
+# A link on another site may lead to the page or to the documentation: both are public files. Other links are refused,
+# because each picture costs computing time.
 DOCS = "/docs"
 
 CONTENT_POLICY = (
@@ -38,7 +37,7 @@ BROWSER_HEADERS = {
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in BROWSER_HEADERS.items()]
 
 
-class Gate:
+class OriginCheck:
     """ASGI middleware: 403 for a foreign Host, Origin or Sec-Fetch-Site."""
 
     def __init__(self, app: ASGIApp, settings: AppSettings) -> None:
@@ -48,14 +47,14 @@ class Gate:
         self._known_host = lru_cache(maxsize=64)(self._is_known_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer 403."""
+        """Pass the request on, or respond with 403."""
         if scope["type"] == "http" and (reason := self.refusal(scope)):
             await Problem(403, phrase(403), reason).response()(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
     def refusal(self, scope: Scope) -> str | None:
-        """Say why a request is foreign, None if it is not."""
+        """Return the reason to refuse a request, None to accept it."""
         if not self._known_host(host := header(scope, b"host") or ""):
             return f'the host "{host}" is not one of this service\'s names; ATELIER_ALLOWED_HOSTS adds some'
         origin = header(scope, b"origin")
@@ -74,12 +73,12 @@ class Gate:
             return False
         if is_loopback(name) or name == self.settings.host.lower() or name in self.settings.allowed_hosts:
             return True
-        # An address cannot be rebound: only names can. On a loopback address there is no other way to be reached.
+        # Only names can be rebound, not addresses. A service on loopback is reached by loopback addresses only.
         return not self.settings.loopback and _is_address(name)
 
 
 def _name(host: str) -> str | None:
-    """Take the port off a Host header; None if it is malformed."""
+    """Return the host without its port; None if the header is malformed."""
     if "@" in host or "/" in host:
         return None
     try:
@@ -108,19 +107,17 @@ def _link_followed(scope: Scope) -> bool:
 
 
 class BrowserHeaders:
-    """ASGI middleware: what browsers may do with our answers. A route's own header of the same name wins."""
+    """ASGI middleware: adds the security headers. A header of the same name that a route sets is kept."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Add the headers as the answer starts."""
-
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = message.get("headers", ())
-                names = {name for name, _ in given}
-                message["headers"] = [*given, *(header for header in _RAW_HEADERS if header[0] not in names)]
+                existing = message.get("headers", ())
+                names = {name for name, _ in existing}
+                message["headers"] = [*existing, *(header for header in _RAW_HEADERS if header[0] not in names)]
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

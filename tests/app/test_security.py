@@ -251,7 +251,7 @@ def test_browsers_are_told_what_not_to_do(harness: Harness) -> None:
     ("name", "value", "words"),
     [
         ("allowed_hosts", "http://a.example", "no host name"),
-        ("origins", "a.example", "no origin"),
+        ("origins", "a.example", "not an origin"),
         ("auth", "maybe", "'on'"),
     ],
 )

@@ -40,13 +40,13 @@ def test_run_is_accepted_while_redis_is_away_and_its_return_is_noticed(
         harness = Harness(service)
         run_id = harness.train()
         assert harness.read(run_id)["state"] == "queued"
-        until(lambda: "Redis is away" in caplog.text, "the absence to be told")
+        until(lambda: "Redis unavailable" in caplog.text, "the absence to be logged")
         assert service.client.get("/readyz").json()["redis"] == "away"
         own_redis.start()
         until(lambda: service.client.get("/readyz").json()["redis"] == "up", "Redis to be found again")
         harness.train()
         until(lambda: waiting(own_redis, broker.TRAIN), "a wake-up")
-    assert caplog.text.count("Redis is away") == 1
+    assert caplog.text.count("Redis unavailable") == 1
 
 
 def test_silent_redis_delays_nothing(tmp_path: Path, own_redis: RedisServer) -> None:
