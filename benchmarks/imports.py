@@ -29,7 +29,7 @@ import numpy as np
 from PIL import Image
 
 from app.cli.client import Client, ClientError
-from app.cli.pack import pieces_of
+from app.cli.pack import chunks_of
 from app.cli.up import free_port
 from models.datasets.uploads import folder_size
 from models.records import Records
@@ -187,7 +187,7 @@ def measure(root: Path, count: int) -> dict[str, Any]:
         records.migrate()
         with serve(data_dir) as (client, pid):
             start = time.perf_counter()
-            client.upload("/datasets", {"name": "large"}, pieces_of(archive, lambda _: None))
+            client.upload("/datasets", {"name": "large"}, chunks_of(archive, lambda _: None))
             sent = time.perf_counter() - start
             service = peak_memory(pid)
         before = pillow_loop(archive, 128, available_cores())

@@ -1,31 +1,30 @@
-"""What the app and the workers call the things they say to each other through Redis; who says what is theirs.
+"""Redis: names of queues, tasks and channels that the app and the workers share, and URLs for both clients.
 
-All of it can be lost: a message means "look", and where to look is a row or a file.
+Every message may be lost: it only means "check the queue" or "read again"; state is in rows and files.
 """
 
 from __future__ import annotations
 
 from urllib.parse import urlencode, urlsplit
 
+# Change notifications: `{"run": ID}`, `{"dataset": NAME}` or `{"model": NAME}`.
 CHANNEL = "atelier:events"
-"""Published hints: `{"run": ID}`, `{"dataset": NAME}` or `{"model": NAME}`, something about it is new."""
 
+# Queues: workers that train, and workers that prepare data sets.
 TRAIN = "train"
-"""The queue of workers that train."""
 BACKGROUND = "background"
-"""The queue of workers that prepare data sets."""
+
+# Tasks. `LOOK`, on `TRAIN`, claims runs until none is left. On `BACKGROUND`, `PREPARE` (name, size, channels) prepares
+# a data set while its run is queued, and `PREPARE_UPLOADS` claims uploaded data sets until none is left.
 LOOK = "worker.look"
-"""The task, on `TRAIN`, that claims runs until none is left; no arguments."""
-PREPARE = "worker.jobs.prepare"
-"""The task, on `CHORES`, that prepares a data set while its run waits; arguments: name, size, channels."""
+PREPARE = "worker.prepare"
 PREPARE_UPLOADS = "worker.prepare_uploads"
-"""The task, on `CHORES`, that claims uploaded data sets until none is left; no arguments."""
 
 _SOCKETS = ("unix", "redis+socket")
 
 
 def broker_url(redis_url: str) -> str:
-    """Spell a Redis address the way Celery reads it: a unix socket as `redis+socket:///path`."""
+    """Return a Redis URL in Celery's form: a unix socket as `redis+socket:///path`."""
     parts = urlsplit(redis_url)
     if parts.scheme not in _SOCKETS:
         return redis_url
@@ -33,7 +32,7 @@ def broker_url(redis_url: str) -> str:
 
 
 def client_url(redis_url: str) -> str:
-    """Spell a Redis address the way the `redis` package reads it: a unix socket as `unix:///path`."""
+    """Return a Redis URL in redis-py's form: a unix socket as `unix:///path`."""
     parts = urlsplit(redis_url)
     if parts.scheme not in _SOCKETS:
         return redis_url

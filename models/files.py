@@ -1,4 +1,4 @@
-"""Small files that survive a power cut whole or not at all, and locks between processes."""
+"""Atomic, durable file writes, and locks between processes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it is on the disk.
+    """Write a new file and fsync it.
 
     Raises:
-        OSError: it could not be written whole, such as on a full disk.
+        OSError: it could not be written completely, such as on a full disk.
     """
     with path.open("xb") as file:
         file.write(data)
@@ -23,7 +23,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk."""
+    """Fsync a folder, so that its entries are durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -32,10 +32,10 @@ def sync_folder(path: Path) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Put `data` in place of a file: readers see the old content or the new, never a mixture.
+    """Replace a file atomically: readers see the old content or the new.
 
     Raises:
-        OSError: it could not be written; the old content is still there.
+        OSError: it could not be written; the old content is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -48,7 +48,7 @@ def replace_file(path: Path, data: bytes) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a file's lock against other processes and threads; it falls with the process."""
+    """Hold an exclusive lock on a file against other processes and threads. The kernel releases it with the process."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
-"""Ties a process to the life of the one that started it, so that a kill -9 of the parent leaves nothing behind.
+"""Parent-death watchdog: ends a process when the process that started it dies, even by SIGKILL.
 
-Two ropes, for either alone can miss: the kernel's parent-death signal (Linux, bound to the starting thread), and a
-pipe held open by the parent whose end is seen here as EOF.
+Two mechanisms, because each alone can miss: the kernel's parent-death signal (Linux only, bound to the starting
+thread), and a pipe that the parent holds open, whose EOF is detected here.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int | None = None) -> None:
-    """Ask the kernel to kill this process when its parent dies; elsewhere than on Linux only `watch` holds.
+    """Ask the kernel to kill this process when its parent dies. Does nothing outside Linux: use `watch` too.
 
-    Call it first thing. The signal fires when the parent's *thread* that forked ends, so start children from a thread
-    that lives as long as they may.
+    Call it first. The signal fires when the parent's *thread* that forked ends, so start children from a thread that
+    outlives them.
 
     Args:
-        parent: the expected parent's process id, where it is known; if this process already has another one, the
+        parent: the expected process id of the parent, if known. If this process has another parent already, the
             parent died before the call, and this process exits with `EXIT_CODE`.
     """
     before = os.getppid()
@@ -37,10 +37,7 @@ def die_with_parent(parent: int | None = None) -> None:
 
 
 def watch(stream: BinaryIO, exit_code: int = EXIT_CODE) -> threading.Thread:
-    """Exit at once, from a daemon thread, when `stream` (the read end of a pipe the parent holds) reaches its end.
-
-    The stream is read without a buffer and what it carries is ignored: only its end means something.
-    """
+    """Exit immediately, from a daemon thread, when `stream` (a pipe that the parent holds open) reaches EOF."""
     descriptor = stream.fileno()
 
     def wait_for_end() -> None:
@@ -51,6 +48,6 @@ def watch(stream: BinaryIO, exit_code: int = EXIT_CODE) -> threading.Thread:
             pass
         os._exit(exit_code)
 
-    thread = threading.Thread(target=wait_for_end, name="lifeline", daemon=True)
+    thread = threading.Thread(target=wait_for_end, name="watchdog", daemon=True)
     thread.start()
     return thread

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.api.dependencies import no_query
-from app.http.page_paths import VIEWS, ITEM_VIEWS
+from app.http.page_paths import ITEM_VIEWS, VIEWS
 from app.http.problems import Problem
 from app.http.static import Files
 

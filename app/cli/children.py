@@ -1,7 +1,4 @@
-"""The processes of `atelier up`: started in groups of their own, tied to its life, logged to files, started again.
-
-Which processes there are, and when they start and end, is `app.cli.up`'s business.
-"""
+"""Child processes of `atelier up`: process groups, parent-death watchdog, log files, restarts with backoff."""
 
 from __future__ import annotations
 
@@ -15,14 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LOG_BYTES = 8 << 20
-FIRST_DELAY = 0.5
-LAST_DELAY = 30.0
-STEADY_SECONDS = 60.0
+MIN_RESTART_SECONDS = 0.5
+MAX_RESTART_SECONDS = 30.0
+STABLE_SECONDS = 60.0
 
 
 @dataclass
-class Child:
-    """One process: its command, its log, and when to start it again if it ends by itself."""
+class ManagedProcess:
+    """One process with its command, log file and restart backoff."""
 
     name: str
     command: Sequence[str]
@@ -33,12 +30,12 @@ class Child:
     started: float = field(default=0.0, init=False)
 
     def start(self) -> None:
-        """Start the process in its own group, so that Ctrl-C does not reach it, with a pipe that ends when we do.
+        """Start the process in its own group, so that Ctrl-C does not reach it, with a pipe that closes when we die.
 
-        Call it from the main thread: the kernel ties the child to the life of the thread that started it.
+        Call it from the main thread: the parent-death signal is bound to the thread that started the process.
         """
-        self.forget()
-        _turn_over(self.log)
+        self.reap()
+        _rotate(self.log)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -50,8 +47,8 @@ class Child:
             )
         self.started = time.monotonic()
 
-    def forget(self) -> None:
-        """Collect an ended process: its status and our end of its pipe."""
+    def reap(self) -> None:
+        """Wait for an ended process, and close our end of its pipe."""
         if self.process is not None:
             self.process.wait()
             assert self.process.stdin is not None
@@ -59,35 +56,35 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether the process lives."""
+        """Whether the process is alive."""
         return self.process is not None and self.process.poll() is None
 
-    def ended(self) -> str | None:
-        """Tell how the process ended, such as `exit status 1` or `killed by SIGKILL`; None while it lives."""
+    def exit_reason(self) -> str | None:
+        """Return how the process ended, such as `exit status 1` or `killed by SIGKILL`; None while it is alive."""
         if self.process is None or (status := self.process.poll()) is None:
             return None
         return f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
 
-    def delay(self) -> float:
-        """Give the seconds to wait before the next start, longer after each early end."""
-        self.failures = 1 if time.monotonic() - self.started > STEADY_SECONDS else self.failures + 1
-        return float(min(LAST_DELAY, FIRST_DELAY * 2 ** (self.failures - 1)))
+    def restart_delay(self) -> float:
+        """Return the seconds until the next start: doubled after each early exit."""
+        self.failures = 1 if time.monotonic() - self.started > STABLE_SECONDS else self.failures + 1
+        return float(min(MAX_RESTART_SECONDS, MIN_RESTART_SECONDS * 2 ** (self.failures - 1)))
 
     def tail(self, lines: int = 15) -> str:
-        """Give the end of the log, for people."""
+        """Return the last lines of the log, indented."""
         with self.log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 16384))
             text = file.read().decode(errors="replace")
         return "\n".join(f"  {line}" for line in text.splitlines()[-lines:])
 
 
-def tethered(command: Sequence[str], niceness: int = 0) -> list[str]:
-    """Wrap a command that cannot watch for its parent's death itself."""
-    return [sys.executable, "-m", "app.cli.tether", str(os.getpid()), str(niceness), *command]
+def with_watchdog(command: Sequence[str], niceness: int = 0) -> list[str]:
+    """Return a command that runs `command` with the parent-death signal, for programs that cannot set it."""
+    return [sys.executable, "-m", "app.cli.exec_with_watchdog", str(os.getpid()), str(niceness), *command]
 
 
-def end(children: Sequence[Child], seconds: float, hurry: Callable[[], bool]) -> list[str]:
-    """Ask processes to end, kill those that still live after `seconds` or when `hurry()`; name the killed ones."""
+def terminate(children: Sequence[ManagedProcess], seconds: float, hurry: Callable[[], bool]) -> list[str]:
+    """Send SIGTERM, then SIGKILL after `seconds` or when `hurry()`. Return the names of the killed ones."""
     alive = [child for child in children if child.running]
     for child in alive:
         _signal(child, signal.SIGTERM)
@@ -98,12 +95,12 @@ def end(children: Sequence[Child], seconds: float, hurry: Callable[[], bool]) ->
     for child in late:
         _signal(child, signal.SIGKILL)
     for child in children:
-        child.forget()
+        child.reap()
     return [child.name for child in late]
 
 
-def _signal(child: Child, number: signal.Signals) -> None:
-    """Signal the group if the process must go for good, else only the process: it knows how to end its own."""
+def _signal(child: ManagedProcess, number: signal.Signals) -> None:
+    # SIGKILL goes to the group; SIGTERM only to the process, which ends its own children.
     assert child.process is not None
     if number is signal.SIGKILL:
         os.killpg(child.process.pid, number)
@@ -111,8 +108,8 @@ def _signal(child: Child, number: signal.Signals) -> None:
         child.process.send_signal(number)
 
 
-def _turn_over(log: Path) -> None:
-    """Begin a new log where the old one has grown large; one old one is kept."""
+def _rotate(log: Path) -> None:
+    """Move a log that has grown large aside; one old log is kept."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))

@@ -1,4 +1,4 @@
-"""The HTTP API from the caller's side: what `atelier` commands ask with, and answers that went wrong in plain words."""
+"""HTTP client of the command line, with error messages for people."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import httpx
 from app.settings import is_loopback
 
 CONNECT_SECONDS = 5.0
-ANSWER_SECONDS = 120.0
-# The server sends a comment on an idle event stream well within this.
-SILENCE_SECONDS = 60.0
+RESPONSE_SECONDS = 120.0
+# The server sends a heartbeat on an idle event stream well within this.
+IDLE_SECONDS = 60.0
 RECONNECT_SECONDS = 1.0
 GIVE_UP_SECONDS = 60.0
 
 
 class ClientError(Exception):
-    """The service could not be asked, or refused; the message is for people."""
+    """The service was not reachable, or refused the request; the message is for people."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Message:
 
 
 class Client:
-    """Talks to one service.
+    """A client of one service.
 
     Args:
-        url: its address, such as `http://127.0.0.1:8000`.
+        url: its base address, such as `http://127.0.0.1:8000`.
         key: an API key; empty for none.
     """
 
@@ -48,11 +48,11 @@ class Client:
         self.url = url.rstrip("/")
         host = urlsplit(self.url).hostname
         if urlsplit(self.url).scheme not in ("http", "https") or not host:
-            raise ClientError(f'"{url}" is no address: expected http://HOST:PORT')
+            raise ClientError(f'"{url}" is not an address: expected http://HOST:PORT')
         self._http = httpx.Client(
             base_url=self.url,
             headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            timeout=httpx.Timeout(RESPONSE_SECONDS, connect=CONNECT_SECONDS),
             trust_env=not is_loopback(host),  # A proxy cannot reach this machine's own loopback address.
         )
 
@@ -63,29 +63,27 @@ class Client:
         self._http.close()
 
     def get(self, path: str, **query: object) -> dict[str, Any]:
-        """Read one JSON object.
+        """Return one JSON object.
 
         Raises:
-            ClientError: as for every call here: no answer, or a problem.
+            ClientError: no response, or a problem; like every method.
         """
-        return self._json("GET", path, params=_given(query))
+        return self._json("GET", path, params=_without_none(query))
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Ask for something to be done; give the answer."""
         return self._json("POST", path, json=body)
 
     def delete(self, path: str) -> None:
-        """Ask for something to be deleted."""
         self._send("DELETE", path)
 
     def upload(self, path: str, fields: Mapping[str, object], file: Iterable[bytes]) -> dict[str, Any]:
-        """Send a file as it is read, with fields before it, as multipart/form-data; give the answer."""
+        """Upload fields and a file as multipart/form-data, streamed; return the response."""
         boundary = secrets.token_hex(16)
         kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        return self._json("POST", path, headers=kind, content=_form(boundary, _given(dict(fields)), file))
+        return self._json("POST", path, headers=kind, content=_form(boundary, _without_none(dict(fields)), file))
 
     def items(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
-        """Read a list to its end, page by page."""
+        """Yield all items of a list, page by page."""
         cursor: str | None = None
         while True:
             page = self.get(path, **query, cursor=cursor)
@@ -94,17 +92,17 @@ class Client:
                 return
 
     def download(self, path: str, target: Path, **query: object) -> httpx.Headers:
-        """Store an answer's body; `target` appears whole or not at all. Give the headers."""
+        """Write a response body to `target` atomically; return the response headers."""
         partial = target.with_name(f".{target.name}.part")
         try:
-            with self._http.stream("GET", path, params=_given(query)) as answer:
-                _refuse_problem(answer)
+            with self._http.stream("GET", path, params=_without_none(query)) as answer:
+                _raise_problem(answer)
                 with partial.open("wb") as file:
                     for chunk in answer.iter_bytes():
                         file.write(chunk)
             partial.replace(target)
         except httpx.HTTPError as error:
-            raise self._unanswered(error) from None
+            raise self._no_response(error) from None
         except OSError as error:
             raise ClientError(f"{target} could not be written: {error.strerror}") from None
         finally:
@@ -112,35 +110,35 @@ class Client:
         return answer.headers
 
     def events(self, path: str) -> Generator[Message, None, None]:
-        """Listen to an event stream; where the connection breaks, go on after the last event that arrived.
+        """Yield the events of a stream. A broken connection is resumed after the last event received.
 
         Raises:
-            ClientError: the service refused, never answered, or stayed away for a minute.
+            ClientError: the service refused the request, never responded, or was away for a minute.
         """
-        last, heard = "", -GIVE_UP_SECONDS
+        last_id, last_seen = "", -GIVE_UP_SECONDS
         while True:
             try:
-                for message in self._listen(path, last):
-                    last, heard = message.id or last, time.monotonic()
+                for message in self._listen(path, last_id):
+                    last_id, last_seen = message.id or last_id, time.monotonic()
                     yield message
             except httpx.HTTPError as error:
-                if time.monotonic() - heard > GIVE_UP_SECONDS:
-                    raise self._unanswered(error) from None
+                if time.monotonic() - last_seen > GIVE_UP_SECONDS:
+                    raise self._no_response(error) from None
             time.sleep(RECONNECT_SECONDS)
 
-    def _listen(self, path: str, last: str) -> Iterator[Message]:
-        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last} if last else {})
-        timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+    def _listen(self, path: str, last_id: str) -> Iterator[Message]:
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": last_id} if last_id else {})
+        timeout = httpx.Timeout(IDLE_SECONDS, connect=CONNECT_SECONDS)
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
-            _refuse_problem(answer)
+            _raise_problem(answer)
             yield from _messages(answer.iter_lines())
 
     def _send(self, method: str, path: str, **request: Any) -> httpx.Response:
         try:
             answer = self._http.request(method, path, **request)
         except httpx.HTTPError as error:
-            raise self._unanswered(error) from None
-        _refuse_problem(answer)
+            raise self._no_response(error) from None
+        _raise_problem(answer)
         return answer
 
     def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
@@ -153,16 +151,14 @@ class Client:
             raise ClientError(f"{self.url} answered {path} without a JSON object: is it an Atelier?")
         return value
 
-    def _unanswered(self, error: httpx.HTTPError) -> ClientError:
+    def _no_response(self, error: httpx.HTTPError) -> ClientError:
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-            return ClientError(
-                f"nothing answers at {self.url}: start the service with `atelier up`, or name it with --url"
-            )
-        return ClientError(f"{self.url} did not answer as it should: {error or type(error).__name__}")
+            return ClientError(f"no service at {self.url}: start the service with `atelier up`, or name it with --url")
+        return ClientError(f"{self.url} did not respond properly: {error or type(error).__name__}")
 
 
 def _form(boundary: str, fields: Mapping[str, object], file: Iterable[bytes]) -> Iterator[bytes]:
-    """Write multipart/form-data (RFC 7578) piece by piece."""
+    """Yield multipart/form-data (RFC 7578) in chunks."""
     for name, value in fields.items():
         yield f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
     yield f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="images"\r\n\r\n'.encode()
@@ -170,15 +166,15 @@ def _form(boundary: str, fields: Mapping[str, object], file: Iterable[bytes]) ->
     yield f"\r\n--{boundary}--\r\n".encode()
 
 
-def _given(query: dict[str, object]) -> dict[str, Any]:
+def _without_none(query: dict[str, object]) -> dict[str, Any]:
     return {name: value for name, value in query.items() if value is not None}
 
 
-def _refuse_problem(answer: httpx.Response) -> None:
-    """Turn an RFC 9457 problem, or whatever else an error carries, into words.
+def _raise_problem(answer: httpx.Response) -> None:
+    """Raise an error response as text: an RFC 9457 problem, or the beginning of any other body.
 
     Raises:
-        ClientError: the answer is an error.
+        ClientError: the response is an error.
     """
     if answer.is_success:
         return
@@ -193,7 +189,7 @@ def _refuse_problem(answer: httpx.Response) -> None:
 
 
 def _messages(lines: Iterator[str]) -> Iterator[Message]:
-    """Read the event stream format (WHATWG HTML, 9.2.6) as far as JSON events need it."""
+    """Parse the event stream format (WHATWG HTML, 9.2.6), as far as JSON events need it."""
     fields: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")

@@ -1,4 +1,4 @@
-"""A run's life on the terminal, from its event stream: a bar where somebody looks, now and then a line elsewhere."""
+"""Progress of a run in the terminal, from its event stream: a progress bar, or lines where output is not a terminal."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from app.cli.client import Client
 
 ENDED = frozenset({"succeeded", "failed", "cancelled", "paused"})
-# Where lines are kept, such as in a log, so many of them tell enough.
 LINES_PER_RUN = 20
 
 Show = Callable[[Mapping[str, Any]], None]
 
 
 def follow(client: Client, run: str) -> str:
-    """Show progress until the run is in a state that it does not leave by itself; give that state.
+    """Show progress until the run is in a final state; return that state.
 
     Raises:
-        ClientError: the service refused, or stayed away.
+        ClientError: the service refused the request, or did not come back.
     """
     console = Console(highlight=False)
     state = ""
@@ -34,13 +33,13 @@ def follow(client: Client, run: str) -> str:
                 console.print(f"published {message.data['model']}@{message.data['version']}")
             elif message.event == "health":
                 console.print(": ".join((message.data["verdict"], *message.data["reasons"])))
-            # What the stream tells may be history; the run itself says how it stands.
+            # State events may be history; the run itself has the current state.
             elif message.event == "state" and (now := client.get(f"/train/{run}"))["state"] != state:
                 state = str(now["state"])
                 console.print(_state_line(now))
                 if state in ENDED:
                     return state
-    raise AssertionError("an event stream is followed until the run ends")
+    raise AssertionError("the event stream ended before the run")
 
 
 def _state_line(run: Mapping[str, Any]) -> str:
@@ -49,16 +48,16 @@ def _state_line(run: Mapping[str, Any]) -> str:
     return f"{run['state']}{position}{reason}"
 
 
-def _figures(tick: Mapping[str, Any]) -> str:
-    """Give a tick's figures in one line; `-` where the loss has none."""
+def _tick_line(tick: Mapping[str, Any]) -> str:
+    """Return a tick in one line; `-` for values that the loss does not have."""
 
-    def figure(name: str) -> str:
+    def number(name: str) -> str:
         value = tick.get(name)
         return "-" if value is None else f"{value:.3f}"
 
     return (
-        f"kimg {tick['kimg']:g}/{tick['total_kimg']:g}  epoch {tick['epoch']:.2f}  D {figure('loss_d')}  "
-        f"G {figure('loss_g')}  D(x) {figure('d_real')}  D(G(z)) {figure('d_fake')}  "
+        f"kimg {tick['kimg']:g}/{tick['total_kimg']:g}  epoch {tick['epoch']:.2f}  D {number('loss_d')}  "
+        f"G {number('loss_g')}  D(x) {number('d_real')}  D(G(z)) {number('d_fake')}  "
         f"{tick['images_per_second'] or 0:,.0f} images/s"
     )
 
@@ -70,20 +69,20 @@ def _bar(console: Console) -> Iterator[Show]:
         task = progress.add_task("waiting", total=None)
 
         def show(tick: Mapping[str, Any]) -> None:
-            progress.update(task, description=_figures(tick), completed=tick["kimg"], total=tick["total_kimg"])
+            progress.update(task, description=_tick_line(tick), completed=tick["kimg"], total=tick["total_kimg"])
 
         yield show
 
 
 @contextmanager
 def _lines(console: Console) -> Iterator[Show]:
-    told = -1
+    last = -1
 
     def show(tick: Mapping[str, Any]) -> None:
-        nonlocal told
+        nonlocal last
         part = int(tick["fraction"] * LINES_PER_RUN)
-        if part != told:
-            told = part
-            console.print(f"{tick['fraction']:4.0%}  {_figures(tick)}", soft_wrap=True)
+        if part != last:
+            last = part
+            console.print(f"{tick['fraction']:4.0%}  {_tick_line(tick)}", soft_wrap=True)
 
     yield show

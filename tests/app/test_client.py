@@ -53,7 +53,7 @@ def client(script: Script, asked: list[SimpleNamespace]) -> Iterator[Client]:
 
 
 def event(identity: str, kind: str, data: object) -> bytes:
-    return f": still here\n\nid: {identity}\nevent: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+    return f": heartbeat\n\nid: {identity}\nevent: {kind}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 def run(state: str, **more: object) -> tuple[int, str, bytes]:
@@ -124,7 +124,7 @@ def test_a_list_is_read_to_its_end(client: Client, script: Script, asked: list[S
 def test_a_download_that_breaks_off_leaves_no_file(client: Client, script: Script, tmp_path: Path) -> None:
     script.append((200, "image/png", b"half"))
 
-    with pytest.raises(ClientError, match="did not answer as it should"):
+    with pytest.raises(ClientError, match="did not respond properly"):
         client.download("/samples", tmp_path / "grid.png")
 
     assert list(tmp_path.iterdir()) == []

@@ -59,8 +59,8 @@ def test_open_event_stream_does_not_hold_up_the_end(tmp_path: Path) -> None:
     assert "Traceback" not in log
 
 
-def test_process_ends_with_its_lifeline(tmp_path: Path) -> None:
-    with process(tmp_path, "--lifeline") as server:
+def test_process_ends_at_the_end_of_its_standard_input(tmp_path: Path) -> None:
+    with process(tmp_path, "--watch-stdin") as server:
         address(tmp_path)
         assert server.stdin is not None
         server.stdin.close()

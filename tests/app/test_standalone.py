@@ -14,12 +14,21 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.children import FIRST_DELAY, LAST_DELAY, Child, end, tethered
-from app.cli.up import CannotStart, answers_ping, find_redis, free_port, only_one, readiness, redis_command, socket_path
+from app.cli.children import MAX_RESTART_SECONDS, MIN_RESTART_SECONDS, ManagedProcess, terminate, with_watchdog
+from app.cli.up import (
+    CannotStart,
+    answers_ping,
+    exclusive,
+    find_redis,
+    free_port,
+    readiness,
+    redis_command,
+    socket_path,
+)
 from app.settings import own_address
 from tests.fixtures.waiting import gone, until
 
-Make = Callable[..., Child]
+Make = Callable[..., ManagedProcess]
 
 
 def never() -> bool:
@@ -33,14 +42,14 @@ def python(code: str) -> list[str]:
 @pytest.fixture
 def child(tmp_path: Path) -> Iterator[Make]:
     """Makes children, and ends those that the test left."""
-    made: list[Child] = []
+    made: list[ManagedProcess] = []
 
-    def make(command: list[str], name: str = "child") -> Child:
-        made.append(Child(name, command, tmp_path / "logs" / f"{name}.log", os.environ))
+    def make(command: list[str], name: str = "child") -> ManagedProcess:
+        made.append(ManagedProcess(name, command, tmp_path / "logs" / f"{name}.log", os.environ))
         return made[-1]
 
     yield make
-    end(made, 0, never)
+    terminate(made, 0, never)
 
 
 @pytest.fixture
@@ -73,15 +82,15 @@ def test_a_private_redis_answers_on_its_socket_and_writes_nothing(
     if carried:
         request.getfixturevalue("without_system_redis")
     monkeypatch.chdir(tmp_path)
-    with tempfile.TemporaryDirectory(prefix="a house ") as app_state:  # pytest's own paths are too long for a socket
-        path = Path(app_state) / "redis.sock"
+    with tempfile.TemporaryDirectory(prefix="a service ") as folder:  # pytest's own paths are too long for a socket
+        path = Path(folder) / "redis.sock"
         redis = child(redis_command(find_redis(), path))
         redis.start()
 
         until(lambda: answers_ping(str(path)), "an answer to PING", 10)
         assert path.stat().st_mode & 0o077 == 0
 
-        assert end([redis], 5, never) == []
+        assert terminate([redis], 5, never) == []
     assert [entry.name for entry in tmp_path.rglob("*") if entry.is_file()] == ["child.log"]
 
 
@@ -100,20 +109,23 @@ def test_a_data_directory_too_deep_for_a_socket_gets_a_short_path_that_goes_away
     assert not path.parent.exists()
 
 
-def test_a_second_house_in_the_same_directory_is_refused_and_names_the_first(tmp_path: Path) -> None:
-    with only_one(tmp_path):
-        refusal = pytest.raises(CannotStart, match=rf"process {os.getpid()}\) works in {tmp_path}")
-        with refusal, only_one(tmp_path):
+def test_a_second_service_in_the_same_directory_is_refused_and_names_the_first(tmp_path: Path) -> None:
+    with exclusive(tmp_path):
+        refusal = pytest.raises(CannotStart, match=rf"process {os.getpid()}\) uses {tmp_path}")
+        with refusal, exclusive(tmp_path):
             pass
 
-    with only_one(tmp_path):
+    with exclusive(tmp_path):
         pass
 
 
 def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(CannotStart, match="choose another with ATELIER_DATA_DIR"), only_one(tmp_path / "file" / "data"):
+    with (
+        pytest.raises(CannotStart, match="choose another with ATELIER_DATA_DIR"),
+        exclusive(tmp_path / "file" / "data"),
+    ):
         pass
 
 
@@ -165,12 +177,12 @@ def test_nothing_listening_is_not_ready() -> None:
 
 def test_a_child_logs_to_its_file_and_tells_how_it_ended(child: Make) -> None:
     process = child(python("import sys; print('hello'); sys.exit(3)"))
-    assert process.ended() is None
+    assert process.exit_reason() is None
 
     process.start()
 
     until(lambda: not process.running, "the child to end", 10)
-    assert process.ended() == "exit status 3"
+    assert process.exit_reason() == "exit status 3"
     assert process.tail() == "  hello"
 
 
@@ -180,10 +192,10 @@ def test_a_child_that_keeps_ending_waits_longer_each_time(child: Make) -> None:
     delays = []
     for _ in range(8):
         process.started = time.monotonic()
-        delays.append(process.delay())
+        delays.append(process.restart_delay())
 
-    assert delays[:3] == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY]
-    assert delays[-1] == LAST_DELAY
+    assert delays[:3] == [MIN_RESTART_SECONDS, 2 * MIN_RESTART_SECONDS, 4 * MIN_RESTART_SECONDS]
+    assert delays[-1] == MAX_RESTART_SECONDS
 
 
 def test_a_stubborn_child_is_killed_with_its_group_and_named(child: Make) -> None:
@@ -196,9 +208,9 @@ def test_a_stubborn_child_is_killed_with_its_group_and_named(child: Make) -> Non
     mild.start()
     until(lambda: stubborn.log.read_text().strip().isdigit(), "the grandchild", 10)
 
-    assert end([stubborn, mild], 0.5, never) == ["stubborn"]
+    assert terminate([stubborn, mild], 0.5, never) == ["stubborn"]
 
-    assert mild.ended() == "killed by SIGTERM"
+    assert mild.exit_reason() == "killed by SIGTERM"
     until(lambda: gone(int(stubborn.log.read_text())), "the process to end", 10)
 
 
@@ -209,14 +221,14 @@ def test_a_second_signal_ends_the_wait(child: Make) -> None:
     stubborn.start()
     until(lambda: stubborn.log.read_text() == "up\n", "the child", 10)
 
-    assert end([stubborn], 3600, lambda: True) == ["child"]
+    assert terminate([stubborn], 3600, lambda: True) == ["child"]
 
 
-def test_a_tethered_command_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+def test_a_command_with_a_watchdog_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         python(
-            "import subprocess, sys; from app.cli.children import tethered;"
-            "print(subprocess.Popen(tethered(['sleep', '600'], niceness=5)).pid, flush=True); sys.stdin.read()"
+            "import subprocess, sys; from app.cli.children import with_watchdog;"
+            "print(subprocess.Popen(with_watchdog(['sleep', '600'], niceness=5)).pid, flush=True); sys.stdin.read()"
         ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -233,8 +245,8 @@ def test_a_tethered_command_dies_with_a_parent_that_is_killed(tmp_path: Path) ->
         until(lambda: gone(pid), "the process to end", 10)
 
 
-def test_a_tethered_command_whose_parent_is_gone_already_does_not_start() -> None:
-    command = tethered(["echo", "started"])
+def test_a_command_with_a_watchdog_whose_parent_is_gone_already_does_not_start() -> None:
+    command = with_watchdog(["echo", "started"])
     command[command.index(str(os.getpid()))] = "1"
 
     assert subprocess.run(command, capture_output=True, check=False).stdout == b""

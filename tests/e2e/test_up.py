@@ -99,7 +99,7 @@ def test_ctrl_c_while_following_leaves_the_run_going_and_says_so(harness: Harnes
         rest = follower.stdout.read()
 
     assert follower.returncode == 130
-    assert rest.endswith(f"the run goes on; watch it again with: atelier follow {run}\n")
+    assert rest.endswith(f"the run continues; show it again with: atelier follow {run}\n")
     assert json.loads(harness.get(f"/train/{run}"))["state"] == "running"
 
 
@@ -121,7 +121,7 @@ def test_a_killed_child_is_started_again_and_the_house_works_on(harness: Harness
     os.kill(killed, signal.SIGKILL)
 
     until(lambda: harness.processes().get(name, killed) != killed, f"another {name}", 30)
-    assert f"{name} ended by itself (killed by SIGKILL); it starts again in 0.5 s" in harness.text()
+    assert f"{name} exited (killed by SIGKILL); restarting in 0.5 s" in harness.text()
 
     def answers() -> bool:
         with contextlib.suppress(OSError, http.client.HTTPException):

@@ -12,7 +12,7 @@ from pathlib import Path
 from models.watchdog import EXIT_CODE
 
 ROOT = Path(__file__).parents[2]
-CHILD = "import sys, time; from models import lifeline; {rope}; print('up', flush=True); time.sleep(60)"
+CHILD = "import sys, time; from models import watchdog; {mechanism}; print('up', flush=True); time.sleep(60)"
 PARENT = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", {child!r}], stdout=subprocess.PIPE)
@@ -31,7 +31,7 @@ def _gone(pid: int) -> bool:
 
 
 def test_child_dies_when_its_parent_is_killed() -> None:
-    code = PARENT.format(child=CHILD.format(rope="lifeline.die_with_parent()"))
+    code = PARENT.format(child=CHILD.format(mechanism="watchdog.die_with_parent()"))
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
@@ -43,7 +43,7 @@ def test_child_dies_when_its_parent_is_killed() -> None:
 
 
 def test_child_exits_when_the_pipe_it_watches_ends() -> None:
-    code = CHILD.format(rope="lifeline.watch(sys.stdin.buffer)")
+    code = CHILD.format(mechanism="watchdog.watch(sys.stdin.buffer)")
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
     ) as child:
@@ -55,6 +55,6 @@ def test_child_exits_when_the_pipe_it_watches_ends() -> None:
 
 
 def test_child_of_an_already_dead_parent_exits() -> None:
-    code = CHILD.format(rope="lifeline.die_with_parent(parent=1 << 22)")
+    code = CHILD.format(mechanism="watchdog.die_with_parent(parent=1 << 22)")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=10, check=False)
     assert done.returncode == EXIT_CODE

@@ -1,6 +1,5 @@
-"""Runs a command that knows nothing of us so that it dies with the process that started it; used by `app.cli.up`.
-
-`python -m app.cli.tether PARENT NICENESS COMMAND...` asks the kernel for that (Linux) and becomes the command.
+"""Executes a command with the parent-death signal and a niceness: `python -m app.cli.exec_with_watchdog PARENT NICENESS
+COMMAND...`, for programs that cannot set them themselves; used by `app.cli.up`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from models.watchdog import die_with_parent
 
 
 def main(arguments: list[str]) -> None:
-    """Become the command; the wish to die with the parent outlives the change of program."""
+    """Replace this process by the command. The parent-death signal survives `exec`."""
     parent, niceness, *command = arguments
     die_with_parent(int(parent))
     os.nice(int(niceness))
