@@ -39,6 +39,7 @@ class Inputs:
 
     def slice(self, start: int, stop: int) -> Inputs:
         """Return images `start` to `stop` - 1, as views."""
+        # Views: what a request waits for in a queue is cut without copying.
         return Inputs({name: array[start:stop] for name, array in self.arrays.items()})
 
     def pad(self, count: int) -> Inputs:
@@ -104,4 +105,5 @@ def truncate(z: NDArray[np.floating[Any]], psi: Psi) -> Latents:
     rounded = z.astype(np.float32, copy=False)
     if isinstance(psi, np.ndarray):
         return rounded * psi[:, None]
+    # Multiplied in float32, as on every path to these latents: equal requests, equal bytes.
     return rounded if psi == 1.0 else rounded * np.float32(psi)

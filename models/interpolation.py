@@ -40,6 +40,7 @@ def _spherical(a: Doubles, b: Doubles, t: Doubles) -> Doubles:
     (White 2016, arXiv 1609.04468, section 2.1). Latents on one line, which is all there are in one dimension, span no
     plane to turn in: the way is straight then, and between opposite ones leads through 0, the mean image.
     """
+    # tiny: latents of length 0 are on one line with every other.
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosine = np.sum(a * b, axis=1) / np.maximum(lengths, np.finfo(np.float64).tiny)
     angle = np.arccos(np.clip(cosine, -1.0, 1.0))
@@ -59,9 +60,11 @@ def _transported(a: Doubles, b: Doubles, t: Doubles) -> Doubles:
     cumulative distribution; at both ends that is the identity. Equal values stay as they are.
     """
     straight = (1.0 - t) * a + t * b
+    # The straight way adds values uniform in [-wide, wide] and [-narrow, narrow]: their sum is a trapezoid.
     wide, narrow = np.maximum(t, 1.0 - t), np.minimum(t, 1.0 - t)
     size = np.abs(straight)
     # Flat up to wide - narrow, then falling to 0 at wide + narrow = 1.
     slope = 1.0 - (1.0 - size) ** 2 / (4.0 * wide * np.maximum(narrow, np.finfo(np.float64).tiny))
     rank = np.where(size <= wide - narrow, straight / wide, np.copysign(slope, straight))
+    # Equal values are not independent, so their mixture is no trapezoid.
     return np.where(a == b, a, rank)

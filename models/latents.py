@@ -35,6 +35,7 @@ def draw_latents(latent: Latent, seed: int | NDArray[np.uint64], indices: NDArra
         float32 `[n, dim]`: each value N(0, 1), or uniform in [-1, 1].
     """
     result = np.empty((len(indices), latent.dim), np.float32)
+    # A block gives four values; those of the last one that are too many are cut off.
     blocks = np.arange(-(-latent.dim // 4), dtype=np.uint64)
     transform = _box_muller if latent.prior == "normal" else _uniform
     for start in range(0, len(indices), _CHUNK):
@@ -46,6 +47,7 @@ def draw_latents(latent: Latent, seed: int | NDArray[np.uint64], indices: NDArra
 
 def draw_labels(seed: int | NDArray[np.uint64], indices: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """Draw a class label in 0 to `count` - 1 for each index, of one seed or each of its own: int64 `[n]`."""
+    # The modulo favours small labels by less than count / 2^32.
     first = philox(seed, indices, np.array([_CLASS_BLOCK], np.uint64))[0][:, 0]
     return (first % np.uint64(count)).astype(np.int64)
 
@@ -69,6 +71,7 @@ def philox(
     key = seed if isinstance(seed, int) else seed[:, None]
     key_a, key_b = key & 0xFFFFFFFF, key >> 32
     for _ in range(_ROUNDS):
+        # High and low halves of two products, crossed, with the key added by xor.
         product_a, product_c = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
         a, b = (product_c >> _HALF) ^ b ^ np.uint64(key_a), product_c & _LOW
         c, d = (product_a >> _HALF) ^ d ^ np.uint64(key_b), product_a & _LOW
@@ -83,6 +86,8 @@ def _unit(word: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 def _box_muller(drawn: tuple[NDArray[np.uint64], ...]) -> NDArray[np.float64]:
     result = np.empty((*drawn[0].shape, 4))
+    # Box and Muller 1958: two uniform values give two normal ones. In float64, so that rounding to float32 hides
+    # differences between mathematical libraries.
     for pair in (0, 2):
         radius = np.sqrt(-2.0 * np.log(_unit(drawn[pair])))
         angle = (2.0 * np.pi) * _unit(drawn[pair + 1])

@@ -27,6 +27,7 @@ def file_response(
     """
     headers = {**headers, "Accept-Ranges": "bytes"}
     wanted = request.get("range")
+    # If-Range: a download that was begun with another version starts again.
     if wanted is None or request.get("if-range", headers["ETag"]) != headers["ETag"]:
         wanted = ""
     match = _RANGE.fullmatch(wanted.replace(" ", ""))
@@ -37,6 +38,7 @@ def file_response(
     stop = min(size, int(last) + 1) if last else size
     if start >= stop:
         file.close()
+        # RFC 9110, section 15.5.17: say how long the file is.
         return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
     headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     return _stream(file, start, stop, 206, headers, media_type)

@@ -93,6 +93,7 @@ def examine_version(folder: Path, model: str, number: int, before: Version | Non
         if _stamp(folder / DELETED) is not None:
             return None
         stamps = (_stamp(folder / MANIFEST),)
+        # Manifests are parsed once: a scan of unchanged files costs their stats alone.
         if before is not None and before.revision[:1] == stamps:
             if before.manifest is None:
                 return before
@@ -106,6 +107,7 @@ def examine_version(folder: Path, model: str, number: int, before: Version | Non
     except OSError as error:
         # It may pass without any file changing: no stamps, so that the next scan examines it again.
         problem, stamps = _NotWhole("broken", f"it cannot be read: {error}"), ()
+    # The same files: what was found out about their contents still holds.
     if before is not None and stamps and before.revision == stamps:
         return before
     if problem is None and manifest is not None:

@@ -82,6 +82,7 @@ class LocalStore:
 
     def refresh(self) -> None:
         """Look at everything again, but leave changes to be reported by the next `scan`."""
+        # One scan at a time; readers go on with the catalogue of the last one.
         with self._lock:
             before = self._catalogue.models if self._catalogue is not None else {}
             found = {name: self._examine(name, before.get(name)) for name in self._names(before.keys())}
@@ -112,6 +113,7 @@ class LocalStore:
         """Open a listed file at its start, after checking it."""
         file = self._opened(version, name)
         try:
+            # The very file that is handed out is checked: another one may take its name meanwhile.
             self._check(version, name, file.seek(0, 2), lambda: _digest(file))
             file.seek(0)
         except BaseException:
@@ -186,11 +188,13 @@ class LocalStore:
 
     def _change(self, model: str, change: Change) -> None:
         """Apply `change` to a model as it is on the disk now, alone among threads and processes."""
+        # First without the lock: a model that is not there has no folder to lock.
         self.refresh()
         if self.model(model).read_only:
             raise ReadOnlyModel(f'the model "{model}" ships with Atelier and cannot be changed')
         folder = self._folder(model)
         with folders.lock_model(folder):
+            # Again under the lock: another process may have changed the model meanwhile.
             self.refresh()
             change(self.model(model), folder)
         self.refresh()
@@ -223,6 +227,7 @@ class LocalStore:
         """Point `best` at a version if it is the best."""
         folder = self._folder(model)
         with folders.lock_model(folder):
+            # Read afresh, not from the catalogue: scores of versions that others have just published count too.
             info = folders.examine_model(folder, model)
             if info is not None and info.is_best(number):
                 folders.write_alias(folder, BEST, number)
@@ -243,6 +248,7 @@ class LocalStore:
             if before.get(name) != models.get(name):
                 self._changed.add(name)
                 _log_broken(before.get(name), models.get(name))
+        # One assignment, so that readers without the lock see either catalogue whole.
         self._catalogue = Catalogue(models, self._default_model)
 
     def _names(self, before: Iterable[str]) -> list[str]:
@@ -290,10 +296,12 @@ class LocalStaging:
     def commit(self, manifest: Manifest) -> bool:
         """Rename the folder to the version's number; False when something stands there."""
         self.write(MANIFEST, manifest.to_json())
+        # Names before the rename: after a power cut the version must not be there without its files.
         sync_folder(self._folder)
         try:
             self._folder.rename(self._folder.parent / str(manifest.version))
         except OSError as error:
+            # Rename is what decides: looking first would leave time for somebody to copy a version in.
             if error.errno not in _TAKEN:
                 raise
             return False

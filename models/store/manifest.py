@@ -83,6 +83,7 @@ class GeneratorEntry(Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        # For readers that do not know the family; a contradiction would mislead them.
         if self.inputs != self.config.inputs or self.output != self.config.output:
             raise ValueError("inputs and output must be those of the config")
         return self
@@ -136,6 +137,7 @@ class Manifest(Frozen):
         needed = [entry.weights for entry in self.generators.values()]
         _check_files(self.files, [*needed, *(entry.weights for entry in self.encoders.values())])
         for name, entry in self.generators.items():
+            # An engine that feeds latents must not be given a generator that wants an image.
             takes_image = any(spec.kind == "image" for spec in entry.inputs.values())
             if takes_image != (self.task == "translate"):
                 raise ValueError(f"the task is {self.task}, but {name} takes {'an' if takes_image else 'no'} image")
@@ -188,6 +190,7 @@ def _check_files(files: Mapping[str, FileEntry], needed: Iterable[str]) -> None:
     for name in needed:
         if name not in files:
             raise ValueError(f"files must list {name}")
+    # A manifest cannot carry its own sha256, and deleted.json would delete the version.
     if reserved := {MANIFEST, DELETED} & set(files):
         raise ValueError(f"files must not list {', '.join(sorted(reserved))}")
 
@@ -228,6 +231,7 @@ def parse_manifest(data: bytes, model: str, version: int) -> Manifest:
 
 
 def _parse(data: bytes) -> Manifest:
+    # A manifest without a format is of the first one.
     if _Format.model_validate_json(data).format == 1:
         return ManifestV1.model_validate_json(data).upgrade()
     return Manifest.model_validate_json(data)

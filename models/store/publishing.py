@@ -181,6 +181,7 @@ def publish(store: ModelStore, records: Records, draft: VersionDraft) -> Publish
     published = _find_published(store, records, draft)
     if published is None:
         published = _publish_new(store, records, draft)
+    # Also for what was published before: the attempt that did so may have been killed before this.
     store.promote_best(published.model, published.version)
     return published
 
@@ -238,5 +239,6 @@ def _publish_new(store: ModelStore, records: Records, draft: VersionDraft) -> Pu
             # The card names the number; the manifest lists the card.
             files[CARD] = render_card(draft.manifest(number, files), source.config, pairs)
             staging.write(CARD, files[CARD])
+            # Refused where a number was taken since, by a copied version: the next one is allocated then.
             if staging.commit(draft.manifest(number, files)):
                 return Published(model, number, already=False)
