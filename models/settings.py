@@ -32,9 +32,9 @@ class SharedSettings(BaseSettings):
         1 << 30
     )
     max_upload_files: Annotated[int, Field(ge=1, le=10_000_000, description="files in an archive")] = 100_000
-    max_unpacked_bytes: Annotated[int, Field(ge=1, description="what an archive may unfold to")] = 16 << 30
+    max_unpacked_bytes: Annotated[int, Field(ge=1, description="what an archive may unpack to")] = 16 << 30
     max_file_bytes: Annotated[int, Field(ge=1, description="one image file in an archive")] = 128 << 20
-    max_upload_ratio: Annotated[int, Field(ge=2, description="what an archive may unfold to, in its own size")] = 200
+    max_upload_ratio: Annotated[int, Field(ge=2, description="what an archive may unpack to, in its own size")] = 200
     threads: Annotated[int, Field(ge=0, le=1024, description="0: this process's share of the cores")] = 0
 
     @model_validator(mode="before")

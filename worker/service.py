@@ -16,12 +16,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from models.records import Records, RecordsUnavailable
-from worker.devices import device_count
 from worker.jobs.datasets import DatasetJobs
 from worker.jobs.notifier import Notifier
 from worker.jobs.reaper import Reaper
 from worker.jobs.runs import TRAINER, RunJobs
-from worker.settings import WorkerSettings, settings
+from worker.settings import WorkerSettings, device_count, settings
 
 logger = logging.getLogger(__name__)
 

@@ -1,13 +1,16 @@
-"""The workers' settings: the only reader of a worker's environment."""
+"""Settings of workers, the only reader of their environment, and the number of devices that they name."""
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from models.settings import SharedSettings
+
+CUDA_DRIVER = "libcuda.so.1"
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
@@ -48,3 +51,26 @@ class WorkerSettings(SharedSettings):
 def settings() -> WorkerSettings:
     """Read the environment, once."""
     return WorkerSettings()
+
+
+def device_count(device: str) -> int:
+    """Count the devices that an `ATELIER_DEVICE` value names; a CPU counts as one, each time it is named.
+
+    Args:
+        device: `auto`, `cpu`, `cuda`, or a list such as `cuda:0,cuda:1` or `cpu,cpu`.
+    """
+    if device in ("auto", "cuda"):
+        return max(1, _cuda_devices())
+    return len([name for name in device.split(",") if name.strip()]) or 1
+
+
+def _cuda_devices() -> int:
+    """Count the devices that the driver shows: it respects `CUDA_VISIBLE_DEVICES` and a container's devices."""
+    try:
+        driver = ctypes.CDLL(CUDA_DRIVER)
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value

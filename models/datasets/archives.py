@@ -142,7 +142,7 @@ class Gunzip:
             raise ArchiveProblem(f"the gzip is damaged: {error}") from error
         self._unpacked += len(piece)
         if self._unpacked > self._limits.unpacked_bytes:
-            raise ArchiveProblem(f"the archive unfolds to more than {self._limits.unpacked_bytes:,} bytes: split it")
+            raise ArchiveProblem(f"the archive unpacks to more than {self._limits.unpacked_bytes:,} bytes: split it")
         check_ratio(self._unpacked, self._packed, self._limits)
         return piece
 

@@ -35,7 +35,7 @@ def folder_info(name: str, images_dir: Path) -> DatasetInfo:
         raise no_images(name, folder)
     headers = [header for file in _some(files) if (header := _header(file)) is not None]
     if not headers:
-        raise DatasetProblem(f'"{name}": none of the image files looked at in {folder} can be read: are they images?')
+        raise DatasetProblem(f'"{name}": none of the image files inspected in {folder} can be read: are they images?')
     sides = sorted(header.side for header in headers)
     root, classes = class_folders(files)
     counts = Counter(file.relative_to(root).parts[0] for file in files) if classes else {}

@@ -150,7 +150,7 @@ def _check_totals(count: int, total: int, packed_bytes: int, limits: Limits) -> 
     if count > limits.files:
         raise ArchiveProblem(f"the archive holds more than {limits.files:,} files: split it")
     if total > limits.unpacked_bytes:
-        raise ArchiveProblem(f"the archive unfolds to more than {limits.unpacked_bytes:,} bytes: split it")
+        raise ArchiveProblem(f"the archive unpacks to more than {limits.unpacked_bytes:,} bytes: split it")
     check_ratio(total, packed_bytes, limits)
 
 
@@ -161,4 +161,4 @@ def check_ratio(unpacked: int, packed: int, limits: Limits) -> None:
         ArchiveProblem: it is above the limit.
     """
     if unpacked > _RATIO_FLOOR and unpacked > limits.ratio * packed:
-        raise ArchiveProblem(f"the archive unfolds to more than {limits.ratio} times its size: images never do")
+        raise ArchiveProblem(f"the archive unpacks to more than {limits.ratio} times its size: images never do")

@@ -66,24 +66,7 @@ class Runs(Database):
         Raises:
             IdempotencyConflict: the key was used with another request.
         """
-        now = utc_now()
-        values = {
-            "id": new_id(),
-            "state": "queued",
-            "request": request,
-            "config": config.model_dump(mode="json"),
-            "preset": config.preset,
-            "dataset": config.dataset,
-            "model": config.model,
-            "devices": config.devices,
-            "token": 0,
-            "beat": 0,
-            "failures": 0,
-            "resolved": {},
-            "created_at": now,
-            "queued_at": now,
-            "idempotency_key": idempotency_key,
-        }
+        values = _new_row(config, request, idempotency_key)
         try:
             with self._writing() as connection:
                 row = connection.execute(insert(RunRow).values(values).returning(*RUN_COLUMNS)).mappings().one()
@@ -226,6 +209,28 @@ class Runs(Database):
                 .values(state="queued", config=config, failures=0, error=None, ended_at=None, queued_at=utc_now())
             )
             return change_run(connection, statement) or _refuse(None, run_id, "resumed")
+
+
+def _new_row(config: TrainingConfig, request: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]:
+    """Build the columns of a queued run."""
+    now = utc_now()
+    return {
+        "id": new_id(),
+        "state": "queued",
+        "request": request,
+        "config": config.model_dump(mode="json"),
+        "preset": config.preset,
+        "dataset": config.dataset,
+        "model": config.model,
+        "devices": config.devices,
+        "token": 0,
+        "beat": 0,
+        "failures": 0,
+        "resolved": {},
+        "created_at": now,
+        "queued_at": now,
+        "idempotency_key": idempotency_key,
+    }
 
 
 def _with_length(run: Run, kimg: float | None, epochs: float | None, shown: int) -> dict[str, Any]:

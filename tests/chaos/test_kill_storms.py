@@ -18,7 +18,7 @@ from models.records import Run
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
-from tests.fixtures.workers import StandInHouse, stand_in_house
+from tests.fixtures.workers import StandInWorkers, stand_in_workers
 
 pytestmark = pytest.mark.chaos
 
@@ -26,21 +26,21 @@ STORM_SECONDS = 20
 
 
 @pytest.fixture
-def harness(tmp_path: Path, database_url: str, own_redis: RedisServer) -> Iterator[StandInHouse]:
-    with stand_in_house(tmp_path, database_url, own_redis.url) as harness:
+def harness(tmp_path: Path, database_url: str, own_redis: RedisServer) -> Iterator[StandInWorkers]:
+    with stand_in_workers(tmp_path, database_url, own_redis.url) as harness:
         yield harness
 
 
-def pids(harness: StandInHouse) -> list[int]:
+def pids(harness: StandInWorkers) -> list[int]:
     """List the process ids that attempts have written down."""
     return [int(path.read_text()) for path in harness.runs_dir.glob("*/*/pid") if path.read_text()]
 
 
-def over(harness: StandInHouse, run: Run) -> bool:
+def over(harness: StandInWorkers, run: Run) -> bool:
     return harness.read(run).state in ("succeeded", "failed")
 
 
-def assert_all_succeed_with_attempts_in_order(harness: StandInHouse, runs: list[Run]) -> None:
+def assert_all_succeed_with_attempts_in_order(harness: StandInWorkers, runs: list[Run]) -> None:
     for run in runs:
         until(partial(over, harness, run), f"the end of run {run.id}", 120)
         ended = harness.read(run)
@@ -51,7 +51,7 @@ def assert_all_succeed_with_attempts_in_order(harness: StandInHouse, runs: list[
     until(lambda: all(gone(pid) for pid in pids(harness)), "every training to be gone")
 
 
-def test_each_run_is_claimed_once_by_four_workers(harness: StandInHouse) -> None:
+def test_each_run_is_claimed_once_by_four_workers(harness: StandInWorkers) -> None:
     runs = [harness.create() for _ in range(20)]
     for _ in range(4):
         harness.start("complete")
@@ -60,7 +60,7 @@ def test_each_run_is_claimed_once_by_four_workers(harness: StandInHouse) -> None
         assert [attempt.token for attempt in list_attempts(harness.runs_dir / run.id)] == [1]
 
 
-def test_runs_survive_a_storm_of_killed_trainings_and_workers(harness: StandInHouse) -> None:
+def test_runs_survive_a_storm_of_killed_trainings_and_workers(harness: StandInWorkers) -> None:
     dice = random.Random(0)
     workers = [harness.start("finish") for _ in range(3)]
     runs = [harness.create() for _ in range(6)]
@@ -84,7 +84,7 @@ def test_runs_survive_a_storm_of_killed_trainings_and_workers(harness: StandInHo
 def test_runs_survive_services_that_come_and_go(
     tmp_path: Path, own_postgres: PostgresServer, own_redis: RedisServer
 ) -> None:
-    with stand_in_house(tmp_path, own_postgres.create_database(), own_redis.url) as harness:
+    with stand_in_workers(tmp_path, own_postgres.create_database(), own_redis.url) as harness:
         runs = [harness.create() for _ in range(6)]
         for _ in range(2):
             harness.start("finish")

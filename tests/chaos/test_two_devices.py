@@ -20,10 +20,9 @@ from models.store.local import LocalStore
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
 from tests.worker.training.tiny import tiny
-from worker.devices import device_count
 from worker.jobs.notifier import Notifier
 from worker.jobs.runs import RunJobs
-from worker.settings import WorkerSettings
+from worker.settings import WorkerSettings, device_count
 
 pytestmark = pytest.mark.chaos
 

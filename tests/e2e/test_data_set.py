@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from app.cli.main import atelier
 from models.config import presets
 from tests.fixtures.hostile import BAD_IMAGES, picture, zipped
-from tests.fixtures.uploads import Reception
+from tests.fixtures.uploads import UploadServer
 from worker.data import prepare
 from worker.jobs.datasets import DatasetJobs
 from worker.jobs.notifier import Notifier
@@ -25,16 +25,16 @@ runner = CliRunner()
 
 
 @pytest.fixture(scope="module")
-def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
+def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UploadServer]:
     """A service and a worker thread that prepares its data sets."""
     folder = tmp_path_factory.mktemp("data")
     stopping = threading.Event()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATELIER_DATA_DIR", str(folder))
-        reception = Reception(folder)
-        patch.setenv("ATELIER_PORT", str(reception.port))
+        upload_server = UploadServer(folder)
+        patch.setenv("ATELIER_PORT", str(upload_server.port))
         settings = WorkerSettings(data_dir=folder, poll_seconds=0.1)
-        jobs = DatasetJobs(reception.records, settings, Notifier("redis://127.0.0.1:1/0"), stopping)
+        jobs = DatasetJobs(upload_server.records, settings, Notifier("redis://127.0.0.1:1/0"), stopping)
 
         def work() -> None:
             while not stopping.wait(0.1):
@@ -42,10 +42,10 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reception]:
 
         worker = threading.Thread(target=work)
         worker.start()
-        yield reception
+        yield upload_server
         stopping.set()
         worker.join()
-        reception.close()
+        upload_server.close()
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_folder_added_on_the_command_line_is_prepared_and_reported(harness: Reception, folder: Path) -> None:
+def test_folder_added_on_the_command_line_is_prepared_and_reported(harness: UploadServer, folder: Path) -> None:
     result = runner.invoke(atelier, ["datasets", "add", str(folder)])
     assert result.exit_code == 0, result.output
     assert "my-pets: 8 images, 2 classes, colour, 64 px, crop centre" in result.output
@@ -75,14 +75,14 @@ def test_folder_added_on_the_command_line_is_prepared_and_reported(harness: Rece
 
 
 @pytest.fixture(scope="module")
-def pets(harness: Reception, folder: Path) -> str:
+def pets(harness: UploadServer, folder: Path) -> str:
     """The name of a data set that is ready."""
     result = runner.invoke(atelier, ["datasets", "add", str(folder), "--name", "pets", "--crop", "whole"])
     assert result.exit_code == 0, result.output
     return "pets"
 
 
-def test_ready_set_has_counts_and_findings(harness: Reception, pets: str) -> None:
+def test_ready_set_has_counts_and_findings(harness: UploadServer, pets: str) -> None:
     view = harness.http.get(f"/datasets/{pets}").json()
     assert (view["state"], view["count"], view["size"], view["channels"]) == ("ready", 8, 64, 3)
     assert (view["classes"], view["class_counts"]) == (["cat", "dog"], {"cat": 4, "dog": 4})
@@ -96,7 +96,7 @@ def test_ready_set_has_counts_and_findings(harness: Reception, pets: str) -> Non
     ]
 
 
-def test_findings_come_in_pages(harness: Reception, pets: str) -> None:
+def test_findings_come_in_pages(harness: UploadServer, pets: str) -> None:
     first = harness.http.get(f"/datasets/{pets}/findings", params={"limit": 1}).json()
     second = harness.http.get(f"/datasets/{pets}/findings", params={"limit": 1, "cursor": first["next"]}).json()
     assert [item["file"] for page in (first, second) for item in page["items"]] == ["cat/cut.jpg", "cat/pixel-bomb.png"]
@@ -104,13 +104,13 @@ def test_findings_come_in_pages(harness: Reception, pets: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["preview.png", "mean.png"])
-def test_pictures_of_a_ready_set_are_served(name: str, harness: Reception, pets: str) -> None:
+def test_pictures_of_a_ready_set_are_served(name: str, harness: UploadServer, pets: str) -> None:
     answer = harness.http.get(f"/datasets/{pets}/{name}")
     assert answer.headers["content-type"] == "image/png"
     Image.open(io.BytesIO(answer.content)).load()
 
 
-def test_pictures_of_a_built_in_set_are_made_on_the_first_request(harness: Reception) -> None:
+def test_pictures_of_a_built_in_set_are_made_on_the_first_request(harness: UploadServer) -> None:
     answer = harness.http.get("/datasets/mnist-mini/preview.png")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert not harness.http.get("/datasets/mnist-mini").json()["pictures"]
@@ -123,7 +123,7 @@ def test_pictures_of_a_built_in_set_are_made_on_the_first_request(harness: Recep
         assert sheet.mode == "L"
 
 
-def dataset_error(harness: Reception, **request: object) -> str:
+def dataset_error(harness: UploadServer, **request: object) -> str:
     answer = harness.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.status_code == 422, answer.text
     error, *_ = answer.json()["errors"]
@@ -131,37 +131,37 @@ def dataset_error(harness: Reception, **request: object) -> str:
     return str(error["msg"])
 
 
-def test_run_of_another_size_is_rejected(harness: Reception, pets: str) -> None:
+def test_run_of_another_size_is_rejected(harness: UploadServer, pets: str) -> None:
     message = dataset_error(harness, preset="mlp-mnist", dataset=pets)
     assert message.startswith('"pets" was prepared at 64 px and the preset "mlp-mnist" trains at 28 px')
     assert "such as small-data-64" in message
 
 
-def test_grey_run_on_colour_images_is_rejected(harness: Reception, pets: str) -> None:
+def test_grey_run_on_colour_images_is_rejected(harness: UploadServer, pets: str) -> None:
     message = dataset_error(harness, preset="dcgan-64", dataset=pets, overrides={"channels": 1})
     assert 'add "overrides": {"channels": 3}' in message
 
 
-def test_run_on_an_unknown_set_is_rejected_and_known_ones_listed(harness: Reception, pets: str) -> None:
+def test_run_on_an_unknown_set_is_rejected_and_known_ones_listed(harness: UploadServer, pets: str) -> None:
     message = dataset_error(harness, preset="dcgan-64", dataset="petz")
     assert "mnist-mini, stacked-mnist, " in message
     assert " pets, and folder:PATH" in message
 
 
-def test_valid_run_is_estimated_with_the_sets_own_count(harness: Reception, pets: str) -> None:
+def test_valid_run_is_estimated_with_the_sets_own_count(harness: UploadServer, pets: str) -> None:
     request = {"preset": "dcgan-64", "dataset": pets, "epochs": 80, "overrides": {"batch_size": 8}}
     answer = harness.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.status_code == 200, answer.text
     assert answer.json()["estimate"]["images"] == 640
 
 
-def test_classes_of_a_conditional_run_are_those_of_the_set(harness: Reception, pets: str) -> None:
+def test_classes_of_a_conditional_run_are_those_of_the_set(harness: UploadServer, pets: str) -> None:
     request = {"preset": "dcgan-64", "dataset": pets, "overrides": {"conditional": True, "batch_size": 8}}
     answer = harness.http.post("/train", params={"dry_run": "true"}, json=request)
     assert answer.json()["config"]["classes"] == ["cat", "dog"]
 
 
-def test_images_are_prepared_again_with_other_options(harness: Reception, pets: str) -> None:
+def test_images_are_prepared_again_with_other_options(harness: UploadServer, pets: str) -> None:
     result = runner.invoke(atelier, ["datasets", "copy", pets, "small", "--size", "28"])
     assert result.exit_code == 0, result.output
     assert "small: 8 images, 2 classes, colour, 28 px, crop centre" in result.output
@@ -171,7 +171,7 @@ def test_images_are_prepared_again_with_other_options(harness: Reception, pets: 
     assert harness.http.post("/datasets/nothing/copy", json={"name": "other"}).status_code == 404
 
 
-def test_set_cannot_be_deleted_while_an_active_run_uses_it(harness: Reception, pets: str) -> None:
+def test_set_cannot_be_deleted_while_an_active_run_uses_it(harness: UploadServer, pets: str) -> None:
     config = presets.resolve(presets.TrainRequest(preset="dcgan-64", dataset=pets))
     run, _ = harness.records.create_run(config, {}, None)
     assert harness.http.delete(f"/datasets/{pets}").status_code == 409
@@ -181,7 +181,7 @@ def test_set_cannot_be_deleted_while_an_active_run_uses_it(harness: Reception, p
     assert harness.http.get(f"/datasets/{pets}").status_code == 404
 
 
-def test_set_that_cannot_be_prepared_reports_the_reason(harness: Reception, tmp_path: Path) -> None:
+def test_set_that_cannot_be_prepared_reports_the_reason(harness: UploadServer, tmp_path: Path) -> None:
     (tmp_path / "bad.zip").write_bytes(zipped({"a.png": b"no image", "b.png": picture(size=(2, 2))}))
     result = runner.invoke(atelier, ["datasets", "add", str(tmp_path / "bad.zip")])
     assert result.exit_code == 1

@@ -12,7 +12,7 @@ from worker.data.prepared import Prepared
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """Give the 6,000 digits that ship, prepared."""
+    """The 6,000 digits that ship, prepared."""
     folder: Path = tmp_path_factory.mktemp("prepared")
     return prepare("mnist-mini", 28, 1, datasets_dir=folder, images_dir=folder, prepared_dir=folder)
 

@@ -13,83 +13,83 @@ from models import broker as messages
 from models.records import Records
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import gone, until
-from tests.fixtures.workers import StandInHouse, stand_in_house, workers
+from tests.fixtures.workers import StandInWorkers, stand_in_workers, workers
 
 
 @pytest.fixture
-def house(tmp_path: Path, own_redis: RedisServer) -> Iterator[StandInHouse]:
-    with stand_in_house(tmp_path, f"sqlite:///{tmp_path / 'atelier.db'}", own_redis.url) as house:
-        yield house
+def stand_in(tmp_path: Path, own_redis: RedisServer) -> Iterator[StandInWorkers]:
+    with stand_in_workers(tmp_path, f"sqlite:///{tmp_path / 'atelier.db'}", own_redis.url) as stand_in:
+        yield stand_in
 
 
-def test_message_wakes_a_worker(house: StandInHouse, own_redis: RedisServer) -> None:
+def test_message_wakes_a_worker(stand_in: StandInWorkers, own_redis: RedisServer) -> None:
     # So rarely does this worker look by itself that only the message can have told it.
-    worker = house.start("complete", ATELIER_LOOK_SECONDS="600")
+    worker = stand_in.start("complete", ATELIER_LOOK_SECONDS="600")
     worker.wait_until_ready()
-    run = house.create()
+    run = stand_in.create()
     with Celery("app", broker=messages.broker_url(own_redis.url), set_as_current=False) as app:
         app.send_task(messages.LOOK, queue=messages.TRAIN, expires=60, ignore_result=True)
-    house.wait_for(run, "succeeded")
+    stand_in.wait_for(run, "succeeded")
     worker.terminate()
     assert worker.wait() == 0
 
 
-def test_handover_on_sigterm_and_the_next_worker_goes_on(house: StandInHouse) -> None:
-    first = house.start()
-    run = house.create()
-    child = house.child(run)
+def test_handover_on_sigterm_and_the_next_worker_goes_on(stand_in: StandInWorkers) -> None:
+    first = stand_in.start()
+    run = stand_in.create()
+    child = stand_in.child(run)
     first.terminate()
     assert first.wait() == 0
     assert gone(child)
-    queued = house.read(run)
-    assert (queued.state, queued.failures, house.records.workers()) == ("queued", 0, [])
-    house.start("complete")
-    assert house.wait_for(run, "succeeded").token == 2
+    queued = stand_in.read(run)
+    assert (queued.state, queued.failures, stand_in.records.workers()) == ("queued", 0, [])
+    stand_in.start("complete")
+    assert stand_in.wait_for(run, "succeeded").token == 2
 
 
-def test_killed_worker_leaves_nothing_running_and_another_takes_its_run(house: StandInHouse) -> None:
-    first = house.start()
-    run = house.create()
-    child = house.child(run)
+def test_killed_worker_leaves_nothing_running_and_another_takes_its_run(stand_in: StandInWorkers) -> None:
+    first = stand_in.start()
+    run = stand_in.create()
+    child = stand_in.child(run)
     first.kill()
     until(lambda: gone(child), "the child to die with its worker", seconds=10)
-    house.start(queue="background")
-    until(lambda: house.read(run).state == "queued", "a background worker's reaper")
-    assert house.read(run).failures == 1
-    house.start("complete")
-    assert house.wait_for(run, "succeeded").token == 2
+    stand_in.start(queue="background")
+    until(lambda: stand_in.read(run).state == "queued", "a background worker's reaper")
+    assert stand_in.read(run).failures == 1
+    stand_in.start("complete")
+    assert stand_in.wait_for(run, "succeeded").token == 2
 
 
 def test_worker_without_redis_claims_by_itself_and_stops_when_asked(
-    house: StandInHouse, own_redis: RedisServer
+    stand_in: StandInWorkers, own_redis: RedisServer
 ) -> None:
     own_redis.stop()
-    worker = house.start()
-    run = house.create()
-    house.child(run)
+    worker = stand_in.start()
+    run = stand_in.create()
+    stand_in.child(run)
     worker.terminate()
     assert worker.wait(30) == 0
-    assert house.read(run).state == "queued"
+    assert stand_in.read(run).state == "queued"
 
 
-def test_worker_works_through_a_restart_of_redis(house: StandInHouse, own_redis: RedisServer) -> None:
-    worker = house.start()
+def test_worker_works_through_a_restart_of_redis(stand_in: StandInWorkers, own_redis: RedisServer) -> None:
+    worker = stand_in.start()
     worker.wait_until_ready()
-    run = house.create()
-    house.child(run)
+    run = stand_in.create()
+    stand_in.child(run)
     own_redis.stop()
-    house.records.pause(run.id)
-    house.wait_for(run, "paused")
+    stand_in.records.pause(run.id)
+    stand_in.wait_for(run, "paused")
     own_redis.start()
-    house.records.resume(run.id)
-    house.child(run, token=2)
+    stand_in.records.resume(run.id)
+    stand_in.child(run, token=2)
     until(lambda: worker.log.read_text().count("Connected to") == 2, "the worker to connect again")
     worker.terminate()
     assert worker.wait() == 0
 
 
-def test_worker_stops_when_asked_though_redis_hangs(house: StandInHouse, own_redis: RedisServer) -> None:
-    worker = house.start()
+def test_worker_stops_when_asked_though_redis_hangs(stand_in: StandInWorkers, own_redis: RedisServer) -> None:
+    worker = stand_in.start()
     worker.wait_until_ready()
     own_redis.freeze()
     worker.terminate()

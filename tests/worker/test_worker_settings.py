@@ -10,18 +10,17 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from worker.devices import device_count
-from worker.settings import WorkerSettings
+from worker.settings import WorkerSettings, device_count
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_impatience_that_would_take_runs_from_healthy_workers_is_refused() -> None:
+def test_time_limit_that_would_take_runs_from_healthy_workers_is_refused() -> None:
     with pytest.raises(ValidationError, match="at least three beats"):
         WorkerSettings(beat_seconds=30, lost_after_seconds=60)
 
 
-def test_more_pixels_than_pillow_decodes_cannot_be_asked_for() -> None:
+def test_more_pixels_than_pillow_decodes_cannot_be_set() -> None:
     most = Image.MAX_IMAGE_PIXELS
     assert most is not None
     assert WorkerSettings(max_image_pixels=most).max_image_pixels == most
@@ -35,7 +34,7 @@ def test_named_devices_are_counted(device: str, count: int) -> None:
 
 
 def test_machine_without_a_gpu_has_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.devices.DRIVER", "libnowhere.so.1")
+    monkeypatch.setattr("worker.settings.CUDA_DRIVER", "libnowhere.so.1")
     assert device_count("auto") == 1
 
 

@@ -55,7 +55,7 @@ class DatasetJob(Job):
         return JobResult("queued", f"the worker could not start the preparation: {error}", died=True)
 
     def beat(self) -> bool:
-        """Beat, with the progress; nobody can ask a preparation to stop but by deleting the row."""
+        """Beat, with the progress; a preparation can only be stopped by deleting the row."""
         self._records.beat_dataset(self._dataset.claim, *self._folder.progress())
         self._notifier.dataset_changed(self._dataset.name)
         return False
@@ -67,7 +67,7 @@ class DatasetJob(Job):
             self._progress, self._moved_at = progress, now
         if now - self._moved_at > self._stall_seconds:
             done, total = self._progress
-            return f"it looked at no file for {self._stall_seconds:g} s, after {done:,} of {total:,}"
+            return f"it read no file for {self._stall_seconds:g} s, after {done:,} of {total:,}"
         return None
 
     def result(self, code: int | None, stopped: bool) -> JobResult | None:
@@ -95,7 +95,7 @@ class DatasetJob(Job):
         return released.state
 
     def _report(self) -> ValidationReport | None:
-        """Read the report, where the prepared set is of the options that are asked for."""
+        """Read the report, if the prepared set has the requested options."""
         report = self._folder.report()
         return report if report is not None and report.options == self._options else None
 

@@ -92,5 +92,5 @@ def test_folder_without_images_is_refused(tmp_path: Path) -> None:
 def test_folder_of_files_that_are_no_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     (tmp_path / "b.jpg").touch()
-    with pytest.raises(DatasetProblem, match=r"none of the image files looked at in .* can be read"):
+    with pytest.raises(DatasetProblem, match=r"none of the image files inspected in .* can be read"):
         folder_info("folder:.", tmp_path)

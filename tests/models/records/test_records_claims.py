@@ -18,7 +18,7 @@ def claimed(records: Records, worker: str = "worker") -> Run:
 
 
 def claimed_again(records: Records, worker: str = "another") -> tuple[Run, Run]:
-    """Give a run as its first holder knew it, and as its second holder knows it."""
+    """Return a run as its first holder knew it, and as its second holder knows it."""
     first = claimed(records)
     assert records.take_back(LeaseState(first.claim, first.beat, first.worker), "silent") is not None
     second = records.claim_run(worker, 1)

@@ -31,7 +31,7 @@ DYING = "import os; os.abort()"
 KILLED_ONCE = """
 import os, signal, sys
 from models.datasets.uploads import UploadFolder
-from worker.data import imports
+from worker.data import uploads
 from worker.jobs.prepare import main
 
 set_progress, first = UploadFolder.set_progress, True
@@ -48,7 +48,7 @@ def killing(folder, done, total):
     if done == 300 and not again:
         os.kill(os.getpid(), signal.SIGKILL)
 
-imports._PROGRESS_SECONDS = -1.0
+uploads._PROGRESS_SECONDS = -1.0
 UploadFolder.set_progress = killing
 sys.exit(main(sys.argv[1:]))
 """
@@ -191,7 +191,7 @@ def test_room_of_a_data_set_that_another_worker_failed_is_given_back(harness: Ha
 def test_preparation_that_stands_still_is_killed(harness: Harness) -> None:
     harness.upload()
     harness.jobs((sys.executable, "-c", SLOW, str(harness.pid)), prepare_stall_seconds=0.3)[0].work("w")
-    assert "looked at no file for 0.3 s" in str(harness.row().error)
+    assert "read no file for 0.3 s" in str(harness.row().error)
 
 
 def test_stopped_worker_hands_its_data_set_over(harness: Harness) -> None:
