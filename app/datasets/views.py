@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from app.http.problems import Problem, phrase
 from app.state import AppState
 from models.config import presets
+from models.config.choice import suggest_preset
 from models.datasets import catalogue
 from models.datasets.catalogue import BUILTIN, FOLDER, BuiltinDataset, DatasetProblem, UnknownDataset
 from models.datasets.folders import folder_info
@@ -124,9 +125,10 @@ def _proposal(name: str, report: ValidationReport) -> dict[str, Any]:
 
 
 def _training_for(name: str, report: ValidationReport) -> dict[str, Any] | None:
-    best = presets.proposed(report.size, report.channels, report.count)
-    if best is None:
+    suggestion = suggest_preset(report.size, report.channels, report.count)
+    if suggestion is None:
         return None
+    best = suggestion.preset
     request: dict[str, Any] = {"preset": best.name, "dataset": name}
     if name not in presets.RESERVED_MODELS:
         request["model"] = name

@@ -61,7 +61,7 @@ def plan(app_state: AppState, request: TrainRequest) -> Plan:
         else:
             config = presets.resolve(request, facts)
             made = Plan(config, facts(config.dataset).count)
-        errors = [*fit.misfits(made.config, facts(made.config.dataset)), *_devices(app_state, made.config)]
+        errors = [*fit.conflicts(made.config, facts(made.config.dataset)), *_devices(app_state, made.config)]
     except ConfigError as error:
         errors = error.errors
     except DatasetProblem as problem:
@@ -79,7 +79,7 @@ def _named(request: TrainRequest) -> str:
 
 
 def _auto(app_state: AppState, request: TrainRequest, facts: DatasetInfo) -> Plan:
-    if errors := auto.misfits(request, facts):
+    if errors := auto.conflicts(request, facts):
         raise ConfigError(errors)
     device = resources.local(app_state.settings)
     config, choice = auto.complete(request, facts, device)

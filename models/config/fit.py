@@ -1,10 +1,11 @@
-"""Whether a training fits its data set: all that can be told before anything is queued, by arithmetic on facts."""
+"""Whether a training fits its data set: all that can be told before anything is queued, by arithmetic on info."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.config.presets import ErrorItem, proposed
+from models.config.choice import suggest_preset
+from models.config.presets import ErrorItem
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import BUILTIN
 from models.datasets.info import DatasetInfo
@@ -14,64 +15,64 @@ MAX_IMAGES = 1_000_000_000
 _KINDS = {1: "grey", 3: "colour"}
 
 
-def misfits(config: TrainingConfig, facts: DatasetInfo) -> list[ErrorItem]:
+def conflicts(config: TrainingConfig, info: DatasetInfo) -> list[ErrorItem]:
     """Say what stands in the way of a training, each with the place in the request that would mend it."""
-    return [*_size(config, facts), *_colours(config, facts), *_count(config, facts), *_length(config, facts)]
+    return [*_size(config, info), *_colours(config, info), *_count(config, info), *_length(config, info)]
 
 
 def _item(message: str, *loc: str) -> ErrorItem:
     return ErrorItem(loc=loc, msg=message)
 
 
-def _size(config: TrainingConfig, facts: DatasetInfo) -> Iterator[ErrorItem]:
-    name, trains = facts.name, f'the preset "{config.preset}" trains at {config.size} px'
-    if facts.prepared and facts.side != config.size:
+def _size(config: TrainingConfig, info: DatasetInfo) -> Iterator[ErrorItem]:
+    name, trains = info.name, f'the preset "{config.preset}" trains at {config.size} px'
+    if info.prepared and info.side != config.size:
         yield _item(
-            f'"{name}" was prepared at {facts.side} px and {trains}: use another preset{_hint(facts)}, or make a copy '
+            f'"{name}" was prepared at {info.side} px and {trains}: use another preset{_hint(info)}, or make a copy '
             f"of it with size={config.size}",
             "dataset",
         )
-    elif facts.side < config.size:
+    elif info.side < config.size:
         yield _item(
-            f'"{name}" has images of {facts.side} px and {trains}: enlarged images teach nothing but their blur; use '
-            f"another preset{_hint(facts)}",
+            f'"{name}" has images of {info.side} px and {trains}: enlarged images teach nothing but their blur; use '
+            f"another preset{_hint(info)}",
             "dataset",
         )
 
 
-def _hint(facts: DatasetInfo) -> str:
-    preset = proposed(facts.side, facts.channels, facts.count)
-    return f", such as {preset.name}" if preset else ""
+def _hint(info: DatasetInfo) -> str:
+    suggestion = suggest_preset(info.side, info.channels, info.count)
+    return f", such as {suggestion.preset.name}" if suggestion else ""
 
 
-def _colours(config: TrainingConfig, facts: DatasetInfo) -> Iterator[ErrorItem]:
+def _colours(config: TrainingConfig, info: DatasetInfo) -> Iterator[ErrorItem]:
     # Images are turned grey on the way in where a preset wants them so; colours cannot be made up. Of a folder only
     # some images were looked at: others may have colours.
-    is_known = facts.prepared or facts.name in BUILTIN
-    if config.channels == facts.channels or not is_known or (config.channels == 1 and not facts.prepared):
+    is_known = info.prepared or info.name in BUILTIN
+    if config.channels == info.channels or not is_known or (config.channels == 1 and not info.prepared):
         return
     yield _item(
-        f'"{facts.name}" holds {_KINDS[facts.channels]} images and the preset "{config.preset}" trains on '
-        f'{_KINDS[config.channels]} ones: add "overrides": {{"channels": {facts.channels}}}',
+        f'"{info.name}" holds {_KINDS[info.channels]} images and the preset "{config.preset}" trains on '
+        f'{_KINDS[config.channels]} ones: add "overrides": {{"channels": {info.channels}}}',
         "dataset",
     )
 
 
-def _count(config: TrainingConfig, facts: DatasetInfo) -> Iterator[ErrorItem]:
-    if facts.count < 2:
-        message = f'"{facts.name}" holds {facts.count} image: a training needs two at least, and hundreds to be of use'
+def _count(config: TrainingConfig, info: DatasetInfo) -> Iterator[ErrorItem]:
+    if info.count < 2:
+        message = f'"{info.name}" holds {info.count} image: a training needs two at least, and hundreds to be of use'
         yield _item(message, "dataset")
-    elif config.batch_size > facts.count:
+    elif config.batch_size > info.count:
         yield _item(
-            f'a batch of {config.batch_size} is more than the {facts.count} images of "{facts.name}": at most '
-            f"{facts.count}",
+            f'a batch of {config.batch_size} is more than the {info.count} images of "{info.name}": at most '
+            f"{info.count}",
             "overrides",
             "batch_size",
         )
 
 
-def _length(config: TrainingConfig, facts: DatasetInfo) -> Iterator[ErrorItem]:
-    images = config.total_images(facts.count)
+def _length(config: TrainingConfig, info: DatasetInfo) -> Iterator[ErrorItem]:
+    images = config.total_images(info.count)
     if images > MAX_IMAGES:
         yield _item(
             f"{images / 1000:,.0f} kimg are beyond all measure: at most {MAX_IMAGES // 1000:,}",

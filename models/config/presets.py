@@ -5,7 +5,6 @@ What a data set is, is left to `models.datasets.catalogue`; what needs a device 
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
@@ -143,16 +142,6 @@ def listed() -> dict[str, Preset]:
         training={},
     )
     return {AUTO: auto, **load()}
-
-
-def proposed(size: int, channels: int, count: int) -> Preset | None:
-    """Find the preset for so many images of this kind; the colours may be overridden, networks are made for a size."""
-    fitting = {
-        preset.proposed.most_images or math.inf: preset
-        for preset in load().values()
-        if preset.proposed and preset.training["size"] == size and preset.proposed.suits(channels, count)
-    }
-    return fitting[min(fitting)] if fitting else None
 
 
 def builtin_facts(dataset: str) -> DatasetInfo | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
@@ -17,7 +17,9 @@ from models.families.spec import (
     base_side,
     convolution,
     dense,
+    doublings,
     require_widths,
+    resized_widths,
     total,
 )
 
@@ -40,6 +42,10 @@ class DcganGenerator(GeneratorNetwork):
 
     def check(self, shape: ImageShape) -> None:
         require_widths(self.widths, shape.height, base_side(BASE, shape), extra=0)
+
+    def resized(self, shape: ImageShape) -> Self:
+        count = doublings(shape.height, base_side(BASE, shape))
+        return self.model_copy(update={"widths": resized_widths(self.widths, count)})
 
     def parameters(self, shape: ImageShape, inputs: int) -> int:
         base = BASE[shape.height] ** 2 * self.widths[0]
@@ -79,6 +85,10 @@ class DcganDiscriminator(DiscriminatorNetwork):
 
     def check(self, shape: ImageShape) -> None:
         require_widths(self.widths, shape.height, base_side(BASE, shape), extra=0)
+
+    def resized(self, shape: ImageShape) -> Self:
+        count = doublings(shape.height, base_side(BASE, shape))
+        return self.model_copy(update={"widths": resized_widths(self.widths[::-1], count)[::-1]})
 
     def parameters(self, shape: ImageShape, classes: int) -> int:
         inputs = (shape.channels, *self.widths[:-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import Field
 
@@ -17,7 +17,9 @@ from models.families.spec import (
     base_side,
     convolution,
     dense,
+    doublings,
     require_widths,
+    resized_widths,
     total,
 )
 
@@ -68,6 +70,10 @@ class R3ganGenerator(_Residual, GeneratorNetwork):
 
     family: Literal["r3gan"] = "r3gan"
 
+    def resized(self, shape: ImageShape) -> Self:
+        count = doublings(shape.height, base_side(BASE, shape)) + 1
+        return self.model_copy(update={"widths": resized_widths(self.widths, count, GROUP // 2)})
+
     def parameters(self, shape: ImageShape, inputs: int) -> int:
         first, last = self.widths[0], self.widths[-1]
         return first * BASE[shape.height] ** 2 + inputs * first + self._body() + last * shape.channels
@@ -91,6 +97,10 @@ class R3ganDiscriminator(_Residual, DiscriminatorNetwork):
     """A stage of residual blocks per width, halving in between, down to the base square; then one logit."""
 
     family: Literal["r3gan"] = "r3gan"
+
+    def resized(self, shape: ImageShape) -> Self:
+        count = doublings(shape.height, base_side(BASE, shape)) + 1
+        return self.model_copy(update={"widths": resized_widths(self.widths[::-1], count, GROUP // 2)[::-1]})
 
     def parameters(self, shape: ImageShape, classes: int) -> int:
         first, last = self.widths[0], self.widths[-1]

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Union
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, Union
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
 from pydantic.json_schema import JsonSchemaValue
@@ -52,6 +52,10 @@ class Network(Frozen):
         Raises:
             ConfigConflict: they do not; paths begin with `network.`.
         """
+
+    def resized(self, shape: ImageShape) -> Self:  # noqa: ARG002  # families whose layers depend on the size override it
+        """Return a network of the same kind with as many layers as images of a shape need."""
+        return self
 
 
 class GeneratorNetwork(Network):
@@ -171,10 +175,29 @@ def require_widths(widths: Sequence[int], side: int, base: int, extra: int) -> N
     Raises:
         ConfigConflict: there are more, or fewer.
     """
-    steps = (side // base).bit_length() - 1
+    steps = doublings(side, base)
     if len(widths) != steps + extra:
         message = f"{base} to {side} px takes {steps} steps: give {steps + extra} widths, not {len(widths)}"
         raise ConfigConflict([("network.widths", message)])
+
+
+def resized_widths(widths: Sequence[int], count: int, multiple: int = 1) -> tuple[int, ...]:
+    """Return `count` of a network's widths, from its lowest resolution on; what is missing at the end is half as wide.
+
+    Args:
+        widths: from the lowest resolution to the highest.
+        count: how many there are to be.
+        multiple: of which each new one is a multiple.
+    """
+    result = list(widths[:count])
+    while len(result) < count:
+        result.append(max(multiple, result[-1] // 2 // multiple * multiple))
+    return tuple(result)
+
+
+def doublings(side: int, base: int) -> int:
+    """Count the doublings from one side to another."""
+    return (side // base).bit_length() - 1
 
 
 def total(layers: Sequence[Work]) -> Work:

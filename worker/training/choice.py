@@ -40,7 +40,7 @@ def settle(run: Run, records: Records, house: SharedSettings, log: Callable[[str
     try:
         facts = _facts(run.dataset, records, house)
         config, choice = auto.complete(TrainRequest.model_validate(run.request), facts, describe_device(house))
-        problems = fit.misfits(config, facts)
+        problems = fit.conflicts(config, facts)
     except (DatasetProblem, ConfigError) as error:
         raise TrainingFailed(f"nothing can be chosen for {run.dataset}: {error}") from error
     if problems:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.config import auto, fit
 from models.config.auto import complete
+from models.config.choice import DeviceKind, suggest_preset
 from models.config.presets import ConfigError, TrainRequest
 from models.config.resources import Device
 from models.config.training import TrainingConfig
+from models.config.values import Size
 from models.datasets.info import DatasetInfo
 from models.families.patch import PatchGenerator
 
 CPU = Device(kind="cpu", cores=2, memory_bytes=8 << 30)
 GPU = Device(kind="cuda", cores=8, memory_bytes=48 << 30)
+
+DEVICE_KINDS: tuple[DeviceKind, ...] = ("cpu", "cuda")
 
 
 def facts(side: int, channels: Any = 3, count: int = 50_000, prepared: bool = True, classes: int = 0) -> DatasetInfo:
@@ -59,7 +65,7 @@ def test_preset_size_and_batch_suit_images_and_device(
     config, choice = chosen(data, device)
     assert (choice.preset, config.size, config.channels, config.batch_size) == (preset, size, data.channels, batch)
     assert (config.preset, config.model) == ("auto", "pets")
-    assert fit.misfits(config, data) == []
+    assert fit.conflicts(config, data) == []
 
 
 @pytest.mark.parametrize("device", [CPU, GPU])
@@ -71,7 +77,7 @@ def test_whatever_the_data_set_there_is_a_training_that_fits_with_a_sentence_for
     for side, channels, count, named in product((28, 32, 64, 128), (1, 3), counts, classes):
         data = facts(side, channels, count, prepared, named)
         config, choice = chosen(data, device)
-        assert fit.misfits(config, data) == []
+        assert fit.conflicts(config, data) == []
         assert {"size", "preset", "augment", "batch_size", "kimg"} <= set(choice.reasons)
         for reason in choice.reasons.values():
             assert reason[0].isupper() or reason[0].isdigit() or reason.startswith(choice.preset)
@@ -147,7 +153,7 @@ def test_what_the_request_says_itself_counts_and_needs_no_reason() -> None:
 def test_networks_of_another_family_have_no_widths_that_nobody_gave() -> None:
     family = {"generator.network.family": "mlp", "discriminator.network.family": "mlp"}
     for data in (facts(64), facts(28, 1)):
-        assert auto.misfits(TrainRequest(preset="auto", dataset="pets", overrides=family), data) == []
+        assert auto.conflicts(TrainRequest(preset="auto", dataset="pets", overrides=family), data) == []
         config, _ = chosen(data, CPU, overrides=family)
         assert config.generator.network.family == "mlp"
 
@@ -155,9 +161,9 @@ def test_networks_of_another_family_have_no_widths_that_nobody_gave() -> None:
 def test_colours_are_refused_only_of_a_set_that_is_known_to_have_none() -> None:
     config, _ = chosen(facts(28, 3), CPU)
     grey = facts(28, 1, prepared=False)
-    assert fit.misfits(config, grey.model_copy(update={"name": "folder:pets"})) == []
+    assert fit.conflicts(config, grey.model_copy(update={"name": "folder:pets"})) == []
     for known in (grey.model_copy(update={"name": "mnist"}), facts(28, 1)):
-        (problem,) = fit.misfits(config, known)
+        (problem,) = fit.conflicts(config, known)
         assert "holds grey images" in problem.msg
 
 
@@ -181,7 +187,7 @@ def test_what_would_not_fit_on_some_device_is_told(
     data: DatasetInfo, overrides: dict[str, Any], where: str, words: str
 ) -> None:
     request = TrainRequest(preset="auto", dataset="pets", overrides=overrides)
-    errors = {item.loc[-1]: item.msg for item in auto.misfits(request, data)}
+    errors = {item.loc[-1]: item.msg for item in auto.conflicts(request, data)}
     assert words in errors[where]
     refused = 0
     for device in auto.DEVICES:
@@ -206,3 +212,51 @@ def test_settings_that_another_device_would_change_are_named() -> None:
 )
 def test_model_is_named_after_the_data_set_where_that_is_a_name(dataset: str, model: str) -> None:
     assert auto.model_name(dataset) == model
+
+
+@pytest.mark.parametrize("device", [CPU, GPU])
+@pytest.mark.parametrize("count", [400, 50_000])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_256_px_are_trained_where_somebody_asks_for_that(device: Device, count: int, channels: int) -> None:
+    prepared, large = facts(256, channels, count), facts(300, channels, count, prepared=False)
+    for config, choice in (chosen(prepared, device), chosen(large, device, overrides={"size": 256})):
+        assert (config.size, config.channels) == (256, channels)
+        assert fit.conflicts(config, prepared) == []
+        assert choice.reasons["networks"] == "The networks are those of the preset, as deep as 256 px need them."
+    config, _ = chosen(large, device)
+    assert config.size <= 128
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    side=st.integers(1, 4096),
+    channels=st.sampled_from((1, 3)),
+    count=st.integers(0, 100_000),
+    prepared=st.booleans(),
+    device=st.sampled_from((CPU, GPU)),
+)
+def test_there_is_an_answer_for_any_size(side: int, channels: int, count: int, prepared: bool, device: Device) -> None:
+    data = facts(side, channels, count, prepared)
+    if count < 2 or side < 28 or (prepared and side not in get_args(Size)):
+        with pytest.raises(ConfigError) as caught:
+            chosen(data, device)
+        assert [error.loc for error in caught.value.errors] == [("dataset",)]
+        return
+    config, _ = chosen(data, device)
+    assert config.size <= side
+    assert fit.conflicts(config, data) == []
+
+
+@pytest.mark.parametrize(("size", "channels", "count"), list(product((28, 32, 64, 128), (1, 3), (300, 5000))))
+def test_one_function_suggests_presets_with_a_device_and_without(size: int, channels: int, count: int) -> None:
+    proposed = suggest_preset(size, channels, count)
+    assert proposed is not None
+    assert proposed.preset.training["size"] == size
+    for kind in DEVICE_KINDS:
+        suggested = suggest_preset(size, channels, count, kind)
+        assert suggested is not None
+        assert suggested.because
+
+
+def test_no_preset_is_proposed_for_a_size_without_one() -> None:
+    assert suggest_preset(256, 3, 5000) is None
