@@ -14,7 +14,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from app.api import artifacts, datasets, events, health, models, page, presets, sampling, session, train
 from app.http import model_problems, problems, schema
 from app.http.body_limit import BodyLimit
-from app.metrics import Measure
+from app.metrics import MetricsMiddleware
 from app.security.keys import Authentication
 from app.security.origin import BrowserHeaders, OriginCheck
 from app.settings import AppSettings
@@ -107,4 +107,4 @@ def _add_middleware(app: FastAPI, settings: AppSettings) -> None:
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, uploads=uploads)
     app.add_middleware(OriginCheck, settings=settings)
     app.add_middleware(BrowserHeaders)
-    app.add_middleware(Measure)
+    app.add_middleware(MetricsMiddleware)

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: one registry per app, so that two apps in a process (as in tests) do not meet."""
+"""Prometheus metrics. Each app has its own registry, so that two apps in a process (as in tests) are independent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
-class ModelFigures:
-    """One model's figures; the engine's `Observer`. Labels are looked up once: it takes longer than counting."""
+class ModelMetrics:
+    """Metrics of one model; the engine's `Observer`. Labels are looked up once: it takes longer than counting."""
 
     def __init__(self, metrics: Metrics, model: str) -> None:
         self.images = metrics.images.labels(model)
@@ -57,7 +57,7 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        # Looking labels up takes longer than counting.
+        # Looking up labels takes longer than counting.
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.images = Counter("atelier_images", "Images served", ["model"], registry=self.registry)
         self.answers = Counter(
@@ -74,12 +74,12 @@ class Metrics:
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self.tile_images = Counter("atelier_tile_images", "Images painted", ["model"], registry=self.registry)
+        self.tile_images = Counter("atelier_tile_images", "Images generated", ["model"], registry=self.registry)
         self.tile_places = Counter(
-            "atelier_tile_places", "Places in the tiles they were painted in", ["model"], registry=self.registry
+            "atelier_tile_places", "Slots of the batches that they were generated in", ["model"], registry=self.registry
         )
         self.device_seconds = Counter(
-            "atelier_device_seconds", "Time that painting took on a device's thread", ["model"], registry=self.registry
+            "atelier_device_seconds", "Time of generation on a device's thread", ["model"], registry=self.registry
         )
         self.encode_seconds = Counter(
             "atelier_encode_seconds", "Time that encoders took", ["model", "kind"], registry=self.registry
@@ -87,14 +87,14 @@ class Metrics:
         self.wait = Gauge("atelier_wait_seconds", "Predicted wait of a request made now", registry=self.registry)
         self.flight = Gauge("atelier_flight_bytes", "Pictures being made and sent", registry=self.registry)
         self.cache = Gauge("atelier_answer_cache_bytes", "Answers kept", registry=self.registry)
-        self._models: dict[str, ModelFigures] = {}
+        self._models: dict[str, ModelMetrics] = {}
         self.streams = Gauge("atelier_event_streams", "Event streams open", registry=self.registry)
         self.loaded = Gauge("atelier_loaded_versions", "Versions ready to serve", registry=self.registry)
         self.runs = Gauge("atelier_runs", "Runs", ["state"], registry=self.registry)
         self.up = Gauge("atelier_up", "1: the service answers", ["service"], registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count an answer; methods and routes are few, whatever clients send."""
+        """Count a response. Methods and routes are few, whatever clients send."""
         key = (method, route, status)
         if (counts := self._answers.get(key)) is None:
             counts = self.requests.labels(method, route, str(status)), self.seconds.labels(method, route)
@@ -103,39 +103,39 @@ class Metrics:
         requests.inc()
         durations.observe(seconds)
 
-    def of(self, model: str) -> ModelFigures:
-        """Give the figures of a model that exists: names that clients make up would grow this without end."""
-        if (figures := self._models.get(model)) is None:
-            figures = self._models.setdefault(model, ModelFigures(self, model))
-        return figures
+    def of(self, model: str) -> ModelMetrics:
+        """Return the metrics of a model, which must exist: names from clients would grow this without bound."""
+        if (model_metrics := self._models.get(model)) is None:
+            model_metrics = self._models.setdefault(model, ModelMetrics(self, model))
+        return model_metrics
 
     def render(self) -> bytes:
-        """Give every figure in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
-class Measure:
-    """ASGI middleware: counts and times requests by the template of their route, never by what clients make up."""
+class MetricsMiddleware:
+    """ASGI middleware: counts and times requests by the template of their route, never by raw paths."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and note how it went; a crash counts as 500."""
+        """Pass the request on and record its status and duration; an exception counts as 500."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         status = 500
         started = time.perf_counter()
 
-        async def noting_status(message: Message) -> None:
+        async def send_and_record(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self.app(scope, receive, noting_status)
+            await self.app(scope, receive, send_and_record)
         finally:
             metrics: Metrics = scope["app"].state.atelier.metrics
             method = scope["method"] if scope["method"] in _METHODS else "other"

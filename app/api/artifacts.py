@@ -1,4 +1,4 @@
-"""What a run leaves behind: ticks, loss chart, snapshots, time-lapse, log; and a snapshot published as a version."""
+"""A run's artifacts: ticks, loss chart, snapshots, time-lapse, log; and publishing a snapshot as a version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from app.api.dependencies import AppStateDep, no_query
-from app.http.negotiation import etag, has_already
+from app.http.headers import etag, matches_etag
 from app.http.paging import Page, PagingQuery, page
 from app.http.problems import Problem, phrase, responses
 from app.runs import views as runs
@@ -37,41 +37,41 @@ _LOG_CHUNK = 1 << 16
 
 
 class TicksQuery(Frozen):
-    """In which format."""
+    """Format of the response."""
 
     format: Literal["json", "csv"] = "json"
 
 
 class Ticks(BaseModel):
-    """All of them, oldest first."""
+    """All ticks, oldest first."""
 
     items: list[Tick]
 
 
 class SnapshotView(BaseModel):
-    """A grid of the run's fixed latents."""
+    """A grid of images from the run's fixed latents."""
 
     kimg: float
     picture: str = Field(examples=["/train/ID/snapshots/512.0.png"])
-    publishable: bool = Field(description="its weights are still kept")
-    scores: dict[str, Score] = Field(description="none where it was not evaluated")
+    publishable: bool = Field(description="whether its weights are still stored")
+    scores: dict[str, Score] = Field(description="empty if it was not evaluated")
 
 
 class TimelapseQuery(Frozen):
-    """How the film is made."""
+    """Format and speed of the animation."""
 
     format: AnimationFormat = "webp"
     fps: Annotated[float, Field(ge=0.1, le=60, description="pictures per second")] = 10.0
 
 
 class LogQuery(Frozen):
-    """How much of it."""
+    """Length of the excerpt."""
 
     tail: Annotated[int | None, Field(ge=1, le=100_000, description="only the last lines")] = None
 
 
 class PublishRequest(Frozen):
-    """Which snapshot."""
+    """Position of the snapshot."""
 
     kimg: Annotated[float, Field(ge=0, examples=[512.0])]
 
@@ -83,7 +83,7 @@ class PublishRequest(Frozen):
     responses={200: {"content": {"text/csv": {}}}, **responses(404, 503)},
 )
 def ticks(run_id: str, query: Annotated[TicksQuery, Query()], app_state: AppStateDep) -> Any:
-    """Give every progress report, as one history: what a resumption undid is left out."""
+    """Return every tick, as one history: ticks that a resume has undone are left out."""
     items = history.read_ticks(_run_dir(app_state, run_id))
     if query.format == "json":
         return Ticks(items=items)
@@ -92,7 +92,7 @@ def ticks(run_id: str, query: Annotated[TicksQuery, Query()], app_state: AppStat
 
 
 def to_csv(items: list[Tick]) -> str:
-    """Write ticks as CSV, one column per field that any of them has, in the order of appearance."""
+    """Return ticks as CSV, with a column per field of any tick, in order of appearance."""
     columns = list(dict.fromkeys(name for item in items for name in item))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -109,7 +109,7 @@ def to_csv(items: list[Tick]) -> str:
     responses={**_PNG, **responses(404, 503)},
 )
 def losses(run_id: str, app_state: AppStateDep, request: Request) -> Response:
-    """Draw the loss curves, D(x) and D(G(z)), with the values at balance where the loss has them."""
+    """Plot the losses, D(x) and D(G(z)), with the values at equilibrium where the loss has them."""
     run = runs.find(app_state, run_id)
     items = history.read_ticks(_run_dir(app_state, run_id))
 
@@ -146,7 +146,7 @@ def _view(run_id: str, snapshot: Snapshot) -> SnapshotView:
     responses={**_PNG, **responses(404, 503)},
 )
 def snapshot_picture(run_id: str, kimg: float, app_state: AppStateDep, request: Request) -> Response:
-    """Give the grid of fixed latents taken at a position."""
+    """Return the snapshot at a position."""
     return _file(request, _snapshot(app_state, run_id, kimg).picture, run_id, kimg)
 
 
@@ -164,35 +164,35 @@ def _file(request: Request, picture: Path, *parts: object) -> Response:
     responses={**_PNG, **responses(404, 503)},
 )
 def real_picture(run_id: str, app_state: AppStateDep, request: Request) -> Response:
-    """Give images of the run's data set as it trains on them, in rows and columns as its snapshots have."""
+    """Return real images of the run's data set, laid out as its snapshots."""
     picture = history.find_real_grid(_run_dir(app_state, run_id))
     if picture is None:
-        raise Problem(404, phrase(404), f"run {run_id} has not looked at its data set yet")
+        raise Problem(404, phrase(404), f"run {run_id} has not read its data set yet")
     return _file(request, picture, run_id)
 
 
 @router.get(
     "/timelapse",
-    summary="A run as a film",
+    summary="A run as an animation",
     response_class=Response,
     responses={200: {"content": {media_type: {} for media_type in ANIMATION_TYPES.values()}}, **responses(404, 503)},
 )
 def timelapse(
     run_id: str, query: Annotated[TimelapseQuery, Query()], app_state: AppStateDep, request: Request
 ) -> Response:
-    """Show the snapshots one after the other."""
+    """Return an animation of the snapshots."""
     found = history.list_snapshots(_run_dir(app_state, run_id))
     if not found:
         raise Problem(404, phrase(404), f"run {run_id} has no snapshots yet")
 
-    def film() -> Response:
+    def animate() -> Response:
         with app_state.rendering:
             animation = Animation(query.format, query.fps, len(found))
-            pieces = [animation.add(_pixels(snapshot.picture)) for snapshot in found]
-            return Response(b"".join([*pieces, animation.end()]), media_type=ANIMATION_TYPES[query.format])
+            chunks = [animation.add(_pixels(snapshot.picture)) for snapshot in found]
+            return Response(b"".join([*chunks, animation.end()]), media_type=ANIMATION_TYPES[query.format])
 
     positions = [(snapshot.token, snapshot.images) for snapshot in found]
-    return _cached(request, etag(run_id, animation_encoder(query.format), query.format, query.fps, positions), film)
+    return _cached(request, etag(run_id, animation_encoder(query.format), query.format, query.fps, positions), animate)
 
 
 def _pixels(picture: Path) -> Pixels:
@@ -208,10 +208,10 @@ def _pixels(picture: Path) -> Pixels:
     responses={200: {"content": {"text/plain": {}}}, **responses(404, 503)},
 )
 def log(run_id: str, query: Annotated[LogQuery, Query()], app_state: AppStateDep) -> Response:
-    """Give what the training processes wrote, attempt after attempt."""
+    """Return the output of the training processes, attempt by attempt."""
     found = list_attempts(_run_dir(app_state, run_id))
     if query.tail is None:
-        return StreamingResponse(_whole(found), media_type="text/plain")
+        return StreamingResponse(_all_lines(found), media_type="text/plain")
     return Response(b"".join(_last_lines(found, query.tail)), media_type="text/plain")
 
 
@@ -219,7 +219,7 @@ def _heading(attempt: Attempt) -> bytes:
     return f"--- attempt {attempt.token}\n".encode()
 
 
-def _whole(found: list[Attempt]) -> Iterator[bytes]:
+def _all_lines(found: list[Attempt]) -> Iterator[bytes]:
     for attempt in found:
         if attempt.log.exists():
             yield _heading(attempt)
@@ -229,7 +229,7 @@ def _whole(found: list[Attempt]) -> Iterator[bytes]:
 
 
 def _last_lines(found: list[Attempt], count: int) -> list[bytes]:
-    """Give the last `count` lines with the headings of their attempts, oldest first."""
+    """Return the last `count` lines with the headings of their attempts, oldest first."""
     parts: list[bytes] = []
     for attempt in reversed(found):
         if count <= 0:
@@ -241,7 +241,7 @@ def _last_lines(found: list[Attempt], count: int) -> list[bytes]:
 
 
 def _tail(path: Path, count: int) -> list[bytes]:
-    """Read the last `count` lines of a file, backwards in growing steps."""
+    """Return the last `count` lines of a file, read backwards in growing steps."""
     if not path.exists():
         return []
     with path.open("rb") as file:
@@ -263,7 +263,7 @@ def _tail(path: Path, count: int) -> list[bytes]:
     responses=responses(404, 409, 503),
 )
 def publish(run_id: str, request: PublishRequest, app_state: AppStateDep, response: Response) -> PublishedView:
-    """Make a version of the averaged generator at a snapshot; repeating it gives the same version."""
+    """Publish the averaged generator of a snapshot; a repeat returns the same version."""
     run = runs.find(app_state, run_id)
     published = publish_snapshot(app_state, run, _snapshot(app_state, run_id, request.kimg))
     if published.already:
@@ -278,15 +278,15 @@ def _run_dir(app_state: AppStateDep, run_id: str) -> Path:
 
 def _snapshot(app_state: AppStateDep, run_id: str, kimg: float) -> Snapshot:
     for snapshot in history.list_snapshots(_run_dir(app_state, run_id)):
-        # Positions are whole images: half an image is the nearest that two of them can be told apart by.
+        # Positions are whole images, so two of them differ by at least one.
         if abs(snapshot.images - kimg * 1000) < 0.5:
             return snapshot
     raise Problem(404, phrase(404), f"run {run_id} has no snapshot at {kimg:g} kimg: /train/{run_id}/snapshots has all")
 
 
 def _cached(request: Request, tag: str, make: Callable[[], Response]) -> Response:
-    """Answer 304 where the client has it already; else make it, to be asked about again each time."""
-    has = has_already(request.headers.getlist("if-none-match"), tag)
+    """Return 304 if the client has the response, else make it; clients must revalidate."""
+    has = matches_etag(request.headers.getlist("if-none-match"), tag)
     response = Response(status_code=304) if has else make()
     response.headers["ETag"] = tag
     response.headers["Cache-Control"] = "no-cache"

@@ -1,4 +1,4 @@
-"""`/train/ID/events` and `/events`: what happens, as server-sent events. `app.events.stream` reads it."""
+"""`/train/ID/events` and `/events`: server-sent events; `app.events.stream` makes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.artifacts.events import EventId, read_events
 router = APIRouter(tags=["events"], dependencies=[Requires("train"), Depends(no_query)])
 
 LastEventId = Annotated[
-    str | None, Header(description="go on after this event; browsers send it by themselves", examples=["1.42"])
+    str | None, Header(description="continue after this event; browsers send it automatically", examples=["1.42"])
 ]
 
 _EXAMPLE = 'event: tick\ndata: {"run": "…", "kimg": 512.0, "loss_d": 1.2, "loss_g": 0.9}\nid: 1.42\n\n'
@@ -35,16 +35,16 @@ _STREAM: dict[int | str, dict[str, Any]] = {
     response_class=StreamingResponse,
     responses={
         **_STREAM,
-        204: {"description": "the run has ended and you have seen all of it: do not come back"},
+        204: {"description": "the run is final and the client has all events: it should not reconnect"},
         **responses(404, 503),
     },
 )
 async def run_events(run_id: str, app_state: AppStateDep, last_event_id: LastEventId = None) -> Response:
-    """Send `state`, then the run's history from the start or after `Last-Event-ID`, then what happens.
+    """Send `state`, then the run's history from the start or after `Last-Event-ID`, then live events.
 
     Types are `state` `tick` `snapshot` `score` `health` `published` `log`. A `state` event without an id is the run
-    as `GET /train/ID` tells it; it comes first, and whenever the row changes. After a run has ended the stream ends
-    too, and a browser that comes back with the last id gets 204, which tells it to stay away.
+    as `GET /train/ID` returns it; it comes first, and whenever the row changes. The stream of a final run ends, and a
+    browser that reconnects with the last id gets 204, which stops it.
     """
     run = await run_in_threadpool(runs.find, app_state, run_id)
     after = _parse(last_event_id)
@@ -54,23 +54,23 @@ async def run_events(run_id: str, app_state: AppStateDep, last_event_id: LastEve
         and not await run_in_threadpool(_has_more, app_state, run.id, after)
     ):
         return Response(status_code=204)
-    return EventStream(_counted(app_state, follow_run(RunFollower(app_state, run, after))))
+    return EventStream(_limited(app_state, follow_run(RunFollower(app_state, run, after))))
 
 
 @router.get(
     "/events",
-    summary="Everything that happens",
+    summary="All events",
     response_class=StreamingResponse,
     responses={**_STREAM, **responses(503)},
 )
 async def all_events(app_state: AppStateDep) -> Response:
-    """Send the `state` of every run that is not finished, then what happens to any run, `dataset` or `model`.
+    """Send the `state` of every unfinished run, then the events of all runs, and changes of a `dataset` or `model`.
 
-    Each event's data carries `run`, `dataset` or `model`. `Last-Event-ID` means nothing here: who comes back gets the
-    present state again, and reads `GET /train` for runs that ended meanwhile or `GET /train/ID/ticks` for what was
-    missed.
+    Each event's data contains `run`, `dataset` or `model`. `Last-Event-ID` is ignored: a client that reconnects gets
+    the current state again, and reads `GET /train` for runs that have ended since, or `GET /train/ID/ticks` for the
+    ticks that it missed.
     """
-    return EventStream(_counted(app_state, follow_service(ServiceFollower(app_state))))
+    return EventStream(_limited(app_state, follow_service(ServiceFollower(app_state))))
 
 
 def _has_more(app_state: AppState, run_id: str, after: EventId) -> bool:
@@ -86,13 +86,13 @@ def _parse(last_event_id: str | None) -> EventId | None:
         raise invalid([{"loc": ("header", "Last-Event-ID"), "msg": str(error)}]) from error
 
 
-def _counted(app_state: AppState, frames: Frames) -> Frames:
+def _limited(app_state: AppState, frames: Frames) -> Frames:
     if app_state.streams >= app_state.settings.max_streams:
-        raise retry_later("Too many streams", f"{app_state.streams} event streams are open, more are not allowed", 10)
-    return _counting(app_state, frames)
+        raise retry_later("Too many streams", f"{app_state.streams} event streams are open, which is the limit", 10)
+    return _counted(app_state, frames)
 
 
-async def _counting(app_state: AppState, frames: Frames) -> Frames:
+async def _counted(app_state: AppState, frames: Frames) -> Frames:
     app_state.streams += 1
     try:
         async with aclosing(frames) as open_frames:

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz`, `/metrics`: how the service is, for machines."""
+"""`/healthz`, `/readyz`, `/metrics`: liveness, readiness and Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ router = APIRouter(tags=["health"], dependencies=[Depends(no_query)])
 
 
 class Alive(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["alive"] = "alive"
 
 
 class Ready(BaseModel):
-    """Whether pictures can be had at once, and the state of what sampling does not need."""
+    """Readiness to sample, and the state of services that sampling does not need."""
 
     status: Literal["ready"] = "ready"
     detail: str = Field(examples=["digits@3 is loaded"])
-    redis: str = Field(examples=["up"], description="up, away, or none where none is configured")
+    redis: str = Field(examples=["up"], description="up, away, or none if none is configured")
     database: str = Field(examples=["up"], description="up or away")
     workers: str = Field(
         examples=["1 train, 1 background"], description="by queue; none, or unknown without the database"
@@ -39,13 +39,13 @@ class Ready(BaseModel):
 
 @router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> Alive:
-    """Answer, whatever else may be away."""
+    """Respond, whatever other service is unavailable."""
     return Alive()
 
 
 @router.get("/readyz", summary="Is the default model loaded and warm?", responses=responses(503))
 def readyz(app_state: AppStateDep) -> Ready:
-    """Answer 200 when it is, else 503 and why. Redis, database and workers are told, and decide nothing."""
+    """Respond with 200 if it is, else 503 with the reason. Redis, database and workers do not count."""
     ready, reason = app_state.engine.ready()
     services = {"redis": app_state.notifications.state, **_records(app_state)}
     if not ready:
@@ -55,34 +55,34 @@ def readyz(app_state: AppStateDep) -> Ready:
 
 def _records(app_state: AppState) -> dict[str, str]:
     try:
-        seen = app_state.workers()
+        workers = app_state.workers()
     except RecordsUnavailable:
         return {"database": "away", "workers": "unknown"}
-    queues = Counter(worker.queue for worker in seen)
+    queues = Counter(worker.queue for worker in workers)
     return {"database": "up", "workers": ", ".join(f"{n} {queue}" for queue, n in sorted(queues.items())) or "none"}
 
 
 @router.get(
     "/metrics",
-    summary="Figures for Prometheus",
+    summary="Prometheus metrics",
     response_class=Response,
     dependencies=[Requires("sample")],
     responses={200: {"content": {"text/plain": {}}}},
 )
 async def metrics(app_state: AppStateDep) -> Response:
-    """Count requests, images, runs, streams and loaded versions; per model what became of its requests, and times."""
-    figures = app_state.metrics
-    # Here on the loop, whose figures they are; what takes long is done in a thread.
-    figures.wait.set(app_state.engine.admission.seconds_ahead())
-    figures.flight.set(app_state.engine.admission.bytes)
-    figures.cache.set(app_state.answer_cache.bytes)
-    figures.streams.set(app_state.streams)
-    figures.loaded.set(len(app_state.engine.loaded()))
-    figures.up.labels("redis").set(app_state.notifications.state == "up")
+    """Return counts of requests, images, runs and streams, and per model the outcomes and times of requests."""
+    registry = app_state.metrics
+    # Read on the event loop, which owns these values; the slow parts run in a thread.
+    registry.wait.set(app_state.engine.admission.seconds_ahead())
+    registry.flight.set(app_state.engine.admission.bytes)
+    registry.cache.set(app_state.answer_cache.bytes)
+    registry.streams.set(app_state.streams)
+    registry.loaded.set(len(app_state.engine.loaded()))
+    registry.up.labels("redis").set(app_state.notifications.state == "up")
     try:
         for state, count in (await asyncio.to_thread(app_state.records.count_runs)).items():
-            figures.runs.labels(state).set(count)
-        figures.up.labels("database").set(1)
+            registry.runs.labels(state).set(count)
+        registry.up.labels("database").set(1)
     except RecordsUnavailable:
-        figures.up.labels("database").set(0)
-    return Response(await asyncio.to_thread(figures.render), media_type=CONTENT_TYPE)
+        registry.up.labels("database").set(0)
+    return Response(await asyncio.to_thread(registry.render), media_type=CONTENT_TYPE)

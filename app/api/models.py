@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from app.api.dependencies import AppStateDep, no_query
-from app.http.negotiation import cache_control, has_already
+from app.http.headers import cache_control, matches_etag
 from app.http.paging import Page, PagingQuery, page
 from app.http.problems import Problem, phrase, responses
 from app.http.ranges import file_response
@@ -220,6 +220,6 @@ def _file(
         "Cache-Control": cache_control(seeded=True, pinned=pinned, private=private or app_state.settings.keys_required),
         "X-Atelier-Model": version.ref,
     }
-    if has_already(request.headers.getlist("if-none-match"), headers["ETag"]):
+    if matches_etag(request.headers.getlist("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return file_response(app_state.store.open(version, name), entry.size, request.headers, headers, media_type)

@@ -1,4 +1,4 @@
-"""`/session`: the page trades a key for a cookie that scripts cannot read."""
+"""`/session`: exchanges a key for a session cookie that scripts cannot read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ router = APIRouter(prefix="/session", tags=["session"], dependencies=[Depends(no
 
 
 class SignIn(Frozen):
-    """A key, as `atelier keys add` showed it."""
+    """A key, as printed by `atelier keys add`."""
 
     key: Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class SessionView(BaseModel):
-    """Whether a key is needed here, and what the caller may do."""
+    """Whether keys are required, and the caller's name and scopes."""
 
     required: bool
     name: str | None
@@ -31,14 +31,14 @@ class SessionView(BaseModel):
 
 
 @router.get("", summary="Who am I?")
-def look(request: Request, app_state: AppStateDep) -> SessionView:
-    """Say whether keys are needed, and what this caller may do."""
+def get_session(request: Request, app_state: AppStateDep) -> SessionView:
+    """Return whether keys are required, and the caller's scopes."""
     return _view(caller_of(request), required=app_state.keys.required)
 
 
 @router.post("", summary="Sign in", responses=responses(401, 503))
 def sign_in(body: SignIn, request: Request, app_state: AppStateDep, response: Response) -> SessionView:
-    """Trade a key for a session cookie, which ends after a week or with the service."""
+    """Exchange a key for a session cookie, which expires after a week or when the service stops."""
     if not app_state.keys.required:
         return _view(caller_of(request), required=False)
     token, caller = app_state.keys.open_session(body.key)
@@ -49,7 +49,7 @@ def sign_in(body: SignIn, request: Request, app_state: AppStateDep, response: Re
 
 @router.delete("", status_code=204, summary="Sign out")
 def sign_out(request: Request, app_state: AppStateDep, response: Response) -> None:
-    """End the session; ending none is no error."""
+    """End the session, if there is one."""
     if (token := session_token(Headers(scope=request.scope))) is not None:
         app_state.keys.close_session(token)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")

@@ -1,6 +1,4 @@
-"""`/train`: start runs, look at them, steer them. What they leave behind is in `app.api.artifacts`, their event
-streams in `app.api.events`.
-"""
+"""`/train`: create, list and control runs. Their artifacts and event streams are in modules of their own."""
 
 from __future__ import annotations
 
@@ -30,21 +28,21 @@ router = APIRouter(prefix="/train", tags=["train"], dependencies=[Requires("trai
 
 IdempotencyKey = Annotated[
     str | None,
-    Header(min_length=1, max_length=255, description="a repeat with the same key gives the run that is there already"),
+    Header(min_length=1, max_length=255, description="a repeat with the same key returns the existing run"),
 ]
 
 
 EXAMPLES: dict[str, Example] = {
     "auto": {
-        "summary": "Whatever suits the images and the machine",
+        "summary": "Settings chosen for the images and the machine",
         "value": {"preset": "auto", "dataset": "mnist-mini", "model": "digits"},
     },
     "digits": {
-        "summary": "A few minutes on digits that ship with Atelier",
+        "summary": "A few minutes, on digits that ship with Atelier",
         "value": {"preset": "mlp-mnist", "dataset": "mnist-mini", "model": "digits", "epochs": 20},
     },
     "folder": {
-        "summary": "A folder of images of your own",
+        "summary": "A folder of your own images",
         "value": {"preset": "dcgan-64", "dataset": "folder:flowers", "model": "flowers", "kimg": 500, "seed": 7},
     },
     "overrides": {
@@ -55,37 +53,37 @@ EXAMPLES: dict[str, Example] = {
 
 
 class CreateQuery(Frozen):
-    """How to answer."""
+    """Options of the request."""
 
-    dry_run: Annotated[bool, Field(description="only say what would be trained")] = False
+    dry_run: Annotated[bool, Field(description="only resolve and estimate")] = False
 
 
 class DryRun(BaseModel):
-    """What a run would be."""
+    """The resolved configuration of a run that was not created, with an estimate."""
 
     config: TrainingConfig
     estimate: Estimate
-    chosen: Chosen | None = Field(description="for the preset auto: what it would choose on this machine, and why")
+    chosen: Chosen | None = Field(description="for the preset auto: what it would choose on this machine, with reasons")
 
 
 class ListQuery(Frozen):
-    """Which runs."""
+    """Filters and paging."""
 
     state: State | None = None
     model: Name | None = None
     limit: Annotated[int, Field(ge=1, le=200, description="items per page")] = 50
-    cursor: Annotated[str | None, Field(description="`next` of the page before")] = None
+    cursor: Annotated[str | None, Field(description="`next` of the previous page")] = None
 
 
-class Longer(Frozen):
-    """A new target; without one the old one holds."""
+class ResumeRequest(Frozen):
+    """A new target; without one the old target stays."""
 
     kimg: Annotated[float, Field(gt=0, le=100_000_000)] | None = None
     epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
 
 
-class Nothing(Frozen):
-    """A body that may be left out, and says nothing if it is there."""
+class EmptyBody(Frozen):
+    """An optional body without fields."""
 
 
 @router.post(
@@ -94,7 +92,7 @@ class Nothing(Frozen):
     response_model=RunView,
     summary="Start a run",
     responses={
-        200: {"model": DryRun, "description": "`dry_run`: what it would be"},
+        200: {"model": DryRun, "description": "`dry_run`: the resolved configuration"},
         202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "/train/ID"}}},
         **responses(503),
     },
@@ -108,11 +106,11 @@ def create(
 ) -> Any:
     """Queue a training. Only `preset` is required; data set, model and length default to the preset's.
 
-    The preset `auto` wants a data set: it chooses for that and, at the run's first start, for the worker's device.
+    The preset `auto` needs a data set: it chooses settings for it and, at the first start, for the worker's device.
     """
     sent = request.model_dump(mode="json")
     try:
-        # First of all: a repeat gives its run though the data set may have gone since, or the disk be full.
+        # First: a repeat returns its run even if the data set is gone by now, or the disk is full.
         run = None if query.dry_run or idempotency_key is None else app_state.records.repeated(idempotency_key, sent)
         if run is None:
             made = plan(app_state, request)
@@ -121,15 +119,15 @@ def create(
                 return Response(dry.model_dump_json(), media_type="application/json")
             run, created = app_state.records.create_run(made.config, sent, idempotency_key)
             if created:
-                _announce(app_state, made)
+                _notify(app_state, made)
     except IdempotencyConflict as conflict:
         raise invalid([{"loc": ("header", "Idempotency-Key"), "msg": str(conflict)}]) from conflict
     response.headers["Location"] = f"/train/{run.id}"
     return runs.view(app_state, run)
 
 
-def _announce(app_state: AppState, made: Plan) -> None:
-    """Let the data set be prepared, where it is known in which size and colours, and a worker look."""
+def _notify(app_state: AppState, made: Plan) -> None:
+    """Wake the workers: one to prepare the data set, if its size and channels are decided, and one to claim the run."""
     config = made.config
     undecided = set() if made.chosen is None else {"size", "channels"} & set(made.chosen.undecided)
     if not undecided and not catalogue.is_uploaded(config.dataset):
@@ -149,42 +147,42 @@ def list_(query: Annotated[ListQuery, Query()], app_state: AppStateDep) -> Page[
 
 @router.get("/{run_id}", summary="One run", dependencies=[Depends(no_query)], responses=responses(404, 503))
 def one(run_id: str, app_state: AppStateDep) -> RunView:
-    """Tell a run's state, progress, health and what it has published."""
+    """Return a run's state, progress, health and published versions."""
     return runs.view(app_state, runs.find(app_state, run_id))
 
 
-_STEERING: dict[str, Any] = {
+_CONTROL: dict[str, Any] = {
     "status_code": 202,
     "dependencies": [Depends(no_query)],
     "responses": responses(404, 409, 503),
 }
 
 
-@router.post("/{run_id}/cancel", summary="Cancel a run", **_STEERING)
-def cancel(run_id: str, app_state: AppStateDep, _: Nothing | None = None) -> RunView:
-    """End a run before its length; its checkpoints and versions stay. Repeating it is no error."""
-    return _steer(app_state, lambda: app_state.records.cancel(run_id))
+@router.post("/{run_id}/cancel", summary="Cancel a run", **_CONTROL)
+def cancel(run_id: str, app_state: AppStateDep, _: EmptyBody | None = None) -> RunView:
+    """End a run early; its checkpoints and versions stay. Repeating it is not an error."""
+    return _control(app_state, lambda: app_state.records.cancel(run_id))
 
 
-@router.post("/{run_id}/pause", summary="Pause a run", **_STEERING)
-def pause(run_id: str, app_state: AppStateDep, _: Nothing | None = None) -> RunView:
-    """Stop a run after a checkpoint, and free its worker. Repeating it is no error."""
-    return _steer(app_state, lambda: app_state.records.pause(run_id))
+@router.post("/{run_id}/pause", summary="Pause a run", **_CONTROL)
+def pause(run_id: str, app_state: AppStateDep, _: EmptyBody | None = None) -> RunView:
+    """Stop a run after a checkpoint, and free its worker. Repeating it is not an error."""
+    return _control(app_state, lambda: app_state.records.pause(run_id))
 
 
-@router.post("/{run_id}/resume", summary="Resume a run", **_STEERING)
-def resume(run_id: str, app_state: AppStateDep, length: Longer | None = None) -> RunView:
-    """Go on from the newest checkpoint; a run that has succeeded needs a longer target."""
-    length = length or Longer()
+@router.post("/{run_id}/resume", summary="Resume a run", **_CONTROL)
+def resume(run_id: str, app_state: AppStateDep, length: ResumeRequest | None = None) -> RunView:
+    """Continue from the newest checkpoint; a run that has succeeded needs a longer target."""
+    length = length or ResumeRequest()
     if length.kimg is not None and length.epochs is not None:
         raise invalid([{"loc": ("body", "epochs"), "msg": "give the length as epochs or as kimg, not both"}])
-    shown = runs.shown(app_state, runs.find(app_state, run_id))
-    return _steer(app_state, lambda: app_state.records.resume(run_id, length.kimg, length.epochs, shown))
+    images = runs.images_shown(app_state, runs.find(app_state, run_id))
+    return _control(app_state, lambda: app_state.records.resume(run_id, length.kimg, length.epochs, images))
 
 
-def _steer(app_state: AppState, act: Callable[[], Run]) -> RunView:
+def _control(app_state: AppState, action: Callable[[], Run]) -> RunView:
     try:
-        run = act()
+        run = action()
     except UnknownRun as error:
         raise Problem(404, phrase(404), str(error)) from error
     except WrongState as error:

@@ -1,4 +1,4 @@
-"""Static files of the page: precompressed, and immutable where the file name contains a hash."""
+"""The page's paths and static files: precompressed, and immutable where the file name contains a hash."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+# Paths of views. All of them return the same HTML; the script shows the view that the path names.
+VIEWS = ("/", "/play", "/runs", "/data")
+# Views of one item: the rest of the path is its name.
+ITEM_VIEWS = ("/runs/", "/data/")
 
 HASHED = "assets"
 """The folder whose file names contain a hash of their content."""
@@ -47,3 +52,7 @@ def _accepts(request: Headers, encoding: str) -> bool:
         if name.strip().lower() == encoding:
             return weight.replace(" ", "").rstrip("0.") != "q="
     return False
+
+
+def is_view(path: str) -> bool:
+    return path in VIEWS or any(path.startswith(view) and "/" not in path[len(view) :] for view in ITEM_VIEWS)

@@ -1,7 +1,4 @@
-"""A run as clients see it: its row, and what its files tell of progress, health and scores, put together.
-
-Rows are `models.records`'s, files `models.artifacts`'s; nothing here changes either.
-"""
+"""Views of runs in the API: a row, with the progress, health and scores from its files. Read-only."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ _LATEST = ("loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake")
 
 
 class Progress(BaseModel):
-    """How far a run is; what is not known yet is null."""
+    """Progress of a run; values that are not known yet are null."""
 
     kimg: float = Field(description="thousands of real images shown to the discriminator")
     total_kimg: float | None
@@ -36,7 +33,7 @@ class Progress(BaseModel):
 
 
 class Latest(BaseModel):
-    """The newest tick's means; null before it, and where the loss has no probabilities."""
+    """Means of the newest tick; null before it, and where the loss has no probabilities."""
 
     loss_d: float | None
     loss_d_real: float | None
@@ -46,12 +43,12 @@ class Latest(BaseModel):
     d_fake: float | None
 
 
-class Health(BaseModel):
-    """What the run's guard saw last, in plain words."""
+class HealthView(BaseModel):
+    """The newest verdict of the run's guard."""
 
     verdict: str | None
     reasons: list[str] = []
-    sentence: str | None = Field(default=None, description="what the newest tick's figures mean")
+    sentence: str | None = Field(default=None, description="what the newest tick's values mean")
 
 
 class RunView(BaseModel):
@@ -59,17 +56,17 @@ class RunView(BaseModel):
 
     id: str
     state: State
-    wanted: Wanted | None = Field(description="what was asked of the worker and has not happened yet")
+    wanted: Wanted | None = Field(description="a request to the worker that is not fulfilled yet")
     preset: str
     dataset: str
     model: str
     queue_position: int | None = Field(description="from 1, while queued")
-    token: int = Field(description="counts the attempts")
-    failures: int = Field(description="deaths in a row without a new checkpoint")
+    token: int = Field(description="number of attempts")
+    failures: int = Field(description="crashes in a row without a new checkpoint")
     progress: Progress
     latest: Latest
-    health: Health
-    scores: dict[str, Score] = Field(description="of the newest evaluation, the one that decides first")
+    health: HealthView
+    scores: dict[str, Score] = Field(description="of the newest evaluation, the deciding score first")
     published: list[str] = Field(examples=[["digits@1"]])
     resolved: ResolvedRow = Field(description="what the worker decided at the first start")
     created_at: AwareDatetime
@@ -79,10 +76,10 @@ class RunView(BaseModel):
 
 
 def find(app_state: AppState, run_id: str) -> Run:
-    """Read a run's row.
+    """Return a run's row.
 
     Raises:
-        Problem: 404, there is none.
+        Problem: 404, there is no such run.
     """
     run = app_state.records.get_run(run_id)
     if run is None:
@@ -91,7 +88,7 @@ def find(app_state: AppState, run_id: str) -> Run:
 
 
 def view(app_state: AppState, run: Run) -> RunView:
-    """Put a run together; reads a few files and rows, so call it from a thread."""
+    """Return the view of a run. It reads files and rows: call it from a thread."""
     run_dir = app_state.settings.runs_dir / run.id
     tick = last_tick(run_dir)
     return RunView(
@@ -121,8 +118,8 @@ def _latest(tick: Tick | None) -> Latest:
     return Latest.model_validate(dict.fromkeys(_LATEST) if tick is None else {name: tick.get(name) for name in _LATEST})
 
 
-def _health(health: HealthData | None, tick: Tick | None) -> Health:
-    return Health(
+def _health(health: HealthData | None, tick: Tick | None) -> HealthView:
+    return HealthView(
         verdict=None if health is None else health["verdict"],
         reasons=[] if health is None else health["reasons"],
         sentence=None if tick is None else tick.get("sentence"),
@@ -130,7 +127,7 @@ def _health(health: HealthData | None, tick: Tick | None) -> Health:
 
 
 def configuration(run: Run) -> TrainingConfig | None:
-    """Read what a run trains; None for one of another version of the program, whose settings are not these."""
+    """Return a run's configuration; None if it is of another version of the program and not valid here."""
     try:
         return TrainingConfig.model_validate(run.config)
     except ValidationError:
@@ -138,27 +135,27 @@ def configuration(run: Run) -> TrainingConfig | None:
 
 
 def _scores(run_dir: Path) -> dict[str, Score]:
-    """Read the newest evaluation that no rollback has undone."""
+    """Return the scores of the newest evaluation that no rollback has undone."""
     found = (snapshot.evaluation() for snapshot in reversed(list_snapshots(run_dir)))
     newest = next((evaluation for evaluation in found if evaluation is not None), None)
     return {} if newest is None else newest.scores
 
 
-def shown(app_state: AppState, run: Run) -> int:
-    """Count the images that a run's newest tick says it was shown."""
+def images_shown(app_state: AppState, run: Run) -> int:
+    """Return the images of a run's newest tick, 0 before the first."""
     tick = last_tick(app_state.settings.runs_dir / run.id)
     return tick["images"] if tick is not None else 0
 
 
 def published(app_state: AppState, run: Run) -> list[str]:
-    """List the versions a run has published that are there, by position."""
+    """Return the existing versions that a run has published, by position."""
     rows = app_state.records.publications(run.id)
     numbers = {model: app_state.store.numbers(model) for model in {row.model for row in rows}}
     return [f"{row.model}@{row.version}" for row in rows if row.version in numbers[row.model]]
 
 
 def image_count(app_state: AppState, dataset: str, resolved: ResolvedRow) -> int | None:
-    """Count a data set's images, where that is known without decoding them."""
+    """Return the number of images of a data set; None if it is not known without decoding them."""
     if (count := resolved.get("dataset_images")) is not None:
         return count
     if is_uploaded(dataset):
@@ -168,7 +165,7 @@ def image_count(app_state: AppState, dataset: str, resolved: ResolvedRow) -> int
 
 
 def total_images(config: TrainingConfig, count: int | None) -> int | None:
-    """Give a run's length in images; None where it is in epochs of a data set not counted yet."""
+    """Return a run's length in images; None if it is in epochs of a data set that was not counted yet."""
     if count is None and config.epochs is not None:
         return None
     return config.total_images(count or 0)
@@ -177,7 +174,7 @@ def total_images(config: TrainingConfig, count: int | None) -> int | None:
 def _progress(app_state: AppState, run: Run, tick: Tick | None) -> Progress:
     config = configuration(run)
     total = None if config is None else total_images(config, image_count(app_state, run.dataset, run.resolved))
-    # The row knows a target that was set after the tick: a resumption may have made the run longer.
+    # The row has the current target: a resume after the tick may have made the run longer.
     images = 0 if tick is None else tick["images"]
     return Progress(
         kimg=images / 1000,

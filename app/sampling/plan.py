@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Protocol, TypeVar
 
 from app.engine.queue import Images
-from app.http.negotiation import cache_control, etag
+from app.http.headers import cache_control, etag
 from app.sampling.images import ImageSequence
 from models.store.versions import WholeVersion
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from app.http.negotiation import preferred
+from app.http.headers import preferred
 from app.http.problems import ErrorItem, Problem, invalid, phrase, wrong_parameter
 from app.sampling.encoders import ARCHIVE_TYPES, ImageFormat
 from app.settings import AppSettings

@@ -13,8 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.engine.admission import Overloaded
 from app.http.disconnect import ClientLeft, present, while_present
-from app.http.negotiation import has_already
-from app.metrics import ModelFigures
+from app.http.headers import matches_etag
+from app.metrics import ModelMetrics
 from app.sampling.plan import RenderPlan
 from app.sampling.sending import CHUNK_BYTES, BodyWriter, ClientStalled, send_empty, send_small
 from app.state import AppState
@@ -76,7 +76,7 @@ class RenderResponse(Response):
     async def _send_at_once(self, plan: RenderPlan, scope: Scope, send: Send) -> bool:
         """Send what needs no waiting: 304, HEAD, a small cached body. Returns whether it did."""
         if_none_match = [value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"]
-        if if_none_match and has_already(if_none_match, plan.etag):
+        if if_none_match and matches_etag(if_none_match, plan.etag):
             self._metrics(plan).known.inc()
             await send_empty(send, 304, plan.headers)
             return True
@@ -151,5 +151,5 @@ class RenderResponse(Response):
             plan, engine.generate(plan.version, plan.images), partial(engine.encode, plan.version)
         )
 
-    def _metrics(self, plan: RenderPlan) -> ModelFigures:
+    def _metrics(self, plan: RenderPlan) -> ModelMetrics:
         return self._state.metrics.of(plan.version.model)

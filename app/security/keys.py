@@ -19,8 +19,8 @@ from fastapi.security import HTTPBearer
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.http.page_paths import is_view
 from app.http.problems import Problem, phrase, retry_later
+from app.http.static import is_view
 from models.records import SCOPES, KeyRecord, hash_key
 from models.records import Scope as KeyScope
 

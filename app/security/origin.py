@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.headers import header
-from app.http.page_paths import is_view
 from app.http.problems import Problem, phrase
+from app.http.static import is_view
 from app.settings import AppSettings, is_loopback
 
 # A link on another site may lead to the page or to the documentation: both are public files. Other links are refused,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.http.negotiation import cache_control, etag, has_already, preferred
+from app.http.headers import cache_control, etag, matches_etag, preferred
 
 OFFERS = {"png": "image/png", "webp": "image/webp", "zip": "application/zip"}
 
@@ -45,7 +45,7 @@ def test_png_whenever_it_is_admitted_else_the_best_else_nothing(accept: str, cho
     ],
 )
 def test_if_none_match_compares_weakly_and_takes_lists(header: str, known: bool) -> None:
-    assert has_already([header], '"abc"') is known
+    assert matches_etag([header], '"abc"') is known
 
 
 def test_tags_differ_when_a_part_does() -> None:

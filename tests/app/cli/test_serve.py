@@ -16,7 +16,7 @@ import httpx
 from models.watchdog import EXIT_CODE
 from tests.fixtures.waiting import until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ADDRESS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 
 

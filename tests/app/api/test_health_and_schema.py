@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.fixtures.runs import Harness
 from tests.fixtures.service import Service, serving
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_process_that_answers_is_alive(harness: Harness) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.api.page import WEB
-from app.http.page_paths import is_view
-from app.http.static import Files
+from app.http.static import Files, is_view
 from app.http.typescript import render
 from app.main import create_app
 from app.settings import AppSettings
