@@ -17,7 +17,7 @@ from app.events.notifications import Notifications
 from app.metrics import Metrics
 from app.sampling.cache import AnswerCache, RequestCache
 from app.sampling.single_flight import SingleFlight
-from app.security.keys import Keys
+from app.security.keys import Authenticator
 from app.settings import AppSettings
 from models.records import Records, RecordsUnavailable, Worker
 from models.store.base import ModelStore
@@ -49,7 +49,7 @@ class AppState:
         self.store: ModelStore = LocalStore(settings.model_dir, settings.model)
         self.records = Records(settings.database_url)
         self.notifications = Notifications(settings.redis_url)
-        self.keys = Keys(required=settings.keys_required)
+        self.authenticator = Authenticator(required=settings.keys_required)
         self.metrics = Metrics()
         self.answer_cache = AnswerCache(settings.answer_cache_bytes)
         self.request_cache: RequestCache[Response] = RequestCache()
@@ -83,7 +83,7 @@ class AppState:
         Raises:
             UnsafeStart: the address is reachable by others, and no key exists.
         """
-        if self._read_database() and self.settings.keys_required and not self.keys.any():
+        if self._read_database() and self.settings.keys_required and not self.authenticator.any():
             raise UnsafeStart(
                 f"{self.settings.host} can be reached by others and there are no keys. Make one with "
                 "`atelier keys add NAME`, or listen on 127.0.0.1, or set ATELIER_AUTH=off to allow everybody"
@@ -145,7 +145,7 @@ class AppState:
             if not self._migrated:
                 self.records.migrate()
                 self._migrated = True
-            self.keys.load(self.records.key_hashes())
+            self.authenticator.load(self.records.key_hashes())
         except RecordsUnavailable as problem:
             if not self._database_away:
                 log.warning("database unavailable, sampling continues without it: %s", problem)

@@ -33,15 +33,15 @@ class SessionView(BaseModel):
 @router.get("", summary="Who am I?")
 def get_session(request: Request, app_state: AppStateDep) -> SessionView:
     """Return whether keys are required, and the caller's scopes."""
-    return _view(caller_of(request), required=app_state.keys.required)
+    return _view(caller_of(request), required=app_state.authenticator.required)
 
 
 @router.post("", summary="Sign in", responses=responses(401, 503))
 def sign_in(body: SignIn, request: Request, app_state: AppStateDep, response: Response) -> SessionView:
     """Exchange a key for a session cookie, which expires after a week or when the service stops."""
-    if not app_state.keys.required:
+    if not app_state.authenticator.required:
         return _view(caller_of(request), required=False)
-    token, caller = app_state.keys.open_session(body.key)
+    token, caller = app_state.authenticator.open_session(body.key)
     secure = request.url.scheme == "https"
     response.set_cookie(COOKIE, token, SESSION_SECONDS, httponly=True, samesite="strict", secure=secure)
     return _view(caller, required=True)
@@ -51,7 +51,7 @@ def sign_in(body: SignIn, request: Request, app_state: AppStateDep, response: Re
 def sign_out(request: Request, app_state: AppStateDep, response: Response) -> None:
     """End the session, if there is one."""
     if (token := session_token(Headers(scope=request.scope))) is not None:
-        app_state.keys.close_session(token)
+        app_state.authenticator.close_session(token)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
 

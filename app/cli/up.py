@@ -86,15 +86,15 @@ def up(settings: AppSettings, print_line: Print) -> int:
     signals = Signals()
     with signals.handled(), exclusive(settings.data_dir), contextlib.ExitStack() as cleanup:
         port = free_port(settings.host, settings.port)
-        supervisor = _Supervisor(settings, port, cleanup, print_line)
+        processes = _ServiceProcesses(settings, port, cleanup, print_line)
         try:
-            supervisor.start(signals)
-            return supervisor.run(signals, began)
+            processes.start(signals)
+            return processes.run(signals, began)
         finally:
-            supervisor.stop(signals)
+            processes.stop(signals)
 
 
-class _Supervisor:
+class _ServiceProcesses:
     """Starts, restarts and stops the child processes: Redis, app, workers."""
 
     def __init__(self, settings: AppSettings, port: int, cleanup: contextlib.ExitStack, print_line: Print) -> None:

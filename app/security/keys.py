@@ -51,7 +51,7 @@ class _Session:
     ends: float
 
 
-class Keys:
+class Authenticator:
     """Keys and sessions in memory, so that verification works without the database. Sessions end with the process."""
 
     def __init__(self, *, required: bool) -> None:
@@ -145,12 +145,12 @@ class Authentication:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        keys: Keys = scope["app"].state.atelier.keys
+        authenticator: Authenticator = scope["app"].state.atelier.authenticator
         path = scope["path"]
         is_open = path in OPEN or path.startswith(OPEN_FOLDER) or is_view(path)
         caller = None
         try:
-            caller = keys.identify(Headers(scope=scope))
+            caller = authenticator.identify(Headers(scope=scope))
             if caller is None and not is_open:
                 raise _unauthorized("this needs a key: send Authorization: Bearer KEY, or sign in on the page")
         except Problem as problem:

@@ -41,7 +41,7 @@ def add_key(service: Service, *scopes: str) -> str:
     """Make a key while the service runs, and have it read at once."""
     app_state = service.app.state.atelier
     _, key = app_state.records.add_key("tester", scopes)
-    app_state.keys.load(app_state.records.key_hashes())
+    app_state.authenticator.load(app_state.records.key_hashes())
     return str(key)
 
 
@@ -98,7 +98,7 @@ def test_key_that_does_not_hold_is_401(keyed: Service, header: str) -> None:
 def test_revoked_key_and_its_session_end(keyed: Service) -> None:
     app_state = keyed.app.state.atelier
     key_id, key = app_state.records.add_key("soon gone", ["train"])
-    app_state.keys.load(app_state.records.key_hashes())
+    app_state.authenticator.load(app_state.records.key_hashes())
     with httpx.Client(base_url=keyed.url) as browser:
         browser.post("/session", json={"key": key})
         assert browser.get("/presets").status_code == 200
@@ -161,7 +161,7 @@ def test_open_address_without_keys_refuses_to_start(tmp_path: Path, host: str) -
 def test_loopback_or_explicit_openness_needs_no_keys(tmp_path: Path, host: str, auth: str) -> None:
     app_state = create_app(AppSettings.model_validate({"data_dir": tmp_path, "host": host, "auth": auth})).state.atelier
     app_state.open_database()
-    assert not app_state.keys.required
+    assert not app_state.authenticator.required
     app_state.records.close()
 
 
