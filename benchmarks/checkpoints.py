@@ -5,7 +5,7 @@
 Each preset's whole state is copied and written as the trainer does, between rounds of small batches (a state's size
 does not depend on them). A checkpoint stops the loop while its copy is made; the rounds that pass while it is written,
 hashed and synced are compared with as many without. Those shares are of the interval between two checkpoints
-(`checkpoint_minutes`). A refuge for rollbacks is taken while the disk is busy with a checkpoint; its share is of the
+(`checkpoint_minutes`). A rollback checkpoint is taken while the disk is busy with a checkpoint; its share is of the
 time between two snapshots at this pace, as if each were a new best; larger batches are faster for each image.
 """
 
@@ -25,10 +25,10 @@ from models.artifacts.attempts import Attempt
 from models.config.presets import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from worker.data.loader import Batch
-from worker.training.methods.adversarial import play_round
-from worker.training.methods.step_config import StepConfig
+from worker.training.rounds import run_round
 from worker.training.state.manager import CheckpointManager
 from worker.training.state.state import TrainingState
+from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
 PRESETS = {"mlp-mnist": 32, "dcgan-64": 4, "r3gan-32": 2}
@@ -55,7 +55,7 @@ class Cost(NamedTuple):
 
     size: int
     stopped: float
-    refuge: float
+    rollback: float
     writing: float
     slowed: float
     image: float
@@ -65,54 +65,54 @@ class Cost(NamedTuple):
 
         Args:
             interval: seconds between two checkpoints.
-            images: between two refuges.
+            images: between two rollback checkpoints.
 
         Returns:
-            For checkpoints, for checkpoints with what writing them slows, and for refuges.
+            For checkpoints, for checkpoints with what writing them slows, and for rollback checkpoints.
         """
         held_up = self.stopped + max(0.0, self.slowed)
-        return self.stopped / interval, held_up / interval, self.refuge / (self.image * images)
+        return self.stopped / interval, held_up / interval, self.rollback / (self.image * images)
 
 
 def measure(config: TrainingConfig, folder: Path, turns: int) -> Cost:
     """Take checkpoints between rounds."""
     state = TrainingState(config, Noise(config), CPU)
-    recipe = StepConfig.of(config, state, "fp32", config.total_images(60_000))
+    step_config = StepConfig.of(config, state, "fp32", config.total_images(60_000))
     attempt = Attempt(folder, 1)
     attempt.create()
-    keeper = CheckpointManager(attempt, {})
+    checkpoints = CheckpointManager(attempt, {})
     for _ in range(3):
-        play_round(state, recipe)
-    costs = [_checkpoint(state, recipe, keeper) for _ in range(turns)]
+        run_round(state, step_config)
+    costs = [_checkpoint(state, step_config, checkpoints) for _ in range(turns)]
     size = sum(path.stat().st_size for path in max(attempt.checkpoints.iterdir()).iterdir())
     return Cost(size, *(median(values) for values in zip(*costs, strict=True)))
 
 
 def _checkpoint(
-    state: TrainingState, recipe: StepConfig, keeper: CheckpointManager
+    state: TrainingState, step_config: StepConfig, checkpoints: CheckpointManager
 ) -> tuple[float, float, float, float, float]:
-    """Give the fields of a cost after its size, of one checkpoint and one refuge."""
-    keeper.keep(state)
-    play_round(state, recipe)
+    """Give the fields of a cost after its size, of one checkpoint and one rollback checkpoint."""
+    checkpoints.save(state)
+    run_round(state, step_config)
     started = time.perf_counter()
-    keeper.shelter(state)
-    refuge = time.perf_counter() - started
-    keeper.settle()
-    play_round(state, recipe)
+    checkpoints.save_rollback_checkpoint(state)
+    rollback = time.perf_counter() - started
+    checkpoints.wait()
+    run_round(state, step_config)
     started = time.perf_counter()
-    keeper.keep(state)
+    checkpoints.save(state)
     stopped = time.perf_counter() - started
     rounds = 0
-    while keeper.busy:
-        play_round(state, recipe)
+    while checkpoints.busy:
+        run_round(state, step_config)
         rounds += 1
     writing = time.perf_counter() - started - stopped
-    keeper.settle()
+    checkpoints.wait()
     quiet = time.perf_counter()
     for _ in range(rounds):
-        play_round(state, recipe)
+        run_round(state, step_config)
     took = time.perf_counter() - quiet
-    return stopped, refuge, writing, writing - took, took / (rounds * recipe.images())
+    return stopped, rollback, writing, writing - took, took / (rounds * step_config.images_per_round)
 
 
 def main() -> None:
@@ -122,18 +122,18 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    print("| preset | state | copy | share | writing | share with what it slows | refuge | share | within 2 % |")
+    print("| preset | state | copy | share | writing | share with what it slows | rollback | share | within 2 % |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for preset, batch in PRESETS.items():
         config = resolve(TrainRequest(preset=preset, dataset="mnist", overrides={"batch_size": batch}))
         with tempfile.TemporaryDirectory() as folder:
             cost = measure(config, Path(folder), arguments.turns)
         every = config.total_images(60_000) / config.snapshots
-        stopped, held_up, refuges = cost.shares(60 * config.checkpoint_minutes, every)
-        verdict = "yes" if held_up + refuges <= BOUND else "no"
+        stopped, held_up, rollbacks = cost.shares(60 * config.checkpoint_minutes, every)
+        verdict = "yes" if held_up + rollbacks <= BOUND else "no"
         print(
             f"| {preset} | {cost.size / 1e6:.0f} MB | {cost.stopped * 1000:.0f} ms | {stopped:.2%} "
-            f"| {cost.writing:.2f} s | {held_up:.2%} | {cost.refuge * 1000:.0f} ms | {refuges:.2%} | {verdict} |",
+            f"| {cost.writing:.2f} s | {held_up:.2%} | {cost.rollback * 1000:.0f} ms | {rollbacks:.2%} | {verdict} |",
             flush=True,
         )
 

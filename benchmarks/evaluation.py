@@ -22,10 +22,10 @@ from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.evaluation.evaluator import Evaluator
 from worker.evaluation.schedule import schedule_evaluations
-from worker.training.methods.adversarial import play_round
-from worker.training.methods.step_config import StepConfig
 from worker.training.resolution import choose_precision
+from worker.training.rounds import run_round
 from worker.training.state.state import TrainingState, seeds
+from worker.training.step_config import StepConfig
 
 PRESETS = ("quick-28", "mlp-mnist", "dcgan-28")
 ROUNDS = 30
@@ -44,18 +44,18 @@ def measure(preset: str, prepared: Prepared, folder: Path) -> str:
     precision = choose_precision(config, ours.CPU)
     found = schedule_evaluations(config, prepared, "cpu", precision, 1, lambda: False)
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, ours.CPU), ours.CPU)
-    recipe = StepConfig.of(config, state, precision, config.total_images(prepared.count))
-    play_round(state, recipe)
+    step_config = StepConfig.of(config, state, precision, config.total_images(prepared.count))
+    run_round(state, step_config)
     start = time.perf_counter()
     for _ in range(ROUNDS):
-        play_round(state, recipe)
+        run_round(state, step_config)
     each = (time.perf_counter() - start) / ROUNDS
-    training = each * config.total_images(prepared.count) / recipe.images()
+    training = each * config.total_images(prepared.count) / step_config.images_per_round
 
     judge = Evaluator(config, prepared, ours.CPU, found, folder, print)
-    first = seconds(lambda: judge(state.average, 0, final=False))
-    again = seconds(lambda: judge(state.average, 0, final=False))
-    end = seconds(lambda: judge(state.average, 0, final=True)) if found.final else again
+    first = seconds(lambda: judge(state.averages["average"], 0, final=False))
+    again = seconds(lambda: judge(state.averages["average"], 0, final=False))
+    end = seconds(lambda: judge(state.averages["average"], 0, final=True)) if found.final else again
     snapshots = config.snapshots // found.every if found.every else 0
     published = math.ceil(1 / config.publish_every) - 1 if found.publications else 0
     total = (snapshots + published) * again + end + (first - again)

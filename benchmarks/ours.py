@@ -14,14 +14,15 @@ from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.guard.diversity import SnapshotDiversity
 from worker.training.guard.findings import Rules
-from worker.training.loop import Loop
-from worker.training.methods.step_config import Precision, StepConfig
+from worker.training.loop import TrainingLoop
+from worker.training.monitor import Monitor
 from worker.training.reporting.reporter import Reporter
 from worker.training.reporting.snapshots import SnapshotRenderer
 from worker.training.schedule import Schedule
 from worker.training.state.checkpoints import newest_valid
 from worker.training.state.manager import CheckpointManager
 from worker.training.state.state import TrainingState, seeds
+from worker.training.step_config import ComputePrecision, StepConfig
 
 CPU = torch.device("cpu")
 
@@ -43,26 +44,32 @@ def prepare_mnist(datasets: Path, work: Path) -> Prepared:
 
 
 def make_loop(
-    config: TrainingConfig, prepared: Prepared, run_dir: Path, precision: Precision, publish: Published
-) -> Loop:
+    config: TrainingConfig, prepared: Prepared, run_dir: Path, precision: ComputePrecision, publish: Published
+) -> TrainingLoop:
     """Set up a training on the CPU as the trainer does; it goes on from the newest checkpoint in `run_dir`."""
     attempt = Attempt(run_dir, 1)
     attempt.create()
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, CPU), CPU)
     if checkpoint := newest_valid(run_dir, print):
         state.restore(checkpoint.tensors, checkpoint.values)
-    painter = SnapshotRenderer(config.generator_config(), config.seed, CPU)
-    return Loop(
-        config=config,
-        count=prepared.count,
+    reporter, total = Reporter(attempt), config.total_images(prepared.count)
+    monitor = Monitor(
         state=state,
-        recipe=StepConfig.of(config, state, precision, config.total_images(prepared.count)),
-        schedule=Schedule.of(config, prepared.count),
-        painter=painter,
-        reporter=Reporter(attempt),
-        keeper=CheckpointManager(attempt, {}),
-        publish=publish,
-        stop_wanted=lambda: False,
-        rules=Rules.of(config, prepared.count),
+        annealed_images=total,
+        total=total,
+        count=prepared.count,
+        rules=Rules.of(config, prepared.count, state.method.guarded),
         snapshot_diversity=SnapshotDiversity(prepared, config.generator_config().classes),
+        renderer=SnapshotRenderer(config.generator_config(), config.seed, CPU),
+        reporter=reporter,
+    )
+    return TrainingLoop(
+        state=state,
+        step_config=StepConfig.of(config, state, precision, total),
+        schedule=Schedule.of(config, prepared.count),
+        monitor=monitor,
+        reporter=reporter,
+        checkpoints=CheckpointManager(attempt, {}),
+        publish=publish,
+        stop_requested=lambda: False,
     )

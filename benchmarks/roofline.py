@@ -35,10 +35,11 @@ from models.config.presets import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from worker.data.ingest import prepare
 from worker.training.devices.allocator import keep_memory
-from worker.training.loop import Loop
-from worker.training.methods.adversarial import Round, perform, play_round
-from worker.training.reporting.telemetry import Sums
+from worker.training.loop import TrainingLoop
+from worker.training.methods.adversarial import Adversarial
+from worker.training.reporting.telemetry import TermSums
 from worker.training.resolution import choose_precision
+from worker.training.rounds import Round, run_round, run_updates
 
 TARGETS: Final = {"dcgan-64": 0.5, "mlp-mnist": 0.6}
 OVERHEAD: Final = 0.05
@@ -93,7 +94,7 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.seen: list[Product] = []
+        self.calls: list[Product] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Do the call, and note it."""
@@ -101,7 +102,7 @@ class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
         count = flop_registry.get(func.overloadpacket)
         if count is not None:
             described = tree_map(_describe, list(args))
-            self.seen.append(Product(func, tuple(described), count(*args, **(kwargs or {}), out_val=out)))
+            self.calls.append(Product(func, tuple(described), count(*args, **(kwargs or {}), out_val=out)))
         return out
 
 
@@ -109,16 +110,10 @@ def _describe(value: Any) -> Any:
     return Like(tuple(value.shape), value.stride(), value.dtype) if isinstance(value, Tensor) else value
 
 
-class Unsummed(Sums):
+class Unsummed(TermSums):
     """Keeps no sums: what telemetry costs is no part of forward, backward and optimiser."""
 
-    def add_discriminator(self, values: object) -> None:
-        """Do nothing."""
-
-    def add_generator(self, values: object) -> None:
-        """Do nothing."""
-
-    def add_penalty(self, value: object) -> None:
+    def add(self, terms: object) -> None:
         """Do nothing."""
 
 
@@ -137,25 +132,29 @@ class Work:
         return sum(product.flops for product in self.products)
 
 
-def look(loop: Loop) -> Work:
+def observe(loop: TrainingLoop) -> Work:
     """Watch one period of the loop's rounds."""
-    state, recipe = loop.state, loop.recipe
-    lazy = recipe.penalty.every if recipe.penalty_spec.takes_gradients else 1
-    rounds = -(-lazy // recipe.discriminator.steps)
+    state, step_config = loop.state, loop.step_config
+    method = state.method
+    assert isinstance(method, Adversarial)
+    config = method.config
+    lazy = config.penalty.every if method.penalty.takes_gradients else 1
+    rounds = -(-lazy // config.discriminator.steps)
     with Products() as products:
         for _ in range(rounds):
-            play_round(state, recipe)
-    with Products() as painting, torch.no_grad(), recipe.autocast():
-        state.generator(
-            state.noise.draw(recipe.batch), *[t for t in (state.noise.labels(recipe.batch),) if t is not None]
+            run_round(state, step_config)
+    with Products() as generating, torch.no_grad(), step_config.autocast():
+        state.modules["generator"](
+            state.noise.latents(step_config.batch_size),
+            *[t for t in (state.noise.labels(step_config.batch_size),) if t is not None],
         )
-    once = recipe.generator.steps == 1 and not recipe.objective.paired
-    shared = rounds * sum(product.flops for product in painting.seen) if once else 0
+    once = config.generator.steps == 1 and not method.loss.paired
+    shared = rounds * sum(product.flops for product in generating.calls) if once else 0
     generator, discriminator = (
-        sum(p.numel() for p in net.parameters()) for net in (state.generator, state.discriminator)
+        sum(p.numel() for p in net.parameters()) for net in (state.modules["generator"], state.modules["discriminator"])
     )
-    moved = recipe.discriminator.steps * discriminator * _ADAM + recipe.generator.steps * generator * (_ADAM + _AVERAGE)
-    return Work(rounds, products.seen, shared, rounds * moved)
+    moved = config.discriminator.steps * discriminator * _ADAM + config.generator.steps * generator * (_ADAM + _AVERAGE)
+    return Work(rounds, products.calls, shared, rounds * moved)
 
 
 @dataclass(frozen=True)
@@ -171,15 +170,15 @@ class Seconds:
 class Turns:
     """One preset's programs, which take turns."""
 
-    def __init__(self, config: TrainingConfig, loop: Loop, clock: Callable[[], float]) -> None:
+    def __init__(self, config: TrainingConfig, loop: TrainingLoop, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._loop = loop
         started = clock()
-        play_round(loop.state, loop.recipe)
+        run_round(loop.state, loop.step_config)
         self.first = clock() - started
         for _ in range(_WARM):
-            play_round(loop.state, loop.recipe)
-        self.work = look(loop)
+            run_round(loop.state, loop.step_config)
+        self.work = observe(loop)
         tensors: dict[Like, Tensor] = {}
         self._bare = [product.bare(tensors) for product in self.work.products]
         self._arrays = [torch.ones(self.work.optimiser_bytes // 12) for _ in range(3)]
@@ -196,7 +195,7 @@ class Turns:
         """Show where the time of whole rounds goes."""
         with profile(activities=[ProfilerActivity.CPU]) as seen:
             for _ in range(periods * self.work.rounds):
-                play_round(self._loop.state, self._loop.recipe)
+                run_round(self._loop.state, self._loop.step_config)
         table: str = seen.key_averages().table(sort_by="self_cpu_time_total", row_limit=16, max_name_column_width=40)
         return table
 
@@ -205,13 +204,14 @@ class Turns:
         marks: list[float] = []
         rounds = periods * self.work.rounds
 
-        def stop_wanted() -> bool:
+        def stop_requested() -> bool:
             marks.append(self._clock())
             return len(marks) > rounds
 
         state = self._loop.state
-        state.images = max(state.images, self._loop.recipe.images())  # the picture of the beginning is not taken
-        replace(self._loop, stop_wanted=stop_wanted).run()
+        # Not from the beginning, which takes a snapshot first.
+        state.images = max(state.images, self._loop.step_config.images_per_round)
+        replace(self._loop, stop_requested=stop_requested).run()
         return (marks[-1] - marks[0]) / periods
 
     def _timed(self, run: Callable[[], None], periods: int) -> float:
@@ -221,13 +221,13 @@ class Turns:
         return (self._clock() - started) / periods
 
     def _step(self) -> None:
-        state, recipe = self._loop.state, self._loop.recipe
-        sums, state.sums = state.sums, Unsummed(state.device)
-        batches = [state.batches.next() for _ in range(recipe.batches())]
-        hyperparameters = recipe.hyperparameters(state)
+        state, step_config = self._loop.state, self._loop.step_config
+        sums, state.sums = state.sums, Unsummed((), dict.fromkeys(state.optimizers, ""), state.device)
+        batches = [state.batches.next() for update in state.method.updates(0) if update.takes_images]
+        hyperparameters = step_config.hyperparameters(state)
         for index in range(self.work.rounds):
-            penalised = recipe.penalised(index * recipe.images())
-            perform(state, recipe, hyperparameters, Round(batches, penalised))
+            updates = state.method.updates(index * step_config.images_per_round)
+            run_updates(state, step_config, hyperparameters, Round(updates, batches))
         state.sums = sums
 
     def _products(self) -> None:
@@ -253,7 +253,7 @@ def measure(
         periods = max(1, round(seconds / 4 / (program.take(1).step)))
         taken = [program.take(periods) for _ in range(turns)]
     done = program.work
-    images = done.rounds * loop.recipe.images()
+    images = done.rounds * loop.step_config.images_per_round
     whole, products, memory = (median(getattr(turn, part) for turn in taken) for part in ("loop", "products", "memory"))
     needed = (done.flops - done.shared) / done.flops
     floor = needed * products + memory

@@ -27,7 +27,7 @@ from benchmarks import ours, reference_gan
 from models.artifacts.history import read_ticks
 from models.config.presets import TrainRequest, resolve
 from worker.training.devices.allocator import keep_memory
-from worker.training.methods.step_config import Precision
+from worker.training.step_config import ComputePrecision
 
 WINDOW = 100  # updates whose losses are averaged
 
@@ -60,7 +60,7 @@ def reference_turn(root: Path, updates: int, seed: int, threads: int) -> Turn:
     return Turn(state.images / state.seconds, _windows(state.loss_d), _windows(state.loss_g))
 
 
-def our_turn(datasets: Path, work: Path, updates: int, precision: Precision, seed: int, threads: int) -> Turn:
+def our_turn(datasets: Path, work: Path, updates: int, precision: ComputePrecision, seed: int, threads: int) -> Turn:
     """Run preset `mlp-mnist`, cut to `updates`."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)

@@ -30,7 +30,7 @@ from tests.worker.training.tiny import tiny
 from worker.data.prepared import Writer
 from worker.jobs.exit_codes import ExitCode
 from worker.training.state.checkpoints import read, write
-from worker.training.state.state import Capture
+from worker.training.state.state import StateCopy
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def with_lost_weights(harness: Harness, run: Run, *, refuges: bool) -> Run:
     found.tensors["generator.0.weight"].fill_(torch.nan)
     images = found.images + 320
     values = {**found.values, "images": images}
-    write(harness.attempt(run).checkpoints, Capture(Position(0, images), found.tensors, values), found.facts)
+    write(harness.attempt(run).checkpoints, StateCopy(Position(0, images), found.tensors, values), found.environment)
     if not refuges:
         shutil.rmtree(harness.attempt(run).rollback_checkpoints)
     return prolonged(harness, run, kimg=6)
@@ -261,7 +261,7 @@ def with_lost_weights(harness: Harness, run: Run, *, refuges: bool) -> Run:
 def test_numbers_that_are_no_longer_finite_are_undone_by_going_back(harness: Harness) -> None:
     run = with_lost_weights(harness, finished(harness), refuges=True)
     assert harness.train(run) == ExitCode.COMPLETED
-    assert "The run was taken back to the best point so far, at 1.984 kimg (rollback 1 of 3)" in harness.told(run)[-1]
+    assert "The run was rolled back to the best point so far, at 1.984 kimg (rollback 1 of 3)" in harness.told(run)[-1]
     ticks = read_ticks(harness.run_dir(run))
     assert [tick["rollbacks"] for tick in ticks][-1] == 1
     assert [tick["images"] for tick in ticks] == sorted({tick["images"] for tick in ticks})
@@ -330,7 +330,7 @@ def test_a_run_does_not_go_on_with_another_set_of_the_same_name(harness: Harness
     upload_pets(harness, 10)
     run = prolonged(harness, run, kimg=2)
     assert harness.train(run) == ExitCode.REFUSED
-    assert harness.reason(run) == 'the data set "pets" is another one than when the run was started: start a new run'
+    assert harness.reason(run) == 'the data set "pets" has changed since the run was started: start a new run'
 
 
 def test_a_checkpoint_of_another_version_of_the_program_is_told(harness: Harness) -> None:
@@ -339,7 +339,7 @@ def test_a_checkpoint_of_another_version_of_the_program_is_told(harness: Harness
     tensors = {name: tensor for name, tensor in found.tensors.items() if name != "confidence"}
     images = found.images + 32
     values = {**found.values, "images": images}
-    write(harness.attempt(run).checkpoints, Capture(Position(0, images), tensors, values), found.facts)
+    write(harness.attempt(run).checkpoints, StateCopy(Position(0, images), tensors, values), found.environment)
     run = prolonged(harness, run, kimg=2)
     assert harness.train(run) == ExitCode.REFUSED
     assert "of another version of the program" in harness.reason(run)

@@ -15,8 +15,8 @@ from models.records import Run
 from tests.fixtures.trainings import Harness, working_house
 from tests.worker.training.tiny import tiny
 from worker.jobs.exit_codes import ExitCode
-from worker.training import attempt
-from worker.training.assembly import new_state
+from worker.training import trainer
+from worker.training.setup import new_state
 from worker.training.state.state import TrainingState
 
 Room = Callable[[int], bool]
@@ -36,10 +36,10 @@ def give_room(monkeypatch: pytest.MonkeyPatch, has_room: Room) -> None:
 
     def small(*arguments: Any) -> TrainingState:
         state = new_state(*arguments)
-        state.discriminator.register_forward_pre_hook(ask)
+        state.modules["discriminator"].register_forward_pre_hook(ask)
         return state
 
-    monkeypatch.setattr(attempt, "new_state", small)
+    monkeypatch.setattr(trainer, "new_state", small)
 
 
 def resolved(harness: Harness, run: Run) -> ResolvedRow:
@@ -56,7 +56,7 @@ def test_a_run_that_does_not_fit_is_cut_before_it_begins_and_says_so(
     assert harness.train(run) == ExitCode.COMPLETED
     assert (resolved(harness, run)["accumulate"], resolved(harness, run)["batch_size"]) == (4, 32)
     (told,) = [line for line in harness.told(run) if "memory" in line]
-    assert "has not the memory for 32 images at a time: the run takes 8 at a time from here on" in told
+    assert "has not enough memory for 32 images at a time: the run takes 8 at a time from here on" in told
     assert told.endswith("a step is still made of 32 images")
 
 
@@ -78,4 +78,4 @@ def test_a_run_with_room_for_no_image_is_refused(harness: Harness, monkeypatch: 
     give_room(monkeypatch, lambda _images: False)
     run = harness.create(tiny(kimg=1))
     assert harness.train(run) == ExitCode.REFUSED
-    assert harness.reason(run).startswith("cpu has not the memory for 1 image(s) at a time")
+    assert harness.reason(run).startswith("cpu has not enough memory for 1 image(s) at a time")

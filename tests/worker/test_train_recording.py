@@ -13,10 +13,10 @@ from models.records import Run
 from tests.fixtures.trainings import Harness, working_house
 from tests.worker.training.tiny import tiny
 from worker.jobs.exit_codes import ExitCode
-from worker.training import attempt, resolution
+from worker.training import build, resolution, trainer
+from worker.training.devices.allocator import OutOfMemory
 from worker.training.devices.graphs import Unrecordable
-from worker.training.devices.memory import OutOfMemory
-from worker.training.methods.adversarial import perform
+from worker.training.rounds import run_updates
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def record(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> list[int]:
     """Let rounds be recorded on a CPU too, until that fails after 80 of them; give which recorders there were."""
     made: list[int] = []
 
-    class Recorder:
+    class GraphRunner:
         def __init__(self, *_arguments: Any) -> None:
             made.append(0)
 
@@ -36,10 +36,10 @@ def record(monkeypatch: pytest.MonkeyPatch, failure: Exception) -> list[int]:
             made[-1] += 1
             if made[-1] > 80:
                 raise failure
-            perform(*arguments, **settings)
+            run_updates(*arguments, **settings)
 
     monkeypatch.setattr(resolution, "choose_recorded", lambda _config, _device: True)
-    monkeypatch.setattr(attempt, "Recorder", Recorder)
+    monkeypatch.setattr(build, "GraphRunner", GraphRunner)
     return made
 
 
@@ -58,7 +58,7 @@ def test_a_run_whose_rounds_cannot_be_recorded_goes_on_without_from_its_checkpoi
     run = harness.create(tiny(kimg=6))
     assert harness.train(run) == ExitCode.STOPPED
     assert resolved(harness, run).items() >= {"recorded": False, "accumulate": 1}.items()
-    told = "rounds are not recorded as CUDA graphs, but played as they are from the newest checkpoint on: not permitted"
+    told = "rounds are no longer recorded as CUDA graphs, but run eagerly from the newest checkpoint on: not permitted"
     assert harness.told(run)[-1] == told
     assert any(harness.attempt(run).checkpoints.iterdir())
     run = harness.again(run)
@@ -70,7 +70,7 @@ def test_a_run_whose_rounds_cannot_be_recorded_goes_on_without_from_its_checkpoi
 
 def test_what_could_not_be_compiled_is_not_called_compiled(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolution, "choose_compiled", lambda _config, _device: True)
-    monkeypatch.setattr(attempt, "compile_networks", lambda *_arguments: False)
+    monkeypatch.setattr(trainer, "compile_networks", lambda *_arguments: False)
     run = harness.create(tiny(kimg=1))
     assert harness.train(run) == ExitCode.COMPLETED
     assert resolved(harness, run)["compiled"] is False

@@ -30,10 +30,10 @@ def main(arguments: list[str]) -> int:
     from worker.settings import settings
     from worker.training.attempt import attempt_run
     from worker.training.devices.follower import follow
-    from worker.training.devices.ranks import launched
+    from worker.training.devices.ranks import launch_info
 
     run_id, token, *ending = arguments
-    if launched().rank > 0:
+    if launch_info().rank > 0:
         return follow(run_id, int(token), settings(), stop.is_set)
     code = attempt_run(run_id, int(token), settings(), stop.is_set)
     if ending:

@@ -1,4 +1,4 @@
-"""Why a training, or the preparation of a data set, ends without a result, in words for the person who asked for it."""
+"""Failures that a retry would not mend: the reason why a training or a preparation has no result, for people."""
 
 from __future__ import annotations
 
@@ -13,27 +13,31 @@ _RESERVED_BYTES = 4096
 
 
 class TrainingFailed(Exception):
-    """A retry would end the same way; the message is the reason told on the run."""
+    """A retry would end the same way; the message is the reason shown on the run."""
+
+
+class CannotContinue(Exception):
+    """This process cannot continue in the middle of a round; a new attempt resumes from the newest checkpoint."""
 
 
 class GaveUp(TrainingFailed):
-    """The guard has no way left, and nothing of the run is worth to be published."""
+    """The guard has no rollback left, and nothing of the run is worth publishing."""
 
 
 def disk_full(error: BaseException) -> bool:
-    """Tell whether an error, or what it came from, means that a disk or a quota is used up."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+    """Whether an error, or one that caused it, means that a disk or a quota is full."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if isinstance(seen, sqlite3.Error) and getattr(seen, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
             return True
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 
 def explain(error: Exception) -> str | None:
-    """Give the reason for an error that a retry would not mend; None for any other."""
+    """Return the reason of an error that a retry would not mend; None for any other."""
     if disk_full(error):
         return f"disk full: {error}; free some space, then resume the run"
     if isinstance(error, TrainingFailed | DatasetProblem):
@@ -42,7 +46,7 @@ def explain(error: Exception) -> str | None:
 
 
 class FailureNote:
-    """Room for the reason, set aside while there is some: a full disk is among the reasons."""
+    """The file `failure.json`, whose space is reserved in advance: a full disk is among the reasons."""
 
     def __init__(self, folder: Path) -> None:
         self._target = folder / "failure.json"
@@ -50,12 +54,12 @@ class FailureNote:
         self._reserve.write_bytes(b" " * _RESERVED_BYTES)
 
     def write(self, reason: str) -> None:
-        """Tell the reason, cut short to what fits."""
+        """Write the reason, cut to the reserved space."""
         data = json.dumps({"reason": reason[: _RESERVED_BYTES // 8]}).encode()
         with self._reserve.open("r+b") as file:
             file.write(data.ljust(_RESERVED_BYTES))
         self._reserve.replace(self._target)
 
     def discard(self) -> None:
-        """Give the room back."""
+        """Free the reserved space."""
         self._reserve.unlink(missing_ok=True)

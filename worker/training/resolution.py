@@ -1,7 +1,7 @@
-"""What a run leaves to the machine that first works on it (device, precision, threads, length): decided once, kept.
+"""Resolution of a run's configuration on the machine that first works on it: device, precision, threads, length.
 
-A resumed run takes over what was decided; where it cannot, the results are no longer exactly those of a run that never
-stopped, and `differences` says so.
+A resumed run keeps these decisions; where it cannot, its results are no longer exactly those of a run that never
+stopped, and `changes` lists why.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from worker.evaluation.inception import ensure_weights
 from worker.evaluation.schedule import MIN_IMAGES, DeviceType, schedule_evaluations
 from worker.settings import WorkerSettings
 from worker.training.failure import TrainingFailed
-from worker.training.methods.step_config import Precision
+from worker.training.step_config import ComputePrecision
 
 Device = torch.device  # a run says with which `torch` it was made
 
@@ -35,7 +35,7 @@ def devices_of(resolved: Resolved) -> list[Device]:
 
 
 def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared, earlier: ResolvedRow) -> Resolved:
-    """Decide, or take over from `earlier` what can be taken over; on another kind of device that is less.
+    """Decide, but keep from `earlier` what still holds; on another kind of device that is less.
 
     Raises:
         TrainingFailed: the run cannot be done with these devices.
@@ -43,8 +43,8 @@ def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared
     names = choose_devices(settings.device, config.devices, str(earlier.get("device", "")).split(","))
     device = torch.device(names[0])
     total = config.total_images(prepared.count)
-    here: ResolvedRow = earlier if _is_of(device, earlier) else {}
-    precision: Precision = here.get("precision") or choose_precision(config, device)
+    here: ResolvedRow = earlier if _is_same_kind(device, earlier) else {}
+    precision: ComputePrecision = here.get("precision") or choose_precision(config, device)
     threads = int(earlier.get("threads") or max(1, (settings.threads or training_threads()) // config.devices))
     return Resolved(
         preset=str(earlier.get("preset", config.preset)),
@@ -67,8 +67,8 @@ def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared
     )
 
 
-def _is_of(device: Device, earlier: ResolvedRow) -> bool:
-    """Tell whether the earlier decisions were made for a device of this kind."""
+def _is_same_kind(device: Device, earlier: ResolvedRow) -> bool:
+    """Whether the earlier decisions were made for a device of this kind."""
     return str(earlier.get("device", "")).startswith(device.type)
 
 
@@ -77,7 +77,7 @@ def _evaluation(
     settings: WorkerSettings,
     prepared: Prepared,
     device: Device,
-    precision: Precision,
+    precision: ComputePrecision,
     threads: int,
     earlier: ResolvedRow,
 ) -> EvaluationSchedule | None:
@@ -91,8 +91,8 @@ def _evaluation(
     return schedule_evaluations(config, prepared, kind, precision, threads, has_inception)
 
 
-def differences(earlier: Mapping[str, object], now: Resolved) -> list[str]:
-    """Say what stands in the way of an exact continuation, a phrase for each; empty if nothing does."""
+def changes(earlier: Mapping[str, object], now: Resolved) -> list[str]:
+    """List what prevents an exact continuation, a phrase for each; empty if nothing does."""
     current = now.model_dump()
     return [
         f"{name} was {earlier[name]} and is {current[name]}"
@@ -101,8 +101,8 @@ def differences(earlier: Mapping[str, object], now: Resolved) -> list[str]:
     ]
 
 
-def choose_precision(config: TrainingConfig, device: torch.device) -> Precision:
-    """Give the precision of the forward passes: bf16 where the device has instructions for it, unless told."""
+def choose_precision(config: TrainingConfig, device: torch.device) -> ComputePrecision:
+    """Return the precision of the forward passes: as configured, else bf16 where the device has instructions for it."""
     if config.precision != "auto":
         return config.precision
     if device.type == "cuda":
@@ -111,10 +111,8 @@ def choose_precision(config: TrainingConfig, device: torch.device) -> Precision:
 
 
 def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
-    """Tell whether networks are compiled: on a GPU that has what that needs, unless told; never for several devices.
-
-    On a CPU it made small networks slower, and a large one no faster, for ten seconds of compiling and more.
-    """
+    """Return whether networks are compiled: as configured, else on a single GPU with a compiler."""
+    # On a CPU it made small networks slower, and a large one no faster, for ten seconds of compiling and more.
     if config.compile != "auto":
         return config.compile == "on"
     has_compiler = find_spec("triton") is not None and any(map(which, ("cc", "gcc", "clang")))
@@ -122,24 +120,24 @@ def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
 
 
 def choose_recorded(config: TrainingConfig, device: torch.device) -> bool:
-    """Tell whether rounds are recorded as CUDA graphs: ranks wait for each other in a round, which cannot be."""
+    """Return whether rounds are recorded as CUDA graphs: on a single GPU, because ranks communicate within a round."""
     return device.type == "cuda" and config.devices == 1
 
 
 def device_name(device: torch.device) -> str:
-    """Name the hardware as far as results depend on it."""
+    """Return the hardware's name, as far as results depend on it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _cpu_multiplies_bf16() -> bool:
-    # torch has no public question for these two.
+    # torch has no public functions for these two.
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def choose_devices(wanted: str, count: int, earlier: list[str]) -> list[str]:
-    """Choose `count` of the devices in the setting; those that the run began on, if they are there.
+    """Return `count` of the devices in the setting: those that the run began on, if they are there.
 
     Raises:
         TrainingFailed: there are fewer, or not those.
@@ -160,5 +158,5 @@ def choose_devices(wanted: str, count: int, earlier: list[str]) -> list[str]:
         )
     if len({torch.device(name).type for name in names[:count]}) > 1:
         raise TrainingFailed(f'ATELIER_DEVICE is "{wanted}": a run trains on devices of one kind')
-    there = len(earlier) == count and all(names.count(name) >= earlier.count(name) for name in earlier)
-    return earlier if there else names[:count]
+    available = len(earlier) == count and all(names.count(name) >= earlier.count(name) for name in earlier)
+    return earlier if available else names[:count]

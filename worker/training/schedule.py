@@ -1,4 +1,7 @@
-"""Where in a run things happen or change, in images: without state, so that a resumed run agrees with itself."""
+"""Schedules of a run, in images: intervals of reports, annealed settings, decay of averages.
+
+They have no state, so that a resumed run agrees with itself.
+"""
 
 from __future__ import annotations
 
@@ -9,48 +12,70 @@ from dataclasses import dataclass
 from models.config.training import TrainingConfig
 
 KEPT_WEIGHTS = 24
+_RAMP_UP = 0.05
 
 
 def crossed(before: int, after: int, every: float) -> bool:
-    """Tell whether a multiple of `every` lies in (before, after]."""
+    """Whether a multiple of `every` lies in (before, after]."""
     # A position such as 3 * (total * 0.1) may miss its whole number of images by a rounding error.
     slack = 1e-9
     return int(after / every + slack) > int(before / every + slack)
 
 
 def annealed(start: float, end: float | None, progress: float) -> float:
-    """Give what goes from `start` to `end` by half a cosine while `progress` goes from 0 to 1, and then stays there.
+    """Return a value that goes from `start` to `end` by half a cosine while `progress` goes from 0 to 1.
 
-    Without an end it stays at `start`.
+    It stays at `end` from there on; without an end it stays at `start`.
     """
     if end is None:
         return start
     return end + (start - end) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
 
+def ema_decay(images: float, half_life: float) -> float:
+    """Return the share of an average that stays after `images` more images: 0.5^(images / half-life).
+
+    Args:
+        images: real images since the last update of the average.
+        half_life: in images; 0 makes the average the last weights.
+    """
+    return 0.5 ** (images / half_life) if half_life > 0 else 0.0
+
+
+def ema_half_life(wanted: float, images: float) -> float:
+    """Return the half-life to use after `images` images: at most a twentieth of them.
+
+    So the first, random weights are soon forgotten, and a short run is no average of its beginning (as in StyleGAN2,
+    arXiv 1912.04958, whose code calls it `ema_rampup`).
+    """
+    return min(wanted, _RAMP_UP * images)
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """A run's length and intervals, all in real images shown to the discriminator."""
+    """A run's length and intervals, in real images; checkpoints by time."""
 
     total: int
     tick: float
     snapshot: float
     publish: float
+    checkpoint_seconds: float
 
     @classmethod
     def of(cls, config: TrainingConfig, count: int) -> Schedule:
-        """Lay out a training on a data set of `count` images."""
+        """Derive it from a training's configuration and the number of images in its data set."""
         total = config.total_images(count)
         return cls(
             total=total,
             tick=config.tick_kimg * 1000,
             snapshot=total / config.snapshots,
             publish=total * config.publish_every,
+            checkpoint_seconds=60 * config.checkpoint_minutes,
         )
 
 
 def thin(positions: Sequence[int], keep: int = KEPT_WEIGHTS, best: int | None = None) -> list[int]:
-    """Choose which of the ascending `positions` to drop so that at most `keep` remain, evenly spread.
+    """Return which of the ascending `positions` to drop so that at most `keep` remain, evenly spread.
 
     The first, the last and the best always stay; of the others, the one between the closest neighbours goes first.
     """

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,12 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 from models.artifacts.history import list_snapshots
 from models.scores import Evaluation
 from tests.worker.evaluation.schedules import SCHEDULE
-from tests.worker.training.attempts import CPU, Attempts, after
+from tests.worker.training.attempts import CPU, Attempts, after, with_evaluator
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.evaluation import classifier
 from worker.evaluation.evaluator import Evaluator
-from worker.training.loop import Loop
+from worker.training.loop import TrainingLoop
 
 
 def test_evaluations_change_no_byte_of_the_weights(
@@ -28,7 +27,7 @@ def test_evaluations_change_no_byte_of_the_weights(
     assert plain.start(config).run()
     schedule = SCHEDULE.model_copy(update={"classifier": True, "primary": "classifier_frechet"})
     evaluator = Evaluator(config, digits, CPU, schedule, tmp_path, lambda _: None)
-    assert replace(evaluated.start(config), evaluator=evaluator).run()
+    assert with_evaluator(evaluated.start(config), evaluator).run()
     assert evaluated.weights == plain.weights
 
     scores = evaluated.events("score")
@@ -42,9 +41,9 @@ def test_a_run_stopped_between_evaluations_has_the_same_scores_and_bytes(tmp_pat
     config = tiny(kimg=0.96, snapshots=6, publish_every=1.0)
     calm, stopped = (Attempts(tmp_path / name, digits) for name in ("calm", "stopped"))
 
-    def attempt(run: Attempts, rounds: int) -> Loop:
+    def attempt(run: Attempts, rounds: int) -> TrainingLoop:
         evaluator = Evaluator(config, digits, CPU, SCHEDULE, tmp_path, lambda _: None)
-        return replace(run.start(config, after(rounds), young=64), evaluator=evaluator)
+        return with_evaluator(run.start(config, after(rounds), young=64), evaluator)
 
     whole = attempt(calm, 100)
     assert whole.run()
@@ -75,7 +74,7 @@ def test_an_evaluation_that_fails_costs_a_score_and_not_the_run(
 
     whole = Evaluator.__call__
     monkeypatch.setattr(Evaluator, "__call__", look)
-    assert replace(attempts.start(config), evaluator=evaluator).run()
+    assert with_evaluator(attempts.start(config), evaluator).run()
     assert [each["images"] for each in attempts.events("score")] == [64]
     (message,) = [each["message"] for each in attempts.events("log")]
     assert message.startswith("not scored at 0.032 kimg: ")

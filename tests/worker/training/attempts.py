@@ -18,14 +18,15 @@ from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.guard.diversity import SnapshotDiversity
 from worker.training.guard.findings import Rules
-from worker.training.loop import Loop
-from worker.training.methods.step_config import StepConfig
+from worker.training.loop import TrainingLoop
+from worker.training.monitor import Monitor
 from worker.training.reporting.reporter import Reporter
 from worker.training.reporting.snapshots import SnapshotRenderer
 from worker.training.schedule import Schedule
 from worker.training.state.checkpoints import newest_valid
 from worker.training.state.manager import CheckpointManager
 from worker.training.state.state import TrainingState, seeds
+from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
 
@@ -41,8 +42,8 @@ class Attempts:
         self._token = 0
 
     def start(
-        self, config: TrainingConfig, stop_wanted: Callable[[], bool] = lambda: False, young: int | None = None
-    ) -> Loop:
+        self, config: TrainingConfig, stop_requested: Callable[[], bool] = lambda: False, young: int | None = None
+    ) -> TrainingLoop:
         """Set up an attempt; with `young` the guard's rules count from so many images on."""
         self._token += 1
         attempt = Attempt(self.run_dir, self._token)
@@ -51,21 +52,27 @@ class Attempts:
         if checkpoint := newest_valid(self.run_dir, pytest.fail):
             state.restore(checkpoint.tensors, checkpoint.values)
         attempt.config.write_text(json.dumps({"start_images": state.images}))
-        painter = SnapshotRenderer(config.generator_config(), config.seed, CPU)
-        rules = Rules.of(config, self._digits.count)
-        return Loop(
-            config=config,
-            count=self._digits.count,
+        reporter, rules = Reporter(attempt), Rules.of(config, self._digits.count, state.method.guarded)
+        total = config.total_images(self._digits.count)
+        monitor = Monitor(
             state=state,
-            recipe=StepConfig.of(config, state, "fp32", config.total_images(self._digits.count)),
-            schedule=Schedule.of(config, self._digits.count),
-            painter=painter,
-            reporter=Reporter(attempt),
-            keeper=CheckpointManager(attempt, {}),
-            publish=self._publish,
-            stop_wanted=stop_wanted,
+            annealed_images=total,
+            total=total,
+            count=self._digits.count,
             rules=rules if young is None else replace(rules, young=young),
             snapshot_diversity=SnapshotDiversity(self._digits, config.generator_config().classes),
+            renderer=SnapshotRenderer(config.generator_config(), config.seed, CPU),
+            reporter=reporter,
+        )
+        return TrainingLoop(
+            state=state,
+            step_config=StepConfig.of(config, state, "fp32", total),
+            schedule=Schedule.of(config, self._digits.count),
+            monitor=monitor,
+            reporter=reporter,
+            checkpoints=CheckpointManager(attempt, {}),
+            publish=self._publish,
+            stop_requested=stop_requested,
         )
 
     def _publish(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:
@@ -73,11 +80,16 @@ class Attempts:
         self.weights = weights
 
     def events(self, type: str) -> list[dict[str, Any]]:  # noqa: A002
-        """Give what was told, of one type."""
+        """Return the data of all events of one type."""
         return [event.data for event in read_events(self.run_dir) if event.type == type]
 
 
+def with_evaluator(loop: TrainingLoop, evaluator: Any) -> TrainingLoop:
+    """Let the loop compute scores."""
+    return replace(loop, monitor=replace(loop.monitor, evaluator=evaluator))
+
+
 def after(rounds: int) -> Callable[[], bool]:
-    """Want a stop after so many rounds."""
+    """Request a stop after so many rounds."""
     left = iter([False] * rounds)
     return lambda: next(left, True)

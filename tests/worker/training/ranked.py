@@ -21,12 +21,12 @@ from tests.worker.training.attempts import Attempts
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared, read_prepared
-from worker.training.devices.follower import obey
-from worker.training.devices.ranks import Order, Ranks, join
+from worker.training.devices.follower import run_commands
+from worker.training.devices.ranks import Command, Ranks, join_ranks
 from worker.training.devices.sync_batch_norm import synchronise
-from worker.training.methods.adversarial import play_round
-from worker.training.methods.step_config import StepConfig
+from worker.training.rounds import run_round
 from worker.training.state.state import TrainingState, seeds
+from worker.training.step_config import StepConfig
 
 Result = dict[str, Any]
 CPU = torch.device("cpu")
@@ -53,17 +53,20 @@ def normalised(ranks: Ranks) -> Result:
 
 def told(ranks: Ranks) -> Result:
     """Pass on what rank 0 says."""
-    value = {"path": "a/ü", "n": [1, None]} if ranks.leads else None
+    value = {"path": "a/ü", "n": [1, None]} if ranks.is_main else None
     means = [torch.full((3,), float(ranks.rank)), torch.full((2, 2), 3.0 * ranks.rank).t()]
     ranks.average(means)
-    with ranks.apart():
+    with ranks.no_sync():
         ranks.average([torch.zeros(ranks.rank)])
     handed = [torch.arange(5) * (1 - ranks.rank)]
-    ranks.hand_out(handed)
+    ranks.broadcast_tensors(handed)
     return {
         "handed": handed[0].tolist(),
-        "value": ranks.tell(value),
-        "orders": [int(ranks.order(order if ranks.leads else Order.END)) for order in (Order.ROUND, Order.SYNC_STATE)],
+        "value": ranks.broadcast(value),
+        "orders": [
+            int(ranks.command(command if ranks.is_main else Command.END))
+            for command in (Command.ROUND, Command.SYNC_STATE)
+        ],
         "any": [ranks.any(ranks.rank == 1), ranks.any(False)],
         "means": means,
     }
@@ -84,21 +87,21 @@ TRAININGS: dict[str, TrainingConfig] = {
 def played(config: TrainingConfig, digits: Prepared, ranks: Ranks, slices: int = 1, rounds: int = 6) -> Result:
     """Train for some rounds."""
     state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
-    for network in (state.generator, state.discriminator):
+    for network in (state.modules["generator"], state.modules["discriminator"]):
         synchronise(network, ranks)
-    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks, slices)
+    step_config = StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks, slices)
     for _ in range(rounds):
-        play_round(state, recipe, watched=True)
-    return {"tensors": state.capture().tensors, "position": state.batches.position}
+        run_round(state, step_config, log_gradients=True)
+    return {"tensors": state.copy().tensors, "position": state.batches.position}
 
 
-def gone_back(ranks: Ranks, folder: Path, digits: Prepared) -> Result:
+def after_rollback(ranks: Ranks, folder: Path, digits: Prepared) -> Result:
     """Train with rank 0's loop, which loses its weights on the way and goes back."""
     config = tiny("mlp-mnist", precision="fp32", kimg=1.28, snapshots=10, tick_kimg=0.128)
-    if not ranks.leads:
+    if not ranks.is_main:
         state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
-        obey(state, StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks), ranks)
-        return {"tensors": state.capture().tensors, "position": tuple(state.position), "lr": state.guard.rate}
+        run_commands(state, StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks), ranks)
+        return {"tensors": state.copy().tensors, "position": tuple(state.position), "lr": state.guard.lr_factor}
     run = Attempts(folder / "run", digits)
     loop = run.start(config, young=64)
     state = loop.state
@@ -106,13 +109,13 @@ def gone_back(ranks: Ranks, folder: Path, digits: Prepared) -> Result:
     def lose_weights_once() -> bool:
         if state.position == Position(0, 640):
             with torch.no_grad():
-                next(state.generator.parameters()).fill_(torch.nan)
+                next(state.modules["generator"].parameters()).fill_(torch.nan)
         return False
 
-    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks)
-    assert replace(loop, recipe=recipe, stop_wanted=lose_weights_once).run()
-    ranks.order(Order.END)
-    return {"tensors": state.capture().tensors, "position": tuple(state.position), "lr": state.guard.rate}
+    step_config = StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks)
+    assert replace(loop, step_config=step_config, stop_requested=lose_weights_once).run()
+    ranks.command(Command.END)
+    return {"tensors": state.copy().tensors, "position": tuple(state.position), "lr": state.guard.lr_factor}
 
 
 PARTS: dict[str, Callable[[Ranks], Result]] = {"normalised": normalised, "told": told}
@@ -123,7 +126,7 @@ def work(ranks: Ranks, folder: Path, digits: Prepared) -> None:
         torch.save(part(ranks), folder / f"{name}-{ranks.rank}.pt")
     for name, config in TRAININGS.items():
         torch.save(played(config, digits, ranks), folder / f"{name}-{ranks.rank}.pt")
-    torch.save(gone_back(ranks, folder, digits), folder / f"gone back-{ranks.rank}.pt")
+    torch.save(after_rollback(ranks, folder, digits), folder / f"gone back-{ranks.rank}.pt")
 
 
 def main(count: int, folder: Path, digits: Prepared) -> int:
@@ -139,10 +142,10 @@ def main(count: int, folder: Path, digits: Prepared) -> int:
         if os.fork() == 0:
             os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
             torch.set_num_threads(1)
-            ranks = join([torch.device("cpu")] * count)
+            ranks = join_ranks([torch.device("cpu")] * count)
             torch.set_flush_denormal(True)
             work(ranks, folder, digits)
-            assert ranks.leads or ranks.order() is Order.END
+            assert ranks.is_main or ranks.command() is Command.END
             ranks.close()
             os._exit(0)
     codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(count)]

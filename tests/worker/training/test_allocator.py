@@ -15,7 +15,7 @@ from worker.training.devices.allocator import available_memory, within
 COUNT = """
 import ctypes
 from resource import RUSAGE_SELF, getrusage
-from worker.training.allocator import keep_memory
+from worker.training.devices.allocator import keep_memory
 
 PR_SET_THP_DISABLE = 41
 ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)  # one huge page would stand for hundreds

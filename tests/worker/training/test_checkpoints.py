@@ -9,7 +9,7 @@ import torch
 
 from models.artifacts.attempts import Attempt, Position
 from tests.worker.training.kept import State, keep
-from worker.training.state.checkpoints import InvalidCheckpoint, newest_valid, read, read_refuge, write
+from worker.training.state.checkpoints import InvalidCheckpoint, newest_valid, read, read_rollback_checkpoint, write
 from worker.training.state.manager import CheckpointManager
 
 
@@ -27,7 +27,7 @@ def test_what_was_kept_is_read_back(attempt: Attempt) -> None:
     keep(attempt, 1000)
     found = newest_valid(attempt.dir.parent, pytest.fail)
     assert found is not None
-    assert (found.name, found.images, found.facts) == ("1/000001.000", 1000, {"threads": 1})
+    assert (found.name, found.images, found.environment) == ("1/000001.000", 1000, {"threads": 1})
     assert torch.equal(found.tensors["weight"], torch.ones(3))
 
 
@@ -85,22 +85,22 @@ def test_the_newest_attempt_comes_first_and_older_ones_help_out(attempt: Attempt
 
 
 def test_a_torn_refuge_gives_way_to_the_one_before_it(attempt: Attempt) -> None:
-    keeper = CheckpointManager(attempt, {})
-    keeper.shelter(State(1000, refuge=1000))
-    keeper.keep(State(1500, refuge=1000))
-    keeper.shelter(State(2000, refuge=2000))
-    keeper.settle()
+    checkpoints = CheckpointManager(attempt, {})
+    checkpoints.save_rollback_checkpoint(State(1000, rollback_target=1000))
+    checkpoints.save(State(1500, rollback_target=1000))
+    checkpoints.save_rollback_checkpoint(State(2000, rollback_target=2000))
+    checkpoints.wait()
     (attempt.rollback_checkpoints / "000002.000" / "state.json").write_text("{")
     told: list[str] = []
-    found = read_refuge(attempt.dir.parent, Position(0, 2000), told.append)
+    found = read_rollback_checkpoint(attempt.dir.parent, Position(0, 2000), told.append)
     assert found is not None
     assert found.images == 1000
     assert "1/000002.000 is skipped" in told[0]
-    assert read_refuge(attempt.dir.parent, Position(0, 500), pytest.fail) is None
+    assert read_rollback_checkpoint(attempt.dir.parent, Position(0, 500), pytest.fail) is None
 
 
 def test_the_same_position_is_written_once(attempt: Attempt) -> None:
-    first = write(attempt.checkpoints, State(1000).capture(), {})
+    first = write(attempt.checkpoints, State(1000).copy(), {})
     modified = first.stat().st_mtime_ns
-    assert write(attempt.checkpoints, State(1000).capture(), {}) == first
+    assert write(attempt.checkpoints, State(1000).copy(), {}) == first
     assert first.stat().st_mtime_ns == modified

@@ -13,9 +13,9 @@ from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.devices.compiled import compile_networks
-from worker.training.methods.adversarial import play_round
-from worker.training.methods.step_config import StepConfig
+from worker.training.rounds import run_round
 from worker.training.state.state import TrainingState
+from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch's own
@@ -53,35 +53,37 @@ def training(digits: Prepared) -> tuple[TrainingState, StepConfig]:
 
 def weights(state: TrainingState) -> list[Tensor]:
     return [
-        parameter.detach().clone() for net in (state.generator, state.discriminator) for parameter in net.parameters()
+        parameter.detach().clone()
+        for net in (state.modules["generator"], state.modules["discriminator"])
+        for parameter in net.parameters()
     ]
 
 
 def test_networks_are_captured_but_for_steps_with_a_penalty(training: tuple[TrainingState, StepConfig]) -> None:
-    state, recipe = training
+    state, step_config = training
     before, noise = weights(state), state.noise.generator.get_state()
-    captured, log = Captured(), list[str]()
-    assert compile_networks(state, recipe, log.append, captured)
-    assert log[0].startswith("compiled both networks in ")
-    assert captured.graphs >= 4  # both networks, with gradients and without
+    copied, log = Captured(), list[str]()
+    assert compile_networks(state, step_config, log.append, copied)
+    assert log[0].startswith("compiled 2 networks in ")
+    assert copied.graphs >= 4  # both networks, with gradients and without
     assert all(map(torch.equal, before, weights(state)))
     assert torch.equal(noise, state.noise.generator.get_state())
     assert state.batches.position == state.images == 0
-    with_penalty, without = (captured.during(lambda: play_round(state, recipe)) for _ in range(2))
+    with_penalty, without = (copied.during(lambda: run_round(state, step_config)) for _ in range(2))
     assert without - with_penalty == 1
     assert float(state.sums.tensor[-1]) == 1
 
 
 def test_networks_that_cannot_be_compiled_stay_as_they_are(training: tuple[TrainingState, StepConfig]) -> None:
-    state, recipe = training
+    state, step_config = training
     before, log = weights(state), list[str]()
 
     def broken(_graph: Any, _inputs: Any) -> Callable[..., Any]:
         raise RuntimeError("no C compiler found")
 
-    assert not compile_networks(state, recipe, log.append, broken)
-    assert "the networks are not compiled, but run as they are" in log[0]
+    assert not compile_networks(state, step_config, log.append, broken)
+    assert "the networks are not compiled, but run eagerly" in log[0]
     assert "no C compiler found" in log[0]
     assert all(map(torch.equal, before, weights(state)))
-    play_round(state, recipe)
+    run_round(state, step_config)
     assert not all(map(torch.equal, before, weights(state)))

@@ -6,25 +6,26 @@ import pytest
 import torch
 from torch import nn
 
-from worker.training.state import ema
+from worker.training.rounds import update_average
+from worker.training.schedule import ema_decay, ema_half_life
 
 
 def test_half_of_the_old_average_is_left_after_a_half_life() -> None:
-    assert ema.decay(10_000, 10_000) == 0.5
-    assert ema.decay(64, 6400) ** 100 == pytest.approx(0.5)
+    assert ema_decay(10_000, 10_000) == 0.5
+    assert ema_decay(64, 6400) ** 100 == pytest.approx(0.5)
 
 
 def test_a_half_life_of_zero_makes_the_average_the_last_weights() -> None:
     network = nn.Linear(3, 2)
     average = nn.Linear(3, 2)
-    ema.update(average, network, ema.decay(64, 0))
+    update_average(average, network, ema_decay(64, 0))
     torch.testing.assert_close(average.weight, network.weight, rtol=0, atol=0)
 
 
 def test_an_early_average_forgets_the_random_beginning() -> None:
-    assert ema.half_life(100_000, 2_000) == 100
-    assert ema.decay(100, ema.half_life(100_000, 100)) < 1e-6
-    assert ema.half_life(100_000, 10_000_000) == 100_000
+    assert ema_half_life(100_000, 2_000) == 100
+    assert ema_decay(100, ema_half_life(100_000, 100)) < 1e-6
+    assert ema_half_life(100_000, 10_000_000) == 100_000
 
 
 def test_parameters_move_by_the_share_and_statistics_are_copied() -> None:
@@ -34,7 +35,7 @@ def test_parameters_move_by_the_share_and_statistics_are_copied() -> None:
     with torch.no_grad():
         network.get_parameter("0.weight").add_(1.0)
     network(torch.randn(8, 3))
-    ema.update(average, network, 0.75)
+    update_average(average, network, 0.75)
     torch.testing.assert_close(average[0].weight, before + 0.25)
     assert torch.equal(average.get_buffer("1.running_mean"), network.get_buffer("1.running_mean"))
     assert average[1].num_batches_tracked == 1

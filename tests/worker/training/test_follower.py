@@ -17,29 +17,29 @@ from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
-from worker.training import attempt
-from worker.training.assembly import new_state
+from worker.training import trainer
 from worker.training.devices import follower
 from worker.training.devices.follower import follow
-from worker.training.devices.ranks import Order, Ranks
-from worker.training.methods.adversarial import play_round
+from worker.training.devices.ranks import Command, Ranks
 from worker.training.resolution import resolve
+from worker.training.rounds import run_round
+from worker.training.setup import new_state
 from worker.training.state.state import TrainingState
 
 
 class Scripted(Ranks):
     """Rank 0's orders, one after the other, then its end."""
 
-    def __init__(self, path: Path, orders: list[Order]) -> None:
+    def __init__(self, path: Path, commands: list[Command]) -> None:
         super().__init__()
         self._path = path
-        self._orders = iter(orders)
+        self._orders = iter(commands)
 
-    def tell(self, _value: Any = None) -> Any:
+    def broadcast(self, _value: Any = None) -> Any:
         return str(self._path)
 
-    def order(self, _order: Order = Order.END) -> Order:
-        return next(self._orders, Order.END)
+    def command(self, _order: Command = Command.END) -> Command:
+        return next(self._orders, Command.END)
 
 
 @pytest.fixture
@@ -66,13 +66,13 @@ class Following:
         attempt.config.write_text(json.dumps(begun))
         return run
 
-    def follow(self, run: Run, orders: list[Order], room: int = 1000) -> ExitCode:
+    def follow(self, run: Run, commands: list[Command], room: int = 1000) -> ExitCode:
         """Obey; from the first ordered round on the discriminator has room for so many images."""
-        self._patch.setattr(follower, "join", lambda _devices: Scripted(self._digits.path, orders))
+        self._patch.setattr(follower, "join_ranks", lambda _devices: Scripted(self._digits.path, commands))
 
         def counted(*arguments: Any, **settings: Any) -> None:
             self.rounds += 1
-            play_round(*arguments, **settings)
+            run_round(*arguments, **settings)
 
         def ask(_module: object, inputs: tuple[torch.Tensor, ...]) -> None:
             if self.rounds and len(inputs[0]) > room:
@@ -80,10 +80,10 @@ class Following:
 
         def small(*arguments: Any) -> TrainingState:
             state = new_state(*arguments)
-            state.discriminator.register_forward_pre_hook(ask)
+            state.modules["discriminator"].register_forward_pre_hook(ask)
             return state
 
-        self._patch.setattr(follower, "play_round", counted)
+        self._patch.setattr(follower, "run_round", counted)
         self._patch.setattr(follower, "new_state", small)
         return follow(run.id, run.token, self.settings, lambda: False)
 
@@ -100,8 +100,8 @@ def following(harness: Harness, digits: Prepared, monkeypatch: pytest.MonkeyPatc
 
 def test_a_rank_does_as_it_is_told_until_the_end(following: Following) -> None:
     run = following.begin(tiny())
-    orders = [Order.SYNC_STATE, Order.ROUND, Order.SYNC_STATE, Order.WATCHED_ROUND]
-    assert following.follow(run, orders) == ExitCode.COMPLETED
+    commands = [Command.SYNC_STATE, Command.ROUND, Command.SYNC_STATE, Command.LOGGED_ROUND]
+    assert following.follow(run, commands) == ExitCode.COMPLETED
     assert following.rounds == 2
 
 
@@ -119,14 +119,14 @@ def test_a_rank_that_is_stopped_before_the_beginning_has_nothing_to_say(followin
 
 def test_a_rank_without_room_hands_the_run_back_to_go_on_in_slices(following: Following) -> None:
     run = following.begin(tiny())
-    assert following.follow(run, [Order.SYNC_STATE, Order.ROUND], room=8) == ExitCode.STOPPED
+    assert following.follow(run, [Command.SYNC_STATE, Command.ROUND], room=8) == ExitCode.STOPPED
     assert following.accumulate(run) == 2
 
 
 def test_a_rank_without_room_for_the_smallest_slice_says_why(following: Following) -> None:
     run = following.begin(tiny("dcgan-28", batch_size=2))
-    assert following.follow(run, [Order.SYNC_STATE, Order.ROUND], room=0) == ExitCode.REFUSED
-    assert following.harness.reason(run).startswith("cpu has not the memory for 2 image(s) at a time")
+    assert following.follow(run, [Command.SYNC_STATE, Command.ROUND], room=0) == ExitCode.REFUSED
+    assert following.harness.reason(run).startswith("cpu has not enough memory for 2 image(s) at a time")
 
 
 def test_others_hear_that_rank_0_cannot_go_on_from_its_checkpoint(
@@ -135,9 +135,9 @@ def test_others_hear_that_rank_0_cannot_go_on_from_its_checkpoint(
     closed: list[bool] = []
 
     class Watched(Scripted):
-        def order(self, order: Order = Order.END) -> Order:
-            assert order is not Order.SYNC_STATE
-            return order
+        def command(self, command: Command = Command.END) -> Command:
+            assert command is not Command.SYNC_STATE
+            return command
 
         def close(self) -> None:
             closed.append(True)
@@ -149,7 +149,7 @@ def test_others_hear_that_rank_0_cannot_go_on_from_its_checkpoint(
     assert harness.train(run) == ExitCode.COMPLETED
     harness.records.release_run(run.claim, "succeeded")
     harness.records.resume(run.id, kimg=2)
-    monkeypatch.setattr(attempt, "join", lambda _devices: Watched(digits.path, []))
+    monkeypatch.setattr(trainer, "join_ranks", lambda _devices: Watched(digits.path, []))
     monkeypatch.setattr(TrainingState, "restore", refuse)
     assert harness.train(harness.claim()) == ExitCode.REFUSED
     assert closed == [True]

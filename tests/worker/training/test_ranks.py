@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from tests.worker.training.ranked import TRAININGS, normalised, played
 from worker.data.prepared import Prepared
-from worker.training.devices.ranks import ALONE, Order, join
+from worker.training.devices.ranks import SINGLE, Command, join_ranks
 
 ROOT = Path(__file__).parents[3]
 CPU = torch.device("cpu")
@@ -33,7 +33,7 @@ def of_two(tmp_path_factory: pytest.TempPathFactory, digits: Prepared) -> Result
 
 def test_batch_norm_is_that_of_all_rows(of_two: Results) -> None:
     """Its output, its statistics, and the gradients of its weights and of what came in."""
-    alone = normalised(ALONE)
+    alone = normalised(SINGLE)
     results = of_two("normalised")
     for result in results:
         assert_close(result["state"], alone["state"])
@@ -47,7 +47,7 @@ def test_batch_norm_is_that_of_all_rows(of_two: Results) -> None:
 def test_every_rank_hears_what_rank_0_says_and_what_any_does(of_two: Results) -> None:
     for result in of_two("told"):
         assert result["value"] == {"path": "a/ü", "n": [1, None]}
-        assert result["orders"] == [Order.ROUND, Order.SYNC_STATE]
+        assert result["orders"] == [Command.ROUND, Command.SYNC_STATE]
         assert result["handed"] == [0, 1, 2, 3, 4]
         assert result["any"] == [True, False]
         assert [mean.flatten().tolist() for mean in result["means"]] == [[0.5] * 3, [1.5] * 4]
@@ -58,7 +58,7 @@ def test_two_ranks_train_as_one_process_does(name: str, of_two: Results, digits:
     """Order and random numbers are the very same, sums are taken in another order, and ranks agree to the bit."""
     first, second = of_two(name)
     assert [key for key in first["tensors"] if not torch.equal(first["tensors"][key], second["tensors"][key])] == []
-    alone = played(TRAININGS[name], digits, ALONE)
+    alone = played(TRAININGS[name], digits, SINGLE)
     assert first["position"] == second["position"] == alone["position"]
     compare(first["tensors"], alone["tensors"])
 
@@ -74,7 +74,7 @@ def test_all_ranks_go_back_where_rank_0_does(of_two: Results) -> None:
 
 @pytest.mark.parametrize("name", ["dropout", "conditional", "pairs and r1_r2"])
 def test_slices_train_as_the_whole_batch_does(name: str, digits: Prepared) -> None:
-    whole, sliced = (played(TRAININGS[name], digits, ALONE, slices) for slices in (1, 4))
+    whole, sliced = (played(TRAININGS[name], digits, SINGLE, slices) for slices in (1, 4))
     assert sliced["position"] == whole["position"]
     compare(sliced["tensors"], whole["tensors"])
 
@@ -94,19 +94,19 @@ def compare(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
 
 def test_one_alone_waits_for_nobody_and_needs_no_fabric(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
-    ranks = join([CPU])
-    assert ranks is ALONE
+    ranks = join_ranks([CPU])
+    assert ranks is SINGLE
     mine = [torch.ones(2)]
     ranks.average(mine)
     ranks.close()
-    assert (mine[0].tolist(), ranks.tell({"a": 1}), ranks.any(True), ranks.order(Order.ROUND)) == (
+    assert (mine[0].tolist(), ranks.broadcast({"a": 1}), ranks.any(True), ranks.command(Command.ROUND)) == (
         [1, 1],
         {"a": 1},
         True,
-        Order.ROUND,
+        Command.ROUND,
     )
 
 
 def test_a_run_on_several_devices_needs_as_many_processes() -> None:
     with pytest.raises(RuntimeError, match="2 devices and 1 process"):
-        join([CPU, CPU])
+        join_ranks([CPU, CPU])

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from worker.data.prepared import Prepared
-from worker.training.reporting.real_images import real_grid
+from worker.training.reporting.snapshots import real_grid
 
 
 def cells(png: bytes, rows: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -10,7 +10,7 @@ from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.settings import WorkerSettings
 from worker.training.failure import TrainingFailed
-from worker.training.resolution import choose_precision, devices_of, differences, resolve
+from worker.training.resolution import changes, choose_precision, devices_of, resolve
 
 CPU = torch.device("cpu")
 
@@ -49,7 +49,7 @@ def test_slices_of_a_batch_are_kept_and_told(digits: Prepared) -> None:
     first = resolve(tiny(), house(), digits, {})
     again = resolve(tiny(), house(), digits, {**first.row(), "accumulate": 4})
     assert (first.accumulate, again.accumulate) == (1, 4)
-    assert differences(first.row(), again) == ["accumulate was 1 and is 4"]
+    assert changes(first.row(), again) == ["accumulate was 1 and is 4"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
@@ -74,9 +74,9 @@ def test_bf16_is_chosen_where_the_processor_multiplies_it(
 
 def test_only_what_exactness_depends_on_is_a_difference(digits: Prepared) -> None:
     now = resolve(tiny(), house(), digits, {})
-    assert differences(now.row(), now) == []
+    assert changes(now.row(), now) == []
     changed = {**now.row(), "threads": 1, "torch": "1.0", "total_images": 1}
-    assert differences(changed, now) == ["threads was 1 and is 2", f"torch was 1.0 and is {torch.__version__}"]
+    assert changes(changed, now) == ["threads was 1 and is 2", f"torch was 1.0 and is {torch.__version__}"]
 
 
 def test_a_longer_target_leaves_schedules_at_the_first_length(digits: Prepared) -> None:
@@ -94,6 +94,6 @@ def test_another_kind_of_device_decides_anew_what_depends_on_it(digits: Prepared
     now = resolve(tiny(precision="fp32"), house(), digits, earlier)
     assert (now.precision, now.compiled, now.recorded, now.accumulate) == ("fp32", False, False, 1)
     assert now.annealed_images == 5
-    changed = differences(earlier, now)
+    changed = changes(earlier, now)
     assert changed[0] == "device was cuda:0 and is cpu"
     assert len(changed) == 6

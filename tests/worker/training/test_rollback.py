@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ from models.artifacts.attempts import Position
 from models.artifacts.history import last_tick, list_snapshots, read_ticks
 from models.config.training import TrainingConfig
 from models.scores import Evaluation, EvaluationSchedule, Score
-from tests.worker.training.attempts import Attempts, after
+from tests.worker.training.attempts import Attempts, after, with_evaluator
 from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.training.failure import GaveUp
-from worker.training.loop import Loop
+from worker.training.loop import TrainingLoop
 from worker.training.state.state import TrainingState
 
 # Evaluations every 128 images, a tick before each: a rule stands after 384.
@@ -30,25 +29,27 @@ def run(tmp_path: Path, digits: Prepared) -> Attempts:
     return Attempts(tmp_path / "run", digits)
 
 
-def harmed(run: Attempts, config: TrainingConfig, harm: Callable[[TrainingState], None], rounds: int = 10**6) -> Loop:
+def harmed(
+    run: Attempts, config: TrainingConfig, harm: Callable[[TrainingState], None], rounds: int = 10**6
+) -> TrainingLoop:
     """Set up an attempt in which something happens to the state before each round, and that stops after some."""
     stop = after(rounds)
-    loops: list[Loop] = []
+    loops: list[TrainingLoop] = []
 
-    def stop_wanted() -> bool:
+    def stop_requested() -> bool:
         if stop():
             return True
         with torch.no_grad():
             harm(loops[0].state)
         return False
 
-    loops.append(run.start(config, stop_wanted, young=64))
+    loops.append(run.start(config, stop_requested, young=64))
     return loops[0]
 
 
 def freeze(state: TrainingState) -> None:
     """Let the generator paint one image, whatever it is given."""
-    for network in (state.generator, state.average):
+    for network in (state.modules["generator"], state.averages["average"]):
         next(network.parameters()).zero_()
 
 
@@ -59,7 +60,7 @@ def told(run: Attempts) -> list[str]:
 def test_a_rate_that_overflows_is_halved_until_it_does_not(run: Attempts) -> None:
     rates = {"generator__lr": 1.0, "discriminator__lr": 1.0}
     assert run.start(tiny("r3gan-32", kimg=0.4, snapshots=2, tick_kimg=0.04, **rates)).run()
-    assert "no longer a finite number. The run was taken back to its start (rollback 1 of 3)" in told(run)[0]
+    assert "no longer a finite number. The run was rolled back to its start (rollback 1 of 3)" in told(run)[0]
     tick = read_ticks(run.run_dir)[-1]
     assert tick["images"] == 400
     assert tick["rollbacks"] >= 1
@@ -70,7 +71,7 @@ def test_a_rate_that_overflows_is_halved_until_it_does_not(run: Attempts) -> Non
 def test_weights_that_are_lost_once_cost_the_way_back_to_the_best_point(run: Attempts) -> None:
     def lose(state: TrainingState) -> None:
         if state.position == Position(0, 1600):
-            next(state.generator.parameters()).fill_(torch.nan)
+            next(state.modules["generator"].parameters()).fill_(torch.nan)
 
     assert harmed(run, tiny(**SHORT), lose).run()
     (event,) = [data for data in run.events("health") if data["verdict"] == "rolled_back"]
@@ -102,7 +103,7 @@ def test_a_collapsed_generator_is_taken_back_and_recovers(run: Attempts) -> None
 def test_a_conditional_generator_that_heeds_only_the_class_is_taken_back(run: Attempts) -> None:
     def forget_latents(state: TrainingState) -> None:
         if state.guard.rollbacks == 0 and state.images >= 1024:
-            for network in (state.generator, state.average):
+            for network in (state.modules["generator"], state.averages["average"]):
                 first = next(weight for name, weight in network.named_parameters() if name.startswith("network."))
                 first[:, : config.latent.dim] = 0
 
@@ -114,7 +115,7 @@ def test_a_conditional_generator_that_heeds_only_the_class_is_taken_back(run: At
 
 def test_a_generator_that_learns_nothing_ends_the_run_after_three_rollbacks(run: Attempts) -> None:
     """A rate of 1 leaves a discriminator whose every unit is off: it says one thing of all images."""
-    with pytest.raises(GaveUp, match="3 rollbacks to gentler settings did not help; nothing before that is worth"):
+    with pytest.raises(GaveUp, match="3 rollbacks with smaller learning rates did not help; no earlier point is worth"):
         harmed(run, tiny("least-squares", discriminator__lr=1.0, **SHORT), freeze).run()
     assert len(told(run)) == 3
     health = run.events("health")
@@ -126,7 +127,7 @@ def test_a_generator_that_learns_nothing_ends_the_run_after_three_rollbacks(run:
 def test_a_discriminator_that_has_won_is_found_by_the_generators_gradient(run: Attempts) -> None:
     def win(state: TrainingState) -> None:
         if state.guard.rollbacks == 0 and state.images >= 1024:
-            list(state.discriminator.parameters())[1].fill_(-1e6)  # no unit of the first layer is ever on
+            list(state.modules["discriminator"].parameters())[1].fill_(-1e6)  # no unit of the first layer is ever on
 
     assert harmed(run, tiny("least-squares", **SHORT), win).run()
     assert "the generator learns nothing from the discriminator any more: its gradient is 0.0e+00" in told(run)[0]
@@ -135,7 +136,7 @@ def test_a_discriminator_that_has_won_is_found_by_the_generators_gradient(run: A
 def test_an_exploding_gradient_is_found_by_its_history(run: Attempts) -> None:
     def explode(state: TrainingState) -> None:
         if state.guard.rollbacks == 0 and state.images >= 1024:
-            list(state.discriminator.parameters())[-2].fill_(1e6)
+            list(state.modules["discriminator"].parameters())[-2].fill_(1e6)
 
     assert harmed(run, tiny("least-squares", **SHORT), explode).run()
     assert "'s gradient is " in told(run)[0]
@@ -156,9 +157,9 @@ class Judge:
         return Evaluation(images=images, primary="told", scores={"told": score})
 
 
-def judged(run: Attempts, config: TrainingConfig, score: Callable[[TrainingState], float]) -> Loop:
+def judged(run: Attempts, config: TrainingConfig, score: Callable[[TrainingState], float]) -> TrainingLoop:
     loop = run.start(config, young=64)
-    return replace(loop, evaluator=Judge(loop.state, score))  # type: ignore[arg-type]
+    return with_evaluator(loop, Judge(loop.state, score))
 
 
 def test_a_score_that_worsens_takes_the_run_back_to_the_best_one(run: Attempts) -> None:
@@ -187,8 +188,8 @@ def test_a_run_that_always_decays_ends_with_its_best_version(run: Attempts, tmp_
     assert not judged(calm, config, score).state.images
     alone = calm.start(config, after(32))
     assert not alone.run()
-    best = {name: tensor for name, tensor in alone.state.capture().tensors.items() if name.startswith("average.")}
-    kept = run.start(config).state.capture().tensors
+    best = {name: tensor for name, tensor in alone.state.copy().tensors.items() if name.startswith("average.")}
+    kept = run.start(config).state.copy().tensors
     assert all(torch.equal(kept[name], tensor) for name, tensor in best.items())
 
 
@@ -234,7 +235,7 @@ class Killed(Exception):
     """Stands in for a kill."""
 
 
-@pytest.mark.parametrize(("place", "when", "told_times"), [("keeper", "keep", 2), ("reporter", "went_back", 1)])
+@pytest.mark.parametrize(("place", "when", "told_times"), [("checkpoints", "save", 2), ("reporter", "rolled_back", 1)])
 def test_a_run_killed_while_it_goes_back_tells_why_and_ends_in_the_same_bytes(
     place: str,
     when: str,
@@ -246,7 +247,7 @@ def test_a_run_killed_while_it_goes_back_tells_why_and_ends_in_the_same_bytes(
 ) -> None:
     def lose(state: TrainingState) -> None:
         if state.position == Position(0, 1600):
-            next(state.generator.parameters()).fill_(torch.nan)
+            next(state.modules["generator"].parameters()).fill_(torch.nan)
 
     def kill(*arguments: object) -> None:
         raise Killed
@@ -278,4 +279,4 @@ def test_a_healthy_run_is_left_alone(run: Attempts, preset: str) -> None:
     loop = run.start(tiny(preset, **SHORT), young=64)
     assert loop.run()
     assert told(run) == []
-    assert (loop.state.guard.rollbacks, loop.state.guard.standing) == (0, ())
+    assert (loop.state.guard.rollbacks, loop.state.guard.active) == (0, ())

@@ -13,10 +13,16 @@ from models.config.training import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.devices.graphs import WARM_UP, Board, Recorder, Unrecordable, by_scalars, first_line
-from worker.training.methods.adversarial import Perform, play_round
-from worker.training.methods.step_config import StepConfig
+from worker.training.devices.graphs import (
+    DeviceHyperparameters,
+    GraphRunner,
+    Unrecordable,
+    first_line,
+    with_device_scalars,
+)
+from worker.training.rounds import WARM_UP, RunUpdates, run_round
 from worker.training.state.state import TrainingState
+from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
 ANNEALED = {"generator__lr_end": 1e-5, "discriminator__beta2_end": 0.99}
@@ -36,20 +42,25 @@ TRAININGS: list[tuple[str, dict[str, Any]]] = [
 def trained(config: TrainingConfig, digits: Prepared, device: torch.device, rounds: int, by: Any) -> list[Tensor]:
     """Give what a training has come to after some rounds, done by `by(recipe)`."""
     state = TrainingState(config, Loader(digits, config.batch_size, 0, device), device)
-    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
-    done: Perform | None = by(recipe)
+    step_config = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
+    done: RunUpdates | None = by(step_config)
     for number in range(rounds):
-        play_round(state, recipe, watched=number % 4 == 3, by=done)
-    networks = (state.generator, state.discriminator, state.average)
+        run_round(state, step_config, log_gradients=number % 4 == 3, run=done)
+    networks = (state.modules["generator"], state.modules["discriminator"], state.averages["average"])
     weights = [tensor.detach().cpu() for network in networks for tensor in network.parameters()]
-    return [*weights, state.sums.tensor.cpu(), state.sums.gradient_d.cpu(), state.sums.gradient_g.cpu()]
+    return [
+        *weights,
+        state.sums.tensor.cpu(),
+        state.sums.norms["discriminator"].cpu(),
+        state.sums.norms["generator"].cpu(),
+    ]
 
 
 @pytest.mark.parametrize(("preset", "overrides"), TRAININGS)
 def test_settings_on_the_device_do_what_numbers_do(preset: str, overrides: dict[str, Any], digits: Prepared) -> None:
     config = tiny(preset, **overrides)
     by_numbers = trained(config, digits, CPU, 5, lambda _recipe: None)
-    found_by_scalars = trained(config, digits, CPU, 5, functools.partial(by_scalars, device=CPU))
+    found_by_scalars = trained(config, digits, CPU, 5, functools.partial(with_device_scalars, device=CPU))
     for expected, found in zip(by_numbers, found_by_scalars, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=2e-5)
 
@@ -57,16 +68,16 @@ def test_settings_on_the_device_do_what_numbers_do(preset: str, overrides: dict[
 def test_every_setting_that_a_schedule_moves_lies_on_the_device(digits: Prepared) -> None:
     config = tiny("mlp-mnist", **ANNEALED)
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
-    recipe = StepConfig.of(config, state, "fp32", 1000)
-    board = Board(recipe, CPU)
-    first = board.set(recipe.hyperparameters(state))
-    places = {name: value.data_ptr() for name, value in vars(first).items() if isinstance(value, Tensor)}
-    assert set(vars(first)) - set(places) == {"generator_beta2"}
+    step_config = StepConfig.of(config, state, "fp32", 1000)
+    board = DeviceHyperparameters(step_config, CPU)
+    first = board.set(step_config.hyperparameters(state))
+    places = {name: value.data_ptr() for name, value in first.items() if isinstance(value, Tensor)}
+    assert set(first) - set(places) == {"generator_beta2"}
     state.images = 500
-    second = recipe.hyperparameters(state)
+    second = step_config.hyperparameters(state)
     board.set(second)
-    for name, value in vars(first).items():
-        assert float(value) == pytest.approx(getattr(second, name))
+    for name, value in first.items():
+        assert float(value) == pytest.approx(second[name])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -75,8 +86,8 @@ def test_recorded_rounds_do_what_rounds_do(preset: str, overrides: dict[str, Any
     config, gpu = tiny(preset, **overrides), torch.device("cuda", 0)
     log: list[str] = []
     rounds = 8 * WARM_UP
-    plain = trained(config, digits, gpu, rounds, functools.partial(by_scalars, device=gpu))
-    recorded = trained(config, digits, gpu, rounds, lambda recipe: Recorder(recipe, gpu, log.append))
+    plain = trained(config, digits, gpu, rounds, functools.partial(with_device_scalars, device=gpu))
+    recorded = trained(config, digits, gpu, rounds, lambda step_config: GraphRunner(step_config, gpu, log.append))
     assert any("as a CUDA graph" in line for line in log)
     for expected, found in zip(plain, recorded, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-3)
@@ -92,7 +103,7 @@ def test_what_cannot_be_recorded_is_told_with_its_reason(digits: Prepared, monke
     config, gpu = tiny(), torch.device("cuda", 0)
     monkeypatch.setattr("worker.training.devices.graphs.Recorded", read_back)
     with pytest.raises(Unrecordable, match="not permitted"):
-        trained(config, digits, gpu, 8, lambda recipe: Recorder(recipe, gpu, lambda _line: None))
+        trained(config, digits, gpu, 8, lambda step_config: GraphRunner(step_config, gpu, lambda _line: None))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -100,12 +111,12 @@ def test_what_cannot_be_recorded_is_told_with_its_reason(digits: Prepared, monke
 def test_no_round_on_a_gpu_waits_for_it(preset: str, overrides: dict[str, Any], digits: Prepared) -> None:
     config, gpu = tiny(preset, **overrides), torch.device("cuda", 0)
     state = TrainingState(config, Loader(digits, config.batch_size, 0, gpu), gpu)
-    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
-    play_round(state, recipe)  # libraries may wait while they begin
+    step_config = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
+    run_round(state, step_config)  # libraries may wait while they begin
     torch.cuda.set_sync_debug_mode("error")
     try:
         for _ in range(3):
-            play_round(state, recipe, watched=True)
+            run_round(state, step_config, log_gradients=True)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -133,7 +144,7 @@ def test_nothing_in_a_round_is_read_back(
     """On a GPU each of these waits for the device."""
     config = tiny(preset, **overrides)
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
-    recipe = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
+    step_config = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
 
     def refuse(*_arguments: Any) -> None:
         raise AssertionError("a round waits for the device")
@@ -141,6 +152,6 @@ def test_nothing_in_a_round_is_read_back(
     for name in READING:
         monkeypatch.setattr(Tensor, name, refuse)
     with pytest.raises(AssertionError, match="waits"):
-        bool(state.sums.gradient_d)
+        bool(state.sums.norms["discriminator"])
     for _ in range(3):
-        play_round(state, recipe, watched=True)
+        run_round(state, step_config, log_gradients=True)

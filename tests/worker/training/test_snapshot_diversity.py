@@ -6,12 +6,12 @@ import pytest
 from models.pictures import Pixels
 from worker.data.prepared import Prepared
 from worker.training.guard.diversity import SnapshotDiversity
-from worker.training.reporting.real_images import choose
+from worker.training.reporting.snapshots import choose_real
 
 
 def real(prepared: Prepared, classes: int) -> Pixels:
     """Give the real images that a grid's are compared with."""
-    return np.ascontiguousarray(prepared.images[choose(prepared, classes)].transpose(0, 2, 3, 1))
+    return np.ascontiguousarray(prepared.images[choose_real(prepared, classes)].transpose(0, 2, 3, 1))
 
 
 @pytest.mark.parametrize("classes", [0, 10])

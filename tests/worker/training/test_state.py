@@ -8,9 +8,9 @@ from models.config.training import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.methods.adversarial import play_round
-from worker.training.methods.step_config import Precision, StepConfig
+from worker.training.rounds import run_round
 from worker.training.state.state import TrainingState
+from worker.training.step_config import ComputePrecision, StepConfig
 
 CPU = torch.device("cpu")
 
@@ -19,15 +19,17 @@ def fresh(config: TrainingConfig, digits: Prepared) -> TrainingState:
     return TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
 
 
-def play(state: TrainingState, config: TrainingConfig, rounds: int, precision: Precision = "fp32") -> TrainingState:
-    recipe = StepConfig.of(config, state, precision, config.total_images(6000))
+def play(
+    state: TrainingState, config: TrainingConfig, rounds: int, precision: ComputePrecision = "fp32"
+) -> TrainingState:
+    step_config = StepConfig.of(config, state, precision, config.total_images(6000))
     for _ in range(rounds):
-        play_round(state, recipe)
+        run_round(state, step_config)
     return state
 
 
 def everything(state: TrainingState) -> dict[str, Tensor]:
-    return state.capture().tensors
+    return state.copy().tensors
 
 
 def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
@@ -39,10 +41,10 @@ def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
 @pytest.mark.parametrize(
     "preset", ["mlp-mnist", "dcgan-28", "mlp-conditional", "dcgan-28-conditional", "wgan-gp", "quick-28", "r3gan-32"]
 )
-def test_a_restored_state_goes_on_to_the_same_bytes(preset: str, precision: Precision, digits: Prepared) -> None:
+def test_a_restored_state_goes_on_to_the_same_bytes(preset: str, precision: ComputePrecision, digits: Prepared) -> None:
     config = tiny(preset)
     state = play(fresh(config, digits), config, 6, precision)
-    kept = state.capture()
+    kept = state.copy()
     expected = everything(play(state, config, 6, precision))
 
     torch.manual_seed(99)
@@ -56,7 +58,7 @@ def test_a_restored_state_goes_on_to_the_same_bytes(preset: str, precision: Prec
 def test_what_was_captured_does_not_move_with_the_training(digits: Prepared) -> None:
     config = tiny()
     state = play(fresh(config, digits), config, 2)
-    kept = state.capture()
+    kept = state.copy()
     before = {name: tensor.clone() for name, tensor in kept.tensors.items()}
     play(state, config, 2)
     assert_same(kept.tensors, before)
@@ -65,10 +67,10 @@ def test_what_was_captured_does_not_move_with_the_training(digits: Prepared) -> 
 def test_restored_moments_lie_in_memory_as_their_weights_do(digits: Prepared) -> None:
     """Fused Adam walks them flat: a contiguous moment beside a channels-last weight is wrong, without an error."""
     config = tiny("dcgan-28")
-    kept = play(fresh(config, digits), config, 2).capture()
+    kept = play(fresh(config, digits), config, 2).copy()
     restored = fresh(config, digits)
     restored.restore(kept.tensors, kept.values)
-    moments = restored.discriminator_optimizer.state
+    moments = restored.optimizers["discriminator"].state
     assert any(not parameter.is_contiguous() for parameter in moments), "no weight is channels-last: nothing is tested"
     for parameter, moment in moments.items():
         assert moment["exp_avg"].stride() == moment["exp_avg_sq"].stride() == parameter.stride()
@@ -77,15 +79,15 @@ def test_restored_moments_lie_in_memory_as_their_weights_do(digits: Prepared) ->
 def test_a_restored_network_keeps_its_memory_layout(digits: Prepared) -> None:
     config = tiny("dcgan-28")
     state = fresh(config, digits)
-    kept = state.capture()
-    strides = [parameter.stride() for parameter in state.generator.parameters()]
+    kept = state.copy()
+    strides = [parameter.stride() for parameter in state.modules["generator"].parameters()]
     state.restore(kept.tensors, kept.values)
-    assert [parameter.stride() for parameter in state.generator.parameters()] == strides
+    assert [parameter.stride() for parameter in state.modules["generator"].parameters()] == strides
 
 
 def test_a_state_from_before_the_first_step_can_be_restored(digits: Prepared) -> None:
     config = tiny()
-    kept = fresh(config, digits).capture()
+    kept = fresh(config, digits).copy()
     other = fresh(config.model_copy(update={"seed": 5}), digits)
     other.restore(kept.tensors, kept.values)
     assert_same(everything(play(other, config, 3)), everything(play(fresh(config, digits), config, 3)))
@@ -93,14 +95,14 @@ def test_a_state_from_before_the_first_step_can_be_restored(digits: Prepared) ->
 
 def test_numbers_that_are_not_finite_are_named(digits: Prepared) -> None:
     state = fresh(tiny(), digits)
-    assert state.capture().not_finite() == []
+    assert state.copy().not_finite() == []
     with torch.no_grad():
-        next(state.average.parameters()).fill_(torch.nan)
-    assert state.capture().not_finite() == ["average.0.weight"]
+        next(state.averages["average"].parameters()).fill_(torch.nan)
+    assert state.copy().not_finite() == ["average.0.weight"]
 
 
 def test_the_state_of_another_network_is_refused(digits: Prepared) -> None:
-    kept = fresh(tiny(), digits).capture()
+    kept = fresh(tiny(), digits).copy()
     with pytest.raises(RuntimeError, match="size mismatch"):
         fresh(tiny(generator__network__hidden=[16]), digits).restore(kept.tensors, kept.values)
 
@@ -108,7 +110,7 @@ def test_the_state_of_another_network_is_refused(digits: Prepared) -> None:
 def test_a_state_of_another_kind_of_device_goes_on_with_random_numbers_of_its_own(digits: Prepared) -> None:
     """A GPU's generator for noise has another state, and the GPU has one of its own."""
     config = tiny()
-    kept = play(fresh(config, digits), config, 2).capture()
+    kept = play(fresh(config, digits), config, 2).copy()
     gpus = {**kept.tensors, "random.noise": torch.zeros(16, dtype=torch.uint8)}
     gpus["random.cuda"] = gpus["random.noise"]
     ends = []
@@ -127,12 +129,12 @@ def test_a_state_of_another_kind_of_device_goes_on_with_random_numbers_of_its_ow
 def test_schedules_go_on_where_they_were(digits: Prepared) -> None:
     config = tiny("r3gan-32", kimg=0.2)
     state = play(fresh(config, digits), config, 6)
-    kept = state.capture()
+    kept = state.copy()
     play(state, config, 1)
     restored = fresh(config, digits)
     restored.restore(kept.tensors, kept.values)
     play(restored, config, 1)
-    optimizers = (state.discriminator_optimizer, restored.discriminator_optimizer)
+    optimizers = (state.optimizers["discriminator"], restored.optimizers["discriminator"])
     rates = {optimizer.lr for optimizer in optimizers}
     assert len(rates) == 1
     assert 5e-5 < rates.pop() < 2e-4
@@ -142,12 +144,12 @@ def test_schedules_go_on_where_they_were(digits: Prepared) -> None:
 def test_an_adapted_probability_goes_on_where_it_was(digits: Prepared) -> None:
     config = tiny(augment__policy=["color", "cutout"], augment__p=0.8, augment__control="adaptive")
     state = fresh(config, digits)
-    state.confidence.tensor[0] = 0.3
-    kept = play(state, config, 6).capture()
+    state.buffers["confidence"][0] = 0.3
+    kept = play(state, config, 6).copy()
     expected = everything(play(state, config, 6))
     restored = fresh(config, digits)
     restored.restore(kept.tensors, kept.values)
-    assert restored.confidence.tensor[2] == 2
+    assert restored.buffers["confidence"][2] == 2
     found = everything(play(restored, config, 6))
     assert found["confidence"][0] != 0
     assert_same(found, expected)

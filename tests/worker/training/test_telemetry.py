@@ -4,24 +4,43 @@ import json
 
 import pytest
 import torch
+from torch import Tensor
 
-from worker.training.reporting.telemetry import Means, Pace, Sums, ThroughputMeter, make_tick
+from worker.training.reporting.telemetry import Pace, TermSums, ThroughputMeter, make_tick
+
+CPU = torch.device("cpu")
+GROUPS = (("loss_d_real", "loss_d_fake"), ("loss_g",), ("penalty",))
+GRADIENTS = {"discriminator": "gradient_d", "generator": "gradient_g"}
 
 
-def test_means_are_over_each_networks_own_steps() -> None:
-    sums = Sums(torch.device("cpu"))
-    sums.add_discriminator(torch.tensor([1.0, 2.0, 0.5, 0.25]))
-    sums.add_discriminator(torch.tensor([3.0, 4.0, 0.7, 0.35]))
-    sums.add_generator(torch.tensor([5.0, 0.4]))
-    means = sums.take(has_probabilities=True)
-    assert (means.loss_d_real, means.loss_d_fake, means.loss_d, means.loss_g) == (2.0, 3.0, 5.0, 5.0)
-    assert (means.d_real, means.d_fake, means.d_fake_after) == pytest.approx((0.6, 0.3, 0.4))
+def terms(**values: float) -> dict[str, Tensor]:
+    return {name: torch.tensor(value) for name, value in values.items()}
+
+
+def test_means_are_over_the_steps_that_report_each_group() -> None:
+    sums = TermSums(GROUPS, GRADIENTS, CPU)
+    sums.add(terms(loss_d_real=1.0, loss_d_fake=2.0, penalty=2.0, sign=9.0))
+    sums.add(terms(loss_d_real=3.0, loss_d_fake=4.0))
+    sums.add(terms(loss_g=5.0))
+    means = sums.take()
+    assert means == {
+        "loss_d_real": 2.0,
+        "loss_d_fake": 3.0,
+        "loss_g": 5.0,
+        "penalty": 2.0,
+        "gradient_d": None,
+        "gradient_g": None,
+    }
     assert not sums.tensor.any()
+    assert set(sums.take().values()) == {None}
 
 
-def test_outputs_that_are_no_probabilities_are_null() -> None:
-    means = Sums(torch.device("cpu")).take(has_probabilities=False)
-    assert (means.d_real, means.d_fake, means.d_fake_after) == (None, None, None)
+def test_norms_of_gradients_are_reported_once() -> None:
+    sums = TermSums(GROUPS, GRADIENTS, CPU)
+    sums.norms["generator"].copy_(torch.tensor(0.5))
+    means = sums.take()
+    assert (means["gradient_d"], means["gradient_g"]) == (None, 0.5)
+    assert sums.take()["gradient_g"] is None
 
 
 def test_the_warm_up_counts_for_no_estimate() -> None:
@@ -42,7 +61,7 @@ def test_the_first_tick_is_measured_from_the_end_of_the_warm_up_on() -> None:
 
 
 def test_a_tick_says_where_the_run_is() -> None:
-    means = Means(
+    figures = dict[str, float | None](
         loss_d=1.1,
         loss_d_real=0.6,
         loss_d_fake=0.5,
@@ -53,15 +72,15 @@ def test_a_tick_says_where_the_run_is() -> None:
         penalty=None,
         gradient_d=2.5,
         gradient_g=None,
+        augment_p=0.25,
     )
     tick = make_tick(
-        means,
+        figures,
         Pace(21_000.04, None),
         images=512_000,
         total=6_000_000,
         count=60_000,
-        augment_p=0.25,
-        gentleness={"rollbacks": 1, "lr_factor": 0.5, "penalty_factor": 2.0},
+        backoff={"rollbacks": 1, "lr_factor": 0.5, "penalty_factor": 2.0},
         sentence="Well.",
     )
     assert json.loads(json.dumps(tick)) == tick
@@ -90,11 +109,3 @@ def test_a_tick_says_where_the_run_is() -> None:
         "eta_seconds": None,
         "sentence": "Well.",
     }
-
-
-def test_a_penalty_is_the_mean_over_the_steps_that_took_one() -> None:
-    sums = Sums(torch.device("cpu"))
-    for value in (2.0, 4.0):
-        sums.add_penalty(torch.tensor([value]))
-    assert sums.take(has_probabilities=False).penalty == 3.0
-    assert sums.take(has_probabilities=False).penalty is None

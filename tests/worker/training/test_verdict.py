@@ -4,8 +4,9 @@ import pytest
 
 from models.objectives.losses import LOSSES, LossSpec
 from worker.training.guard.findings import Finding
-from worker.training.guard.verdict import judge
-from worker.training.reporting.telemetry import Means
+from worker.training.methods.verdict import judge
+
+Figures = dict[str, float | None]
 
 
 def means(
@@ -15,8 +16,8 @@ def means(
     d_real: float | None = 0.5,
     d_fake: float | None = 0.5,
     penalty: float | None = None,
-) -> Means:
-    return Means(
+) -> Figures:
+    return Figures(
         loss_d=real + fake,
         loss_d_real=real,
         loss_d_fake=fake,
@@ -44,7 +45,7 @@ def test_a_discriminator_that_teaches_is_healthy_and_ahead() -> None:
 
 
 def test_each_loss_has_its_own_balance() -> None:
-    def sentence(name: str, means: Means) -> str:
+    def sentence(name: str, means: Figures) -> str:
         return judge(LOSSES.get(name), means).sentence
 
     assert "50%, 50%, 1.386 (2 ln 2) and -0.693" in sentence("minimax", means(g=-0.69))
@@ -66,8 +67,8 @@ def test_every_verdict_of_every_loss_is_a_sentence(loss: LossSpec) -> None:
 
 
 def test_what_the_guard_has_found_comes_first() -> None:
-    found = Finding(kind="collapsed", seen="images of different latents differ by 3%")
-    health = judge(LOSSES.get("minimax"), means(d_real=0.4, d_fake=0.6), (found,))
+    found = Finding(kind="collapsed", evidence="images of different latents differ by 3%")
+    health = judge(LOSSES.get("minimax"), means(d_real=0.4, d_fake=0.6)).after((found,))
     assert health.verdict == "collapsed"
     assert health.reasons[0] == "Images of different latents differ by 3%"
     assert len(health.reasons) == 2

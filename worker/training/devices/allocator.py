@@ -1,4 +1,4 @@
-"""How this process gets its memory from the system, and how much there is to get."""
+"""Memory allocation: what the C library keeps, how much the system has available, errors where it runs out."""
 
 from __future__ import annotations
 
@@ -10,39 +10,62 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import torch
+
+from worker.training.failure import CannotContinue
+
 # The names of mallopt(3), from malloc.h.
 _TRIM_THRESHOLD: Final = -1
 _MMAP_MAX: Final = -4
 
 _NEVER: Final = 2**31 - 1
 
+_OOM_MESSAGES: Final = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+
 _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
-def keep_memory() -> None:
-    """Have the C library keep what is freed, for the next tensor of that size, where it is GNU's.
+class OutOfMemory(CannotContinue):
+    """A round did not find enough memory; the state is in the middle of one."""
 
-    By default it hands large blocks back to the system at once, and the pages of the next one are zeroed one by one as
-    they are touched: of a small fully connected network's step that took a sixth.
-    """
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory ran out, on a GPU or in the machine."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(message in str(error) for message in _OOM_MESSAGES)
+
+
+@contextmanager
+def translate_oom() -> Iterator[None]:
+    """Raise `OutOfMemory` for an error that means it, and any other as it is."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise OutOfMemory(str(error).partition("\n")[0]) from error
+        raise
+
+
+def keep_memory() -> None:
+    """Let GNU's C library keep freed memory for the next tensor of that size; others are left as they are."""
+    # By default it returns large blocks to the system at once, and the pages of the next one are zeroed one by one as
+    # they are touched: a sixth of the time of a small fully connected network's step.
     if mallopt := _of_c_library("mallopt"):
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, _NEVER)
 
 
 def give_memory_back() -> None:
-    """Hand what is kept and not in use back to the system."""
+    """Return memory that is kept and not in use to the system."""
     if trim := _of_c_library("malloc_trim"):
         trim(0)
 
 
 @contextmanager
 def within(share: float) -> Iterator[None]:
-    """Have allocations fail that go beyond a share of the memory that is available now.
-
-    Linux grants more than there is, and kills whoever touches it: an error can be caught, SIGKILL cannot. Elsewhere
-    than on Linux nothing is bounded.
-    """
+    """Let allocations fail beyond a share of the memory that is available now, on Linux."""
+    # Linux grants more than there is, and kills a process that touches it: an error can be caught, SIGKILL cannot.
     available, used = available_memory(), _data_bytes()
     if available is None or used is None:
         yield
@@ -57,9 +80,9 @@ def within(share: float) -> Iterator[None]:
 
 
 def available_memory() -> int | None:
-    """Count the bytes that this process may still touch, in this machine or this container's share of it.
+    """Return the bytes that this process may still use, of this machine or its container; None if not on Linux.
 
-    What is read again from a file where it is dropped counts as available. None elsewhere than on Linux.
+    Caches of files count as available.
     """
     whole = _kilobytes(Path("/proc/meminfo"), "MemAvailable")
     if whole is None:
@@ -74,7 +97,7 @@ def available_memory() -> int | None:
 
 
 def _data_bytes() -> int | None:
-    """Count what RLIMIT_DATA bounds, as this process has it."""
+    """Return the bytes of this process that RLIMIT_DATA limits."""
     return _kilobytes(Path("/proc/self/status"), "VmData")
 
 
@@ -87,7 +110,7 @@ def _kilobytes(path: Path, name: str) -> int | None:
 
 
 def _of_c_library(name: str) -> Callable[..., int] | None:
-    """Find a function of GNU's C library; None where that is another one."""
+    """Return a function of GNU's C library; None where the C library is another one."""
     if not sys.platform.startswith("linux"):
         return None
     found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)

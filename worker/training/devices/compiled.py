@@ -1,55 +1,57 @@
-"""The networks' passes through torch's compiler, each network for itself.
+"""Compilation of a training's networks by torch's compiler, each module for itself.
 
-Updates stay outside, and so do passes that are differentiated twice (`penalties.eager`).
+Optimizer steps stay outside, and so do passes that are differentiated twice.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from torch import nn
-
-from worker.training.methods.adversarial import Round, perform
-from worker.training.methods.step_config import StepConfig
+from worker.training.rounds import Round, run_updates
 from worker.training.state.state import TrainingState
+from worker.training.step_config import StepConfig
 
 Backend = str | Callable[..., Any]
 
-_TOLD = 300  # characters of what a compiler says
+_MAX_REASON = 300  # characters of a compiler's message
 
 
 def compile_networks(
-    state: TrainingState, recipe: StepConfig, log: Callable[[str], None], backend: Backend = "inductor"
+    state: TrainingState, step_config: StepConfig, log: Callable[[str], None], backend: Backend = "inductor"
 ) -> bool:
-    """Compile both networks of a training, by a round that is undone; tell whether it could be done.
-
-    Where it fails they stay as they are.
+    """Compile the modules of a training by a round that is undone; where that fails they stay as they are.
 
     Args:
-        state: of the training; after this it is the same.
-        recipe: of the training.
-        log: told how long it took, or why it failed.
-        backend: what makes code of the captured graphs.
+        state: of the training; afterwards it is the same as before.
+        step_config: of the training.
+        log: receives how long it took, or why it failed.
+        backend: what generates code from the captured graphs.
+
+    Returns:
+        Whether they are compiled.
     """
     started = time.monotonic()
-    before = state.capture()
-    networks: tuple[nn.Module, ...] = state.generator, state.discriminator
-    for network in networks:
-        network.compile(backend=backend, fullgraph=True, dynamic=False)
+    before = state.copy()
+    modules = list(state.modules.values())
+    for module in modules:
+        module.compile(backend=backend, fullgraph=True, dynamic=False)
     try:
-        batches = [state.batches.next() for _ in range(recipe.batches())]
-        perform(state, recipe, recipe.hyperparameters(state), Round(batches, (False,) * recipe.discriminator.steps))
+        # Without regularisation: such steps run eagerly and would compile nothing.
+        updates = tuple(replace(update, regularised=False) for update in step_config.method.updates(state.images))
+        batches = [state.batches.next() for update in updates if update.takes_images]
+        run_updates(state, step_config, step_config.hyperparameters(state), Round(updates, batches))
     except Exception as error:  # noqa: BLE001  # compilers and what they need fail in many ways, none of them ours
-        for network in networks:
-            network._compiled_call_impl = None
+        for module in modules:
+            module._compiled_call_impl = None
         state.drop_gradients()
         reason = " ".join(str(error).split())
-        log(f"the networks are not compiled, but run as they are: {reason[:_TOLD]}")
+        log(f"the networks are not compiled, but run eagerly: {reason[:_MAX_REASON]}")
         compiled = False
     else:
         compiled = True
-        log(f"compiled both networks in {time.monotonic() - started:.1f} s")
+        log(f"compiled {len(modules)} networks in {time.monotonic() - started:.1f} s")
     state.restore(before.tensors, before.values)
     return compiled

@@ -1,4 +1,4 @@
-"""A rank other than the first: it plays the rounds that rank 0 orders, decides nothing and writes nothing."""
+"""A rank other than the first: it runs the rounds that rank 0 commands, decides nothing and writes nothing."""
 
 from __future__ import annotations
 
@@ -16,74 +16,74 @@ from models.records import Claim, ClaimLost, Records
 from worker.data.prepared import read_prepared
 from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
-from worker.training.assembly import configure_torch, fitted, new_state, share
-from worker.training.devices.memory import OutOfMemory, finer, translate_oom
-from worker.training.devices.ranks import Order, Ranks, join
+from worker.training.devices.allocator import OutOfMemory
+from worker.training.devices.memory import finer
+from worker.training.devices.ranks import Command, Ranks, join_ranks
 from worker.training.failure import FailureNote, TrainingFailed
-from worker.training.methods.adversarial import play_round
-from worker.training.methods.step_config import StepConfig
 from worker.training.resolution import devices_of
+from worker.training.rounds import run_round
+from worker.training.setup import broadcast_state, configure_torch, fit_slices, new_state
 from worker.training.state.state import TrainingState
+from worker.training.step_config import StepConfig
 
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
-def follow(run_id: str, token: int, house: WorkerSettings, stop_wanted: Callable[[], bool]) -> ExitCode:
-    """Wait until rank 0 has written down what the attempt is, then do as it says until it says that this is the end.
+def follow(run_id: str, token: int, settings: WorkerSettings, stop_requested: Callable[[], bool]) -> ExitCode:
+    """Wait until rank 0 has written what the attempt is, then run its commands until it ends.
 
-    Where this rank finds no room for a round, it says itself how the attempt ends: rank 0 waits for its share in vain.
+    Where this rank runs out of memory in a round, it decides itself how the attempt ends: rank 0 waits for it in vain.
 
     Raises:
         RuntimeError: rank 0 is gone.
     """
-    attempt = Attempt(house.runs_dir / run_id, token)
+    attempt = Attempt(settings.runs_dir / run_id, token)
     while not attempt.config.exists():
-        if stop_wanted():  # before rank 0 relies on this one, whose end is rank 0's business, or rank 0's fault
+        if stop_requested():  # before rank 0 relies on this rank, whose end is not this rank's to report
             return ExitCode.COMPLETED
-        time.sleep(_LOOK_SECONDS)
-    begun = json.loads(attempt.config.read_text())
-    config, resolved = TrainingConfig.model_validate(begun["config"]), Resolved.model_validate(begun["resolved"])
-    ranks = join(devices_of(resolved))
+        time.sleep(_POLL_SECONDS)
+    start = json.loads(attempt.config.read_text())
+    config, resolved = TrainingConfig.model_validate(start["config"]), Resolved.model_validate(start["resolved"])
+    ranks = join_ranks(devices_of(resolved))
     configure_torch(resolved)
-    found = read_prepared(Path(ranks.tell()))
-    if found is None:
+    prepared = read_prepared(Path(ranks.broadcast()))
+    if prepared is None:
         raise RuntimeError(f"rank {ranks.rank} does not find the prepared data set that rank 0 has opened")
-    state = new_state(config, resolved, found, ranks)
-    if ranks.order() is Order.SYNC_STATE:
-        share(state, ranks)
+    state = new_state(config, resolved, prepared, ranks)
+    if ranks.command() is Command.SYNC_STATE:
+        broadcast_state(state, ranks)
         try:
-            recipe, slices = fitted(config, resolved, state, ranks)
-            obey(state, recipe, ranks)
+            step_config, slices = fit_slices(config, resolved, state, ranks)
+            run_commands(state, step_config, ranks)
         except TrainingFailed:
-            ranks.order()  # rank 0 has found the same, and says that this is the end
+            ranks.command()  # rank 0 has found the same, and sends the end
         except OutOfMemory:
-            return _slice_finer(attempt, house, resolved, partial(finer, state, recipe, slices))
+            return _slice_finer(attempt, settings, resolved, partial(finer, state, step_config, slices))
     ranks.close()
     return ExitCode.COMPLETED
 
 
-def obey(state: TrainingState, recipe: StepConfig, ranks: Ranks) -> None:
-    """Play the rounds that rank 0 orders, and take its state over where it says so, until the end.
+def run_commands(state: TrainingState, step_config: StepConfig, ranks: Ranks) -> None:
+    """Run rank 0's commands until the end.
 
     Raises:
-        OutOfMemory: this rank found no room for a round.
+        OutOfMemory: this rank ran out of memory in a round.
     """
-    while (order := ranks.order()) is not Order.END:
-        if order is Order.SYNC_STATE:
-            share(state, ranks)
+    while (command := ranks.command()) is not Command.END:
+        if command is Command.SYNC_STATE:
+            broadcast_state(state, ranks)
         else:
-            with translate_oom():
-                play_round(state, recipe, watched=order is Order.WATCHED_ROUND)
+            run_round(state, step_config, log_gradients=command is Command.LOGGED_ROUND)
 
 
-def _slice_finer(attempt: Attempt, house: WorkerSettings, resolved: Resolved, slices: Callable[[], int]) -> ExitCode:
-    """Let the next attempt find room, in smaller slices, or say why none could."""
+def _slice_finer(attempt: Attempt, settings: WorkerSettings, resolved: Resolved, slices: Callable[[], int]) -> ExitCode:
+    """Let the next attempt use smaller slices, or write the reason why there can be none."""
     try:
         finer = resolved.model_copy(update={"accumulate": slices()})
     except TrainingFailed as error:
         FailureNote(attempt.dir).write(str(error))
         return ExitCode.REFUSED
-    with closing(Records(house.database_url)) as records:
+    with closing(Records(settings.database_url)) as records:
         try:
             records.set_resolved(Claim("run", attempt.dir.parent.name, attempt.token), finer.row())
         except ClaimLost:

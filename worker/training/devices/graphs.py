@@ -1,93 +1,92 @@
-"""A round on a GPU as a CUDA graph: launched whole, instead of operator by operator.
+"""Rounds on a GPU as CUDA graphs: recorded once, then launched whole instead of operator by operator.
 
-What changes from round to round lies in fixed places on the device: the real images, and the dials. What happens in a
-round is `worker.training.methods.adversarial`' business.
+What changes from round to round lies in fixed places on the device: the real images, and the hyperparameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, fields, replace
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from worker.data.loader import Batch
-from worker.training.methods.adversarial import Perform, Round, perform
-from worker.training.methods.step_config import Hyperparameters, StepConfig
+from worker.training.failure import CannotContinue
+from worker.training.methods.method import Hyperparameters, Update
+from worker.training.rounds import WARM_UP, Round, RunUpdates, run_updates
 from worker.training.state.state import TrainingState
+from worker.training.step_config import StepConfig
 
 if TYPE_CHECKING:
     from torch.cuda import _POOL_HANDLE
 
-WARM_UP: Final = 3
-"""Rounds of each kind that are played as they are: libraries choose their kernels and allocate their workspaces."""
 
+class DeviceHyperparameters:
+    """Hyperparameters as scalars on a device that keep their places, for rounds that are recorded once."""
 
-class Board:
-    """Dials on a device: scalars that keep their places, for rounds that are recorded once.
-
-    The second decay of an optimiser stays a number where no schedule moves it: fused Adam takes nothing else.
-    """
-
-    def __init__(self, recipe: StepConfig, device: torch.device) -> None:
-        self._values = torch.zeros(len(fields(Hyperparameters)), device=device)
-        self._moving = {
-            "generator_beta2": recipe.generator.beta2_end is not None,
-            "discriminator_beta2": recipe.discriminator.beta2_end is not None,
+    def __init__(self, step_config: StepConfig, device: torch.device) -> None:
+        self._device = device
+        self._values: Tensor | None = None
+        # The second decay of an optimizer stays a number where no schedule moves it: fused Adam takes nothing else.
+        self._fixed = {
+            f"{name}_beta2" for name, spec in step_config.method.optimizers.items() if spec.beta2_end is None
         }
 
     def set(self, hyperparameters: Hyperparameters) -> Hyperparameters:
-        """Take over numbers, without waiting for the device, and give them as scalars on it."""
-        on_gpu = self._values.device.type == "cuda"
+        """Copy numbers to the device, without waiting for it, and return them as scalars there."""
+        if self._values is None:
+            self._values = torch.zeros(len(hyperparameters), device=self._device)
         # Fresh pinned memory each time: torch uses it again only when the copy is done.
-        self._values.copy_(torch.tensor(astuple(hyperparameters), pin_memory=on_gpu), non_blocking=True)
-        scalars = Hyperparameters(*self._values)
-        fixed = {name: getattr(hyperparameters, name) for name, moving in self._moving.items() if not moving}
-        return replace(scalars, **fixed)
+        numbers = torch.tensor(list(hyperparameters.values()), pin_memory=self._device.type == "cuda")
+        self._values.copy_(numbers, non_blocking=True)
+        scalars: Mapping[str, float | Tensor] = dict(zip(hyperparameters, self._values.unbind(), strict=True))
+        return {name: hyperparameters[name] if name in self._fixed else scalars[name] for name in hyperparameters}
 
 
-def by_scalars(recipe: StepConfig, device: torch.device) -> Perform:
-    """Perform rounds as they are, but with their settings as scalars on the device, as those that are recorded."""
-    board = Board(recipe, device)
+def with_device_scalars(step_config: StepConfig, device: torch.device) -> RunUpdates:
+    """Run rounds eagerly, but with hyperparameters as scalars on the device, as recorded ones have them."""
+    scalars = DeviceHyperparameters(step_config, device)
 
-    def performed(state: TrainingState, recipe: StepConfig, hyperparameters: Hyperparameters, this: Round) -> None:
-        perform(state, recipe, board.set(hyperparameters), this)
+    def run(state: TrainingState, config: StepConfig, hyperparameters: Hyperparameters, work: Round) -> None:
+        run_updates(state, config, scalars.set(hyperparameters), work)
 
-    return performed
+    return run
 
 
-class Unrecordable(Exception):
-    """A round could not be recorded, and random generators are left in the middle of it: only a new process mends that.
+class Unrecordable(CannotContinue):
+    """A round could not be recorded, and random generators are left in the middle of it.
 
-    pytorch/pytorch issue 171263: a generator that a failed recording knew takes part in it for good.
+    Only a new process can continue: a generator that took part in a failed recording belongs to it for good
+    (pytorch/pytorch issue 171263).
     """
 
 
-class Recorded:
-    """One kind of round (which steps take a penalty, whether it is watched) as a graph, and the images it looks at."""
+class RecordedRound:
+    """One kind of round as a graph, and the images that it reads."""
 
     def __init__(
         self,
         state: TrainingState,
-        recipe: StepConfig,
+        step_config: StepConfig,
         hyperparameters: Hyperparameters,
-        this: Round,
+        work: Round,
         stream: torch.cuda.Stream,
         pool: _POOL_HANDLE,
     ) -> None:
         self._batches = [
             Batch(batch.images.clone(), None if batch.labels is None else batch.labels.clone())
-            for batch in this.batches
+            for batch in work.batches
         ]
         self._graph = torch.cuda.CUDAGraph()
         self._graph.register_generator_state(state.noise.generator)
         # Other threads may allocate and copy meanwhile: only this one's calls are restricted.
         with torch.cuda.graph(self._graph, pool, stream, capture_error_mode="thread_local"):
-            perform(state, recipe, hyperparameters, this._replace(batches=self._batches))
+            run_updates(state, step_config, hyperparameters, replace(work, batches=self._batches))
 
     def replay(self, batches: Sequence[Batch]) -> None:
-        """Play the round with these images."""
+        """Run the round on these images."""
         for kept, batch in zip(self._batches, batches, strict=True):
             kept.images.copy_(batch.images)
             if kept.labels is not None and batch.labels is not None:
@@ -95,62 +94,64 @@ class Recorded:
         self._graph.replay()
 
 
-class Recorder:
-    """Performs rounds on a GPU: the first ones of each kind as they are, the others from a recording.
+class GraphRunner:
+    """Runs rounds on a GPU: the first ones of each kind eagerly, the others from a recording.
 
-    For whole batches of a single rank: elsewhere the host has a say in the middle of a round. Recordings share their
-    memory, for one is played after the other and none leaves anything there.
+    For whole batches of a single rank: slices and ranks need the host in the middle of a round. Recordings share their
+    memory, because they run one after the other and leave nothing there.
 
     Args:
-        recipe: of the training.
+        step_config: of the training.
         device: where it is.
-        log: told what was recorded.
+        log: receives what was recorded.
     """
 
-    def __init__(self, recipe: StepConfig, device: torch.device, log: Callable[[str], None]) -> None:
+    def __init__(self, step_config: StepConfig, device: torch.device, log: Callable[[str], None]) -> None:
         self._log = log
-        self._board = Board(recipe, device)
+        self._scalars = DeviceHyperparameters(step_config, device)
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
-        self._recorded: dict[tuple[bool, ...], Recorded] = {}
-        self._played: dict[tuple[bool, ...], int] = {}
+        self._recorded: dict[tuple[tuple[Update, ...], bool], RecordedRound] = {}
+        self._eager_rounds: dict[tuple[tuple[Update, ...], bool], int] = {}
 
-    def __call__(self, state: TrainingState, recipe: StepConfig, hyperparameters: Hyperparameters, this: Round) -> None:
-        """Do a round's work; see `steps.perform`.
+    def __call__(
+        self, state: TrainingState, step_config: StepConfig, hyperparameters: Hyperparameters, work: Round
+    ) -> None:
+        """Do a round's work; see `worker.training.rounds.run_updates`.
 
         Raises:
-            Unrecordable: this process cannot go on.
+            Unrecordable: this process cannot continue.
         """
-        kind = (*this.penalised, this.watched)
+        kind = (work.updates, work.log_gradients)
         current = torch.cuda.current_stream(state.device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            scalars = self._board.set(hyperparameters)
+            scalars = self._scalars.set(hyperparameters)
             recorded = self._recorded.get(kind)
-            if recorded is None and self._played.get(kind, 0) >= WARM_UP:
-                recorded = self._recorded[kind] = self._record(state, recipe, scalars, this)
+            if recorded is None and self._eager_rounds.get(kind, 0) >= WARM_UP:
+                recorded = self._recorded[kind] = self._record(state, step_config, scalars, work)
             if recorded is None:
-                self._played[kind] = self._played.get(kind, 0) + 1
-                perform(state, recipe, scalars, this)
+                self._eager_rounds[kind] = self._eager_rounds.get(kind, 0) + 1
+                run_updates(state, step_config, scalars, work)
             else:
-                recorded.replay(this.batches)
+                recorded.replay(work.batches)
         current.wait_stream(self._stream)
 
     def _record(
-        self, state: TrainingState, recipe: StepConfig, hyperparameters: Hyperparameters, this: Round
-    ) -> Recorded:
-        """Record a kind of round, which does nothing yet."""
+        self, state: TrainingState, step_config: StepConfig, hyperparameters: Hyperparameters, work: Round
+    ) -> RecordedRound:
+        """Record a kind of round; recording runs nothing."""
         try:
-            recorded = Recorded(state, recipe, hyperparameters, this, self._stream, self._pool)
+            recorded = RecordedRound(state, step_config, hyperparameters, work, self._stream, self._pool)
         except RuntimeError as error:
             raise Unrecordable(first_line(error)) from error
-        with_penalty = " with a penalty" if any(this.penalised) else ""
-        self._log(f"recorded a round{with_penalty}{' before a tick' if this.watched else ''} as a CUDA graph")
+        penalty = " with a penalty" if any(update.regularised for update in work.updates) else ""
+        self._log(f"recorded a round{penalty}{' before a tick' if work.log_gradients else ''} as a CUDA graph")
         return recorded
 
 
 def first_line(error: BaseException) -> str:
-    """Tell why a recording failed: its end fails too, and that says nothing."""
+    """Return why a recording failed: its end fails too, with an error that says nothing."""
     while error.__context__ is not None:
         error = error.__context__
     return str(error).partition("\n")[0] or type(error).__name__

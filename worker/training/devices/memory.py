@@ -1,62 +1,39 @@
-"""Whether a training's batches fit into the memory of its devices, tried before the training begins.
+"""Trial of a training's memory: whether its batches fit into that of its devices, before it begins.
 
-What does not fit is cut into slices whose gradients are added up: the batch that an update is made of stays. What runs
-out of memory later is left as it is, for half of a step is nothing to go on from: the run goes on from its checkpoint.
+A batch that does not fit is cut into slices whose gradients are accumulated; the batch of an update stays the same. An
+error later leaves half of a round, which cannot be continued: the run resumes from its checkpoint.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from worker.training.devices.allocator import give_memory_back, within
-from worker.training.devices.ranks import ALONE, Ranks
+from worker.training.devices.allocator import OutOfMemory, give_memory_back, translate_oom, within
+from worker.training.devices.ranks import SINGLE, Ranks
 from worker.training.failure import TrainingFailed
-from worker.training.methods.adversarial import Perform, play_round
-from worker.training.methods.step_config import StepConfig
+from worker.training.rounds import RunUpdates, run_round
 from worker.training.state.state import TrainingState
+from worker.training.step_config import StepConfig
 
-_SIGNS = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
 _USABLE = 0.9  # of the memory that a machine has available: others want some, too
 
 
-class OutOfMemory(Exception):
-    """A round found no room; the state is half of one."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error means that there was no memory, on a GPU or in the machine, for what a step needs."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
-
-
-@contextmanager
-def translate_oom() -> Iterator[None]:
-    """Raise `OutOfMemory` for an error that means it, and any other as it is."""
-    try:
-        yield
-    except Exception as error:
-        if is_out_of_memory(error):
-            raise OutOfMemory(str(error).partition("\n")[0]) from error
-        raise
-
-
-def fits(state: TrainingState, recipe: StepConfig, ranks: Ranks = ALONE, by: Perform | None = None) -> bool:
-    """Play the heaviest round once, `by` another way than the plain one if one is given; undo it.
+def fits(state: TrainingState, step_config: StepConfig, ranks: Ranks = SINGLE, run: RunUpdates | None = None) -> bool:
+    """Run the heaviest round once (by `run`, if it is given) and undo it.
 
     Returns:
         Whether every rank had the memory for it.
     """
-    before = state.capture()
+    before = state.copy()
     fitted = True
     try:
-        with translate_oom(), ranks.apart(), _bounded(state.device, ranks):
-            state.images = 0  # the first step of a run takes a penalty, if there is one
-            play_round(state, recipe, by=by)
+        with translate_oom(), ranks.no_sync(), _bounded(state.device, ranks):
+            state.images = 0  # the first step of a run is regularised, if any is
+            run_round(state, step_config, run=run)
     except OutOfMemory:
         fitted = False
     state.drop_gradients()
@@ -70,38 +47,42 @@ def fits(state: TrainingState, recipe: StepConfig, ranks: Ranks = ALONE, by: Per
 
 
 def _bounded(device: torch.device, ranks: Ranks) -> AbstractContextManager[None]:
-    """Let a CPU's ranks find the end of its memory, each of its share; a GPU tells of its own."""
+    """Bound a CPU rank to its share of the memory, so that allocations fail beyond it; a GPU's fail by themselves."""
     return within(_USABLE / ranks.count) if device.type == "cpu" else nullcontext()
 
 
 def slices(
     state: TrainingState,
-    recipe: Callable[[int], StepConfig],
-    ranks: Ranks = ALONE,
+    step_config: Callable[[int], StepConfig],
+    ranks: Ranks = SINGLE,
     least: int = 1,
-    by: Callable[[StepConfig], Perform] | None = None,
+    run: Callable[[StepConfig], RunUpdates] | None = None,
 ) -> int:
     """Find into how many slices each rank has to cut its rows of a batch, from `least` on, doubling.
+
+    Args:
+        step_config: makes the configuration for a number of slices.
+        run: makes another way to run rounds than the plain one.
 
     Raises:
         TrainingFailed: not even the smallest slices fit.
     """
     count = least
-    while not fits(state, tried := recipe(count), ranks, by and by(tried)):
+    while not fits(state, tried := step_config(count), ranks, run and run(tried)):
         count = finer(state, tried, count)
     return count
 
 
-def finer(state: TrainingState, recipe: StepConfig, count: int) -> int:
-    """Give twice as many slices as `count`, which did not fit.
+def finer(state: TrainingState, step_config: StepConfig, count: int) -> int:
+    """Return twice as many slices as `count`, which did not fit.
 
     Raises:
         TrainingFailed: slices would have less than one image, or less than the two that batch statistics need.
     """
-    rows = recipe.ranks.rows(recipe.batch).count
-    if rows // (2 * count) < recipe.least_rows:
+    rows = step_config.ranks.rows(step_config.batch_size).count
+    if rows // (2 * count) < step_config.least_rows:
         raise TrainingFailed(
-            f"{state.device} has not the memory for {rows // count} image(s) at a time, and fewer cannot be trained "
+            f"{state.device} has not enough memory for {rows // count} image(s) at a time, and fewer cannot be trained "
             "on: choose smaller networks, or a device with more memory"
         )
     return 2 * count

@@ -1,9 +1,9 @@
-"""The processes that train one run together, one for each device: torch.distributed, set up by Lightning Fabric.
+"""Ranks: the processes that train one run together, one for each device (torch.distributed, Lightning Fabric).
 
-Every rank holds both networks, the average, optimisers and random states, and all of them the same ones: they draw the
-same order and noise, each works on its own rows of a batch, and what they add up (gradients, batch statistics, losses)
-comes out the same, to the bit, in each. What has been reported and what the guard knows is rank 0's: it alone decides,
-reports and writes; the others are told each round that it plays (`Order`), and get its whole state where that jumps.
+Every rank holds the same modules, averages, optimizers and random states, to the bit: all draw the same order and
+noise, each works on its own rows of a batch, and sums over ranks (gradients, batch statistics, losses) come out the
+same in each. Only rank 0 decides, reports and writes; it sends the others a `Command` for each round, and its whole
+state where that has changed otherwise than by a round.
 """
 
 from __future__ import annotations
@@ -22,65 +22,65 @@ from torch import Tensor
 from models.networks.rows import Rows
 
 _WORKING = timedelta(minutes=10)
-"""For a rank to come to the next sum of a round."""
+"""For a rank to reach the next sum of a round."""
 _WAITING = timedelta(hours=12)
-"""For rank 0 to say what comes next: it may be evaluating, or writing to a slow disk."""
+"""For rank 0 to send its next command: it may be evaluating, or writing to a slow disk."""
 _BUCKET = 1 << 23  # values that are summed at once
 
 
-class Order(IntEnum):
-    """What rank 0 tells the others to do."""
+class Command(IntEnum):
+    """What rank 0 lets the others do."""
 
     END = 0
     ROUND = 1
-    WATCHED_ROUND = 2
-    """One whose gradients' norms are noted."""
+    LOGGED_ROUND = 2
+    """One that logs the norms of gradients."""
     SYNC_STATE = 3
-    """Rank 0's state, which is another one than its last round made."""
+    """Receive rank 0's state."""
 
 
 class Ranks:
-    """This process among the `count` that train a run; one alone waits for nobody and sends nothing.
+    """This process among the `count` that train a run; a single one communicates with nobody.
 
     Args:
         rank: from 0; rank 0 decides, reports and writes.
-        count: of them all.
-        control: all of them, talking on the CPU: for what is no part of a step, and may take its time.
+        count: of all ranks.
+        control: a process group on the CPU, with long timeouts: for what is no part of a step.
     """
 
     def __init__(self, rank: int = 0, count: int = 1, control: torch.distributed.ProcessGroup | None = None) -> None:
         self.rank = rank
         self.count = count
         self._control = control
-        self._apart = False
+        self._is_local = False
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this rank decides, reports and writes."""
         return self.rank == 0
 
     @property
-    def together(self) -> bool:
-        """Whether what one rank computes has to be added to what the others do."""
-        return self.count > 1 and not self._apart
+    def synchronising(self) -> bool:
+        """Whether gradients and statistics of this rank are averaged with those of others."""
+        return self.count > 1 and not self._is_local
 
     @contextmanager
-    def apart(self) -> Iterator[None]:
-        """Wait for nobody: what is computed meanwhile is of this rank's rows, and not to be kept."""
-        self._apart = True
+    def no_sync(self) -> Iterator[None]:
+        """Compute without the other ranks: on this rank's rows only, and nothing to be kept."""
+        self._is_local = True
         try:
             yield
         finally:
-            self._apart = False
+            self._is_local = False
 
     def rows(self, batch: int) -> Rows:
-        """Give this rank's rows of a batch, of which there are as many for each rank."""
+        """Return this rank's rows of a batch; each rank has equally many."""
         each = batch // self.count
         return Rows(self.rank * each, (self.rank + 1) * each, batch)
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace each floating-point tensor by its mean over the ranks; all call this, with the same shapes."""
-        if not self.together:
+        if not self.synchronising:
             return
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
@@ -90,81 +90,79 @@ class Ranks:
             for tensor, mean in zip(bucket, means, strict=True):
                 tensor.copy_(mean.view(tensor.shape))
 
-    def order(self, order: Order = Order.END) -> Order:
-        """Give rank 0's order, on every rank; what the others pass does not matter."""
+    def command(self, command: Command = Command.END) -> Command:
+        """Return rank 0's command, on every rank; what the others pass does not matter."""
         if self.count == 1:
-            return order
-        said = torch.tensor(order, dtype=torch.int64)
-        torch.distributed.broadcast(said, 0, group=self._control)
-        return Order(int(said))
+            return command
+        sent = torch.tensor(command, dtype=torch.int64)
+        torch.distributed.broadcast(sent, 0, group=self._control)
+        return Command(int(sent))
 
-    def tell(self, value: Any = None) -> Any:
-        """Give what rank 0 passes, anything that JSON knows, on every rank."""
+    def broadcast(self, value: Any = None) -> Any:
+        """Return rank 0's value, any JSON, on every rank."""
         if self.count == 1:
             return value
         # Never torch's own broadcast of objects: it would unpickle what comes in over a socket.
-        data = bytearray(json.dumps(value).encode()) if self.leads else bytearray()
+        data = bytearray(json.dumps(value).encode()) if self.is_main else bytearray()
         length = torch.tensor(len(data))
         torch.distributed.broadcast(length, 0, group=self._control)
         message = (
-            torch.frombuffer(data, dtype=torch.uint8) if self.leads else torch.empty(int(length), dtype=torch.uint8)
+            torch.frombuffer(data, dtype=torch.uint8) if self.is_main else torch.empty(int(length), dtype=torch.uint8)
         )
         torch.distributed.broadcast(message, 0, group=self._control)
         return json.loads(message.numpy().tobytes())
 
-    def hand_out(self, tensors: Iterable[Tensor]) -> None:
-        """Fill tensors, on the CPU, with those of rank 0, of the same shapes."""
+    def broadcast_tensors(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite tensors, on the CPU, with those of rank 0, of the same shapes."""
         if self.count > 1:
             for tensor in tensors:
                 torch.distributed.broadcast(tensor, 0, group=self._control)
 
-    def any(self, said: bool) -> bool:
-        """Tell whether any of the ranks said so."""
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set on any rank."""
         if self.count == 1:
-            return said
-        votes = torch.tensor(said, dtype=torch.int64)
+            return flag
+        votes = torch.tensor(flag, dtype=torch.int64)
         torch.distributed.all_reduce(votes, group=self._control)
         return bool(votes)
 
     def close(self) -> None:
-        """Leave the others, once they have all come so far; rank 0 tells them that this is the end.
-
-        Without this, threads of torch end in an abort.
-        """
+        """Leave the process group, once all ranks have come so far; rank 0 ends the others."""
         if self.count > 1:
-            if self.leads:
-                self.order(Order.END)
+            if self.is_main:
+                self.command(Command.END)
+            # Without this, threads of torch end in an abort.
             torch.distributed.barrier(group=self._control)
             torch.distributed.destroy_process_group()
 
 
-ALONE = Ranks()
+SINGLE = Ranks()
 
 
-class Launched(NamedTuple):
-    """Which of how many processes this is."""
+class LaunchInfo(NamedTuple):
+    """This process among those that torchrun has started."""
 
     rank: int
     ranks: int
 
 
-def launched() -> Launched:
-    """Give this process's place as torchrun wrote it down; the first of one without it."""
-    return Launched(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+def launch_info() -> LaunchInfo:
+    """Read this process's place from torchrun's environment variables; the first of one without them."""
+    return LaunchInfo(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
-def join(devices: Sequence[torch.device]) -> Ranks:
-    """Meet the other ranks that torchrun started, one for each of the `devices`.
+def join_ranks(devices: Sequence[torch.device]) -> Ranks:
+    """Join the process group of the ranks that torchrun started, one for each of the `devices`.
 
     Raises:
         RuntimeError: they did not all come.
     """
-    count = launched().ranks
+    count = launch_info().ranks
     if count != len(devices):
         raise RuntimeError(f"{len(devices)} devices and {count} process(es): start the run with worker.jobs.torchrun")
     if count == 1:
-        return ALONE
-    # Here, because it imports torch's compiler: seconds, which a training on one device need not wait.
+        return SINGLE
+    # Imported here: it imports torch's compiler, which takes seconds that a training on one device need not wait.
     from lightning_fabric import Fabric
     from lightning_fabric.strategies.ddp import DDPStrategy
 
@@ -180,7 +178,7 @@ def join(devices: Sequence[torch.device]) -> Ranks:
 
 
 def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Put small tensors together, so that few sums are waited for and none needs much memory beside them."""
+    """Group tensors, so that there are few all-reduces and none needs much memory beside them."""
     buckets: list[list[Tensor]] = []
     size = _BUCKET
     for tensor in tensors:

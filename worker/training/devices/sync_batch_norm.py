@@ -1,4 +1,4 @@
-"""Batch normalisation over the rows of all ranks, on any device: torch's own knows only GPUs."""
+"""Batch normalisation over the rows of all ranks, on any device: torch's own is for GPUs only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from worker.training.devices.ranks import Ranks
 
 
 def synchronise(network: nn.Module, ranks: Ranks) -> None:
-    """Let every batch normalisation of a network see the batches of all ranks; its parameters stay as they are."""
+    """Replace every batch normalisation of a network by one over all ranks, with the same parameters."""
     if ranks.count == 1:
         return
     for parent in list(network.modules()):
@@ -22,10 +22,10 @@ def synchronise(network: nn.Module, ranks: Ranks) -> None:
 
 
 class SynchronisedBatchNorm(nn.BatchNorm2d):
-    """A batch normalisation whose statistics in training are those of as many rows on every rank (eq. 1 of 1502.03167).
+    """Batch normalisation whose statistics in training are over the rows of all ranks (arXiv 1502.03167).
 
-    Means and variances of the ranks are gathered, and differentiated through: a gradient of what one rank made of them
-    comes back to all. Gradients are right once they are averaged over the ranks, each of its own rows' mean loss.
+    Means and variances of the ranks are gathered, and gradients flow back through them to all ranks. Gradients are
+    right once they are averaged over the ranks, each of its own rows' mean loss.
 
     Args:
         layer: whose parameters and statistics it takes over.
@@ -42,10 +42,10 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `[N, C, H, W]`."""
-        if not (self.training and self.ranks.together):
+        if not (self.training and self.ranks.synchronising):
             return super().forward(x)
         rows = x.float()
-        # Of each rank [2, C]; then of all: the variance of what is in all is the mean of variances and that of means.
+        # [2, C] of each rank. The variance over all ranks is the mean of variances plus the variance of means.
         own = torch.stack((rows.mean((0, 2, 3)), rows.var((0, 2, 3), correction=0)))
         rank, count = self.ranks.rank, self.ranks.count
         gathered: Tensor = _Sum.apply(pad(own[None], (0, 0, 0, 0, rank, count - rank - 1)))  # type: ignore[no-untyped-call]

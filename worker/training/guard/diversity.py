@@ -7,8 +7,7 @@ import numpy as np
 from models.pictures import Pixels
 from worker.data.prepared import Prepared
 from worker.evaluation.diversity import pairwise_diversity
-from worker.training.reporting.real_images import choose
-from worker.training.reporting.snapshots import grid_layout
+from worker.training.reporting.snapshots import choose_real, grid_layout
 
 _MIN_REAL = 0.5  # of 255: a data set of less diversity shows one image, and ratios would be noise
 
@@ -26,7 +25,7 @@ class SnapshotDiversity:
         # A conditional generator that makes one image of each class has collapsed, however its classes differ: where
         # the grid has several images of a class, they are compared with each other only.
         self._labels = labels if labels is not None and len(np.unique(labels)) < len(labels) else None
-        chosen, first = np.unique(choose(prepared, classes), return_index=True)
+        chosen, first = np.unique(choose_real(prepared, classes), return_index=True)
         real = np.ascontiguousarray(prepared.images[chosen].transpose(0, 2, 3, 1))
         self._real = pairwise_diversity(real, None if self._labels is None else self._labels[first])
 

@@ -1,11 +1,16 @@
-"""The rules by which a training is judged, on plain values of one evaluation; `guard` remembers and decides."""
+"""Findings: the rules by which the guard judges a training, on plain values of one evaluation.
+
+How long a rule has to hold is in `worker.training.guard.guard`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Self
+
+from pydantic import ConfigDict, Field
 
 from models.config.training import TrainingConfig
 from models.config.values import Frozen
@@ -13,6 +18,9 @@ from models.objectives.losses import LOSSES
 from models.scores import Score
 
 Kind = Literal["diverged", "exploding", "discriminator_won", "collapsed", "worsening"]
+Verdict = Kind | Literal["healthy", "discriminator_ahead", "generator_ahead", "rolled_back", "stopped", "failed"]
+
+ADVERSARIES: Final = ("discriminator", "generator")
 
 # Rounds in which only numbers count: networks that have hardly begun are alike in everything else.
 YOUNG: Final = 500
@@ -37,41 +45,62 @@ LOST: Final = 0.1
 
 
 class Finding(Frozen):
-    """A rule that has held for long enough, and what was seen, as the middle of a sentence."""
+    """A rule that has held for long enough, and the evidence, as the middle of a sentence; stored as `seen`."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     kind: Kind
-    seen: str
+    evidence: str = Field(alias="seen")
+
+
+@dataclass(frozen=True)
+class Health:
+    """A verdict, the reasons for it, each a sentence, and what the figures of the tick mean in one."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+    sentence: str = ""
+
+    def after(self, findings: Sequence[Finding]) -> Health:
+        """Return the verdict with active findings of the guard before everything else."""
+        if not findings:
+            return self
+        reasons = (*(f"{finding.evidence[0].upper()}{finding.evidence[1:]}" for finding in findings), *self.reasons)
+        return Health(findings[0].kind, reasons, self.sentence)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What a run's configuration makes of the rules; all lengths in real images.
+    """Settings of the rules for one run; all lengths in real images.
 
     Attributes:
-        acts: whether anything but numbers that are not finite is acted on; else it is only told.
+        acts: whether findings lead to a rollback; otherwise only numbers that are not finite do.
         total: the run's length.
         young: only numbers count before this position.
         parameters: of the generator.
+        networks: names of the guarded optimizers, in the order of their gradients' norms.
     """
 
     acts: bool
     total: int
     young: int
     parameters: int
+    networks: tuple[str, ...] = ADVERSARIES
 
     @classmethod
-    def of(cls, config: TrainingConfig, count: int) -> Self:
-        """Take them out of a configuration for a data set of `count` images."""
+    def of(cls, config: TrainingConfig, count: int, networks: tuple[str, ...] = ADVERSARIES) -> Self:
+        """Derive them from a training's configuration and the number of images in its data set."""
         return cls(
             # A minimax generator's gradient fades whenever the discriminator is ahead: that is what it shows.
             acts=config.guard == "full" and not LOSSES.get(config.loss).fades,
             total=config.total_images(count),
             young=YOUNG * config.batch_size * config.discriminator.steps,
             parameters=config.generator_config().parameters(),
+            networks=networks,
         )
 
     def act_on(self, finding: Finding) -> bool:
-        """Tell whether a finding ends in a rollback."""
+        """Whether a finding leads to a rollback."""
         return self.acts or finding.kind == "diverged"
 
 
@@ -80,12 +109,12 @@ class Measured:
     """What the rules look at; None where it was not measured this time."""
 
     images: int
-    gradients: tuple[float, float] | None
+    gradients: tuple[float, ...] | None
     diversity: float | None
     score: Score | None
 
     def missing(self) -> set[Kind]:
-        """Name the rules that cannot be told of now."""
+        """Return the rules whose measurement is missing."""
         kinds: dict[Kind, object] = {
             "exploding": self.gradients,
             "discriminator_won": self.gradients,
@@ -100,42 +129,49 @@ class Before:
     """What was known before an evaluation.
 
     Attributes:
-        diverse: whether the generator has ever painted different images.
-        usual: norms of gradients, for the discriminator and the generator; None until enough is known.
+        diverse: whether the generator has ever made different images.
+        usual: norms of gradients, of each guarded optimizer; None until enough is known.
         first: the first score.
         best: the best one.
     """
 
     diverse: bool
-    usual: tuple[float, float] | None
+    usual: tuple[float, ...] | None
     first: Score | None
     best: Score | None
 
 
 def find(rules: Rules, before: Before, measured: Measured) -> Iterator[Finding]:
-    """Tell which rules hold at an evaluation."""
+    """Yield the rules that hold at an evaluation."""
     diversity, score = measured.diversity, measured.score
     if measured.gradients is not None:
-        yield from _gradients(rules, measured.gradients, before.usual)
+        if rules.networks == ADVERSARIES:
+            usual = None if before.usual is None else before.usual[1]
+            yield from _discriminator_won(rules, measured.gradients[1], usual)
+        yield from _exploding(rules, measured.gradients, before.usual)
     begun = before.diverse or measured.images >= GRACE * rules.total
     if diversity is not None and diversity < COLLAPSED and begun:
-        told = f"images of different latents differ by {diversity:.0%} of what real images differ by"
-        yield Finding(kind="collapsed", seen=told)
+        evidence = f"images of different latents differ by {diversity:.0%} of what real images differ by"
+        yield Finding(kind="collapsed", evidence=evidence)
     if score is not None and before.first is not None and before.best is not None:
         yield from _worsening(score, before.first, before.best)
 
 
-def _gradients(rules: Rules, now: tuple[float, float], usual: tuple[float, float] | None) -> Iterator[Finding]:
-    told = "the generator learns nothing from the discriminator any more: its gradient is"
-    if now[1] < STILL * math.sqrt(rules.parameters):
-        yield Finding(kind="discriminator_won", seen=f"{told} {now[1]:.1e}, too small to move it")
-    elif usual is not None and now[1] < FADED * usual[1]:
-        yield Finding(kind="discriminator_won", seen=f"{told} {now[1]:.1e}, usually it was {usual[1]:.1e}")
+def _discriminator_won(rules: Rules, norm: float, usual: float | None) -> Iterator[Finding]:
+    evidence = "the generator learns nothing from the discriminator any more: its gradient is"
+    if norm < STILL * math.sqrt(rules.parameters):
+        yield Finding(kind="discriminator_won", evidence=f"{evidence} {norm:.1e}, too small to move it")
+    elif usual is not None and norm < FADED * usual:
+        yield Finding(kind="discriminator_won", evidence=f"{evidence} {norm:.1e}, usually it was {usual:.1e}")
+
+
+def _exploding(rules: Rules, norms: tuple[float, ...], usual: tuple[float, ...] | None) -> Iterator[Finding]:
     if usual is None:
         return
-    for name, norm, before in zip(("discriminator", "generator"), now, usual, strict=True):
+    for name, norm, before in zip(rules.networks, norms, usual, strict=True):
         if norm > EXPLODED * before:
-            yield Finding(kind="exploding", seen=f"the {name}'s gradient is {norm:.1e}, usually it was {before:.1e}")
+            evidence = f"the {name}'s gradient is {norm:.1e}, usually it was {before:.1e}"
+            yield Finding(kind="exploding", evidence=evidence)
             return
 
 
@@ -144,4 +180,4 @@ def _worsening(score: Score, first: Score, best: Score) -> Iterator[Finding]:
     # Higher is better: half the best is as bad as twice the best is where lower is better.
     room = abs(best.value) * ((WORSE - 1) if score.lower_is_better else (1 - 1 / WORSE))
     if lost > max(room, LOST * abs(best.value - first.value)):
-        yield Finding(kind="worsening", seen=f"the score is {score.value:.4g}, at its best it was {best.value:.4g}")
+        yield Finding(kind="worsening", evidence=f"the score is {score.value:.4g}, at its best it was {best.value:.4g}")

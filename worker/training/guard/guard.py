@@ -1,94 +1,96 @@
-"""Watches over a training at fixed image counts: what it remembers, how long rules have to hold, where to go back to.
+"""The guard of a training: what it knows at fixed image counts, how long rules have to hold, where to roll back to.
 
-Pure functions on an immutable memory that is part of every checkpoint; the rules are in `findings`. The loop brings the
-values and acts; where there are several ranks, one of them decides.
+Pure functions on an immutable state that is part of every checkpoint; the rules are in `findings`. The loop measures
+and acts; where there are several ranks, rank 0 decides.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from models.artifacts.attempts import Position
 from models.config.values import Frozen
 from models.scores import Score, comparable, improves
 from worker.training.guard.findings import COLLAPSED, Before, Finding, Kind, Measured, Rules, find
-from worker.training.reporting.telemetry import Means
 
 MAX_ROLLBACKS: Final = 3
-RATE: Final = 0.5
-"""What each rollback multiplies both learning rates by: half of it is the usual next guess, an eighth the last one."""
-PENALTY: Final = 2.0
+LR_FACTOR: Final = 0.5
+"""What each rollback multiplies all learning rates by: half of it is the usual next guess, an eighth the last one."""
+PENALTY_FACTOR: Final = 2.0
 """What each rollback multiplies the penalty's weight by, where there is a penalty."""
 
 # A rule has to hold for so many evaluations in a row, and for such a share of the run: a healthy run looks lost at
 # times (the plain networks do for two of a hundred epochs) and comes back by itself.
 EVALUATIONS: Final = 3
 SHARE: Final = 0.05
-# Of the run: so far apart, at least, are points to go back to that no score tells to be better than others.
+# Of the run: the least distance between rollback checkpoints where no score says that one is better than another.
 APART: Final = 0.03
 _REMEMBERED = 20  # evaluations whose gradients make what is usual
 _ENOUGH = 3  # of them before anything is unusual
 
 
-class Held(Frozen):
+class Streak(Frozen):
     """Since which position, and for how many evaluations in a row, a rule holds."""
 
     since: int
     evaluations: int
 
 
-class Memory(Frozen):
-    """What the guard knows of a run at a position; part of the checkpoint.
+class GuardState(Frozen):
+    """What the guard knows of a run at a position; part of the checkpoint, where aliases are the stored names.
 
     Attributes:
-        rollbacks: how often the run has gone back.
-        returned: where it went back to last.
-        refuge: where it would go back to now.
+        rollbacks: how often the run was rolled back.
+        rolled_back_to: where to, the last time.
+        rollback_target: where it would be rolled back to now.
         ended: the length at which the guard ended the run with its best version; None before that.
-        gradients: norms for the discriminator and the generator, at each tick since the last evaluation.
+        gradients: norms for each guarded optimizer, at each tick since the last evaluation.
         usual: medians of those at earlier evaluations, while all was well.
-        diverse: whether the generator has ever painted different images.
+        diverse: whether the generator has ever made different images.
         first: the first score of this protocol.
         best: the best one.
-        held: rules that hold now.
-        standing: findings of the last evaluation.
+        streaks: rules that hold now.
+        active: findings of the last evaluation: rules that have held for long enough.
     """
 
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
     rollbacks: int = 0
-    returned: int = 0
-    refuge: Position = Position(0, 0)
+    rolled_back_to: int = Field(default=0, alias="returned")
+    rollback_target: Position = Field(default=Position(0, 0), alias="refuge")
     ended: int | None = None
-    gradients: tuple[tuple[float, float], ...] = ()
-    usual: tuple[tuple[float, float], ...] = ()
+    gradients: tuple[tuple[float, ...], ...] = ()
+    usual: tuple[tuple[float, ...], ...] = ()
     diverse: bool = False
     first: Score | None = None
     best: Score | None = None
-    held: dict[Kind, Held] = Field(default_factory=dict)
-    standing: tuple[Finding, ...] = ()
+    streaks: dict[Kind, Streak] = Field(default_factory=dict, alias="held")
+    active: tuple[Finding, ...] = Field(default=(), alias="standing")
 
     @property
-    def rate(self) -> float:
-        """The factor on both learning rates."""
-        return float(RATE**self.rollbacks)
+    def lr_factor(self) -> float:
+        """The factor on all learning rates."""
+        return float(LR_FACTOR**self.rollbacks)
 
     @property
-    def penalty(self) -> float:
+    def penalty_factor(self) -> float:
         """The factor on the penalty's weight."""
-        return float(PENALTY**self.rollbacks)
+        return float(PENALTY_FACTOR**self.rollbacks)
 
-    def gentleness(self) -> dict[str, float]:
-        """Lay out what rollbacks have changed, as clients read it."""
-        return {"rollbacks": self.rollbacks, "lr_factor": self.rate, "penalty_factor": self.penalty}
+    def backoff(self) -> dict[str, float]:
+        """Return what rollbacks have changed, as clients read it."""
+        return {"rollbacks": self.rollbacks, "lr_factor": self.lr_factor, "penalty_factor": self.penalty_factor}
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What an evaluation brings.
+class Observation:
+    """What is measured at a snapshot.
 
     Attributes:
         images: the position.
@@ -101,120 +103,126 @@ class Seen:
     score: Score | None = None
 
 
-def note_tick(memory: Memory, means: Means) -> tuple[Memory, Finding | None]:
-    """Take in a tick; find numbers that are not finite."""
-    if not means.finite:
-        return memory, Finding(kind="diverged", seen="a loss or a gradient is no longer a finite number")
-    if means.gradient_d is None or means.gradient_g is None:
-        return memory, None
-    return memory.model_copy(update={"gradients": (*memory.gradients, (means.gradient_d, means.gradient_g))}), None
+def check_tick(
+    state: GuardState, figures: Mapping[str, float | None], gradients: Sequence[str]
+) -> tuple[GuardState, Finding | None]:
+    """Record the norms of a tick's gradients, by their names; find figures that are not finite."""
+    if not all(math.isfinite(value) for value in figures.values() if value is not None):
+        return state, Finding(kind="diverged", evidence="a loss or a gradient is no longer a finite number")
+    norms = tuple(norm for name in gradients if (norm := figures[name]) is not None)
+    if len(norms) < len(gradients):
+        return state, None
+    return state.model_copy(update={"gradients": (*state.gradients, norms)}), None
 
 
-def note_weights(broken: Sequence[str]) -> Finding | None:
+def check_weights(broken: Sequence[str]) -> Finding | None:
     """Find numbers that are not finite, by the names of the tensors that hold some."""
-    return Finding(kind="diverged", seen=f"{broken[0]} holds numbers that are not finite") if broken else None
+    return Finding(kind="diverged", evidence=f"{broken[0]} holds numbers that are not finite") if broken else None
 
 
-def look(rules: Rules, memory: Memory, seen: Seen) -> Memory:
-    """Take in an evaluation: what stands in the new memory are the rules that have held for long enough."""
-    if seen.images < rules.young:
-        refuge = _here(memory, seen) if _is_apart(rules, memory, seen) else memory.refuge
-        return memory.model_copy(update={"gradients": (), "refuge": refuge})
-    diverse = memory.diverse or seen.diversity is None or seen.diversity > COLLAPSED
-    memory = _comparable(memory, seen.score).model_copy(update={"diverse": diverse})
-    measured = Measured(seen.images, _typical(memory), seen.diversity, seen.score)
-    before = Before(memory.diverse, _usual(memory), memory.first, memory.best)
+def observe(rules: Rules, state: GuardState, observation: Observation) -> GuardState:
+    """Apply the rules to what was measured; those that have held for long enough are active in the new state."""
+    if observation.images < rules.young:
+        target = _here(state, observation) if _is_apart(rules, state, observation) else state.rollback_target
+        return state.model_copy(update={"gradients": (), "rollback_target": target})
+    diverse = state.diverse or observation.diversity is None or observation.diversity > COLLAPSED
+    state = _comparable(state, observation.score).model_copy(update={"diverse": diverse})
+    measured = Measured(observation.images, _typical(state), observation.diversity, observation.score)
+    before = Before(state.diverse, _usual(state), state.first, state.best)
     findings = {finding.kind: finding for finding in find(rules, before, measured)}
     # What was not measured this time neither holds for longer nor has ended.
     missing = measured.missing()
-    held = {kind: hold for kind, hold in memory.held.items() if kind in missing}
-    held |= {kind: _longer(memory.held.get(kind), seen.images) for kind in findings}
-    standing = [finding for finding in memory.standing if finding.kind in missing]
-    standing += [finding for kind, finding in findings.items() if _is_long(rules, held[kind], seen.images)]
+    streaks = {kind: streak for kind, streak in state.streaks.items() if kind in missing}
+    streaks |= {kind: _longer(state.streaks.get(kind), observation.images) for kind in findings}
+    active = [finding for finding in state.active if finding.kind in missing]
+    active += [finding for kind, finding in findings.items() if _is_long(rules, streaks[kind], observation.images)]
 
     score, now = measured.score, measured.gradients
-    is_best = score is not None and improves(score, memory.best)
+    is_best = score is not None and improves(score, state.best)
     # Without scores any point is good at which no rule holds.
-    is_good = is_best or (memory.best is None and score is None and _is_apart(rules, memory, seen))
-    return memory.model_copy(
+    is_good = is_best or (state.best is None and score is None and _is_apart(rules, state, observation))
+    return state.model_copy(
         update={
-            "refuge": _here(memory, seen) if is_good and not held else memory.refuge,
+            "rollback_target": _here(state, observation) if is_good and not streaks else state.rollback_target,
             "gradients": (),
-            "usual": memory.usual if held or now is None else (*memory.usual, now)[-_REMEMBERED:],
-            "first": memory.first or score,
-            "best": score if is_best else memory.best,
-            "held": held,
-            "standing": tuple(standing),
+            "usual": state.usual if streaks or now is None else (*state.usual, now)[-_REMEMBERED:],
+            "first": state.first or score,
+            "best": score if is_best else state.best,
+            "streaks": streaks,
+            "active": tuple(active),
         }
     )
 
 
-def gone_back(refuge: Memory, rollbacks: int, ended: int | None) -> Memory:
-    """Give the memory to go on with after a rollback: that of the refuge, without what held there."""
+def after_rollback(checkpoint: GuardState, rollbacks: int, ended: int | None) -> GuardState:
+    """Return the state to continue with after a rollback: that of the rollback checkpoint, without findings."""
     update: dict[str, object] = {
         "rollbacks": rollbacks,
-        "returned": refuge.refuge.images,
+        "rolled_back_to": checkpoint.rollback_target.images,
         "ended": ended,
-        "held": {},
-        "standing": (),
+        "streaks": {},
+        "active": (),
     }
-    return refuge.model_copy(update=update)
+    return checkpoint.model_copy(update=update)
 
 
-def watched(memory: Memory, seen: Seen) -> dict[str, float | None]:
-    """Give what the rules look at, for people and for calibration; `memory` is that before the evaluation.
+def monitored(state: GuardState, observation: Observation, gradients: Sequence[str]) -> dict[str, float | None]:
+    """Return what the rules look at, for people and for calibration; `state` is the one before the observation.
 
-    Gradients are told as multiples of what is usual; null until enough is known.
+    Norms of gradients, by their names, are multiples of the usual ones; None until enough is known.
     """
-    now, usual = _typical(memory), _usual(memory)
-    ratios = (None, None) if now is None or usual is None else (_ratio(now[0], usual[0]), _ratio(now[1], usual[1]))
-    return {"diversity": seen.diversity, "gradient_d": ratios[0], "gradient_g": ratios[1]}
+    now, usual = _typical(state), _usual(state)
+    if now is None or usual is None:
+        ratios: tuple[float | None, ...] = (None,) * len(gradients)
+    else:
+        ratios = tuple(_ratio(*pair) for pair in zip(now, usual, strict=True))
+    return {"diversity": observation.diversity, **dict(zip(gradients, ratios, strict=True))}
 
 
-def _comparable(memory: Memory, score: Score | None) -> Memory:
+def _comparable(state: GuardState, score: Score | None) -> GuardState:
     """Forget scores of another protocol than that of a new one, and what followed from them."""
-    if score is None or memory.best is None or comparable(score, memory.best):
-        return memory
+    if score is None or state.best is None or comparable(score, state.best):
+        return state
     update: dict[str, object] = {
         "first": None,
         "best": None,
-        "held": {kind: hold for kind, hold in memory.held.items() if kind != "worsening"},
-        "standing": tuple(finding for finding in memory.standing if finding.kind != "worsening"),
+        "streaks": {kind: streak for kind, streak in state.streaks.items() if kind != "worsening"},
+        "active": tuple(finding for finding in state.active if finding.kind != "worsening"),
     }
-    return memory.model_copy(update=update)
+    return state.model_copy(update=update)
 
 
-def _is_apart(rules: Rules, memory: Memory, seen: Seen) -> bool:
-    """Tell whether it is worth a copy of the state to go back to here rather than where the run would go now."""
-    return seen.images - memory.refuge.images >= APART * rules.total
+def _is_apart(rules: Rules, state: GuardState, observation: Observation) -> bool:
+    """Whether a rollback checkpoint here would be far enough from the present one to be worth its copy."""
+    return observation.images - state.rollback_target.images >= APART * rules.total
 
 
-def _here(memory: Memory, seen: Seen) -> Position:
-    return Position(memory.rollbacks, seen.images)
+def _here(state: GuardState, observation: Observation) -> Position:
+    return Position(state.rollbacks, observation.images)
 
 
-def _typical(memory: Memory) -> tuple[float, float] | None:
-    """Give the median norms since the last evaluation."""
-    return _medians(memory.gradients) if memory.gradients else None
+def _typical(state: GuardState) -> tuple[float, ...] | None:
+    """Return the median norms since the last evaluation."""
+    return _medians(state.gradients) if state.gradients else None
 
 
-def _usual(memory: Memory) -> tuple[float, float] | None:
-    return _medians(memory.usual) if len(memory.usual) >= _ENOUGH else None
+def _usual(state: GuardState) -> tuple[float, ...] | None:
+    return _medians(state.usual) if len(state.usual) >= _ENOUGH else None
 
 
-def _medians(pairs: tuple[tuple[float, float], ...]) -> tuple[float, float]:
-    return median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
+def _medians(norms: tuple[tuple[float, ...], ...]) -> tuple[float, ...]:
+    return tuple(median(column) for column in zip(*norms, strict=True))
 
 
 def _ratio(now: float, usual: float) -> float | None:
     return now / usual if usual > 0 else None
 
 
-def _longer(held: Held | None, images: int) -> Held:
-    if held is None:
-        return Held(since=images, evaluations=1)
-    return Held(since=held.since, evaluations=held.evaluations + 1)
+def _longer(streak: Streak | None, images: int) -> Streak:
+    if streak is None:
+        return Streak(since=images, evaluations=1)
+    return Streak(since=streak.since, evaluations=streak.evaluations + 1)
 
 
-def _is_long(rules: Rules, held: Held, images: int) -> bool:
-    return held.evaluations >= EVALUATIONS and images - held.since >= SHARE * rules.total
+def _is_long(rules: Rules, streak: Streak, images: int) -> bool:
+    return streak.evaluations >= EVALUATIONS and images - streak.since >= SHARE * rules.total

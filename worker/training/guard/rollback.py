@@ -1,67 +1,68 @@
-"""Takes a training back to its best point with gentler settings, or ends it there; when, `guard` decides."""
+"""Rollback: restores a training's best point with smaller learning rates, or ends the run there."""
 
 from __future__ import annotations
 
 from worker.training.failure import GaveUp
-from worker.training.guard.findings import Finding
-from worker.training.guard.guard import MAX_ROLLBACKS, Memory, gone_back
-from worker.training.guard.verdict import Health
+from worker.training.guard.findings import Finding, Health
+from worker.training.guard.guard import MAX_ROLLBACKS, GuardState, after_rollback
 from worker.training.reporting.reporter import Reporter
 from worker.training.state.manager import CheckpointManager
 from worker.training.state.state import TrainingState
 
 
 def roll_back(
-    state: TrainingState, finding: Finding, total: int, keeper: CheckpointManager, reporter: Reporter
+    state: TrainingState, finding: Finding, total: int, checkpoints: CheckpointManager, reporter: Reporter
 ) -> None:
-    """Restore the best point, keep it as the newest checkpoint, and tell.
+    """Restore the rollback checkpoint, save it as the newest checkpoint, and report it.
 
     Args:
-        state: of the training; afterwards it is where the run goes on or ends.
+        state: of the training; afterwards it is where the run continues or ends.
         finding: why.
         total: the run's length in images.
-        keeper: holds the best point.
-        reporter: is told.
+        checkpoints: of the run.
+        reporter: writes the event.
 
     Raises:
-        GaveUp: there is nothing to go back to, or nothing there that is worth to be published.
+        GaveUp: there is no rollback checkpoint, or nothing there is worth publishing.
         OSError: a report or a checkpoint could not be written.
     """
-    left, rollbacks = state.images, state.guard.rollbacks + 1
-    seen = f"At {left / 1000:g} kimg {finding.seen}"
-    refuge = keeper.refuge(state.guard.refuge, reporter.log)
-    if refuge is None:
-        raise GaveUp(f"{seen}; there is no whole checkpoint to go back to: start a new run with lower rates")
+    images, rollbacks = state.images, state.guard.rollbacks + 1
+    reason = f"At {images / 1000:g} kimg {finding.evidence}"
+    checkpoint = checkpoints.read_rollback_checkpoint(state.guard.rollback_target, reporter.log)
+    if checkpoint is None:
+        raise GaveUp(f"{reason}; there is no valid checkpoint to roll back to: start a new run with lower rates")
     ends = rollbacks > MAX_ROLLBACKS
-    if ends and not Memory.model_validate(refuge.values["guard"]).diverse:
+    if ends and not GuardState.model_validate(checkpoint.values["guard"]).diverse:
         raise GaveUp(
-            f"{seen}, and {MAX_ROLLBACKS} rollbacks to gentler settings did not help; nothing before that is worth to "
-            "be published: start a new run with lower rates (generator.lr, discriminator.lr) or another preset"
+            f"{reason}, and {MAX_ROLLBACKS} rollbacks with smaller learning rates did not help; no earlier point is "
+            "worth publishing: start a new run with lower rates (generator.lr, discriminator.lr) or another preset"
         )
-    state.restore(refuge.tensors, refuge.values)
-    state.guard = gone_back(state.guard, rollbacks, total if ends else None)
-    done = _ended(state.images) if ends else _done(state)
-    health = Health("stopped" if ends else "rolled_back", (f"{seen}.", done), f"{seen}. {done}")
-    # Before it is kept: a run killed in between tells it twice, the other way round never. Histories are cut last: a
-    # run killed before that begins at the checkpoint, which cuts them as well.
-    reporter.goes_back(health, state.images)
-    keeper.keep(state)
-    keeper.settle()
-    reporter.went_back(state.images, left)
+
+    state.restore(checkpoint.tensors, checkpoint.values)
+    state.guard = after_rollback(state.guard, rollbacks, total if ends else None)
+    outcome = _ended(state.images) if ends else _rolled_back(state)
+    health = Health("stopped" if ends else "rolled_back", (f"{reason}.", outcome), f"{reason}. {outcome}")
+
+    # Reported before it is saved: a run killed in between reports it twice, the other way round never. Histories are
+    # cut last: a run killed before that resumes from the checkpoint, which cuts them as well.
+    reporter.rolling_back(health, state.images)
+    checkpoints.save(state)
+    checkpoints.wait()
+    reporter.rolled_back(state.images, images)
 
 
-def _done(state: TrainingState) -> str:
-    memory = state.guard
+def _rolled_back(state: TrainingState) -> str:
+    guard = state.guard
     where = f"the best point so far, at {state.images / 1000:g} kimg" if state.images else "its start"
     return (
-        f"The run was taken back to {where} (rollback {memory.rollbacks} of {MAX_ROLLBACKS}), and goes on with its "
-        f"learning rates times {memory.rate:g} and its penalty, if it has one, times {memory.penalty:g}, so that it "
-        "does not take the same way again."
+        f"The run was rolled back to {where} (rollback {guard.rollbacks} of {MAX_ROLLBACKS}). It continues with its "
+        f"learning rates times {guard.lr_factor:g} and its penalty, if it has one, times {guard.penalty_factor:g}, so "
+        "that it does not fail in the same way again."
     )
 
 
 def _ended(images: int) -> str:
     return (
-        f"{MAX_ROLLBACKS} rollbacks to gentler settings did not help: the run ends with its best version, of "
+        f"{MAX_ROLLBACKS} rollbacks with smaller learning rates did not help: the run ends with its best version, of "
         f"{images / 1000:g} kimg."
     )

@@ -1,294 +1,259 @@
-"""One round of a training: updates of the discriminator, each on a fresh batch, then updates of the generator.
-
-Pure maths on the state; when to report, keep or stop is decided by `worker.training.loop`.
-"""
+"""Adversarial training: a generator against a discriminator (Goodfellow et al. 2014, arXiv 1406.2661)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
-from models.networks.dropout import give_rows
-from models.networks.rows import Rows
+from models.config.training import TrainingConfig
+from models.networks import build
 from models.objectives.augmentations import augment
-from models.objectives.penalties import mixtures
-from worker.data.loader import Batch
-from worker.training.methods.penalties import eager
-from worker.training.methods.step_config import Hyperparameters, StepConfig
-from worker.training.state import ema
-from worker.training.state.state import TrainingState
+from models.objectives.losses import LOSSES
+from models.objectives.penalties import PENALTIES, mixtures
+from worker.training.guard.findings import Health
+from worker.training.methods.adaptive import adapt, new_adaptive_state
+from worker.training.methods.method import (
+    Hyperparameters,
+    Means,
+    Method,
+    Microbatch,
+    OptimizerSpec,
+    StepState,
+    Terms,
+    Update,
+)
+from worker.training.methods.verdict import judge
+from worker.training.schedule import annealed
 
 
-class Round(NamedTuple):
-    """What is done in a round.
+@dataclass(frozen=True)
+class Objective:
+    """What both networks minimise, on the rows of one microbatch: x real images, y their labels, z latents."""
 
-    Attributes:
-        batches: real images for each step of the discriminator, then for those of the generator that need some.
-        penalised: which of the discriminator's steps take a penalty.
-        watched: whether to note the norms of both networks' gradients.
-    """
+    method: Adversarial
+    state: StepState
+    batch: Microbatch
+    hyperparameters: Hyperparameters
 
-    batches: Sequence[Batch]
-    penalised: tuple[bool, ...]
-    watched: bool = False
+    def discriminator(self) -> Terms:
+        """min over D: E[f_real(D(x))] + E[f_fake(D(G(z)))] + weight R(D)."""
+        f, x, y = self.method.loss, self.real, self.conditioning
+        with torch.no_grad(), self.state.autocast():
+            fake = self.G(self.z(), *y).float()
+        real_logits, fake_logits, penalty = self.judge(x, fake, y)
+        loss_real = f.real(real_logits - fake_logits if f.paired else real_logits)
+        loss_fake = f.fake(fake_logits)
+        terms = {"loss": loss_real + loss_fake, "loss_d_real": loss_real, "loss_d_fake": loss_fake}
+        if penalty is not None:
+            terms["penalty"] = self.hyperparameters["penalty_weight"] * penalty
+            # A penalty taken every k-th step counts k times ("lazy regularisation", arXiv 1912.04958, appendix B).
+            terms["loss"] = terms["loss"] + self.method.config.penalty.every * terms["penalty"]
+        with torch.no_grad():
+            terms |= {"d_real": real_logits.sigmoid().mean(), "d_fake": fake_logits.sigmoid().mean()}
+            return terms | {"sign": real_logits.sign().mean()} if self.method.adaptive else terms
 
+    def generator(self) -> Terms:
+        """min over G: E[f_generator(D(G(z)))], through a discriminator that collects no gradients."""
+        f, y = self.method.loss, self.conditioning
+        with self.state.autocast():
+            fake = self.G(self.z(), *y).float()
+            fake_logits = self.D(self.augmented(fake), *y)
+        fake_logits = fake_logits.float()
+        if f.paired:
+            with torch.no_grad(), self.state.autocast():
+                real_logits = self.D(self.augmented(self.real), *y)
+            loss = f.generator(fake_logits - real_logits.float())
+        else:
+            loss = f.generator(fake_logits)
+        with torch.no_grad():
+            return {"loss": loss, "loss_g": loss, "d_fake_after": fake_logits.sigmoid().mean()}
 
-Perform = Callable[[TrainingState, StepConfig, Hyperparameters, Round], None]
-"""Does a round's work, as `perform` does it."""
+    def judge(self, real: Tensor, fake: Tensor, y: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the logits of real and of generated images, and R(D) without its weight if this step has it."""
+        count, points = len(real), self.method.penalty.points
+        penalty = self.method.penalty.formula if self.batch.update.regularised else None
+        if penalty is not None and points == "images":
+            # In fp32 and eagerly: gradients of gradients need both.
+            images = torch.cat((real, fake)).requires_grad_()
+            logits = self.D_eager(self.augmented(images), *twice(y))
+            return logits[:count], logits[count:], penalty(logits, images)
+        with self.state.autocast():
+            if self.method.joined:
+                both = self.D(self.augmented(torch.cat((real, fake))), *twice(y)).float()
+                real_logits, fake_logits = both[:count], both[count:]
+            else:
+                shown = self.augmented(real), self.augmented(fake)
+                real_logits, fake_logits = self.D(shown[0], *y).float(), self.D(shown[1], *y).float()
+        if penalty is None:
+            return real_logits, fake_logits, None
+        images = mixtures(real, fake, self.batch.rows.of(self.state.noise.shares(self.state.batch_size)))
+        return real_logits, fake_logits, penalty(self.D_eager(self.augmented(images), *y), images)
 
+    @property
+    def G(self) -> nn.Module:  # noqa: N802  # the paper's letter
+        return self.state.modules["generator"]
 
-def play_round(state: TrainingState, recipe: StepConfig, *, watched: bool = False, by: Perform | None = None) -> None:
-    """Update the discriminator and the generator as often as the recipe says; count the images.
+    @property
+    def D(self) -> nn.Module:  # noqa: N802
+        return self.state.modules["discriminator"]
 
-    Of a `watched` round the norms of both networks' gradients are noted in `state.sums`, as the last steps saw them.
-    The device's work is done `by` another way than `perform`, if one is given.
-    """
-    batches = [state.batches.next() for _ in range(recipe.batches())]
-    this = Round(batches, recipe.penalised(state.images), watched)
-    (by or perform)(state, recipe, recipe.hyperparameters(state), this)
-    state.images += recipe.images()
+    def D_eager(self, *inputs: Tensor) -> Tensor:  # noqa: N802
+        """Run D without what the compiler may have made of it."""
+        with _eager(self.D):
+            logits: Tensor = self.D(*inputs)
+        return logits
 
+    def z(self) -> Tensor:
+        """Draw the latents of these rows: of a whole batch, so that slices and ranks see the same ones."""
+        return self.batch.rows.of(self.state.noise.latents(self.state.batch_size))
 
-def perform(state: TrainingState, recipe: StepConfig, hyperparameters: Hyperparameters, this: Round) -> None:
-    """Do a round's work, all of it on the device: nothing is read back, and nothing here depends on numbers there.
+    @property
+    def real(self) -> Tensor:
+        assert self.batch.images is not None, "the update takes real images"
+        return self.batch.images
 
-    Args:
-        state: what is moved; its counter of images is left alone.
-        recipe: the rules.
-        dials: this round's settings.
-        this: what it is done on, and how.
-    """
-    state.discriminator_optimizer.set(hyperparameters.discriminator_lr, hyperparameters.discriminator_beta2)
-    state.generator_optimizer.set(hyperparameters.generator_lr, hyperparameters.generator_beta2)
-    shown = iter(this.batches)
-    for takes_penalty in this.penalised:
-        update_discriminator(state, recipe, hyperparameters, next(shown), penalised=takes_penalty, watched=this.watched)
-    state.discriminator.requires_grad_(False)
-    for _ in range(recipe.generator.steps):
-        update_generator(state, recipe, hyperparameters, next(shown, None), watched=this.watched)
-        ema.update(state.average, state.generator, hyperparameters.average_keep)
-    state.discriminator.requires_grad_(True)
+    @cached_property
+    def conditioning(self) -> tuple[Tensor, ...]:
+        """The labels of the real images, drawn ones without images; empty where networks are not conditional."""
+        if self.batch.images is not None:
+            return () if self.batch.labels is None else (self.batch.labels,)
+        labels = self.state.noise.labels(self.state.batch_size)
+        return () if labels is None else (self.batch.rows.of(labels),)
 
-
-def update_discriminator(
-    state: TrainingState,
-    recipe: StepConfig,
-    hyperparameters: Hyperparameters,
-    batch: Batch,
-    *,
-    penalised: bool,
-    watched: bool = False,
-) -> None:
-    """Take one step of the discriminator on real images and as many generated ones.
-
-    Where networks are conditional, the generated images are of the real ones' classes.
-    """
-    seen = []
-    for rows in _slices(state, recipe):
-        loss, values = _discriminator_loss(state, recipe, hyperparameters, batch, rows, penalised=penalised)
-        seen.append(_count_in(recipe, rows, loss, values))
-    losses, penalty, sign = torch.split(_gathered(recipe, state.discriminator, seen), [4, 1, 1])
-    if watched:
-        state.sums.gradient_d.copy_(gradient_norm(state.discriminator))
-    state.discriminator_optimizer.step()
-    state.discriminator_optimizer.zero_grad()
-    if recipe.augment.control == "adaptive":
-        state.confidence.see(sign[0], recipe.batch, recipe.augment.p)
-    state.sums.add_discriminator(losses)
-    if penalised:
-        state.sums.add_penalty(penalty)
-
-
-def update_generator(
-    state: TrainingState,
-    recipe: StepConfig,
-    hyperparameters: Hyperparameters,
-    batch: Batch | None,
-    *,
-    watched: bool = False,
-) -> None:
-    """Take one step of the generator, on fresh latents, through a discriminator that collects no gradients.
-
-    Where images are judged in pairs, the batch has the real ones, and generated ones are of their classes.
-    """
-    seen = []
-    for rows in _slices(state, recipe):
-        loss, values = _generator_loss(state, recipe, hyperparameters, batch, rows)
-        seen.append(_count_in(recipe, rows, loss, values))
-    losses = _gathered(recipe, state.generator, seen)
-    if watched:
-        state.sums.gradient_g.copy_(gradient_norm(state.generator))
-    state.generator_optimizer.step()
-    state.generator_optimizer.zero_grad()
-    state.sums.add_generator(losses)
-
-
-def _slices(state: TrainingState, recipe: StepConfig) -> Iterator[Rows]:
-    """Give the slices in turn, each with the random numbers of the whole batch, of which it takes its rows."""
-    start = state.randomness() if len(recipe.slices) > 1 else {}
-    for number, rows in enumerate(recipe.slices):
-        if number:
-            state.set_randomness(start)
-        if rows.count < rows.batch:
-            give_rows(state.discriminator, rows)
-        yield rows
+    def augmented(self, images: Tensor) -> Tensor:
+        """Return images as the discriminator sees them."""
+        names = self.method.config.augment.policy
+        if not names:
+            return images
+        p = self.state.buffers["confidence"][0] if self.method.adaptive else self.hyperparameters["augment_p"]
+        return augment(images, names, p, self.state.noise.generator, self.batch.rows)
 
 
-def _count_in(recipe: StepConfig, rows: Rows, loss: Tensor, values: Sequence[Tensor]) -> Tensor:
-    """Add a slice's gradients to those before, by its share of this rank's rows, and give its values by that share."""
-    share = rows.share * recipe.ranks.count
-    (loss if share == 1 else share * loss).backward()  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        told = torch.stack([value.detach() for value in values])
-        return told if share == 1 else share * told
+def twice(labels: Sequence[Tensor]) -> list[Tensor]:
+    """Repeat labels for real and generated images in one batch."""
+    return [torch.cat((each, each)) for each in labels]
 
 
-@torch.no_grad()
-def _gathered(recipe: StepConfig, network: nn.Module, seen: Sequence[Tensor]) -> Tensor:
-    """Average the network's gradients over the ranks, and the sums of what slices told with them, which it gives."""
-    told = seen[0] if len(seen) == 1 else torch.stack(list(seen)).sum(0)
-    if recipe.ranks.together:
-        recipe.ranks.average([*_gradients(network), told])
-    return told
+def _eager(network: nn.Module) -> AbstractContextManager[object]:
+    # Asked first: the context imports torch's compiler, which takes seconds.
+    return nullcontext() if network._compiled_call_impl is None else torch.compiler.set_stance("force_eager")
 
 
-@torch.no_grad()
-def gradient_norm(network: nn.Module) -> Tensor:
-    """Give the root of the sum of squares of all gradients of a network, a scalar on its device."""
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(_gradients(network))))
-    return norm
+class Adversarial(Method):
+    """Discriminator steps, each on a fresh batch, then generator steps."""
 
+    guarded = ("discriminator", "generator")
+    terms = (("loss_d_real", "loss_d_fake", "d_real", "d_fake"), ("loss_g", "d_fake_after"), ("penalty",))
 
-def _gradients(network: nn.Module) -> list[Tensor]:
-    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+        self.averages = {"average": "generator"}
+        self.generators = {"generator": "average"}
+        self.loss = LOSSES.get(config.loss)
+        self.penalty = PENALTIES.get(config.penalty.kind)
+        self.adaptive = config.augment.control == "adaptive"
+        # Batch norm has to see real and generated images apart (arXiv 1511.06434): joined, they share statistics.
+        self.joined = not config.discriminator.network.uses_batch_norm
+        generator, discriminator = config.generator, config.discriminator
+        self.optimizers = {
+            "generator": OptimizerSpec(
+                ("generator",),
+                "gradient_g",
+                generator.lr,
+                generator.betas,
+                generator.lr_end,
+                generator.beta2_end,
+            ),
+            "discriminator": OptimizerSpec(
+                ("discriminator",),
+                "gradient_d",
+                discriminator.lr,
+                discriminator.betas,
+                discriminator.lr_end,
+                discriminator.beta2_end,
+            ),
+        }
 
+    def build(self) -> dict[str, nn.Module]:
+        pair = build(self.config)
+        return {"generator": pair.generator, "discriminator": pair.discriminator}
 
-def to_float(images: Tensor) -> Tensor:
-    """Turn uint8 pixels into float32 in [-1, 1]."""
-    return images.float().div_(127.5).sub_(1.0)
+    def example(self, module: str) -> list[Tensor]:
+        config = self.config
+        labels = [torch.zeros(1, dtype=torch.int64)] if config.conditional else []
+        if module == "generator":
+            return [torch.zeros(1, config.latent.dim), *labels]
+        return [torch.zeros(1, config.channels, config.size, config.size), *labels]
 
+    def buffers(self, device: torch.device) -> dict[str, Tensor]:
+        return {"confidence": new_adaptive_state(device)}
 
-def _discriminator_loss(
-    state: TrainingState,
-    recipe: StepConfig,
-    hyperparameters: Hyperparameters,
-    batch: Batch,
-    rows: Rows,
-    *,
-    penalised: bool,
-) -> tuple[Tensor, list[Tensor]]:
-    """Give what the discriminator minimises on some rows of a batch, and what is told of them.
+    def updates(self, images: int) -> tuple[Update, ...]:
+        first, config = images // self.config.batch_size, self.config
+        steps = range(first, first + config.discriminator.steps)
+        discriminator = tuple(Update("discriminator", regularised=self.is_penalised(step)) for step in steps)
+        generator = Update("generator", takes_images=self.loss.paired, counts_images=False)
+        return discriminator + (generator,) * config.generator.steps
 
-    That is the losses on real and on generated images, D(x), D(G(z)), the penalty, and the mean sign of D(x).
-    """
-    real, told = _real(recipe, batch, rows)
-    with torch.no_grad(), recipe.autocast():
-        fake = state.generator(rows.of(state.noise.draw(recipe.batch)), *told).float()
-    real_logits, fake_logits, penalty = _judged(
-        state, recipe, hyperparameters, rows, real, fake, told, penalised=penalised
-    )
-    loss_real = recipe.objective.real(real_logits - fake_logits if recipe.objective.paired else real_logits)
-    loss_fake = recipe.objective.fake(fake_logits)
-    loss = loss_real + loss_fake
-    if penalty is None:
-        weighted = torch.zeros_like(loss)
-    else:
-        weighted = hyperparameters.penalty_weight * penalty
-        loss = loss + recipe.penalty.every * weighted
-    with torch.no_grad():
-        outputs = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
-        return loss, [loss_real, loss_fake, *outputs, weighted, real_logits.sign().mean()]
+    def is_penalised(self, step: int) -> bool:
+        """Whether the discriminator's `step`-th step of the run, from 0, has a penalty."""
+        return self.penalty.takes_gradients and step % self.config.penalty.every == 0
 
+    def hyperparameters(self, images: int, length: int, penalty_factor: float) -> dict[str, float]:
+        progress = images / length
+        return {
+            "penalty_weight": penalty_factor * self.penalty_weight(progress),
+            "augment_p": self.augment_p(progress),
+        }
 
-def _generator_loss(
-    state: TrainingState, recipe: StepConfig, hyperparameters: Hyperparameters, batch: Batch | None, rows: Rows
-) -> tuple[Tensor, list[Tensor]]:
-    """Give what the generator minimises on some rows of a batch, and what is told of them: that, and D(G(z))."""
-    real, told = (None, _drawn_labels(state, recipe, rows)) if batch is None else _real(recipe, batch, rows)
-    with recipe.autocast():
-        fake = state.generator(rows.of(state.noise.draw(recipe.batch)), *told).float()
-        logits = state.discriminator(_shown(state, recipe, hyperparameters, rows, fake), *told)
-    logits = logits.float()
-    if real is None:
-        loss = recipe.objective.generator(logits)
-    else:
-        with torch.no_grad(), recipe.autocast():
-            real_logits = state.discriminator(_shown(state, recipe, hyperparameters, rows, real), *told)
-        loss = recipe.objective.generator(logits - real_logits.float())
-    with torch.no_grad():
-        return loss, [loss, logits.sigmoid().mean()]
+    def penalty_weight(self, progress: float) -> float:
+        """Return the penalty's weight after a share of the run, without what rollbacks change."""
+        return annealed(self.config.penalty.weight, self.config.penalty.weight_end, progress)
 
+    def augment_p(self, progress: float) -> float:
+        """Return the probability of each change to an image; its limit where it is adaptive."""
+        augment = self.config.augment
+        return annealed(0.0, augment.p, progress) if augment.control == "cosine" else augment.p
 
-def _real(recipe: StepConfig, batch: Batch, rows: Rows) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Give real images, and what networks are told beside images and latents: the labels, or nothing."""
-    told = (rows.of(batch.labels),) if recipe.conditional and batch.labels is not None else ()
-    return to_float(rows.of(batch.images)), told
+    def step(self, state: StepState, batch: Microbatch, hyperparameters: Hyperparameters) -> Terms:
+        objective = Objective(self, state, batch, hyperparameters)
+        return objective.discriminator() if batch.update.optimizer == "discriminator" else objective.generator()
 
+    def after_update(self, state: StepState, _update: Update, terms: Terms) -> None:
+        if "sign" in terms:
+            adapt(state.buffers["confidence"], terms["sign"], state.batch_size, self.config.augment.p)
 
-def _shown(
-    state: TrainingState, recipe: StepConfig, hyperparameters: Hyperparameters, rows: Rows, images: Tensor
-) -> Tensor:
-    """Give images as the discriminator sees them."""
-    if not recipe.augment.policy:
-        return images
-    p = state.confidence.p if recipe.augment.control == "adaptive" else hyperparameters.augment_p
-    return augment(images, recipe.augment.policy, p, state.noise.generator, rows)
+    def report(self, means: Means, buffers: Mapping[str, Tensor], progress: float) -> Means:
+        """Return the figures of a tick: null where the loss has no such figure.
 
+        `d_real` is D(x) and `d_fake` D(G(z)) in the discriminator's steps, before their updates; `d_fake_after` is
+        D(G(z)) after those, in the generator's steps. `penalty` is weighted.
+        """
+        has_probabilities, has_halves = self.loss.has_probabilities, not self.loss.paired
+        loss_real, loss_fake = means["loss_d_real"] or 0.0, means["loss_d_fake"] or 0.0
+        return {
+            "loss_d": loss_real + loss_fake,
+            "loss_d_real": loss_real if has_halves else None,
+            "loss_d_fake": loss_fake if has_halves else None,
+            "loss_g": means["loss_g"] or 0.0,
+            "d_real": means["d_real"] if has_probabilities else None,
+            "d_fake": means["d_fake"] if has_probabilities else None,
+            "d_fake_after": means["d_fake_after"] if has_probabilities else None,
+            "penalty": means["penalty"],
+            "gradient_d": means["gradient_d"],
+            "gradient_g": means["gradient_g"],
+            "augment_p": self._reported_augment_p(buffers, progress),
+        }
 
-def _drawn_labels(state: TrainingState, recipe: StepConfig, rows: Rows) -> tuple[Tensor, ...]:
-    labels = state.noise.labels(recipe.batch)
-    return () if labels is None else (rows.of(labels),)
+    def judge(self, means: Means) -> Health:
+        return judge(self.loss, means)
 
-
-def _judged(
-    state: TrainingState,
-    recipe: StepConfig,
-    hyperparameters: Hyperparameters,
-    rows: Rows,
-    real: Tensor,
-    fake: Tensor,
-    told: tuple[Tensor, ...],
-    *,
-    penalised: bool,
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Give the logits of real and of generated images, and the penalty without its weight if this step takes one.
-
-    What a penalty is taken of is computed in fp32.
-    """
-    formula, points = recipe.penalty_spec.formula, recipe.penalty_spec.points
-    if penalised and formula is not None and points == "images":
-        images = torch.cat((real, fake)).requires_grad_()
-        shown = _shown(state, recipe, hyperparameters, rows, images)
-        with eager(state.discriminator):
-            logits = state.discriminator(shown, *[torch.cat((labels, labels)) for labels in told])
-        return logits[: len(real)], logits[len(real) :], formula(logits, images)
-    with recipe.autocast():
-        real_logits, fake_logits = _logits(state, recipe, hyperparameters, rows, real, fake, told)
-    if not penalised or formula is None:
-        return real_logits, fake_logits, None
-    images = mixtures(real, fake, rows.of(state.noise.shares(recipe.batch)))
-    with eager(state.discriminator):
-        outputs: Tensor = state.discriminator(_shown(state, recipe, hyperparameters, rows, images), *told)
-    return real_logits, fake_logits, formula(outputs, images)
-
-
-def _logits(
-    state: TrainingState,
-    recipe: StepConfig,
-    hyperparameters: Hyperparameters,
-    rows: Rows,
-    real: Tensor,
-    fake: Tensor,
-    told: tuple[Tensor, ...],
-) -> tuple[Tensor, Tensor]:
-    if recipe.joined:
-        twice = [torch.cat((labels, labels)) for labels in told]
-        both = state.discriminator(
-            _shown(state, recipe, hyperparameters, rows, torch.cat((real, fake))), *twice
-        ).float()
-        return both[: len(real)], both[len(real) :]
-    shown = [_shown(state, recipe, hyperparameters, rows, images) for images in (real, fake)]
-    return state.discriminator(shown[0], *told).float(), state.discriminator(shown[1], *told).float()
+    def _reported_augment_p(self, buffers: Mapping[str, Tensor], progress: float) -> float | None:
+        if self.adaptive:
+            return float(buffers["confidence"][0])
+        return self.augment_p(progress) if self.config.augment.policy else None

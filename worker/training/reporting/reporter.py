@@ -1,4 +1,4 @@
-"""What an attempt leaves for people to look at: ticks, events, snapshots, lines in the log."""
+"""Reports of an attempt: ticks, events, snapshots, lines in the log."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from models.artifacts.json_lines import append_line
 from models.artifacts.payloads import HealthData, PublishedData, SnapshotData, Tick
 from models.files import replace_file
 from models.scores import Evaluation, best_evaluation
-from worker.training.guard.verdict import Health
+from worker.training.guard.findings import Health
 from worker.training.schedule import thin
 
 
 class Reporter:
-    """Writes into one attempt's folder, nowhere else."""
+    """Writes reports into one attempt's folder, nowhere else."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
@@ -31,15 +31,15 @@ class Reporter:
         self._events.append("tick", tick)
 
     def health(self, health: Health) -> None:
-        """Tell how the run is doing, when the verdict has changed."""
+        """Write an event when the verdict has changed."""
         if self._health is None or health.verdict != self._health.verdict:
             self._events.append("health", _health_data(health))
         self._health = health
 
     def snapshot(
-        self, images: int, picture: bytes, weights: bytes, watched: Mapping[str, float | None] | None = None
+        self, images: int, picture: bytes, weights: bytes, monitored: Mapping[str, float | None] | None = None
     ) -> None:
-        """Keep a snapshot; of the weights behind the pictures only the best and some, evenly spread."""
+        """Write a snapshot; delete weights of older ones but the best and some, evenly spread."""
         name = kimg_name(images)
         folder = self._attempt.snapshots
         # The picture last: readers list pictures, and look for weights beside them.
@@ -53,33 +53,33 @@ class Reporter:
             "images": images,
             "kimg": images / 1000,
             "picture": f"{name}.png",
-            "watched": dict(watched or {}),
+            "watched": dict(monitored or {}),
         }
         self._events.append("snapshot", data)
 
     def picture(self, images: int) -> bytes | None:
-        """Read the picture of this attempt's snapshot at a position; None where it took none."""
+        """Read the picture of this attempt's snapshot at a position; None where there is none."""
         path = self._attempt.snapshots / f"{kimg_name(images)}.png"
         return path.read_bytes() if path.exists() else None
 
     def score(self, evaluation: Evaluation) -> None:
-        """Keep what an evaluation found beside its snapshot, and tell it."""
+        """Write an evaluation beside its snapshot, and its event."""
         path = self._attempt.snapshots / f"{kimg_name(evaluation.images)}.json"
         replace_file(path, evaluation.model_dump_json(indent=1).encode())
         self._events.append("score", evaluation.event())
 
-    def goes_back(self, health: Health, images: int) -> None:
-        """Tell that the run goes back to a position, and why."""
+    def rolling_back(self, health: Health, images: int) -> None:
+        """Write the event of a rollback to a position, with its reasons."""
         self._events.append("health", {**_health_data(health), "rolled_back_to": images / 1000})
         self._health = health
         self.log(" ".join(health.reasons))
 
-    def went_back(self, images: int, rolled_back_from: int) -> None:
-        """Drop what lies beyond the position that the run went back to."""
+    def rolled_back(self, images: int, rolled_back_from: int) -> None:
+        """Delete reports beyond the position that the run was rolled back to."""
         self._attempt.roll_back(images, rolled_back_from)
 
     def published(self, model: str, version: int, images: int) -> None:
-        """Tell of a new version."""
+        """Write the event of a new version."""
         data: PublishedData = {
             "model": model,
             "version": version,
@@ -90,7 +90,7 @@ class Reporter:
         self._events.append("published", data)
 
     def log(self, message: str) -> None:
-        """Write a line into the log (standard output, which the supervisor keeps) and tell it as an event."""
+        """Write a line into the log (standard output, which the supervisor keeps) and its event."""
         print(message, file=sys.stdout, flush=True)  # noqa: T201  # standard output is the run's log
         self._events.append("log", {"message": message})
 
@@ -100,7 +100,7 @@ def _health_data(health: Health) -> HealthData:
 
 
 def _best(folder: Path) -> int | None:
-    """Find the best-scoring snapshot of a folder."""
+    """Return the position of the best-scoring snapshot of a folder."""
     found = (read_evaluation(path) for path in sorted(folder.glob("*.json")))
     best = best_evaluation(evaluation for evaluation in found if evaluation is not None)
     return None if best is None else best.images

@@ -1,4 +1,4 @@
-"""Pictures of a training's progress: the same latents through the averaged generator, again and again."""
+"""Snapshot grids: images of fixed latents as a training proceeds, and real images in the same layout."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from models import pictures
 from models.config.networks import GeneratorConfig
 from models.inference import run_generator
 from models.inputs import Indices, Labels, make_inputs
+from worker.data.prepared import Prepared
 
 SIDE = 8
 _BATCH = SIDE * SIDE
@@ -55,3 +56,36 @@ def grid_layout(classes: int) -> tuple[Indices, Labels | None, int]:
         return indices, labels, SIDE
     labels = np.arange(min(classes, _MOST))
     return np.zeros_like(labels), labels, math.isqrt(len(labels))
+
+
+def real_grid(prepared: Prepared, classes: int) -> bytes:
+    """Return images from all over a data set as PNG, in as many rows and columns as a run's snapshots have.
+
+    Args:
+        prepared: the images that the run trains on.
+        classes: of a conditional run, whose grid has rows of classes, or else 0.
+    """
+    _, _, nrow = grid_layout(classes)
+    images = np.ascontiguousarray(prepared.images[choose_real(prepared, classes)].transpose(0, 2, 3, 1))
+    return pictures.encode(pictures.grid(images, nrow=nrow), "png")
+
+
+def choose_real(prepared: Prepared, classes: int) -> Indices:
+    """Return the index of a real image for each place of the grid; some repeat where there are too few."""
+    indices, labels, _ = grid_layout(classes)
+    return _of_each(prepared, labels) if labels is not None else _spread(np.arange(prepared.count), len(indices))
+
+
+def _of_each(prepared: Prepared, wanted: Indices) -> Indices:
+    """Return the index of an image for each wanted label."""
+    assert prepared.labels is not None
+    chosen = np.empty_like(wanted)
+    for label in np.unique(wanted):
+        places = np.flatnonzero(wanted == label)
+        chosen[places] = _spread(np.flatnonzero(prepared.labels == label), len(places))
+    return chosen
+
+
+def _spread(candidates: Indices, count: int) -> Indices:
+    chosen: Indices = candidates[np.linspace(0, len(candidates) - 1, count).round().astype(np.int64)]
+    return chosen

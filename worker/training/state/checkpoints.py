@@ -1,7 +1,7 @@
 """Checkpoints on disk, `{checkpoints,best}/KIMG/{state.safetensors, state.json}`: whole or not there.
 
-A run goes on from the newest of its `checkpoints/`, and a rollback goes back to one in `best/`, whichever attempt wrote
-them. What belongs into one is `worker.training.state.state`'s business, when one is taken and dropped `keeper`'s.
+A run resumes from the newest of its `checkpoints/`; a rollback restores one in `best/`; whichever attempt wrote them.
+`worker.training.state.state` defines what is in one, `worker.training.state.manager` when one is written and deleted.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from torch import Tensor
 from models.artifacts.attempts import Position, list_attempts
 from models.files import sync_folder
 from models.store import weights
-from worker.training.guard.guard import Memory
-from worker.training.state.state import Capture
+from worker.training.guard.guard import GuardState
+from worker.training.state.state import StateCopy
 
 _TENSORS, _VALUES = "state.safetensors", "state.json"
 STAGING = ".writing-"
@@ -42,28 +42,28 @@ class Checkpoint:
         path: its folder.
         tensors: every tensor of the state, on the CPU.
         values: the state's plain values.
-        facts: what exactness depends on (threads, precision, versions ...), as they were when it was written.
+        environment: what exactness depends on (threads, versions ...) when it was written; stored as `facts`.
     """
 
     token: int
     path: Path
     tensors: dict[str, Tensor]
     values: dict[str, Any]
-    facts: dict[str, Any]
+    environment: dict[str, Any]
 
     @property
     def images(self) -> int:
-        """Real images shown when it was taken."""
+        """Real images counted when it was written."""
         return int(self.values["images"])
 
     @property
     def position(self) -> Position:
-        """Where the run was when it was taken."""
+        """Where the run was when it was written."""
         return Position(int(self.values["guard"]["rollbacks"]), self.images)
 
     @property
     def name(self) -> str:
-        """Name it within its run, `TOKEN/KIMG`."""
+        """Its name within the run, `TOKEN/KIMG`."""
         return f"{self.token}/{self.path.name}"
 
 
@@ -72,9 +72,9 @@ def newest_valid(run_dir: Path, on_skip: Callable[[str], None]) -> Checkpoint | 
 
     Args:
         run_dir: the run's folder, with one folder per attempt.
-        on_skip: told why a newer one was passed over.
+        on_skip: receives why a newer one was skipped.
     """
-    for token, folder in folders(run_dir):
+    for token, folder in list_run_checkpoints(run_dir):
         try:
             return read(folder, token)
         except InvalidCheckpoint as problem:
@@ -82,15 +82,15 @@ def newest_valid(run_dir: Path, on_skip: Callable[[str], None]) -> Checkpoint | 
     return None
 
 
-def read_refuge(run_dir: Path, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
-    """Read the checkpoint to go back to, or the nearest one before it that is whole.
+def read_rollback_checkpoint(run_dir: Path, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
+    """Read the rollback checkpoint of a position, or the nearest one before it that is valid.
 
     Args:
         run_dir: the run's folder.
-        position: what the guard remembers.
-        on_skip: told why the one wanted was passed over.
+        position: the guard's rollback target.
+        on_skip: receives why that one was skipped.
     """
-    for _, token, folder in refuges(run_dir, position):
+    for _, token, folder in list_rollback_checkpoints(run_dir, position):
         try:
             return read(folder, token)
         except InvalidCheckpoint as problem:
@@ -119,20 +119,20 @@ def read(folder: Path, token: int) -> Checkpoint:
         raise InvalidCheckpoint(f"{folder}: {error}") from error
 
 
-def write(folder: Path, capture: Capture, facts: Mapping[str, Any]) -> Path:
+def write(folder: Path, copy: StateCopy, environment: Mapping[str, Any]) -> Path:
     """Write a checkpoint below `folder`; it appears under its name only when all of it is on the disk.
 
     Raises:
         OSError: it could not be written; then nothing of it is left.
     """
-    target = folder / capture.position.name
+    target = folder / copy.position.name
     if target.exists():
         return target
-    with staged(target) as staging:
-        weights.save(capture.tensors, staging / _TENSORS)
+    with staging_folder(target) as staging:
+        weights.save(copy.tensors, staging / _TENSORS)
         with (staging / _TENSORS).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        header = {"format": _FORMAT, "sha256": digest, "values": capture.values, "facts": dict(facts)}
+        header = {"format": _FORMAT, "sha256": digest, "values": copy.values, "facts": dict(environment)}
         with (staging / _VALUES).open("w", encoding="utf-8") as text:
             json.dump(header, text, indent=1)
             text.flush()
@@ -140,25 +140,25 @@ def write(folder: Path, capture: Capture, facts: Mapping[str, Any]) -> Path:
     return target
 
 
-def folders(run_dir: Path) -> Iterator[tuple[int, Path]]:
-    """List a run's checkpoints, the newest of its newest attempt first: attempt and folder."""
+def list_run_checkpoints(run_dir: Path) -> Iterator[tuple[int, Path]]:
+    """Yield token and folder of a run's checkpoints, the newest of its newest attempt first."""
     for attempt in reversed(list_attempts(run_dir)):
-        for _, folder in named(attempt.checkpoints):
+        for _, folder in list_checkpoints(attempt.checkpoints):
             yield attempt.token, folder
 
 
-def refuges(run_dir: Path, position: Position) -> list[tuple[Position, int, Path]]:
-    """List what can be gone back to from a memory of `position`, the best first: position, attempt and folder."""
+def list_rollback_checkpoints(run_dir: Path, position: Position) -> list[tuple[Position, int, Path]]:
+    """List position, token and folder of the rollback checkpoints for a target, the best first."""
     found = [
         (at, attempt.token, path)
         for attempt in list_attempts(run_dir)
-        for at, path in named(attempt.rollback_checkpoints)
+        for at, path in list_checkpoints(attempt.rollback_checkpoints)
         if at <= position and at.images <= position.images
     ]
     return sorted(found, reverse=True)
 
 
-def named(folder: Path) -> list[tuple[Position, Path]]:
+def list_checkpoints(folder: Path) -> list[tuple[Position, Path]]:
     """List checkpoint folders, newest first."""
     with suppress(FileNotFoundError):
         found = [(position, path) for path in folder.iterdir() if (position := Position.parse(path.name))]
@@ -166,22 +166,22 @@ def named(folder: Path) -> list[tuple[Position, Path]]:
     return []
 
 
-def wanted(values: Mapping[str, Any]) -> Position:
-    """Give the position of what a state would go back to."""
-    return Memory.model_validate(values["guard"]).refuge
+def rollback_target(values: Mapping[str, Any]) -> Position:
+    """Return the rollback target of a state."""
+    return GuardState.model_validate(values["guard"]).rollback_target
 
 
-def wanted_by(folder: Path) -> Position | None:
-    """Read from a checkpoint what it would go back to; None where it cannot be read: nothing goes on from it either."""
+def rollback_target_of(folder: Path) -> Position | None:
+    """Read the rollback target of a checkpoint; None where it cannot be read: nothing can resume from it either."""
     try:
-        return wanted(json.loads((folder / _VALUES).read_bytes())["values"])
+        return rollback_target(json.loads((folder / _VALUES).read_bytes())["values"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 @contextmanager
-def staged(target: Path) -> Iterator[Path]:
-    """Give a folder to fill, which then gets its name; if it cannot be filled, nothing of it is left."""
+def staging_folder(target: Path) -> Iterator[Path]:
+    """Yield a folder to fill, then rename it to `target`; if it cannot be filled, nothing of it is left."""
     staging = target.with_name(STAGING + target.name)
     try:
         staging.mkdir()

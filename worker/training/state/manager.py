@@ -1,6 +1,6 @@
-"""Takes a run's checkpoints while it trains: copies beside the training, spaced, and no more of them than are needed.
+"""Checkpoint manager: saves a run's state in the background while it trains, and deletes what is no longer needed.
 
-How one lies on the disk is `checkpoints`' business.
+The files are described in `worker.training.state.checkpoints`.
 """
 
 from __future__ import annotations
@@ -17,42 +17,43 @@ from models.artifacts.attempts import Attempt, Position, list_attempts
 from worker.training.state.checkpoints import (
     STAGING,
     Checkpoint,
-    folders,
-    named,
-    read_refuge,
-    refuges,
-    staged,
-    wanted,
-    wanted_by,
+    list_checkpoints,
+    list_rollback_checkpoints,
+    list_run_checkpoints,
+    read_rollback_checkpoint,
+    rollback_target,
+    rollback_target_of,
+    staging_folder,
     write,
 )
-from worker.training.state.state import Capture, TrainingState
+from worker.training.state.state import StateCopy, TrainingState
 
-KEPT: Final = 2
-"""Of a run, however many attempts it took."""
-STOPPED: Final = 0.02
-"""Of a training's time, by the copies that come by the clock."""
+MAX_CHECKPOINTS: Final = 2
+"""Checkpoints of a run that are kept, over all its attempts."""
+MAX_STOPPED_SHARE: Final = 0.02
+"""Share of a training's time that copies at intervals of time may take."""
 
 
 class CheckpointManager:
-    """Keeps a run's newest checkpoints and what they would go back to, and drops the others.
+    """Saves a run's newest checkpoints and their rollback checkpoints, and deletes the others.
 
-    The training waits for the copy of its state, and for the disk only at its end and where it goes back. A state with
-    numbers that are not finite is dropped: what is on the disk is better, and the guard finds them by itself, at a
-    position that no clock chooses.
+    The training waits for the copy of its state; it waits for the disk only at its end and at a rollback.
+
+    Args:
+        attempt: whose folder is written.
+        environment: what exactness depends on, to be stored with each checkpoint.
     """
 
-    def __init__(self, attempt: Attempt, facts: Mapping[str, Any]) -> None:
+    def __init__(self, attempt: Attempt, environment: Mapping[str, Any]) -> None:
         self._attempt = attempt
-        self._facts = facts
+        self._environment = environment
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: list[Future[None]] = []
         self._lock = Lock()
-        self._waiting: Capture | None = None
-        """A refuge that the disk is not free for yet."""
-        self._newest: Position | None = None
-        self._copied = time.monotonic()
-        self._cost = 0.0
+        self._pending: StateCopy | None = None  # a rollback checkpoint that waits for the disk
+        self._newest_position: Position | None = None
+        self._copied_at = time.monotonic()
+        self._copy_seconds = 0.0
 
     @property
     def busy(self) -> bool:
@@ -60,54 +61,52 @@ class CheckpointManager:
         return any(not writing.done() for writing in self._writing)
 
     def is_due(self, interval: float) -> bool:
-        """Tell whether it is time for another checkpoint.
+        """Whether `interval` seconds, or as many as bound the copies' share of the time, have passed since a copy."""
+        return not self.busy and time.monotonic() - self._copied_at >= max(
+            interval, self._copy_seconds / MAX_STOPPED_SHARE
+        )
 
-        It is after `interval` seconds without a copy, of a refuge neither, and so late after one that such copies stop
-        the training for 2 % of its time at most.
-        """
-        return not self.busy and time.monotonic() - self._copied >= max(interval, self._cost / STOPPED)
-
-    def keep(self, state: TrainingState) -> None:
-        """Copy the state, and write it in the background; waits while an earlier one is being written.
+    def save(self, state: TrainingState) -> None:
+        """Copy the state and write it in the background as a checkpoint; wait first while another is being written.
 
         Raises:
             OSError: an earlier checkpoint could not be written.
         """
-        if state.position == self._newest:
+        if state.position == self._newest_position:
             return
-        self.settle()
-        capture = self._copy(state)
-        self._newest = state.position
-        self._submit(lambda: self._write(capture))
+        self.wait()
+        copy = self._copy(state)
+        self._newest_position = state.position
+        self._submit(lambda: self._write(copy))
 
-    def shelter(self, state: TrainingState) -> None:
-        """Copy the state as what a rollback goes back to, to be written once the disk is free.
+    def save_rollback_checkpoint(self, state: TrainingState) -> None:
+        """Copy the state and write it in the background as a rollback checkpoint, once the disk is free.
 
-        Another one that is still waiting by then is not written: nothing goes back to it any more. Where the run has
-        begun it is a checkpoint as well, of the same files.
+        It replaces one that still waits for the disk. Once the run has begun, it is a checkpoint as well, of the same
+        files.
 
         Raises:
             OSError: an earlier checkpoint could not be written.
         """
-        capture = self._copy(state)
+        copy = self._copy(state)
         if state.images:
-            self._newest = state.position
+            self._newest_position = state.position
         with self._lock:
-            waiting, self._waiting = self._waiting, capture
+            waiting, self._pending = self._pending, copy
         if waiting is None:
-            self._submit(self._write_refuge)
+            self._submit(self._write_rollback_checkpoint)
 
-    def refuge(self, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
-        """Read what a rollback goes back to, of this attempt or an earlier one.
+    def read_rollback_checkpoint(self, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
+        """Read the rollback checkpoint of a position, of this attempt or an earlier one.
 
         Raises:
             OSError: a checkpoint could not be written.
         """
-        self.settle()
-        return read_refuge(self._attempt.dir.parent, position, on_skip)
+        self.wait()
+        return read_rollback_checkpoint(self._attempt.dir.parent, position, on_skip)
 
-    def settle(self) -> None:
-        """Wait until the disk has everything.
+    def wait(self) -> None:
+        """Wait until everything is written.
 
         Raises:
             OSError: the checkpoint could not be written.
@@ -115,62 +114,64 @@ class CheckpointManager:
         while self._writing:
             self._writing.pop(0).result()
 
-    def _copy(self, state: TrainingState) -> Capture:
+    def _copy(self, state: TrainingState) -> StateCopy:
         started = time.monotonic()
-        capture = state.capture()
-        self._copied = time.monotonic()
-        self._cost = self._copied - started
-        return capture
+        copy = state.copy()
+        self._copied_at = time.monotonic()
+        self._copy_seconds = self._copied_at - started
+        return copy
 
     def _submit(self, write: Callable[[], None]) -> None:
         while self._writing and self._writing[0].done():
             self._writing.pop(0).result()
         self._writing.append(self._writer.submit(write))
 
-    def _write(self, capture: Capture) -> None:
-        if capture.not_finite():
+    def _write(self, copy: StateCopy) -> None:
+        # Not over a good one: the guard finds such numbers by itself, at a position that no clock chooses.
+        if copy.not_finite():
             return
-        write(self._attempt.checkpoints, capture, self._facts)
-        self._tidy(wanted(capture.values))
+        write(self._attempt.checkpoints, copy, self._environment)
+        self._delete_old(rollback_target(copy.values))
 
-    def _write_refuge(self) -> None:
+    def _write_rollback_checkpoint(self) -> None:
         with self._lock:
-            capture, self._waiting = self._waiting, None
-        if capture is None or capture.not_finite():
+            copy, self._pending = self._pending, None
+        if copy is None or copy.not_finite():
             return
-        refuge = write(self._attempt.rollback_checkpoints, capture, self._facts)
-        if capture.position.images:
-            self._link(refuge, capture)
-        self._tidy(wanted(capture.values))
+        written = write(self._attempt.rollback_checkpoints, copy, self._environment)
+        if copy.position.images:
+            self._link(written, copy)
+        self._delete_old(rollback_target(copy.values))
 
-    def _link(self, refuge: Path, capture: Capture) -> None:
-        target = self._attempt.checkpoints / refuge.name
+    def _link(self, source: Path, copy: StateCopy) -> None:
+        target = self._attempt.checkpoints / source.name
         if target.exists():
             return
         try:
-            with staged(target) as staging:
-                for file in refuge.iterdir():
+            with staging_folder(target) as staging:
+                for file in source.iterdir():
                     (staging / file.name).hardlink_to(file)
         except OSError:  # a file system without such links
-            write(self._attempt.checkpoints, capture, self._facts)
+            write(self._attempt.checkpoints, copy, self._environment)
 
-    def _tidy(self, goal: Position) -> None:
-        """Drop all checkpoints but the newest, and all refuges but those that they and the run would go back to.
-
-        What earlier attempts left stays until this one has a checkpoint; a later attempt may be reading anything.
-        """
+    def _delete_old(self, goal: Position) -> None:
+        """Delete all checkpoints but the newest, and all rollback checkpoints that neither they nor the run needs."""
         run_dir = self._attempt.dir.parent
         every = list_attempts(run_dir)
+        # A later attempt may be reading anything.
         if every[-1].token > self._attempt.token:
             return
-        has_checkpoint = bool(named(self._attempt.checkpoints))
+        # What earlier attempts left stays until this one has a checkpoint.
+        has_checkpoint = bool(list_checkpoints(self._attempt.checkpoints))
         ours = every if has_checkpoint else [self._attempt]
-        found = [folder for _, folder in folders(run_dir)]
-        goals = {goal, *(other for folder in found[:KEPT] if (other := wanted_by(folder)))}
-        needed = {path for goal in goals for _, _, path in refuges(run_dir, goal)[:1]}
-        dropped = found[KEPT:] if has_checkpoint else []
-        dropped += [path for attempt in ours for _, path in named(attempt.rollback_checkpoints) if path not in needed]
-        # Of this attempt there is none: it is this thread that writes.
+        found = [folder for _, folder in list_run_checkpoints(run_dir)]
+        goals = {goal, *(other for folder in found[:MAX_CHECKPOINTS] if (other := rollback_target_of(folder)))}
+        needed = {path for goal in goals for _, _, path in list_rollback_checkpoints(run_dir, goal)[:1]}
+        dropped = found[MAX_CHECKPOINTS:] if has_checkpoint else []
+        dropped += [
+            path for attempt in ours for _, path in list_checkpoints(attempt.rollback_checkpoints) if path not in needed
+        ]
+        # Staging folders of killed attempts; this attempt has none now, because this thread writes them.
         dropped += [path for attempt in ours for path in attempt.dir.glob(f"*/{STAGING}*")]
         for path in dropped:
             shutil.rmtree(path)

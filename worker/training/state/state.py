@@ -1,4 +1,4 @@
-"""Everything of a training that outlives a process: networks, average, optimisers, random states, counters.
+"""Everything of a training that outlives a process: modules, averages, optimizers, random states, counters.
 
 One object owns it all, so that a checkpoint cannot forget a part; `worker.training.state.checkpoints` puts it on disk.
 """
@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from models.artifacts.attempts import Position
-from models.config.inputs import Latent
 from models.config.training import TrainingConfig
-from models.networks import build
+from models.store.weights import generator_bytes
 from worker.adam import Adam
 from worker.data.loader import Batch
-from worker.training.guard.guard import Memory
-from worker.training.methods.augment import Confidence
-from worker.training.reporting.telemetry import Sums
+from worker.training.guard.guard import GuardState
+from worker.training.methods import create_method
+from worker.training.methods.noise import Noise
+from worker.training.reporting.telemetry import TermSums
 
 _CUDA: Final = "random.cuda"
 
@@ -34,61 +34,26 @@ class Batches(Protocol):
     labels: Tensor | None
 
     def next(self) -> Batch:
-        """Give the next batch, on the training's device."""
+        """Return the next batch, on the training's device."""
 
 
 @dataclass(frozen=True)
-class Capture:
-    """A copy of the whole state at one position, on the CPU; nothing in it is shared with the living state."""
+class StateCopy:
+    """A copy of the whole state at one position, on the CPU; it shares nothing with the state itself."""
 
     position: Position
     tensors: dict[str, Tensor]
     values: dict[str, Any]
 
     def not_finite(self) -> list[str]:
-        """Name the tensors that hold a NaN or an infinity."""
-        # By numpy: this is asked in the thread that writes. Where two threads have torch share out work, OpenMP lets
-        # the helpers of both sleep between two pieces: a quarter of a small network's speed on two threads.
+        """List the tensors that hold a NaN or an infinity."""
+        # With numpy: the thread that writes checkpoints calls this. Where two threads use torch's operators, OpenMP
+        # puts the workers of both to sleep between two of them: a quarter of a small network's speed on two threads.
         return [
             name
             for name, tensor in self.tensors.items()
             if tensor.is_floating_point() and not np.isfinite(tensor.numpy()).all()
         ]
-
-
-class Noise:
-    """What the training draws to make images from, by a random generator of its own.
-
-    Args:
-        latent: length and prior of a latent.
-        seed: of the generator.
-        device: to draw on.
-        labels: int64 `[N]`, those of the data for conditional networks: they are drawn as often as they occur there.
-    """
-
-    def __init__(self, latent: Latent, seed: int, device: torch.device, labels: Tensor | None = None) -> None:
-        self._latent = latent
-        self._device = device
-        self._labels = labels
-        self.generator = torch.Generator(device).manual_seed(seed)
-
-    def draw(self, count: int) -> Tensor:
-        """Give float32 `[count, dim]`, N(0, 1) or uniform in (-1, 1)."""
-        shape = (count, self._latent.dim)
-        if self._latent.prior == "uniform":
-            return torch.rand(shape, generator=self.generator, device=self._device) * 2 - 1
-        return torch.randn(shape, generator=self.generator, device=self._device)
-
-    def shares(self, count: int) -> Tensor:
-        """Give float32 `[count]`, uniform in [0, 1)."""
-        return torch.rand(count, generator=self.generator, device=self._device)
-
-    def labels(self, count: int) -> Tensor | None:
-        """Give int64 `[count]`; None, and nothing drawn, where networks are not conditional."""
-        if self._labels is None:
-            return None
-        chosen = torch.randint(len(self._labels), (count,), generator=self.generator, device=self._device)
-        return self._labels.index_select(0, chosen)
 
 
 class Seeds(NamedTuple):
@@ -100,44 +65,82 @@ class Seeds(NamedTuple):
 
 
 def seeds(seed: int) -> Seeds:
-    """Derive a run's seeds.
-
-    torch's CPU generator looks at 32 bits only: without this, runs whose seeds differ above them would share weights.
-    """
+    """Derive a run's seeds."""
+    # torch's CPU generator uses 32 bits only: runs whose seeds differ above them would share weights.
     return Seeds(*(int(word) for word in np.random.SeedSequence(seed).generate_state(len(Seeds._fields))))
 
 
 class TrainingState:
-    """Two networks, the average, two optimisers, the data's position, augmentation, random states, and counters.
+    """Modules, averages, optimizers, the data's position, the method's buffers, random states, and counters.
 
-    What the guard knows is part of it, for it decides about rates.
+    The state of the guard is part of it, because it changes learning rates.
+
+    Attributes:
+        method: what the modules are and how they are trained.
+        modules: those that are trained, by name.
+        averages: moving averages of modules' weights, in evaluation mode, by name: what is shown and published.
+        optimizers: by name; `networks` are what each of them updates.
+        sums: terms since the last tick.
+        buffers: tensors of the method.
+        images: how many real ones were counted.
     """
 
     def __init__(self, config: TrainingConfig, batches: Batches, device: torch.device) -> None:
         drawn = seeds(config.seed)
         torch.manual_seed(drawn.weights)
-        pair = build(config)
-        layout = torch.contiguous_format if config.generator.network.family == "mlp" else torch.channels_last
         self.device = device
         self._seed = config.seed
-        self.generator: nn.Module = pair.generator.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-        self.discriminator: nn.Module = pair.discriminator.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.generator).eval().requires_grad_(False)
-        self.generator_optimizer = Adam(self.generator, config.generator.lr, config.generator.betas)
-        self.discriminator_optimizer = Adam(self.discriminator, config.discriminator.lr, config.discriminator.betas)
+        self.method = create_method(config)
+        self.modules: dict[str, nn.Module] = {
+            # Only convolutions have a layout; the weights of fully connected layers stay as they are.
+            name: module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for name, module in self.method.build().items()
+        }
+        self.averages: dict[str, nn.Module] = {
+            average: copy.deepcopy(self.modules[name]).eval().requires_grad_(False)
+            for average, name in self.method.averages.items()
+        }
+        self.networks = {name: self._joined(spec.modules) for name, spec in self.method.optimizers.items()}
+        self.optimizers = {
+            name: Adam(self.networks[name], spec.lr, spec.betas) for name, spec in self.method.optimizers.items()
+        }
+        self.buffers = self.method.buffers(device)
+        gradients = {name: self.method.optimizers[name].gradient for name in self.method.guarded}
+        self.sums = TermSums(self.method.terms, gradients, device)
         self.noise = Noise(config.latent, drawn.noise, device, batches.labels if config.conditional else None)
         self.batches = batches
         self.images = 0
-        self.sums = Sums(device)
-        self.confidence = Confidence(device)
-        self.guard = Memory()
+        self.guard = GuardState()
+
+    def _joined(self, names: tuple[str, ...]) -> nn.Module:
+        """Return the module of that name, or several as one, whose parameters' names begin with theirs."""
+        if len(names) == 1:
+            return self.modules[names[0]]
+        return nn.ModuleDict({name: self.modules[name] for name in names})
+
+    def generators(self) -> dict[str, nn.Module]:
+        """Return the averages that make a version, by the names that it has for them."""
+        return {name: self.averages[average] for name, average in self.method.generators.items()}
+
+    @property
+    def shown(self) -> nn.Module:
+        """The average whose images are shown and scored: that of the method's first generator."""
+        return next(iter(self.generators().values()))
+
+    def generator_weights(self) -> bytes:
+        """Return the weights of all generators as one safetensors file.
+
+        Where there are several, names of tensors begin with that of their generator.
+        """
+        generators = self.generators()
+        return generator_bytes(self.shown if len(generators) == 1 else nn.ModuleDict(generators))
 
     @property
     def position(self) -> Position:
         """Where the training is."""
         return Position(self.guard.rollbacks, self.images)
 
-    def capture(self) -> Capture:
+    def copy(self) -> StateCopy:
         """Copy everything: `state_dict` only aliases tensors that the next step changes."""
         tensors = {
             # The copy is made contiguous, which is how safetensors stores it.
@@ -149,16 +152,16 @@ class TrainingState:
             "position": self.batches.position,
             "guard": self.guard.model_dump(mode="json"),
         }
-        return Capture(self.position, tensors, values)
+        return StateCopy(self.position, tensors, values)
 
     def not_finite(self) -> list[str]:
-        """Name the tensors that hold a NaN or an infinity; waits for the device."""
+        """List the tensors that hold a NaN or an infinity; waits for the device."""
         named = [(name, tensor) for name, tensor in self._tensors() if tensor.is_floating_point()]
         marks = torch.stack([torch.isfinite(tensor).all() for _, tensor in named]).tolist()
         return [name for (name, _), finite in zip(named, marks, strict=True) if not finite]
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Go on from what `capture` gave.
+        """Continue from what `copy` returned.
 
         On another kind of device than that, whose random states mean nothing here, new ones are drawn from the run's
         seed and the position: the same ones each time, but others than there.
@@ -168,15 +171,12 @@ class TrainingState:
         """
         for name, module in self._modules():
             module.load_state_dict(_under(tensors, name), strict=True)
-        for name, module, optimizer in self._optimizers():
-            for key, parameter in module.named_parameters():
-                for moment, kept in optimizer.state[parameter].items():
-                    kept.copy_(tensors[f"{name}.{key}.{moment}"])
-        self.sums.tensor.copy_(tensors["sums"])
-        self.confidence.tensor.copy_(tensors["confidence"])
+        for name, tensor in (*self._moments(), *self._own_tensors()):
+            # Copied, never assigned: fused Adam walks weights and moments flat, in the layout of their creation.
+            tensor.copy_(tensors[name])
         self.batches.position = int(values["position"])
         self.images = int(values["images"])
-        self.guard = Memory.model_validate(values["guard"])
+        self.guard = GuardState.model_validate(values["guard"])
         # Last, because nothing above may draw from it.
         if (_CUDA in tensors) == (self.device.type == "cuda"):
             self.set_randomness(tensors)
@@ -189,10 +189,9 @@ class TrainingState:
         self.noise.generator.manual_seed(int(drawn[1]))
 
     def drop_gradients(self) -> None:
-        """Drop what a round that broke off may have left."""
-        for _, _, optimizer in self._optimizers():
+        """Drop what an interrupted round may have left."""
+        for optimizer in self.optimizers.values():
             optimizer.zero_grad()
-        self.discriminator.requires_grad_(True)
 
     def randomness(self) -> dict[str, Tensor]:
         """Copy every random state."""
@@ -202,31 +201,32 @@ class TrainingState:
         return states
 
     def set_randomness(self, states: Mapping[str, Tensor]) -> None:
-        """Draw from now on what was drawn after `randomness` gave these."""
+        """Continue all random generators from what `randomness` returned."""
         self.noise.generator.set_state(states["random.noise"])
         torch.set_rng_state(states["random.torch"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(states[_CUDA], self.device)
 
     def _modules(self) -> Iterator[tuple[str, nn.Module]]:
-        yield "generator", self.generator
-        yield "discriminator", self.discriminator
-        yield "average", self.average
+        yield from self.modules.items()
+        yield from self.averages.items()
 
-    def _optimizers(self) -> Iterator[tuple[str, nn.Module, Adam]]:
-        yield "generator_optimizer", self.generator, self.generator_optimizer
-        yield "discriminator_optimizer", self.discriminator, self.discriminator_optimizer
+    def _moments(self) -> Iterator[tuple[str, Tensor]]:
+        for name, optimizer in self.optimizers.items():
+            for key, parameter in self.networks[name].named_parameters():
+                for moment, tensor in optimizer.state[parameter].items():
+                    yield f"{name}_optimizer.{key}.{moment}", tensor
+
+    def _own_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        yield "sums", self.sums.tensor
+        yield from self.buffers.items()
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for name, module in self._modules():
             for key, tensor in module.state_dict().items():
                 yield f"{name}.{key}", tensor
-        for name, module, optimizer in self._optimizers():
-            for key, parameter in module.named_parameters():
-                for moment, tensor in optimizer.state[parameter].items():
-                    yield f"{name}.{key}.{moment}", tensor
-        yield "sums", self.sums.tensor
-        yield "confidence", self.confidence.tensor
+        yield from self._moments()
+        yield from self._own_tensors()
         yield from self.randomness().items()
 
 

@@ -18,7 +18,7 @@ from worker.training.failure import disk_full
 from worker.training.state import manager as keeping
 from worker.training.state.checkpoints import newest_valid, write
 from worker.training.state.manager import CheckpointManager
-from worker.training.state.state import Capture
+from worker.training.state.state import StateCopy
 
 
 def after(attempt: Attempt) -> Attempt:
@@ -43,10 +43,10 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Let the disk do nothing inside, and list what is written after."""
     free, written = Event(), []
 
-    def wait(folder: Path, capture: Capture, facts: dict[str, Any]) -> Path:
+    def wait(folder: Path, copy: StateCopy, facts: dict[str, Any]) -> Path:
         assert free.wait(60)
-        written.append(f"{folder.name}/{capture.position.name}")
-        return write(folder, capture, facts)
+        written.append(f"{folder.name}/{copy.position.name}")
+        return write(folder, copy, facts)
 
     monkeypatch.setattr(keeping, "write", wait)
     try:
@@ -62,10 +62,10 @@ def test_the_newest_two_are_kept(attempt: Attempt) -> None:
 
 def test_a_run_keeps_no_more_for_having_taken_many_attempts(attempt: Attempt) -> None:
     for token in range(1, 5):
-        keeper = CheckpointManager(attempt, {})
-        keeper.shelter(State(token * 1000, refuge=token * 1000))
-        keeper.keep(State(token * 1000 + 500, refuge=token * 1000))
-        keeper.settle()
+        checkpoints = CheckpointManager(attempt, {})
+        checkpoints.save_rollback_checkpoint(State(token * 1000, rollback_target=token * 1000))
+        checkpoints.save(State(token * 1000 + 500, rollback_target=token * 1000))
+        checkpoints.wait()
         (attempt.checkpoints / ".writing-000009.000").mkdir()
         (attempt.rollback_checkpoints / ".writing-000009.000").mkdir()
         attempt = after(attempt)
@@ -82,10 +82,10 @@ def test_what_earlier_attempts_left_is_not_touched_before_there_is_a_checkpoint(
     (attempt.checkpoints / ".writing-000003.000").mkdir()
     before = everything(attempt)
     second = after(attempt)
-    keeper = CheckpointManager(second, {})
-    keeper.shelter(State(0))
-    keeper.keep(State(2500, torch.nan))
-    keeper.settle()
+    checkpoints = CheckpointManager(second, {})
+    checkpoints.save_rollback_checkpoint(State(0))
+    checkpoints.save(State(2500, torch.nan))
+    checkpoints.wait()
     assert everything(attempt) == {**before, "2/best": ["000000.000"]}
 
 
@@ -97,20 +97,20 @@ def test_nothing_is_dropped_once_there_is_a_later_attempt(attempt: Attempt) -> N
 
 
 def test_a_state_that_diverged_never_replaces_a_good_checkpoint(attempt: Attempt) -> None:
-    keeper = CheckpointManager(attempt, {})
-    for state in (State(1000), State(2000, torch.nan), State(1000, rollbacks=1, refuge=1000)):
-        keeper.keep(state)
-        keeper.shelter(state)
-    keeper.settle()
+    checkpoints = CheckpointManager(attempt, {})
+    for state in (State(1000), State(2000, torch.nan), State(1000, rollbacks=1, rollback_target=1000)):
+        checkpoints.save(state)
+        checkpoints.save_rollback_checkpoint(state)
+    checkpoints.wait()
     assert names(attempt.checkpoints) == ["000001.000", "000001.000-1"]
     assert names(attempt.rollback_checkpoints) == ["000001.000-1"]
 
 
 def test_after_a_rollback_fewer_images_are_newer(attempt: Attempt) -> None:
     keep(attempt, 9000, 12000)
-    keeper = CheckpointManager(attempt, {})
-    keeper.keep(State(4000, rollbacks=1))
-    keeper.settle()
+    checkpoints = CheckpointManager(attempt, {})
+    checkpoints.save(State(4000, rollbacks=1))
+    checkpoints.wait()
     assert names(attempt.checkpoints) == ["000004.000-1", "000012.000"]
     newest = newest_valid(attempt.dir.parent, pytest.fail)
     assert newest is not None
@@ -118,27 +118,27 @@ def test_after_a_rollback_fewer_images_are_newer(attempt: Attempt) -> None:
 
 
 def test_what_a_kept_checkpoint_would_go_back_to_is_kept_too(attempt: Attempt) -> None:
-    keeper = CheckpointManager(attempt, {})
-    keeper.shelter(State(0))
+    checkpoints = CheckpointManager(attempt, {})
+    checkpoints.save_rollback_checkpoint(State(0))
     for images in (1000, 2000, 3000):
-        keeper.shelter(State(images, refuge=images))
-        keeper.keep(State(images + 500, refuge=images))
-    keeper.shelter(State(4000, refuge=4000))
-    keeper.settle()
+        checkpoints.save_rollback_checkpoint(State(images, rollback_target=images))
+        checkpoints.save(State(images + 500, rollback_target=images))
+    checkpoints.save_rollback_checkpoint(State(4000, rollback_target=4000))
+    checkpoints.wait()
     assert everything(attempt) == {
         "1/checkpoints": ["000003.500", "000004.000"],
         "1/best": ["000003.000", "000004.000"],
     }
-    found = keeper.refuge(Position(0, 3000), pytest.fail)
+    found = checkpoints.read_rollback_checkpoint(Position(0, 3000), pytest.fail)
     assert found is not None
     assert found.images == 3000
 
 
 def test_a_refuge_is_a_checkpoint_of_the_same_files(attempt: Attempt) -> None:
-    keeper = CheckpointManager(attempt, {})
-    keeper.shelter(State(1000, refuge=1000))
-    keeper.keep(State(1000, refuge=1000))
-    keeper.settle()
+    checkpoints = CheckpointManager(attempt, {})
+    checkpoints.save_rollback_checkpoint(State(1000, rollback_target=1000))
+    checkpoints.save(State(1000, rollback_target=1000))
+    checkpoints.wait()
     for name in ("state.safetensors", "state.json"):
         assert (attempt.checkpoints / "000001.000" / name).samefile(attempt.rollback_checkpoints / "000001.000" / name)
 
@@ -150,9 +150,9 @@ def test_a_refuge_is_a_checkpoint_where_files_cannot_be_linked_too(
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    keeper = CheckpointManager(attempt, {})
-    keeper.shelter(State(1000, refuge=1000))
-    keeper.settle()
+    checkpoints = CheckpointManager(attempt, {})
+    checkpoints.save_rollback_checkpoint(State(1000, rollback_target=1000))
+    checkpoints.wait()
     assert everything(attempt) == {"1/checkpoints": ["000001.000"], "1/best": ["000001.000"]}
     assert newest_valid(attempt.dir.parent, pytest.fail) is not None
 
@@ -160,40 +160,40 @@ def test_a_refuge_is_a_checkpoint_where_files_cannot_be_linked_too(
 def test_a_refuge_waits_for_the_disk_beside_the_training_and_gives_way_to_a_newer_one(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = CheckpointManager(attempt, {})
+    checkpoints = CheckpointManager(attempt, {})
     with slow_disk(monkeypatch) as written:
-        keeper.keep(State(500))
+        checkpoints.save(State(500))
         for images in (1000, 2000, 3000):
-            keeper.shelter(State(images, refuge=images))
-        assert keeper.busy
-    keeper.settle()
+            checkpoints.save_rollback_checkpoint(State(images, rollback_target=images))
+        assert checkpoints.busy
+    checkpoints.wait()
     assert written == ["checkpoints/000000.500", "best/000003.000"]
     assert everything(attempt) == {"1/checkpoints": ["000000.500", "000003.000"], "1/best": ["000003.000"]}
 
 
-@pytest.mark.parametrize("take", [CheckpointManager.keep, CheckpointManager.shelter])
+@pytest.mark.parametrize("take", [CheckpointManager.save, CheckpointManager.save_rollback_checkpoint])
 def test_checkpoints_by_the_clock_are_spaced_so_that_copies_take_two_hundredths(
     take: Any, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    keeper = CheckpointManager(attempt, {})
-    state = State(1000, refuge=1000)
-    capture = state.capture
+    checkpoints = CheckpointManager(attempt, {})
+    state = State(1000, rollback_target=1000)
+    copy = state.copy
 
-    def copy() -> Capture:
+    def slow_copy() -> StateCopy:
         now[0] += 0.5
-        return capture()
+        return copy()
 
-    monkeypatch.setattr(state, "capture", copy)
-    assert keeper.is_due(0)
-    take(keeper, state)
-    keeper.settle()
+    monkeypatch.setattr(state, "copy", slow_copy)
+    assert checkpoints.is_due(0)
+    take(checkpoints, state)
+    checkpoints.wait()
     now[0] += 24.9
-    assert not keeper.is_due(10)
+    assert not checkpoints.is_due(10)
     now[0] += 0.2
-    assert keeper.is_due(10)
-    assert not keeper.is_due(60)
+    assert checkpoints.is_due(10)
+    assert not checkpoints.is_due(60)
 
 
 def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What `preset=auto` leaves to the first start of a run: chosen by facts of data set and device, kept in its row."""
+"""Choice of a configuration for `preset=auto`, at the first start of a run: by its data set and its device."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from worker.training.failure import TrainingFailed
 from worker.training.resolution import choose_devices
 
 
-def settle(run: Run, records: Records, house: SharedSettings, log: Callable[[str], None]) -> Run:
-    """Choose the configuration of a run that asked for that, unless it is chosen; others are given back as they are.
+def choose_configuration(run: Run, records: Records, settings: SharedSettings, log: Callable[[str], None]) -> Run:
+    """Choose the configuration of a run with `preset=auto` and write it into its row; return other runs unchanged.
 
-    Whether it fits into memory is tried before the training begins, as for every run.
+    Whether it fits into memory is not part of the choice: that is tried before every training.
 
     Args:
         run: claimed.
         records: where its row is.
-        house: the worker's settings.
-        log: told a sentence for each choice.
+        settings: the worker's.
+        log: receives a sentence for each choice.
 
     Raises:
         TrainingFailed: nothing can be chosen for this data set.
@@ -38,9 +38,9 @@ def settle(run: Run, records: Records, house: SharedSettings, log: Callable[[str
     if run.preset != AUTO or run.resolved:
         return run
     try:
-        facts = _facts(run.dataset, records, house)
-        config, choice = auto.complete(TrainRequest.model_validate(run.request), facts, describe_device(house))
-        problems = fit.conflicts(config, facts)
+        dataset = _dataset_info(run.dataset, records, settings)
+        config, choice = auto.complete(TrainRequest.model_validate(run.request), dataset, describe_device(settings))
+        problems = fit.conflicts(config, dataset)
     except (DatasetProblem, ConfigError) as error:
         raise TrainingFailed(f"nothing can be chosen for {run.dataset}: {error}") from error
     if problems:
@@ -53,25 +53,25 @@ def settle(run: Run, records: Records, house: SharedSettings, log: Callable[[str
     return settled
 
 
-def describe_device(house: SharedSettings) -> Device:
-    """Describe the first of the devices that this worker trains on.
+def describe_device(settings: SharedSettings) -> Device:
+    """Return the first of the devices that this worker trains on.
 
     Raises:
         TrainingFailed: it is not there.
     """
-    device = torch.device(choose_devices(house.device, 1, [])[0])
-    cores = house.threads or training_threads()
+    device = torch.device(choose_devices(settings.device, 1, [])[0])
+    cores = settings.threads or training_threads()
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory
         return Device(kind="cuda", cores=cores, memory_bytes=memory)
     return Device(kind="cpu", cores=cores, memory_bytes=main_memory())
 
 
-def _facts(name: str, records: Records, house: SharedSettings) -> DatasetInfo:
+def _dataset_info(name: str, records: Records, settings: SharedSettings) -> DatasetInfo:
     if name in BUILTIN:
         return builtin_info(name)
     if not is_uploaded(name):
-        return folder_info(name, house.images_dir)
+        return folder_info(name, settings.images_dir)
     row = records.get_dataset(name)
     if row is None or row.state != "ready":
         raise DatasetProblem(f'there is no data set "{name}" that is ready: upload it again, or start another run')

@@ -1,4 +1,4 @@
-"""The images that a run trains on, as they are now."""
+"""The data set of a run, opened or prepared, with the classes that the run was started with."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ from worker.data.uploads import open_upload
 from worker.training.failure import TrainingFailed
 
 
-def opened(
+def open_dataset(
     config: TrainingConfig,
     records: Records,
-    house: SharedSettings,
+    settings: SharedSettings,
     log: Callable[[str], None],
     on_progress: Callable[[int, int], None],
 ) -> Prepared:
-    """Open a run's data set, prepared if it is not yet; `on_progress` hears of that, `log` of images left out.
+    """Open a run's data set, and prepare it first where that is needed.
+
+    Args:
+        config: of the run.
+        records: where the rows of data sets are.
+        settings: the worker's.
+        log: receives a line for each image that is left out.
+        on_progress: called with the images prepared so far and their number.
 
     Raises:
         DatasetProblem: there is none, or none that can be used.
@@ -29,13 +36,13 @@ def opened(
     """
     shape = config.dataset, config.size, config.channels
     if is_uploaded(config.dataset):
-        found = open_upload(*shape, records=records, uploads_dir=house.uploads_dir)
+        found = open_upload(*shape, records=records, uploads_dir=settings.uploads_dir)
     else:
         found = prepare(
             *shape,
-            datasets_dir=house.datasets_dir,
-            images_dir=house.images_dir,
-            prepared_dir=house.prepared_dir,
+            datasets_dir=settings.datasets_dir,
+            images_dir=settings.images_dir,
+            prepared_dir=settings.prepared_dir,
             on_progress=on_progress,
         )
         for skipped in found.skipped:
@@ -45,7 +52,7 @@ def opened(
 
 
 def _check_classes(config: TrainingConfig, prepared: Prepared) -> None:
-    """Refuse a conditional training on other classes than those that it was asked for.
+    """Check that a conditional training has the classes that it was started with.
 
     Raises:
         TrainingFailed: the folders have changed since, or one of them holds no usable image.

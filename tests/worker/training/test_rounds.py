@@ -12,27 +12,36 @@ from models.objectives.augmentations import augment
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.methods import adversarial as steps
-from worker.training.methods.adversarial import play_round, to_float, update_discriminator, update_generator
-from worker.training.methods.step_config import Precision, StepConfig
-from worker.training.state.state import Noise, TrainingState
+from worker.training.methods import adversarial
+from worker.training.methods.method import Update
+from worker.training.methods.noise import Noise
+from worker.training.rounds import run_round, run_update, to_float
+from worker.training.state.state import TrainingState
+from worker.training.step_config import ComputePrecision, StepConfig
 
 CPU = torch.device("cpu")
 
 
-def start(config: TrainingConfig, digits: Prepared, precision: Precision = "fp32") -> tuple[TrainingState, StepConfig]:
+def start(
+    config: TrainingConfig, digits: Prepared, precision: ComputePrecision = "fp32"
+) -> tuple[TrainingState, StepConfig]:
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
     return state, StepConfig.of(config, state, precision, config.total_images(digits.count))
 
 
-def judge(state: TrainingState, recipe: StepConfig, *, penalised: bool = False) -> None:
-    """Take one step of the discriminator."""
-    update_discriminator(state, recipe, recipe.hyperparameters(state), state.batches.next(), penalised=penalised)
+def update_discriminator(state: TrainingState, step_config: StepConfig, *, regularised: bool = False) -> None:
+    update, batch = Update("discriminator", regularised=regularised), state.batches.next()
+    run_update(state, step_config, step_config.hyperparameters(state), update, batch)
 
 
-def paint(state: TrainingState, recipe: StepConfig) -> None:
-    """Take one step of the generator."""
-    update_generator(state, recipe, recipe.hyperparameters(state), None)
+def update_generator(state: TrainingState, step_config: StepConfig) -> None:
+    run_update(state, step_config, step_config.hyperparameters(state), Update("generator", takes_images=False), None)
+
+
+def figures(state: TrainingState) -> dict[str, float]:
+    """Return the figures of a tick; those that are null are left out."""
+    found = state.method.report(state.sums.take(), state.buffers, 0.0)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def weights(network: nn.Module) -> list[Tensor]:
@@ -56,56 +65,58 @@ def test_pixels_span_minus_one_to_one() -> None:
 
 
 def test_each_network_moves_in_its_own_step_only(digits: Prepared) -> None:
-    state, recipe = start(tiny(), digits)
-    generator, discriminator = weights(state.generator), weights(state.discriminator)
-    judge(state, recipe)
-    assert equal(generator, state.generator)
-    assert not equal(discriminator, state.discriminator)
-    discriminator = weights(state.discriminator)
-    paint(state, recipe)
-    assert not equal(generator, state.generator)
-    assert equal(discriminator, state.discriminator)
+    state, step_config = start(tiny(), digits)
+    generator, discriminator = weights(state.modules["generator"]), weights(state.modules["discriminator"])
+    update_discriminator(state, step_config)
+    assert equal(generator, state.modules["generator"])
+    assert not equal(discriminator, state.modules["discriminator"])
+    discriminator = weights(state.modules["discriminator"])
+    update_generator(state, step_config)
+    assert not equal(generator, state.modules["generator"])
+    assert equal(discriminator, state.modules["discriminator"])
 
 
 def test_the_discriminator_collects_no_gradients_in_the_generators_step(digits: Prepared) -> None:
-    state, recipe = start(tiny(), digits)
+    state, step_config = start(tiny(), digits)
     frozen: list[bool] = []
-    state.generator.register_forward_pre_hook(
-        lambda _module, _inputs: frozen.append(not any(p.requires_grad for p in state.discriminator.parameters()))
+    state.modules["generator"].register_forward_pre_hook(
+        lambda _module, _inputs: frozen.append(
+            not any(p.requires_grad for p in state.modules["discriminator"].parameters())
+        )
     )
-    play_round(state, recipe)
+    run_round(state, step_config)
     assert frozen == [False, True]
-    assert all(parameter.grad is None for parameter in state.discriminator.parameters())
-    assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
+    assert all(parameter.grad is None for parameter in state.modules["discriminator"].parameters())
+    assert all(parameter.requires_grad for parameter in state.modules["discriminator"].parameters())
 
 
 def test_real_and_generated_images_share_a_batch_where_there_is_no_batch_norm(digits: Prepared) -> None:
-    state, recipe = start(tiny(), digits)
-    shapes = calls(state.discriminator)
-    judge(state, recipe)
+    state, step_config = start(tiny(), digits)
+    shapes = calls(state.modules["discriminator"])
+    update_discriminator(state, step_config)
     assert shapes == [(64, 1, 28, 28)]
 
 
 def test_real_and_generated_images_are_apart_where_there_is_batch_norm(digits: Prepared) -> None:
-    state, recipe = start(tiny("dcgan-28"), digits)
-    shapes = calls(state.discriminator)
-    judge(state, recipe)
+    state, step_config = start(tiny("dcgan-28"), digits)
+    shapes = calls(state.modules["discriminator"])
+    update_discriminator(state, step_config)
     assert shapes == [(16, 1, 28, 28), (16, 1, 28, 28)]
 
 
 def test_three_discriminator_steps_take_three_batches_and_count_them(digits: Prepared) -> None:
-    state, recipe = start(tiny("minimax-k3"), digits)
-    shapes = calls(state.generator)
-    play_round(state, recipe)
+    state, step_config = start(tiny("minimax-k3"), digits)
+    shapes = calls(state.modules["generator"])
+    run_round(state, step_config)
     assert state.images == state.batches.position == 3 * 32
     assert len(shapes) == 4
 
 
 def test_two_generator_steps_draw_fresh_latents_and_count_no_image(digits: Prepared) -> None:
-    state, recipe = start(tiny(generator__steps=2), digits)
+    state, step_config = start(tiny(generator__steps=2), digits)
     drawn: list[Tensor] = []
-    state.generator.register_forward_pre_hook(lambda _module, inputs: drawn.append(inputs[0]))
-    play_round(state, recipe)
+    state.modules["generator"].register_forward_pre_hook(lambda _module, inputs: drawn.append(inputs[0]))
+    run_round(state, step_config)
     assert state.images == 32
     assert len(drawn) == 3
     assert not torch.equal(drawn[1], drawn[2])
@@ -113,7 +124,7 @@ def test_two_generator_steps_draw_fresh_latents_and_count_no_image(digits: Prepa
 
 def test_a_uniform_prior_stays_within_one(digits: Prepared) -> None:
     state, _ = start(tiny("minimax-uniform"), digits)
-    z = state.noise.draw(1000)
+    z = state.noise.latents(1000)
     assert z.min() < -0.9
     assert z.abs().max() <= 1
 
@@ -122,20 +133,20 @@ def test_latents_of_a_training_come_from_its_own_generator(digits: Prepared) -> 
     first, _ = start(tiny(), digits)
     second, _ = start(tiny(), digits)
     torch.rand(7)
-    assert torch.equal(first.noise.draw(4), second.noise.draw(4))
+    assert torch.equal(first.noise.latents(4), second.noise.latents(4))
 
 
 def test_seeds_that_differ_in_high_bits_give_different_weights(digits: Prepared) -> None:
     low, high = (start(tiny().model_copy(update={"seed": seed}), digits)[0] for seed in (1, 1 + (1 << 40)))
-    assert not equal(weights(low.generator), high.generator)
+    assert not equal(weights(low.modules["generator"]), high.modules["generator"])
 
 
 @pytest.mark.parametrize("side", ["generator", "discriminator"])
 def test_every_forward_pass_in_bf16_uses_the_weights_of_that_moment(side: str, digits: Prepared) -> None:
     """One autocast context around several updates would go on with bf16 copies of old weights."""
     config = tiny("mlp-leaky", generator__steps=2, discriminator__steps=2)
-    state, recipe = start(config, digits, "bf16")
-    network = state.generator if side == "generator" else state.discriminator
+    state, step_config = start(config, digits, "bf16")
+    network = state.modules["generator"] if side == "generator" else state.modules["discriminator"]
     seen: list[tuple[dict[str, Tensor], Tensor, Tensor]] = []
     network.register_forward_hook(
         lambda module, inputs, output: seen.append(
@@ -146,7 +157,7 @@ def test_every_forward_pass_in_bf16_uses_the_weights_of_that_moment(side: str, d
             )
         )
     )
-    play_round(state, recipe)
+    run_round(state, step_config)
     assert len(seen) == 4
     assert any(not torch.equal(seen[0][0][name], seen[-1][0][name]) for name in seen[0][0])
     network._forward_hooks.clear()
@@ -159,21 +170,21 @@ def test_every_forward_pass_in_bf16_uses_the_weights_of_that_moment(side: str, d
 @pytest.mark.parametrize("preset", ["mlp-mnist", "dcgan-28", "r3gan-32"])
 def test_real_and_generated_images_are_judged_in_the_same_precision(preset: str, digits: Prepared) -> None:
     """Rounded ones would be told by their rounding."""
-    state, recipe = start(tiny(preset), digits, "bf16")
+    state, step_config = start(tiny(preset), digits, "bf16")
     kinds: list[torch.dtype] = []
-    state.discriminator.register_forward_pre_hook(lambda _module, inputs: kinds.append(inputs[0].dtype))
-    play_round(state, recipe)
+    state.modules["discriminator"].register_forward_pre_hook(lambda _module, inputs: kinds.append(inputs[0].dtype))
+    run_round(state, step_config)
     assert set(kinds) == {torch.float32}
 
 
 def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
     means = []
     for precision in ("fp32", "bf16"):
-        state, recipe = start(tiny(), digits, precision)
-        play_round(state, recipe)
-        means.append(state.sums.take(has_probabilities=True))
-    assert means[0].loss_d == pytest.approx(means[1].loss_d, rel=0.02)
-    assert means[0].loss_g == pytest.approx(means[1].loss_g, rel=0.02)
+        state, step_config = start(tiny(), digits, precision)
+        run_round(state, step_config)
+        means.append(figures(state))
+    assert means[0]["loss_d"] == pytest.approx(means[1]["loss_d"], rel=0.02)
+    assert means[0]["loss_g"] == pytest.approx(means[1]["loss_g"], rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -193,12 +204,13 @@ def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
     ],
 )
 def test_every_recipe_learns_something_at_once(preset: str, digits: Prepared) -> None:
-    state, recipe = start(tiny(preset), digits)
+    config = tiny(preset)
+    state, step_config = start(config, digits)
     losses: list[float] = []
-    for rounds in (2, 60 // recipe.discriminator.steps):
+    for rounds in (2, 60 // config.discriminator.steps):
         for _ in range(rounds):
-            play_round(state, recipe)
-        losses.append(state.sums.take(has_probabilities=False).loss_d)
+            run_round(state, step_config)
+        losses.append(figures(state)["loss_d"])
     assert losses[1] < losses[0]
 
 
@@ -211,11 +223,11 @@ def labels_seen(network: nn.Module) -> list[list[int]]:
 
 @pytest.mark.parametrize("preset", ["mlp-conditional", "dcgan-28-conditional"])
 def test_generated_images_are_made_and_judged_as_of_their_own_class(preset: str, digits: Prepared) -> None:
-    state, recipe = start(tiny(preset), digits)
-    real = Loader(digits, recipe.batch, 0, CPU).next().labels
+    state, step_config = start(tiny(preset), digits)
+    real = Loader(digits, step_config.batch_size, 0, CPU).next().labels
     assert real is not None
-    made, judged = labels_seen(state.generator), labels_seen(state.discriminator)
-    play_round(state, recipe)
+    made, judged = labels_seen(state.modules["generator"]), labels_seen(state.modules["discriminator"])
+    run_round(state, step_config)
     assert made[0] == real.tolist()
     assert [label for batch in judged[:-1] for label in batch] == real.tolist() * 2
     assert judged[-1] == made[1] != made[0]
@@ -237,10 +249,10 @@ def test_networks_that_are_not_conditional_are_told_no_labels_and_draw_none(digi
 
 def played(config: TrainingConfig, digits: Prepared, rounds: int = 1) -> list[Tensor]:
     """Give the discriminator's weights after some rounds."""
-    state, recipe = start(config, digits)
+    state, step_config = start(config, digits)
     for _ in range(rounds):
-        play_round(state, recipe)
-    return weights(state.discriminator)
+        run_round(state, step_config)
+    return weights(state.modules["discriminator"])
 
 
 def test_a_penalty_taken_every_third_step_counts_three_times(digits: Prepared) -> None:
@@ -254,49 +266,46 @@ def test_a_penalty_taken_every_third_step_counts_three_times(digits: Prepared) -
 
 
 def test_the_penalty_is_told_apart_from_the_loss(digits: Prepared) -> None:
-    state, recipe = start(tiny("wgan-gp"), digits)
-    play_round(state, recipe)
-    means = state.sums.take(has_probabilities=False)
-    assert means.penalty is not None
-    assert means.penalty == pytest.approx(10, rel=0.1)  # at first the critic is nearly flat: 10 x (0 - 1)^2
-    assert means.loss_d_real is not None
-    assert means.loss_d_fake is not None
-    assert means.loss_d == means.loss_d_real + means.loss_d_fake
-    plain, recipe = start(tiny("hinge"), digits)
-    play_round(plain, recipe)
-    assert plain.sums.take(has_probabilities=False).penalty is None
+    state, step_config = start(tiny("wgan-gp"), digits)
+    run_round(state, step_config)
+    means = figures(state)
+    assert means["penalty"] == pytest.approx(10, rel=0.1)  # at first the critic is nearly flat: 10 x (0 - 1)^2
+    assert means["loss_d"] == means["loss_d_real"] + means["loss_d_fake"]
+    plain, step_config = start(tiny("hinge"), digits)
+    run_round(plain, step_config)
+    assert "penalty" not in figures(plain)
 
 
 def test_a_relativistic_generator_is_judged_against_fresh_images_of_the_same_classes(digits: Prepared) -> None:
-    state, recipe = start(tiny("r3gan-32", conditional=True), digits)
-    batches = Loader(digits, recipe.batch, 0, CPU)
+    state, step_config = start(tiny("r3gan-32", conditional=True), digits)
+    batches = Loader(digits, step_config.batch_size, 0, CPU)
     first, second = (batches.next().labels for _ in range(2))
     assert first is not None
     assert second is not None
-    made, judged = labels_seen(state.generator), labels_seen(state.discriminator)
-    play_round(state, recipe)
+    made, judged = labels_seen(state.modules["generator"]), labels_seen(state.modules["discriminator"])
+    run_round(state, step_config)
     assert (state.images, state.batches.position) == (8, 16)
     assert made == [first.tolist(), second.tolist()]
     assert judged == [first.tolist() * 2, second.tolist(), second.tolist()]
 
 
 def test_a_loss_over_pairs_has_no_halves(digits: Prepared) -> None:
-    state, recipe = start(tiny("r3gan-32"), digits)
-    play_round(state, recipe)
-    means = state.sums.take(has_probabilities=False, has_halves=False)
-    assert (means.loss_d_real, means.loss_d_fake, means.d_real) == (None, None, None)
-    assert means.loss_d > 0
-    assert means.penalty is not None
+    state, step_config = start(tiny("r3gan-32"), digits)
+    run_round(state, step_config)
+    means = figures(state)
+    assert not {"loss_d_real", "loss_d_fake", "d_real"} & set(means)
+    assert means["loss_d"] > 0
+    assert "penalty" in means
 
 
 def test_a_penalised_step_runs_in_full_precision_and_the_others_do_not(digits: Prepared) -> None:
-    state, recipe = start(tiny("r3gan-32", penalty__every=2), digits, "bf16")
+    state, step_config = start(tiny("r3gan-32", penalty__every=2), digits, "bf16")
     seen: list[torch.dtype] = []
-    state.discriminator.get_submodule("higher").register_forward_hook(
+    state.modules["discriminator"].get_submodule("higher").register_forward_hook(
         lambda _module, _inputs, output: seen.append(output.dtype)
     )
     for penalised in (True, False):
-        judge(state, recipe, penalised=penalised)
+        update_discriminator(state, step_config, regularised=penalised)
     assert seen == [torch.float32, torch.bfloat16]
 
 
@@ -316,62 +325,62 @@ ALL = ["color", "translation", "cutout"]
 def test_every_image_is_changed_before_it_is_judged(
     preset: str, digits: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state, recipe = start(tiny(preset, augment__policy=ALL), digits)
+    state, step_config = start(tiny(preset, augment__policy=ALL), digits)
     changed: list[Tensor] = []
 
     def spy(*arguments: Any) -> Tensor:
         changed.append(augment(*arguments))
         return changed[-1]
 
-    monkeypatch.setattr(steps, "augment", spy)
+    monkeypatch.setattr(adversarial, "augment", spy)
     judged: list[Tensor] = []
-    state.discriminator.register_forward_pre_hook(lambda _module, inputs: judged.append(inputs[0]))
-    play_round(state, recipe)
+    state.modules["discriminator"].register_forward_pre_hook(lambda _module, inputs: judged.append(inputs[0]))
+    run_round(state, step_config)
     assert len(changed) == len(judged)
     assert {id(images) for images in changed} == {id(images) for images in judged}
 
 
 def test_the_generator_learns_through_the_changes(digits: Prepared) -> None:
-    state, recipe = start(tiny("dcgan-28", augment__policy=ALL), digits)
-    before = weights(state.generator)
-    paint(state, recipe)
-    assert not equal(before, state.generator)
+    state, step_config = start(tiny("dcgan-28", augment__policy=ALL), digits)
+    before = weights(state.modules["generator"])
+    update_generator(state, step_config)
+    assert not equal(before, state.modules["generator"])
 
 
 def test_an_adapted_probability_moves_with_the_steps(digits: Prepared) -> None:
     config = tiny(augment__policy=ALL, augment__p=0.5, augment__control="adaptive")
-    state, recipe = start(config, digits)
+    state, step_config = start(config, digits)
     for _ in range(3):
-        play_round(state, recipe)
-    assert float(state.confidence.p) == 0
-    assert state.confidence.tensor[2] == 3
-    state.confidence.tensor[1] = 3.0  # as sure as can be so far
-    play_round(state, recipe)
-    assert float(state.confidence.p) in (0, pytest.approx(4 * 32 / 500_000))
-    assert state.confidence.tensor[2] == 0
+        run_round(state, step_config)
+    assert float(state.buffers["confidence"][0]) == 0
+    assert state.buffers["confidence"][2] == 3
+    state.buffers["confidence"][1] = 3.0  # as sure as can be so far
+    run_round(state, step_config)
+    assert float(state.buffers["confidence"][0]) in (0, pytest.approx(4 * 32 / 500_000))
+    assert state.buffers["confidence"][2] == 0
 
 
 @pytest.mark.parametrize("preset", ["mlp-mnist", "quick-28"])
 def test_the_norms_of_the_gradients_are_noted_in_a_watched_round_only(preset: str, digits: Prepared) -> None:
-    state, recipe = start(tiny(preset), digits)
-    play_round(state, recipe)
-    means = state.sums.take(has_probabilities=False)
-    assert (means.gradient_d, means.gradient_g) == (None, None)
+    state, step_config = start(tiny(preset), digits)
+    run_round(state, step_config)
+    means = figures(state)
+    assert not {"gradient_d", "gradient_g"} & set(means)
     moved: list[float] = []
 
     def note(parameter: Tensor) -> None:
         assert parameter.grad is not None
         moved.append(float(parameter.grad.square().sum()))
 
-    for network in (state.discriminator, state.generator):
+    for network in (state.modules["discriminator"], state.modules["generator"]):
         squares = [
             parameter.register_post_accumulate_grad_hook(note)  # type: ignore[no-untyped-call]
             for parameter in network.parameters()
         ]
         assert squares
-    count = len(list(state.discriminator.parameters()))
-    play_round(state, recipe, watched=True)
-    means = state.sums.take(has_probabilities=False)
+    count = len(list(state.modules["discriminator"].parameters()))
+    run_round(state, step_config, log_gradients=True)
+    means = figures(state)
     expected = sum(moved[:count]) ** 0.5, sum(moved[count:]) ** 0.5
-    assert (means.gradient_d, means.gradient_g) == pytest.approx(expected, rel=1e-5)
-    assert (state.sums.gradient_d, state.sums.gradient_g) == (-1, -1)
+    assert (means["gradient_d"], means["gradient_g"]) == pytest.approx(expected, rel=1e-5)
+    assert [float(norm) for norm in state.sums.norms.values()] == [-1, -1]

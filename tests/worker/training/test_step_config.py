@@ -1,4 +1,4 @@
-"""What moves with a training by its rules: rates, penalty, average, and the probability of changes."""
+"""Schedules of a training: learning rates, penalty, average, and the probability of augmentation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from models.config.training import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.methods.adversarial import play_round
-from worker.training.methods.step_config import StepConfig
+from worker.training.rounds import run_round
 from worker.training.state.state import TrainingState
+from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
 
@@ -23,30 +23,31 @@ def start(config: TrainingConfig, digits: Prepared) -> tuple[TrainingState, Step
 
 def test_the_average_forgets_by_images_whatever_the_ratio_of_steps(digits: Prepared) -> None:
     keeps = [
-        start(tiny(generator__steps=steps, ema_half_life_kimg=10), digits)[1].average_keep(1_000_000) ** steps
+        start(tiny(generator__steps=steps, ema_half_life_kimg=10), digits)[1].decay("average", 1_000_000) ** steps
         for steps in (1, 2, 4)
     ]
     assert keeps == pytest.approx([0.5 ** (32 / 10_000)] * 3)
 
 
 def test_penalised_steps_are_counted_over_the_whole_run(digits: Prepared) -> None:
-    state, recipe = start(tiny("wgan-gp", penalty__every=4), digits)
+    state, step_config = start(tiny("wgan-gp", penalty__every=4), digits)
     seen = []
     for _ in range(3):
-        play_round(state, recipe)
+        run_round(state, step_config)
         seen.append(int(state.sums.tensor[-1]))
     assert seen == [2, 3, 4]  # of steps 0 to 4, 5 to 9, 10 to 14
 
 
 def test_rates_penalty_and_average_follow_their_cosines(digits: Prepared) -> None:
-    state, recipe = start(tiny("r3gan-32", kimg=16), digits)
+    state, step_config = start(tiny("r3gan-32", kimg=16), digits)
     found = []
     for images in (0, 8000, 16000, 32000):
         state.images = images
-        play_round(state, recipe)
-        optimizer = state.generator_optimizer
-        keep = recipe.average_keep(images)
-        found.append((optimizer.lr, optimizer.betas[1], recipe.penalty_weight(images), keep))
+        weight = step_config.hyperparameters(state)["penalty_weight"]
+        run_round(state, step_config)
+        optimizer = state.optimizers["generator"]
+        keep = step_config.decay("average", images)
+        found.append((optimizer.lr, optimizer.betas[1], weight, keep))
     half, full = 0.5 * 0.03 * 16000, 0.03 * 16000
     assert found == [
         pytest.approx((2e-4, 0.9, 0.5, 0)),
@@ -57,14 +58,16 @@ def test_rates_penalty_and_average_follow_their_cosines(digits: Prepared) -> Non
 
 
 def test_what_is_not_annealed_stays_as_it_is(digits: Prepared) -> None:
-    state, recipe = start(tiny(kimg=1), digits)
+    state, step_config = start(tiny(kimg=1), digits)
     for _ in range(2):
-        play_round(state, recipe)
-        assert (state.generator_optimizer.lr, state.generator_optimizer.betas) == (2e-4, (0.9, 0.999))
+        run_round(state, step_config)
+        assert (state.optimizers["generator"].lr, state.optimizers["generator"].betas) == (2e-4, (0.9, 0.999))
 
 
 def test_the_probability_of_changes_grows_over_the_run_or_stays(digits: Prepared) -> None:
-    _, recipe = start(tiny(kimg=8, augment__policy=["color"], augment__p=0.4, augment__control="cosine"), digits)
-    found = [recipe.augment_p(images) for images in (0, 4000, 8000)]
-    assert found == pytest.approx([0, 0.2, 0.4])
-    assert start(tiny(augment__policy=["color"], augment__p=0.4), digits)[1].augment_p(8000) == 0.4
+    found = []
+    for control in ("cosine", "constant"):
+        config = tiny(kimg=8, augment__policy=["color"], augment__p=0.4, augment__control=control)
+        method = start(config, digits)[1].method
+        found += [method.hyperparameters(images, 8000, 1.0)["augment_p"] for images in (0, 4000, 8000)]
+    assert found == pytest.approx([0, 0.2, 0.4, 0.4, 0.4, 0.4])

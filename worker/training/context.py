@@ -1,0 +1,80 @@
+"""The context of one attempt at a run: its row, folder and settings, and what it writes down about itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from models.artifacts.attempts import Attempt
+from models.config.resolved import Resolved
+from models.config.training import TrainingConfig
+from models.files import replace_file
+from models.records import Records, Run
+from worker.data.prepared import Prepared
+from worker.settings import WorkerSettings
+from worker.training.reporting.reporter import Reporter
+from worker.training.state.checkpoints import Checkpoint
+
+
+class StopRequested(Exception):
+    """A stop was requested before there was anything to save."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every phase of an attempt needs.
+
+    Attributes:
+        run: the claimed row, as it was read.
+        stop_requested: whether the process was asked to stop.
+    """
+
+    run: Run
+    attempt: Attempt
+    records: Records
+    settings: WorkerSettings
+    reporter: Reporter
+    stop_requested: Callable[[], bool]
+
+    def with_run(self, run: Run) -> Context:
+        """Return the same with a newer reading of the row."""
+        return replace(self, run=run)
+
+    def check_stop(self, _done: int = 0, _total: int = 0) -> None:
+        """Raise `StopRequested` if the process was asked to stop."""
+        if self.stop_requested():
+            raise StopRequested
+
+    def write_resolved(self, resolved: Resolved) -> None:
+        """Write decisions into the run's row.
+
+        Raises:
+            ClaimLost: another attempt owns the run.
+        """
+        self.records.set_resolved(self.run.claim, resolved.row())
+
+    def write_start(self, config: TrainingConfig, resolved: Resolved, checkpoint: Checkpoint | None) -> None:
+        """Write from where this attempt starts, before anything else of it can be read."""
+        value = {
+            "config": config.model_dump(mode="json"),
+            "resolved": resolved.model_dump(),
+            "start_images": 0 if checkpoint is None else checkpoint.position.images,
+            "start_rollbacks": 0 if checkpoint is None else checkpoint.position.rollbacks,
+            "resumed_from": None if checkpoint is None else checkpoint.name,
+        }
+        replace_file(self.attempt.config, json.dumps(value, indent=1).encode())
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an attempt trains, on what, and from where.
+
+    Attributes:
+        checkpoint: where it resumes; None at the beginning of a run.
+    """
+
+    config: TrainingConfig
+    prepared: Prepared
+    resolved: Resolved
+    checkpoint: Checkpoint | None

@@ -1,0 +1,128 @@
+"""Measurements of a training at ticks and snapshots: figures, images, scores, and what the guard makes of them."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass, field
+
+import torch
+from torch.linalg import LinAlgError  # type: ignore[attr-defined]
+
+from models.scores import Evaluation, EvaluationSchedule
+from worker.evaluation.evaluator import Evaluator
+from worker.training.devices.allocator import OutOfMemory, translate_oom
+from worker.training.guard.diversity import SnapshotDiversity
+from worker.training.guard.findings import Finding, Rules
+from worker.training.guard.guard import Observation, check_tick, check_weights, monitored, observe
+from worker.training.reporting.reporter import Reporter
+from worker.training.reporting.snapshots import SnapshotRenderer
+from worker.training.reporting.telemetry import ThroughputMeter, make_tick
+from worker.training.state.state import TrainingState
+
+
+@dataclass
+class Monitor:
+    """Measures and reports a training.
+
+    Attributes:
+        annealed_images: in which schedules reach their ends.
+        total: the run's length in images.
+        count: images in the data set, which make an epoch.
+        evaluator: computes scores; None computes none.
+    """
+
+    state: TrainingState
+    annealed_images: int
+    total: int
+    count: int
+    rules: Rules
+    snapshot_diversity: SnapshotDiversity
+    renderer: SnapshotRenderer
+    reporter: Reporter
+    evaluator: Evaluator | None = None
+    _throughput: ThroughputMeter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.restart_throughput()
+
+    @property
+    def evaluation(self) -> EvaluationSchedule | None:
+        """When scores are computed; None without an evaluator."""
+        return None if self.evaluator is None else self.evaluator.schedule
+
+    def restart_throughput(self) -> None:
+        """Measure the throughput from here on, from nothing."""
+        self._throughput = ThroughputMeter(self.state.images)
+
+    def warmed_up(self) -> None:
+        """Measure the throughput from here on, unless there was a tick."""
+        self._throughput.warmed_up(self.state.images)
+
+    def tick(self) -> Finding | None:
+        """Report a tick; return a finding where figures are not finite."""
+        state, method = self.state, self.state.method
+        figures = method.report(state.sums.take(), state.buffers, state.images / self.annealed_images)
+        state.guard, finding = check_tick(state.guard, figures, self._gradients)
+        if finding is not None:
+            return finding
+        health = method.judge(figures).after(state.guard.active)
+        tick = make_tick(
+            figures,
+            self._throughput.measure(state.images, self.total),
+            images=state.images,
+            total=self.total,
+            count=self.count,
+            backoff=state.guard.backoff(),
+            sentence=health.sentence,
+        )
+        self.reporter.tick(tick)
+        self.reporter.health(health)
+        return None
+
+    def inspect(self, *, scores: bool, last: bool) -> Finding | None:
+        """Take a snapshot, compute scores if asked to, and return the finding that the guard acts on."""
+        state = self.state
+        if finding := check_weights(state.not_finite()):
+            return finding
+        diversity = self.snapshot()
+        evaluation = self._evaluate(last=last) if scores else None
+        score = None if evaluation is None else evaluation.score
+        state.guard = observe(self.rules, state.guard, Observation(state.images, diversity, score))
+        return next((finding for finding in state.guard.active if self.rules.act_on(finding)), None)
+
+    def snapshot(self) -> float | None:
+        """Write a snapshot of the averages; return the diversity of its images."""
+        state = self.state
+        images = self.renderer.generate(state.shown)
+        diversity = self.snapshot_diversity.relative(images)
+        values = monitored(state.guard, Observation(state.images, diversity), self._gradients)
+        self.reporter.snapshot(state.images, self.renderer.arrange(images), state.generator_weights(), values)
+        return diversity
+
+    def preview(self) -> bytes:
+        """Return a PNG of images at this position."""
+        return self.reporter.picture(self.state.images) or self.renderer.grid(self.state.shown)
+
+    @property
+    def _gradients(self) -> list[str]:
+        method = self.state.method
+        return [method.optimizers[name].gradient for name in method.guarded]
+
+    def _evaluate(self, *, last: bool) -> Evaluation | None:
+        """Compute scores; an error there costs the run a score, but does not end it."""
+        if self.evaluator is None:
+            return None
+        images = self.state.images
+        try:
+            with translate_oom():
+                evaluation = self.evaluator(self.state.shown, images, final=last)
+        except (OutOfMemory, LinAlgError) as error:
+            why = "not enough memory" if isinstance(error, OutOfMemory) else "the result is not finite"
+            self.reporter.log(f"not scored at {images / 1000:g} kimg: {why} ({error})")
+            evaluation = None
+        if evaluation is None:
+            gc.collect()
+            torch.cuda.empty_cache()
+            return None
+        self.reporter.score(evaluation)
+        return evaluation

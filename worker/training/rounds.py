@@ -1,0 +1,191 @@
+"""One round of a training: a method's updates, each with its slices, ranks, gradient norms, sums and averages.
+
+What an update computes is the method's (`worker.training.methods`); when to report, save or stop is the loop's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from models.networks.dropout import give_rows
+from models.networks.rows import Rows
+from worker.data.loader import Batch
+from worker.training.devices.allocator import translate_oom
+from worker.training.methods.method import Hyperparameters, Microbatch, Terms, Update
+from worker.training.state.state import TrainingState
+from worker.training.step_config import StepConfig
+
+WARM_UP: Final = 3
+"""Rounds of each kind that run eagerly before one is recorded: libraries choose kernels and allocate workspaces."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """The work of a round.
+
+    Attributes:
+        updates: in order.
+        batches: real images for each update that takes some.
+        log_gradients: whether to keep the norms of gradients, as the last update of each optimizer has them.
+    """
+
+    updates: tuple[Update, ...]
+    batches: Sequence[Batch]
+    log_gradients: bool = False
+
+
+RunUpdates = Callable[[TrainingState, StepConfig, Hyperparameters, Round], None]
+"""Does a round's work, as `run_updates` does it."""
+
+
+def run_round(
+    state: TrainingState, config: StepConfig, *, log_gradients: bool = False, run: RunUpdates | None = None
+) -> None:
+    """Load batches, do a round's updates (by `run`, if it is given) and count the images.
+
+    Raises:
+        OutOfMemory: memory ran out, and the state is in the middle of the round.
+    """
+    with translate_oom():
+        updates = config.method.updates(state.images)
+        batches = [state.batches.next() for update in updates if update.takes_images]
+        (run or run_updates)(state, config, config.hyperparameters(state), Round(updates, batches, log_gradients))
+        state.images += config.images_per_round
+
+
+def run_updates(state: TrainingState, config: StepConfig, hyperparameters: Hyperparameters, work: Round) -> None:
+    """Do a round's updates, all on the device: nothing is read back, and nothing here depends on numbers there.
+
+    The counter of images stays as it is.
+    """
+    for name, optimizer in state.optimizers.items():
+        optimizer.set(hyperparameters[f"{name}_lr"], hyperparameters[f"{name}_beta2"])
+    batches = iter(work.batches)
+    for update in work.updates:
+        batch = next(batches) if update.takes_images else None
+        with _others_frozen(state, update):
+            run_update(state, config, hyperparameters, update, batch, log_gradients=work.log_gradients)
+        for average, module in config.method.averages.items():
+            if module in config.method.optimizers[update.optimizer].modules:
+                update_average(state.averages[average], state.modules[module], hyperparameters[f"{average}_decay"])
+
+
+def run_update(
+    state: TrainingState,
+    config: StepConfig,
+    hyperparameters: Hyperparameters,
+    update: Update,
+    batch: Batch | None,
+    *,
+    log_gradients: bool = False,
+) -> None:
+    """Take one optimizer step: losses and gradients of each slice, their mean over all rows, then Adam."""
+    step_state, passes = config.step_state(state), list[Terms]()
+    for rows in _slices(state, config):
+        # The method's maths.
+        terms = config.method.step(step_state, _microbatch(config, update, rows, batch), hyperparameters)
+        passes.append(_backward(terms, rows.share * config.ranks.count))
+
+    network, optimizer = state.networks[update.optimizer], state.optimizers[update.optimizer]
+    terms = _reduce(config, network, passes)
+    if log_gradients:
+        state.sums.norms[update.optimizer].copy_(gradient_norm(network))
+    optimizer.step()
+    optimizer.zero_grad()
+    config.method.after_update(step_state, update, terms)
+    state.sums.add(terms)
+
+
+def _microbatch(config: StepConfig, update: Update, rows: Rows, batch: Batch | None) -> Microbatch:
+    if batch is None:
+        return Microbatch(update, rows)
+    labels = rows.of(batch.labels) if config.conditional and batch.labels is not None else None
+    return Microbatch(update, rows, to_float(rows.of(batch.images)), labels)
+
+
+def to_float(images: Tensor) -> Tensor:
+    """Convert uint8 pixels to float32 in [-1, 1]."""
+    return images.float().div_(127.5).sub_(1.0)
+
+
+@contextmanager
+def _others_frozen(state: TrainingState, update: Update) -> Iterator[None]:
+    """Let only those modules collect gradients that the update's optimizer moves."""
+    spec = state.method.optimizers[update.optimizer]
+    others = [module for name, module in state.modules.items() if name not in spec.modules]
+    for module in others:
+        module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for module in others:
+            module.requires_grad_(True)
+
+
+def _slices(state: TrainingState, config: StepConfig) -> Iterator[Rows]:
+    """Yield the slices, each with the random numbers of the whole batch, of which it takes its rows."""
+    start = state.randomness() if len(config.slices) > 1 else {}
+    for number, rows in enumerate(config.slices):
+        if number:
+            state.set_randomness(start)
+        if rows.count < rows.batch:
+            for module in state.modules.values():
+                give_rows(module, rows)
+        yield rows
+
+
+def _backward(terms: Terms, share: float) -> Terms:
+    """Accumulate a slice's gradients, weighted by its share of this rank's rows; return its terms so weighted."""
+    loss = terms.pop("loss")
+    (loss if share == 1 else share * loss).backward()  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        values = torch.stack([value.detach() for value in terms.values()])
+        return _named(terms, values if share == 1 else share * values)
+
+
+@torch.no_grad()
+def _reduce(config: StepConfig, network: nn.Module, passes: Sequence[Terms]) -> Terms:
+    """Sum the terms of the slices, and average them and the network's gradients over the ranks."""
+    if len(passes) == 1 and not config.ranks.synchronising:
+        return passes[0]
+    values = torch.stack([torch.stack(list(terms.values())) for terms in passes]).sum(0)
+    if config.ranks.synchronising:
+        config.ranks.average([*_gradients(network), values])
+    return _named(passes[0], values)
+
+
+def _named(terms: Terms, values: Tensor) -> Terms:
+    return dict(zip(terms, values.unbind(), strict=True))
+
+
+@torch.no_grad()
+def gradient_norm(network: nn.Module) -> Tensor:
+    """Compute the L2 norm of all gradients of a network, a scalar on its device."""
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(_gradients(network))))
+    return norm
+
+
+def _gradients(network: nn.Module) -> list[Tensor]:
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, decay: float | Tensor) -> None:
+    """Move the parameters of an average towards a network's, and copy its buffers (batch norm's statistics)."""
+    old: list[Tensor] = list(average.parameters())
+    new: list[Tensor] = list(network.parameters())
+    if isinstance(decay, Tensor):
+        # The fused way takes a number, which a recorded graph would freeze.
+        moves = torch._foreach_sub(new, old)
+        torch._foreach_mul_(moves, 1.0 - decay)
+        torch._foreach_add_(old, moves)
+    else:
+        torch._foreach_lerp_(old, new, 1.0 - decay)
+    for target, source in zip(average.buffers(), network.buffers(), strict=True):
+        target.copy_(source)

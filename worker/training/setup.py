@@ -1,0 +1,75 @@
+"""Setup of a training, the same on every rank: global settings of torch, the state, and slices that fit into memory."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torchinfo import summary
+
+from models.config.resolved import Resolved
+from models.config.training import TrainingConfig
+from worker.data.loader import Loader
+from worker.data.prepared import Prepared
+from worker.training.devices import memory
+from worker.training.devices.allocator import keep_memory
+from worker.training.devices.graphs import with_device_scalars
+from worker.training.devices.ranks import Ranks
+from worker.training.devices.sync_batch_norm import synchronise
+from worker.training.methods import create_method
+from worker.training.resolution import devices_of
+from worker.training.state.state import TrainingState, seeds
+from worker.training.step_config import StepConfig
+
+
+def configure_torch(resolved: Resolved) -> None:
+    """Set what is global: what results depend on, and how memory is allocated."""
+    torch.set_num_threads(resolved.threads)
+    # Adam's moments of units that have died shrink into denormal numbers, which processors are slow to add.
+    torch.set_flush_denormal(True)
+    keep_memory()
+
+
+def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ranks: Ranks) -> TrainingState:
+    """Create the state of a training at its beginning, on this rank's device."""
+    device = devices_of(resolved)[ranks.rank]
+    state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, device), device)
+    for module in state.modules.values():
+        synchronise(module, ranks)
+    return state
+
+
+def broadcast_state(state: TrainingState, ranks: Ranks) -> None:
+    """Overwrite every rank's state with rank 0's."""
+    if ranks.count == 1:
+        return
+    copy = state.copy()
+    values = ranks.broadcast(copy.values)
+    ranks.broadcast_tensors(copy.tensors.values())
+    if not ranks.is_main:
+        state.restore(copy.tensors, values)
+
+
+def fit_slices(
+    config: TrainingConfig, resolved: Resolved, state: TrainingState, ranks: Ranks
+) -> tuple[StepConfig, int]:
+    """Return the configuration of rounds, and its number of slices: as few as every rank has the memory for.
+
+    Raises:
+        TrainingFailed: one image at a time is too much.
+    """
+    step_config = partial(StepConfig.of, config, state, resolved.precision, resolved.annealed_images, ranks)
+    run = partial(with_device_scalars, device=state.device) if resolved.recorded else None
+    count = memory.slices(state, step_config, ranks, resolved.accumulate, run)
+    return step_config(count), count
+
+
+def describe(config: TrainingConfig) -> str:
+    """Return a layer-by-layer summary of the modules that are trained, from copies that have been run once."""
+    method = create_method(config)
+    # Not on the meta device: running a layer there imports torch's compiler, which takes seconds.
+    tables = [
+        f"{name}\n{summary(module, input_data=method.example(name), device='cpu', verbose=0)}"
+        for name, module in method.build().items()
+    ]
+    return "\n\n".join(tables)

@@ -1,0 +1,108 @@
+"""Configuration of a training's rounds besides the state: the method, its schedules, precision, ranks, slices."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+
+from models.config.training import TrainingConfig
+from models.networks.rows import Rows
+from worker.training.devices.ranks import SINGLE, Ranks
+from worker.training.methods.method import Hyperparameters, Method, StepState
+from worker.training.schedule import annealed, ema_decay, ema_half_life
+from worker.training.state.state import TrainingState
+
+ComputePrecision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    """What a round needs to know besides the state.
+
+    Attributes:
+        batch_size: images of a whole batch, over all ranks.
+        conditional: whether networks take the labels of a data set.
+        length: images in which schedules reach their ends.
+        ema_half_life: of the averages, in images; `ema_share` of the run's length, where it is given, replaces it.
+        images_per_round: by which a round's progress counts.
+        least_rows: the fewest rows that a pass can take: batch statistics need two.
+        ranks: processes that share each batch.
+        slices: this rank's rows of a batch, worked on one after the other; their gradients are accumulated.
+    """
+
+    method: Method
+    batch_size: int
+    conditional: bool
+    length: int
+    ema_half_life: float
+    ema_share: float | None
+    images_per_round: int
+    least_rows: int
+    device_type: str
+    precision: ComputePrecision
+    ranks: Ranks
+    slices: tuple[Rows, ...]
+
+    @classmethod
+    def of(
+        cls,
+        config: TrainingConfig,
+        state: TrainingState,
+        precision: ComputePrecision,
+        length: int,
+        ranks: Ranks = SINGLE,
+        slices: int = 1,
+    ) -> Self:
+        """Derive it from a training's configuration."""
+        counted = sum(update.counts_images for update in state.method.updates(0))
+        return cls(
+            method=state.method,
+            batch_size=config.batch_size,
+            conditional=config.conditional,
+            length=length,
+            ema_half_life=config.ema_half_life_kimg * 1000,
+            ema_share=config.ema_half_life_share,
+            images_per_round=config.batch_size * counted,
+            least_rows=2
+            if config.generator.network.uses_batch_norm or config.discriminator.network.uses_batch_norm
+            else 1,
+            device_type=state.device.type,
+            precision=precision,
+            ranks=ranks,
+            slices=tuple(ranks.rows(config.batch_size).sliced(slices)),
+        )
+
+    def hyperparameters(self, state: TrainingState) -> Hyperparameters:
+        """Return the settings of the round that begins now."""
+        images, guard = state.images, state.guard
+        progress, values = images / self.length, dict[str, float]()
+        for name, spec in self.method.optimizers.items():
+            values[f"{name}_lr"] = guard.lr_factor * annealed(spec.lr, spec.lr_end, progress)
+            values[f"{name}_beta2"] = annealed(spec.betas[1], spec.beta2_end, progress)
+        values |= self.method.hyperparameters(images, self.length, guard.penalty_factor)
+        return values | {f"{name}_decay": self.decay(name, images + self.images_per_round) for name in state.averages}
+
+    def decay(self, average: str, images: int) -> float:
+        """Return the decay of an average at an update in the round that ends at `images`.
+
+        A module updated several times per round shares the round's images among its updates, so that its average
+        forgets at the same rate per image whatever the ratio of steps.
+        """
+        if self.ema_share is None:
+            half_life = ema_half_life(self.ema_half_life, images)
+        else:
+            half_life = annealed(0.0, self.ema_share * self.length, images / self.length)
+        module = self.method.averages[average]
+        updates = [self.method.optimizers[update.optimizer] for update in self.method.updates(0)]
+        return ema_decay(self.images_per_round / sum(module in spec.modules for spec in updates), half_life)
+
+    def step_state(self, state: TrainingState) -> StepState:
+        """Return the part of a state that the maths of a step may use."""
+        return StepState(state.modules, state.buffers, state.noise, self.batch_size, self.autocast)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Enter the forward passes' precision."""
+        return torch.autocast(self.device_type, torch.bfloat16, enabled=self.precision == "bf16")
