@@ -67,6 +67,7 @@ class WorkerService:
 
     def ask_to_stop(self) -> None:
         """Hand the job under way over and claim no other. May be called in a signal handler, and repeatedly."""
+        # `set` takes a lock that is not reentrant: a second signal during the first must not wait for it.
         if not self._stopping.is_set():
             self._stopping.set()
 
@@ -96,6 +97,7 @@ class WorkerService:
 
     def _migrate(self) -> None:
         """Migrate the database, once it answers."""
+        # Not at the start: a worker may start before its database.
         with self._migrating:
             if not self._migrated:
                 self._records.migrate()

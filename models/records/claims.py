@@ -72,6 +72,7 @@ class Claims(Database):
         Returns:
             The row as it is then; None when its worker has moved after all, and nothing changed.
         """
+        # Conditional on the beat: a worker that moved between the list and this statement keeps its row.
         held = _held(lease.claim)
         with self._writing() as connection:
             if lease.claim.kind == "run":

@@ -40,9 +40,11 @@ class Publications(Database):
         Raises:
             ClaimLost: a later claim has raised the token.
         """
+        # Not `_held`: the app may publish a snapshot of a run that has ended, under its last token.
         here = (PublicationRow.run == claim.id, PublicationRow.images == images)
         with self._writing() as connection:
             newest = select(RunRow.id).where(RunRow.id == claim.id, RunRow.token == claim.token).with_for_update()
+            # The row stays locked until the number is written, so that no later claim comes between.
             require_held(claim, connection.execute(newest).one_or_none())
             _lock_model(connection, model)
             known = connection.execute(select(PublicationRow.version).where(*here)).scalar_one_or_none()

@@ -199,6 +199,7 @@ def fit(image: Image.Image, shape: ImageShape, crop: Crop = "centre") -> NDArray
         height = min(image.height, image.width * shape.height // shape.width)
         left, top = (image.width - width) // 2, (image.height - height) // 2
         image = image.crop((left, top, left + width, top + height))
+    # Cropped first, to convert fewer pixels; converted before resizing, since palettes cannot be interpolated.
     image = _convert(image, shape.channels)
     if crop == "whole":
         image = ImageOps.pad(image, size, Image.Resampling.LANCZOS, color="white")
@@ -214,6 +215,7 @@ def _convert(image: Image.Image, channels: int) -> Image.Image:
         image = _from_16_bits(image)
     elif image.mode == "F":
         raise UnusableImage("has floating-point pixels of unknown range: save it with 8 or 16 bits")
+    # On white: what lies behind transparent pixels is arbitrary, often black.
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -102,6 +102,7 @@ def prepare(
                 _prepare(source, target, dataset, size, channels, on_progress or _ignore)
                 _remove_superseded(target, key, dataset)
                 ready = read_prepared(target)
+            # Sets prepared by older versions have no pictures.
             if ready is not None and not (target / PREVIEW).exists():
                 draw_pictures(target, ready.manifest)
     except OSError as error:
@@ -145,6 +146,7 @@ def _prepare(source: _Source, target: Path, dataset: str, size: int, channels: i
         scratch.mkdir()
         _write(source, staging, scratch, dataset, size, channels, on_progress)
         sync_folder(staging)
+        # The rename is atomic: a reader sees a complete set or none.
         staging.rename(target)
         sync_folder(target.parent)
     finally:
@@ -232,6 +234,7 @@ class _Folder:
     def images(self, shape: ImageShape, scratch: Path) -> _Images:  # noqa: ARG002
         read_one = partial(self._read, shape=shape)
         with ThreadPoolExecutor(min(4, available_cores())) as pool:
+            # In chunks: `map` would submit every file at once and hold what the writer has not taken yet.
             for start in range(0, self.count, _CHUNK):
                 part = slice(start, start + _CHUNK)
                 yield from pool.map(read_one, self._files[part], self._labels[part])

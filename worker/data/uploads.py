@@ -159,6 +159,7 @@ class UploadPreparation:
             crop=self._options.crop or proposal.crop,
             proposal=proposal,
         )
+        # Written before the first image: a later attempt must not choose another size for the rest.
         self._folder.work.mkdir()
         write_file(path, plan.model_dump_json().encode())
         return plan
@@ -174,6 +175,7 @@ class UploadPreparation:
     ) -> Iterator[_Processed]:
         """Decode on several threads, a bounded number of images ahead, and yield them in order."""
         waiting: deque[tuple[int, Future[_Processed]]] = deque()
+        # Archives are read on this thread alone, since their readers share a file position; decoding runs in parallel.
         with ThreadPoolExecutor(min(4, available_cores())) as pool:
             held = 0
             for member, label in zip(members, labels, strict=True):
@@ -263,6 +265,7 @@ def _finish(
     findings = list_findings(records, classes, contents.others, contents.odd_names)
     draw_pictures(folder.work, manifest)
     _write_report(folder.work, plan, manifest, findings, Counter(classes[label] for label in labels))
+    # Everything is on the disk before the name appears, so that no power cut leaves an incomplete set behind.
     sync_folder(folder.work)
     folder.work.rename(folder.prepared)
     sync_folder(folder.path)

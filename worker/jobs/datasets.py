@@ -51,17 +51,19 @@ class DatasetJob(Job):
         self._folder.clear_failure()
 
     def not_started(self, error: OSError) -> JobResult:
-        """Count it as a death: another worker may be able to start it."""
+        """Count it as a death."""
+        # Unlike a training, which needs its folder, another worker may be able to start it.
         return JobResult("queued", f"the worker could not start the preparation: {error}", died=True)
 
     def beat(self) -> bool:
-        """Beat, with the progress; a preparation can only be stopped by deleting the row."""
+        """Beat, with the progress."""
         self._records.beat_dataset(self._dataset.claim, *self._folder.progress())
         self._notifier.dataset_changed(self._dataset.name)
-        return False
+        return False  # only deleting the row stops a preparation, and that ends the claim
 
     def poll(self) -> str | None:
         """Return the reason if no file was read for too long."""
+        # A decoder can hang for ever in a damaged image; a slow one still moves from file to file.
         now = time.monotonic()
         if (progress := self._folder.progress()) != self._progress:
             self._progress, self._moved_at = progress, now
@@ -72,6 +74,7 @@ class DatasetJob(Job):
 
     def result(self, code: int | None, stopped: bool) -> JobResult | None:
         """Interpret the exit code and the files that the process has left."""
+        # A handover is no fault of the images, even where the process was too slow to stop.
         killed_late = stopped and code in (-signal.SIGKILL, -signal.SIGTERM)
         if code not in (ExitCode.COMPLETED, ExitCode.REFUSED, ExitCode.STOPPED) and not killed_late:
             return JobResult("queued", describe_death(self.process_name, code, self.log), died=True)

@@ -20,6 +20,7 @@ class Notifier:
     """Publishes notifications; an absent Redis is logged once, and is never an error."""
 
     def __init__(self, redis_url: str) -> None:
+        # Short time-outs, no retries: a lost notification only delays a page, a slow one delays the training.
         self._redis = redis.Redis.from_url(
             broker.client_url(redis_url),
             socket_timeout=TIMEOUT_SECONDS,
@@ -37,7 +38,6 @@ class Notifier:
         self._publish({"dataset": name})
 
     def close(self) -> None:
-        """Close the connections."""
         self._redis.close()
 
     def _publish(self, message: dict[str, str]) -> None:

@@ -40,6 +40,7 @@ class LeaseMonitor:
             beat, since = before.get(lease.claim, (lease.beat, now))
             self._since[lease.claim] = (lease.beat, since if beat == lease.beat else now)
         expired = [lease for lease in leases if now - self._since[lease.claim][1] >= self._lost_after]
+        # Should taking one back fail, its time starts again; another worker's reaper may be quicker.
         for lease in expired:
             del self._since[lease.claim]
         return expired
@@ -71,7 +72,7 @@ class Reaper:
         for lease in self._monitor.expired(self._records.leases()):
             reason = f"worker {lease.worker} gave no sign of life for {self._lost_after:g} s"
             taken = self._records.take_back(lease, reason + self._log_tail(lease.claim))
-            if taken is None:
+            if taken is None:  # it has beaten since the list was read, or another reaper was quicker
                 continue
             logger.warning("%s, token %d, is now %s: %s", lease.claim, taken.token, taken.state, reason)
             if isinstance(taken, Run):

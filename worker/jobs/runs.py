@@ -40,6 +40,7 @@ class RunJob(Job):
         self._records = records
         self._notifier = notifier
         self._beat_seconds = settings.beat_seconds
+        # `wanted` is read more often than the row is written: requests to stop are noticed quickly, writes stay rare.
         self._next_beat = time.monotonic()
         self._reported = Position(0, 0)
         self._event_bytes = 0
@@ -49,7 +50,8 @@ class RunJob(Job):
         self._announce(self._run)
 
     def not_started(self, error: OSError) -> JobResult:
-        """Fail: what cannot be written now cannot be written in a minute."""
+        """Fail the run at once."""
+        # A folder that cannot be written now cannot be written in a minute.
         return JobResult("failed", f"the worker could not start the training: {error}")
 
     def beat(self) -> bool:
@@ -63,6 +65,7 @@ class RunJob(Job):
 
     def report_checkpoint(self) -> None:
         """Let earlier deaths be forgotten if this attempt has come further since the last report."""
+        # Coming as far as its start once more is no progress: a crash loop must end after three deaths.
         reached = newest_checkpoint(self._attempt)
         if reached > max(self._reported, self._attempt.start() or Position(0, 0)):
             self._records.reset_failures(self._run.claim)
@@ -88,6 +91,8 @@ class RunJob(Job):
                 return JobResult("failed", self._failure())
             case ExitCode.FENCED:
                 return None
+        # A process that is killed because it stopped too slowly hands over like one that wrote a checkpoint: its newest
+        # checkpoint is only older.
         if code == ExitCode.STOPPED or (stopped and code in (-signal.SIGKILL, -signal.SIGTERM)):
             # Queued also where a pause or a cancel was wanted: the statement that releases the row reads `wanted`.
             return JobResult("queued")
@@ -98,6 +103,7 @@ class RunJob(Job):
         self.report_checkpoint()
         released = self._records.release_run(self._run.claim, result.outcome, error=result.error, died=result.died)
         try:
+            # The row is released: an event that cannot be written (a full disk) must not fail the run.
             self._announce(released)
         except OSError as error:
             logger.warning("%s: its last event could not be written: %s", self.name, error)

@@ -102,10 +102,10 @@ class Heartbeat:
         self._seconds = seconds
         self._away = False
         self._ended = threading.Event()
+        # A daemon: a database call that hangs must not keep the worker process from exiting.
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of {job.name}", daemon=True)
 
     def start(self) -> None:
-        """Start to beat."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -145,6 +145,7 @@ class Supervisor:
 
     def supervise(self, job: Job) -> None:
         """Work on a claimed job until its process has ended and its row says how."""
+        # Before the process: starting it may take longer than a claim survives without a beat.
         heartbeat = Heartbeat(job, self._settings.poll_seconds)
         heartbeat.start()
         try:
@@ -153,6 +154,7 @@ class Supervisor:
             logger.exception("%s could not be started", job.name)
             result = job.not_started(error)
         finally:
+            # From here on only this thread changes the row.
             heartbeat.stop()
         if result is None or heartbeat.lost:
             logger.warning("%s: the claim was lost, another attempt holds it or it was deleted", job.name)
@@ -167,6 +169,7 @@ class Supervisor:
         try:
             stopped, stalled = self._watch(process, job, heartbeat)
         finally:
+            # Also where it has ended: what it started itself must not outlive it.
             process.kill()
         if stalled is not None:
             return JobResult("queued", stalled, died=True)
@@ -183,6 +186,7 @@ class Supervisor:
         while process.poll() is None and not heartbeat.lost:
             if (stalled := job.poll()) is not None:
                 return deadline is not None, stalled
+            # SIGTERM lets the process write a checkpoint, or sync its journal; SIGKILL follows after the grace.
             if deadline is None and (heartbeat.stop_wanted or self._stopping.is_set()):
                 process.terminate()
                 deadline = time.monotonic() + self._settings.grace_seconds
@@ -195,6 +199,8 @@ class Supervisor:
     def _release(self, job: Job, result: JobResult) -> None:
         """Write the result into the row, however long the database is away, unless the worker has to go."""
         deadline: float | None = None
+        # Keep trying without a limit: while the database is away no reaper can take the row either, and giving up would
+        # repeat the work. A worker that has to stop may wait only as long as its own deadline allows.
         while True:
             try:
                 state = job.release(result)
@@ -229,6 +235,7 @@ def log_tail(log: Path) -> str:
     """Return the last lines of a log, as the end of a sentence."""
     try:
         with log.open("rb") as file:
+            # A training's log may be large, and this text ends up in a row.
             file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
             lines = file.read().decode(errors="replace").splitlines()[-LOG_TAIL_LINES:]
     except OSError:
