@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from models.artifacts.attempts import Attempt
-from models.config.presets import TrainRequest, resolve
+from models.config.requests import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from worker.data.loader import Batch
 from worker.training.rounds import run_round

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import ours
-from models.config.presets import TrainRequest, resolve
+from models.config.requests import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared

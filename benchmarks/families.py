@@ -26,7 +26,7 @@ from torch import Tensor
 
 from benchmarks.quality import QualityMetric, accuracy, generate_samples, load_or_train_classifier, mnist
 from benchmarks.runs import RunHarness
-from models.config.presets import TrainRequest
+from models.config.requests import TrainRequest
 
 _SHORT: Final[dict[str, Any]] = {
     "penalty.every": 8,

@@ -24,7 +24,7 @@ from torchvision.datasets import MNIST
 
 from benchmarks import ours, reference_gan
 from models.config.networks import GeneratorConfig
-from models.config.presets import TrainRequest, resolve
+from models.config.requests import TrainRequest, resolve
 from models.inference import run_generator
 from models.inputs import Inputs, make_inputs
 from models.store import weights as checkpoint

@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.quality import generate_samples, mnist_metric, reference_samples
 from benchmarks.runs import RunHarness
-from models.config.presets import TrainRequest
+from models.config.requests import TrainRequest
 
 PRESET = "quick-28"
 REFERENCE_EPOCHS = 100

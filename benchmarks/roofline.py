@@ -31,7 +31,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import flop_registry
 
 from benchmarks import ours
-from models.config.presets import TrainRequest, resolve
+from models.config.requests import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from worker.data.ingest import prepare
 from worker.training.devices.allocator import keep_memory

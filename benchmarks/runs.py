@@ -17,7 +17,7 @@ from models.artifacts.attempts import Attempt, kimg_name
 from models.artifacts.events import last_event
 from models.artifacts.history import read_ticks
 from models.artifacts.payloads import Tick
-from models.config.presets import TrainRequest, resolve
+from models.config.requests import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from models.records import Records, Run
 from worker.settings import WorkerSettings

@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.quality import Quality, generate_samples, mnist_metric
 from benchmarks.runs import FinishedRun, RunHarness
-from models.config.presets import TrainRequest
+from models.config.requests import TrainRequest
 
 PRESET = "quick-28"
 MIN_SHARE = 0.01

@@ -25,7 +25,7 @@ import torch
 
 from benchmarks import ours, reference_gan
 from models.artifacts.history import read_ticks
-from models.config.presets import TrainRequest, resolve
+from models.config.requests import TrainRequest, resolve
 from worker.training.devices.allocator import keep_memory
 from worker.training.step_config import ComputePrecision
 

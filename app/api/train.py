@@ -14,11 +14,11 @@ from app.http.paging import Page
 from app.http.problems import Problem, invalid, phrase, responses, wrong_parameter
 from app.runs import views as runs
 from app.runs.estimate import Estimate, estimate
-from app.runs.planning import Chosen, Plan, plan
+from app.runs.planning import ChosenPreset, TrainingPlan, plan_training
 from app.runs.views import RunView
 from app.security.keys import Requires
 from app.state import AppState
-from models.config.presets import TrainRequest
+from models.config.requests import TrainRequest
 from models.config.training import TrainingConfig
 from models.config.values import Frozen, Name
 from models.datasets import catalogue
@@ -63,7 +63,7 @@ class DryRun(BaseModel):
 
     config: TrainingConfig
     estimate: Estimate
-    chosen: Chosen | None = Field(description="for the preset auto: what it would choose on this machine, with reasons")
+    chosen: ChosenPreset | None = Field(description="for the preset auto: its choice on this machine, with reasons")
 
 
 class ListQuery(Frozen):
@@ -113,7 +113,7 @@ def create(
         # First: a repeat returns its run even if the data set is gone by now, or the disk is full.
         run = None if query.dry_run or idempotency_key is None else app_state.records.repeated(idempotency_key, sent)
         if run is None:
-            made = plan(app_state, request)
+            made = plan_training(app_state, request)
             if query.dry_run:
                 dry = DryRun(config=made.config, estimate=estimate(app_state, made), chosen=made.chosen)
                 return Response(dry.model_dump_json(), media_type="application/json")
@@ -126,7 +126,7 @@ def create(
     return runs.view(app_state, run)
 
 
-def _notify(app_state: AppState, made: Plan) -> None:
+def _notify(app_state: AppState, made: TrainingPlan) -> None:
     """Wake the workers: one to prepare the data set, if its size and channels are decided, and one to claim the run."""
     config = made.config
     undecided = set() if made.chosen is None else {"size", "channels"} & set(made.chosen.undecided)

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from app.http.problems import Problem, phrase
 from app.state import AppState
-from models.config import presets
+from models.config import requests
 from models.config.choice import suggest_preset
 from models.datasets import catalogue
 from models.datasets.catalogue import BUILTIN, FOLDER, BuiltinDataset, DatasetProblem, UnknownDataset
@@ -130,7 +130,7 @@ def _training_for(name: str, report: ValidationReport) -> dict[str, Any] | None:
         return None
     best = suggestion.preset
     request: dict[str, Any] = {"preset": best.name, "dataset": name}
-    if name not in presets.RESERVED_MODELS:
+    if name not in requests.RESERVED_MODELS:
         request["model"] = name
     overrides: dict[str, int] = {}
     if best.training.get("channels") != report.channels:

@@ -1,4 +1,4 @@
-"""What a training will take, by arithmetic on its configuration and by what earlier runs took here."""
+"""Estimates of a training's size, memory and time: by arithmetic, and from the speed of earlier runs here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, Field
 
-from app.runs.planning import Plan
+from app.runs.planning import TrainingPlan
 from app.runs.views import configuration
 from app.state import AppState
 from models.artifacts.history import last_tick
@@ -14,8 +14,8 @@ from models.config.resources import memory_bytes, operations
 from models.config.training import TrainingConfig
 from models.records import Run
 
-LOOKED_AT = 50
-"""The newest runs: older ones were of other times."""
+RECENT_RUNS = 50
+"""Newest runs whose speed counts."""
 
 
 class Estimate(BaseModel):
@@ -35,16 +35,16 @@ class Estimate(BaseModel):
     time_source: str | None = Field(examples=["the last run of this preset here"])
 
 
-class _Pace(NamedTuple):
+class _Speed(NamedTuple):
     images_per_second: float
     source: str
 
 
-def estimate(app_state: AppState, plan: Plan) -> Estimate:
+def estimate(app_state: AppState, plan: TrainingPlan) -> Estimate:
     """Estimate a training; reads rows and files, so call it from a thread."""
     config = plan.config
     images = config.total_images(plan.count)
-    pace = _pace(app_state, config, plan.preset)
+    speed = _speed(app_state, config, plan.preset)
     return Estimate(
         generator_parameters=config.generator_config().parameters(),
         discriminator_parameters=config.discriminator_config().parameters(),
@@ -53,15 +53,15 @@ def estimate(app_state: AppState, plan: Plan) -> Estimate:
         operations_per_image=operations(config),
         memory_bytes=memory_bytes(config, plan.count),
         memory_source="by arithmetic",
-        images_per_second=pace.images_per_second if pace else None,
-        seconds=images / pace.images_per_second if pace else None,
-        time_source=pace.source if pace else None,
+        images_per_second=speed.images_per_second if speed else None,
+        seconds=images / speed.images_per_second if speed else None,
+        time_source=speed.source if speed else None,
     )
 
 
-def _pace(app_state: AppState, config: TrainingConfig, preset: str) -> _Pace | None:
-    """Take the last run of the same preset, else of any; what it did in a second, in this training's images."""
-    runs, _ = app_state.records.list_runs(limit=LOOKED_AT)
+def _speed(app_state: AppState, config: TrainingConfig, preset: str) -> _Speed | None:
+    """Convert the speed of the last run of the same preset, else of any, by operations per image."""
+    runs, _ = app_state.records.list_runs(limit=RECENT_RUNS)
     for run in sorted(runs, key=lambda run: _preset_of(run) != preset):
         tick = last_tick(app_state.settings.runs_dir / run.id)
         speed = None if tick is None else tick.get("images_per_second")
@@ -69,7 +69,7 @@ def _pace(app_state: AppState, config: TrainingConfig, preset: str) -> _Pace | N
         if speed and other is not None:
             same = _preset_of(run) == preset
             source = "this preset" if same else f"{_preset_of(run)}, by operations per image"
-            return _Pace(float(speed) * operations(other) / operations(config), f"the last run here of {source}")
+            return _Speed(float(speed) * operations(other) / operations(config), f"the last run here of {source}")
     return None
 
 

@@ -1,6 +1,6 @@
-"""What a request for a training comes to: a complete configuration, or a refusal of all that cannot be, before it runs.
+"""Training plans: a request becomes a complete configuration, or is refused before it is queued.
 
-The data set's facts are `app.datasets.views`'s, what fits what `models.config.fit`'s, choices `models.config.auto`'s.
+`app.datasets.views` describes data sets, `models.config.fit` finds conflicts, `models.config.auto` chooses.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from app.datasets import views as datasets
 from app.http.problems import invalid
 from app.state import AppState
 from models import broker
-from models.config import auto, fit, presets, resources
-from models.config.presets import AUTO, ConfigError, ErrorItem, TrainRequest
+from models.config import auto, fit, presets, requests, resources
+from models.config.presets import AUTO
+from models.config.requests import ConfigError, ErrorItem, TrainRequest
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import DatasetProblem
 from models.datasets.info import DatasetInfo
 
 
-class Chosen(BaseModel):
-    """What `preset=auto` would come to."""
+class ChosenPreset(BaseModel):
+    """What `preset=auto` would choose."""
 
     preset: str = Field(description="the preset behind it")
     reasons: list[str] = Field(description="a sentence for each choice")
@@ -31,12 +32,12 @@ class Chosen(BaseModel):
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A training that can be queued; `count` is that of the data set's images, as far as it is known."""
+class TrainingPlan:
+    """A training that can be queued; `count` is the number of images in its data set, as far as it is known."""
 
     config: TrainingConfig
     count: int
-    chosen: Chosen | None = None
+    chosen: ChosenPreset | None = None
 
     @property
     def preset(self) -> str:
@@ -44,56 +45,56 @@ class Plan:
         return self.config.preset if self.chosen is None else self.chosen.preset
 
 
-def plan(app_state: AppState, request: TrainRequest) -> Plan:
-    """Complete a request; reads rows and files, so call it from a thread.
+def plan_training(app_state: AppState, request: TrainRequest) -> TrainingPlan:
+    """Plan a training; reads rows and files, so call it from a thread.
 
     Raises:
-        Problem: 422, with every reason that can be told now.
+        Problem: 422, with every reason that is known now.
     """
 
     @cache
-    def facts(name: str) -> DatasetInfo:
+    def info_of(name: str) -> DatasetInfo:
         return datasets.dataset_info(app_state, name)
 
     try:
         if request.preset == AUTO:
-            made = _auto(app_state, request, facts(_named(request)))
+            plan = _auto(app_state, request, info_of(_named(request)))
         else:
-            config = presets.resolve(request, facts)
-            made = Plan(config, facts(config.dataset).count)
-        errors = [*fit.conflicts(made.config, facts(made.config.dataset)), *_devices(app_state, made.config)]
+            config = requests.resolve(request, info_of)
+            plan = TrainingPlan(config, info_of(config.dataset).count)
+        errors = [*fit.conflicts(plan.config, info_of(plan.config.dataset)), *_devices(app_state, plan.config)]
     except ConfigError as error:
         errors = error.errors
     except DatasetProblem as problem:
         errors = [ErrorItem(loc=("dataset",), msg=str(problem))]
     if errors:
         raise invalid([{"loc": ("body", *item.loc), "msg": item.msg} for item in errors])
-    return made
+    return plan
 
 
 def _named(request: TrainRequest) -> str:
-    if errors := list(presets.request_errors(request, presets.listed()[AUTO])):
+    if errors := list(requests.request_errors(request, presets.listed()[AUTO])):
         raise ConfigError(errors)
     assert request.dataset is not None
     return request.dataset
 
 
-def _auto(app_state: AppState, request: TrainRequest, facts: DatasetInfo) -> Plan:
-    if errors := auto.conflicts(request, facts):
+def _auto(app_state: AppState, request: TrainRequest, info: DatasetInfo) -> TrainingPlan:
+    if errors := auto.conflicts(request, info):
         raise ConfigError(errors)
     device = resources.local(app_state.settings)
-    config, choice = auto.complete(request, facts, device)
-    chosen = Chosen(
+    config, choice = auto.complete(request, info, device)
+    chosen = ChosenPreset(
         preset=choice.preset,
         reasons=list(choice.reasons.values()),
         device=str(device),
-        undecided=auto.undecided(request, facts, config, choice),
+        undecided=auto.undecided(request, info, config, choice),
     )
-    return Plan(config, facts.count, chosen)
+    return TrainingPlan(config, info.count, chosen)
 
 
 def _devices(app_state: AppState, config: TrainingConfig) -> list[ErrorItem]:
-    """Refuse what none of the workers that are there could take; where there is none yet, there may be one later."""
+    """Refuse more devices than any present worker has; without any worker nothing is refused, one may start later."""
     owned = [worker.devices for worker in app_state.workers() if broker.TRAIN in worker.queue.split(",")]
     if not owned or config.devices <= max(owned):
         return []

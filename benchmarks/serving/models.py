@@ -17,7 +17,7 @@ from models.config.networks import GeneratorConfig
 from models.families.dcgan import DcganGenerator
 from models.families.mlp import MlpGenerator
 from models.networks import build_generator
-from models.networks.tanh import Tanh
+from models.networks.layers import Tanh
 from models.store.manifest import GENERATOR, MANIFEST, WEIGHTS, FileEntry, GeneratorEntry, Manifest, Provenance
 from models.store.weights import generator_bytes
 

@@ -1,7 +1,7 @@
-"""`preset=auto`: which preset, size, classes, augmentation, batch, penalty and length suit a data set and a device.
+"""`preset=auto`: preset, size, classes, augmentation, batch, penalty and length for a data set and a device.
 
-Facts in, a choice with its reasons out. The app calls it to refuse at once what no device could train; the worker that
-first takes the run has the last word, for it knows its device.
+The app calls it to refuse at once what no device could train. The worker that first claims the run decides, because it
+knows its device.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
-from models.config import presets
+from models.config import requests
 from models.config.choice import FEW, suggest_preset
-from models.config.presets import AUTO, RESERVED_MODELS, ConfigError, ErrorItem, TrainRequest
+from models.config.presets import AUTO
+from models.config.requests import RESERVED_MODELS, ConfigError, ErrorItem, TrainRequest
 from models.config.resources import Device, memory_bytes, operations
 from models.config.training import TrainingConfig
 from models.config.values import CHOSEN_SIZES, NAME, Frozen, ImageShape, Name, Size
@@ -25,28 +26,28 @@ from models.objectives.losses import LOSSES
 from models.objectives.penalties import PENALTIES
 
 MANY: Final = 20_000
-"""From so many images on it does not, in a training of usual length."""
+"""From so many images on a discriminator does not memorise them in a training of usual length."""
 CPU_SIZE: Final = 32
-"""Pixels beyond which a CPU takes days, where the images leave the choice and there are many."""
+"""Largest size chosen on a CPU for many images: more would take days."""
 FEW_SIZE: Final = 64
-"""Pixels beyond which a few images teach a network little, where they leave the choice and there is only a CPU."""
+"""Largest size chosen on a CPU for a few images, which teach larger networks little."""
 MEMORY_SHARE: Final = 0.75
 """Of the device's memory: libraries take some, and so may an app on the same device."""
 SMALLEST_BATCH: Final = 8
 CPU_SECONDS: Final = 2 * 3600
 CORE_OPERATIONS: Final = 40e9
-"""Floating-point operations that a core trains with in a second, roughly."""
+"""Floating-point operations per second that a core reaches in training, roughly."""
 SHORTEST_KIMG: Final = 50
 DEVICES: Final = (
     Device(kind="cpu", cores=2, memory_bytes=8 << 30),
     Device(kind="cuda", cores=8, memory_bytes=8 << 30),
     Device(kind="cuda", cores=8, memory_bytes=80 << 30),
 )
-"""One of each kind between which choices differ: what fits all of them fits wherever a run may land."""
+"""One of each kind between which choices differ: a request that fits all of them fits any worker."""
 
 
 class Choice(Frozen):
-    """What suits: a preset, what to change about it, and how long to train; a sentence for each setting says why."""
+    """A preset, overrides of it and a length; `reasons` has a sentence for each setting."""
 
     preset: Name
     overrides: dict[str, Any]
@@ -80,7 +81,7 @@ def choose(info: DatasetInfo, device: Device) -> Choice:
         overrides |= changes
         reasons |= reason
     request = TrainRequest(preset=preset, dataset=info.name, overrides=overrides)
-    config = presets.resolve(request, lambda _: info)
+    config = requests.resolve(request, lambda _: info)
     batch, reasons["batch_size"] = _batch(config, info, device)
     if batch != config.batch_size:
         overrides["batch_size"] = batch
@@ -123,8 +124,8 @@ def _classes(info: DatasetInfo, training: Mapping[str, Any], size: int) -> _Deci
     count = len(info.classes)
     if count < 2:
         return {}, {}
-    if blurred := info.class_problem():
-        return {"conditional": False}, {"conditional": f"The classes are not told apart: {blurred}."}
+    if problem := info.class_problem():
+        return {"conditional": False}, {"conditional": f"The classes are not told apart: {problem}."}
     why = f"the {count} classes have {info.count // count:,} images on average"
     return {"conditional": True}, {"conditional": f"The classes are learned apart, to be asked for one by one: {why}."}
 
@@ -134,17 +135,17 @@ def _augmentation(info: DatasetInfo, training: Mapping[str, Any], size: int) -> 
     if usual := training.get("augment", {}).get("policy"):
         # In grey drawings brightness is the drawing itself.
         kept = [name for name in usual if info.channels == 3 or not AUGMENTATIONS.get(name).changes_color]
-        told = "Images are changed at random before they are judged, as the preset does by itself"
+        message = "Images are changed at random before they are judged, as the preset does by itself"
         if kept == list(usual):
-            return {}, {"augment": f"{told}."}
-        return {"augment.policy": kept}, {"augment": f"{told}, but for their colours: they are grey."}
+            return {}, {"augment": f"{message}."}
+        return {"augment.policy": kept}, {"augment": f"{message}, but for their colours: they are grey."}
     policy = [name for name in DIFF_AUGMENT if info.channels == 3 or not AUGMENTATIONS.get(name).changes_color]
     if info.count <= FEW:
-        told = f"All images are changed at random ({', '.join(policy)}): {known} would be learned by heart."
-        return {"augment.policy": policy, "augment.p": 1.0, "augment.control": "constant"}, {"augment": told}
+        message = f"All images are changed at random ({', '.join(policy)}): {known} would be learned by heart."
+        return {"augment.policy": policy, "augment.p": 1.0, "augment.control": "constant"}, {"augment": message}
     if info.count < MANY and info.channels == 3 and LOSSES.get(training["loss"]).sign_separates:
-        told = f"Images are changed at random, as often as the discriminator's confidence asks for: {known} are few."
-        return {"augment.policy": policy, "augment.p": 0.85, "augment.control": "adaptive"}, {"augment": told}
+        message = f"Images are changed at random, as often as the discriminator's confidence asks for: {known} are few."
+        return {"augment.policy": policy, "augment.p": 0.85, "augment.control": "adaptive"}, {"augment": message}
     return {}, {"augment": f"Images are not changed at random: {known} are not soon learned by heart."}
 
 
@@ -160,8 +161,10 @@ def _penalty(info: DatasetInfo, training: Mapping[str, Any], size: int) -> _Deci
         for name in ("weight", "weight_end")
         if name in penalty
     }
-    told = f"Gamma, the weight of R1 + R2, is {scaled['penalty.weight']:g}: it grows with the third power of the size."
-    return scaled, {"penalty": told}
+    message = (
+        f"Gamma, the weight of R1 + R2, is {scaled['penalty.weight']:g}: it grows with the third power of the size."
+    )
+    return scaled, {"penalty": message}
 
 
 def _batch(config: TrainingConfig, info: DatasetInfo, device: Device) -> tuple[int, str]:
@@ -202,21 +205,21 @@ def _rounded(value: float) -> float:
 
 
 def complete(request: TrainRequest, info: DatasetInfo, device: Device) -> tuple[TrainingConfig, Choice]:
-    """Complete a request for `preset=auto` as a certain device would; what the request says itself counts.
+    """Complete a request for `preset=auto` for one device; settings of the request take precedence.
 
-    The configuration keeps "auto" as the name of its preset; the choice tells the one behind it.
+    The configuration keeps "auto" as the name of its preset; the choice has the one behind it.
 
     Raises:
         ConfigError: the data set is too small, or an override does not fit what was chosen.
     """
     info = _as_requested(request, info)
-    if trouble := _unsuitable(info):
-        raise ConfigError(trouble)
+    if errors := _unsuitable(info):
+        raise ConfigError(errors)
     choice = choose(info, device)
     has_length = request.epochs is not None or request.kimg is not None
-    said = {path.partition(".")[0] for path in request.overrides} | ({"kimg"} if has_length else set())
+    given = {path.partition(".")[0] for path in request.overrides} | ({"kimg"} if has_length else set())
     choice = choice.model_copy(
-        update={"reasons": {name: reason for name, reason in choice.reasons.items() if name not in said}}
+        update={"reasons": {name: reason for name, reason in choice.reasons.items() if name not in given}}
     )
     chosen = TrainRequest(
         preset=choice.preset,
@@ -227,29 +230,29 @@ def complete(request: TrainRequest, info: DatasetInfo, device: Device) -> tuple[
         seed=request.seed,
         overrides={**_still_fitting(choice.overrides, request), **request.overrides},
     )
-    config = presets.resolve(chosen, lambda _: info)
+    config = requests.resolve(chosen, lambda _: info)
     return config.model_copy(update={"preset": AUTO}), choice
 
 
 def _still_fitting(overrides: dict[str, Any], request: TrainRequest) -> dict[str, Any]:
-    """Leave out what was chosen for networks of another family than the one that is asked for."""
+    """Drop what was chosen for networks of another family than the requested one."""
     others = [path.removesuffix("family") for path in request.overrides if path.endswith(".network.family")]
     return {path: value for path, value in overrides.items() if not path.startswith(tuple(others))}
 
 
 def conflicts(request: TrainRequest, info: DatasetInfo) -> list[ErrorItem]:
-    """Say what a request's own settings would not fit of what may be chosen, on whatever device it will be."""
-    troubles: list[tuple[Device, list[ErrorItem]]] = []
+    """List where a request's own settings do not fit what would be chosen, on any of the devices it may run on."""
+    found: list[tuple[Device, list[ErrorItem]]] = []
     for device in DEVICES:
         try:
             complete(request, info, device)
         except ConfigError as error:
-            troubles.append((device, error.errors))
-    if len(troubles) in (0, len(DEVICES)):
-        return troubles[0][1] if troubles else []
-    device, errors = troubles[0]
-    told = f"; so it is on {device}, which may be where it runs: name a preset to change its parts"
-    return [error.model_copy(update={"msg": error.msg + told}) for error in errors]
+            found.append((device, error.errors))
+    if len(found) in (0, len(DEVICES)):
+        return found[0][1] if found else []
+    device, errors = found[0]
+    message = f"; so it is on {device}, which may be where it runs: name a preset to change its parts"
+    return [error.model_copy(update={"msg": error.msg + message}) for error in errors]
 
 
 def undecided(request: TrainRequest, info: DatasetInfo, config: TrainingConfig, choice: Choice) -> list[str]:
@@ -265,7 +268,7 @@ def undecided(request: TrainRequest, info: DatasetInfo, config: TrainingConfig, 
 
 
 def model_name(dataset: str) -> str:
-    """Give the name to publish under where a request leaves it open: that of the data set, if it can be one."""
+    """Return the name to publish under where a request leaves it open: the data set's, if it is a valid name."""
     name = dataset.removeprefix(FOLDER)
     return name if re.fullmatch(NAME, name) and name not in RESERVED_MODELS else AUTO
 
@@ -278,7 +281,7 @@ def _as_requested(request: TrainRequest, info: DatasetInfo) -> DatasetInfo:
 
 
 def _unsuitable(info: DatasetInfo) -> list[ErrorItem]:
-    """Say why nothing can be trained on a data set, whatever is chosen."""
+    """Check whether anything can be trained on a data set."""
     smallest, sizes = CHOSEN_SIZES[0], get_args(Size)
     message = ""
     if info.count < 2:

@@ -1,11 +1,11 @@
-"""Whether a training fits its data set: all that can be told before anything is queued, by arithmetic on info."""
+"""Conflicts between a configuration and its data set, found before a run is queued."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from models.config.choice import suggest_preset
-from models.config.presets import ErrorItem
+from models.config.requests import ErrorItem
 from models.config.training import TrainingConfig
 from models.datasets.catalogue import BUILTIN
 from models.datasets.info import DatasetInfo
@@ -16,7 +16,7 @@ _KINDS = {1: "grey", 3: "colour"}
 
 
 def conflicts(config: TrainingConfig, info: DatasetInfo) -> list[ErrorItem]:
-    """Say what stands in the way of a training, each with the place in the request that would mend it."""
+    """List what prevents a training, each with the field of the request to change."""
     return [*_size(config, info), *_colours(config, info), *_count(config, info), *_length(config, info)]
 
 

@@ -8,9 +8,7 @@ from torch import nn
 
 from models.config.values import ImageShape
 from models.families.dcgan import BASE, DcganDiscriminator, DcganGenerator
-from models.networks.conditional import Embedded, Projected
-from models.networks.layout import Flatten, Unflatten
-from models.networks.tanh import Tanh
+from models.networks.layers import Embedded, Flatten, Projected, Tanh, Unflatten
 
 _INIT_STD = (
     0.02  # section 4 of the paper; for batch normalisation, the spread of the gain around 1 in the authors' code

@@ -8,9 +8,7 @@ from torch import nn
 
 from models.config.values import ImageShape
 from models.families.mlp import MlpDiscriminator, MlpGenerator
-from models.networks.conditional import Embedded, Projected
-from models.networks.dropout import Dropout
-from models.networks.tanh import Tanh
+from models.networks.layers import Dropout, Embedded, Projected, Tanh
 
 
 def generator(network: MlpGenerator, shape: ImageShape, inputs: int, classes: int) -> nn.Module:

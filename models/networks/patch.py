@@ -12,9 +12,7 @@ from torch import nn
 
 from models.config.values import ImageShape
 from models.families.patch import PATCH, PatchDiscriminator, PatchGenerator, grid
-from models.networks.conditional import Embedded, Projected
-from models.networks.layout import Flatten, Unflatten
-from models.networks.tanh import Tanh
+from models.networks.layers import Embedded, Flatten, Projected, Tanh, Unflatten
 
 _SLOPE = 0.2
 

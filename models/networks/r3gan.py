@@ -15,7 +15,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 from models.config.networks import EMBEDDED
 from models.config.values import ImageShape
 from models.families.r3gan import BASE, GROUP, R3ganDiscriminator, R3ganGenerator
-from models.networks.conditional import embedding
+from models.networks.layers import embedding
 
 _SLOPE = 0.2
 # What keeps the variance through a leaky ReLU.
@@ -40,7 +40,7 @@ class Generator(nn.Module):
         self.higher = nn.Sequential(*layers, _convolution(network.widths[-1], shape.channels))
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Turn latents `[N, dim]`, and int64 labels `[N]` if conditional, into images, mostly in [-1, 1]."""
+        """Return images, mostly in [-1, 1], of latents `[N, dim]`, and int64 labels `[N]` if conditional."""
         with torch.autocast(z.device.type, enabled=False):
             if self.embedding is not None:
                 z = torch.cat((z, self.embedding(labels)), 1)
@@ -71,7 +71,7 @@ class Discriminator(nn.Module):
         self.embedding = embedding(classes, last, deviation) if classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Give a logit for each image, and its int64 label if conditional: `[N]`."""
+        """Return a logit for each image, and its int64 label if conditional: `[N]`."""
         x = self.higher(images)
         with torch.autocast(x.device.type, enabled=False):
             h = self.head(self.square(self.lowest(x.to(self.head.weight.dtype))).flatten(1))
@@ -96,7 +96,7 @@ class Block(nn.Module):
         self.narrow = _convolution(inner, width, 0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give `[N, width, H, W]` of the same shape."""
+        """Return `[N, width, H, W]`, of the same shape."""
         inner = leaky_relu(self.widen(x) + self.first_bias, _SLOPE)
         inner = leaky_relu(self.mix(inner) + self.second_bias, _SLOPE)
         result: Tensor = x + self.narrow(inner)

@@ -1,4 +1,4 @@
-"""Which rows of a batch a network is given, where a batch is cut into slices for several devices or for want of memory.
+"""Rows of a batch that is cut into slices, for several devices or for want of memory.
 
 Whatever is drawn at random is drawn for the whole batch, by identical generators, and each slice takes its own rows: so
 a training does the same however its batches are cut, but for the rounding of sums, and for batch normalisation, which
@@ -23,7 +23,7 @@ class Rows:
 
     @property
     def count(self) -> int:
-        """How many they are."""
+        """Number of these rows."""
         return self.stop - self.start
 
     @property
@@ -31,15 +31,15 @@ class Rows:
         """Their share of the batch."""
         return self.count / self.batch
 
-    def drawn(self, held: int) -> int:
-        """Count the rows to draw for a tensor that holds `held`: real and generated images may lie in one.
+    def drawn(self, present: int) -> int:
+        """Count the rows to draw for a tensor of `present` rows: real and generated images may be joined in one.
 
         Raises:
             ValueError: it is no whole number of slices.
         """
-        slices, rest = divmod(held, self.count)
+        slices, rest = divmod(present, self.count)
         if rest:
-            raise ValueError(f"{held} rows are no slices of {self.count} rows")
+            raise ValueError(f"{present} rows are no slices of {self.count} rows")
         return slices * self.batch
 
     def of(self, drawn: Tensor) -> Tensor:

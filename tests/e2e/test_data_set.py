@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from app.cli.main import atelier
-from models.config import presets
+from models.config import requests
 from tests.fixtures.hostile import BAD_IMAGES, picture, zipped
 from tests.fixtures.uploads import UploadServer
 from worker.data import prepare
@@ -172,7 +172,7 @@ def test_images_are_prepared_again_with_other_options(harness: UploadServer, pet
 
 
 def test_set_cannot_be_deleted_while_an_active_run_uses_it(harness: UploadServer, pets: str) -> None:
-    config = presets.resolve(presets.TrainRequest(preset="dcgan-64", dataset=pets))
+    config = requests.resolve(requests.TrainRequest(preset="dcgan-64", dataset=pets))
     run, _ = harness.records.create_run(config, {}, None)
     assert harness.http.delete(f"/datasets/{pets}").status_code == 409
     harness.records.cancel(run.id)

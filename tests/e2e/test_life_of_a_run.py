@@ -19,7 +19,7 @@ import pytest
 from models.artifacts.attempts import Attempt
 from models.artifacts.events import read_events
 from models.artifacts.history import read_ticks
-from models.config import presets
+from models.config import requests
 from models.records import Records, Run
 from models.store.local import LocalStore
 from tests.fixtures.postgres import PostgresServer
@@ -53,7 +53,7 @@ class Harness:
 
     def create(self, model: str, kimg: float) -> Run:
         body = tiny(model, kimg)
-        run, _ = self.records.create_run(presets.resolve(presets.TrainRequest.model_validate(body)), body, None)
+        run, _ = self.records.create_run(requests.resolve(requests.TrainRequest.model_validate(body)), body, None)
         return run
 
     def read(self, run: Run) -> Run:

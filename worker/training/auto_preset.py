@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 
 from models.config import auto, fit
-from models.config.presets import AUTO, ConfigError, TrainRequest
+from models.config.presets import AUTO
+from models.config.requests import ConfigError, TrainRequest
 from models.config.resolved import ResolvedRow
 from models.config.resources import Device, main_memory
 from models.datasets.catalogue import BUILTIN, DatasetProblem, is_uploaded

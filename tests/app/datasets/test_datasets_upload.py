@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from models.config import presets
+from models.config import requests
 from models.datasets.uploads import UploadFolder
 from tests.fixtures.hostile import RED, REFUSED, entry, picture, tarred, zipped
 from tests.fixtures.uploads import UploadServer
@@ -170,7 +170,7 @@ def test_a_refused_deletion_leaves_nothing_behind(app_state: UploadServer) -> No
     app_state.post(zipped({"a.png": RED}))
     (folder,) = app_state.left()
     run, _ = app_state.records.create_run(
-        presets.resolve(presets.TrainRequest(preset="dcgan-64", dataset="cats")), {}, None
+        requests.resolve(requests.TrainRequest(preset="dcgan-64", dataset="cats")), {}, None
     )
     assert app_state.http.delete("/datasets/cats").status_code == 409
     assert not UploadFolder(app_state.settings.uploads_dir / folder).deleted.exists()

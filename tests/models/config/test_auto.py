@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.config import auto, fit
 from models.config.auto import complete
 from models.config.choice import DeviceKind, suggest_preset
-from models.config.presets import ConfigError, TrainRequest
+from models.config.requests import ConfigError, TrainRequest
 from models.config.resources import Device
 from models.config.training import TrainingConfig
 from models.config.values import Size

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from models.config.inputs import Latent
 from models.config.networks import GeneratorConfig
-from models.config.presets import TrainRequest, resolve
+from models.config.requests import TrainRequest, resolve
 from models.config.resolved import Resolved, ResolvedRow
 from models.config.training import TrainingConfig
 from models.families.dcgan import DcganGenerator

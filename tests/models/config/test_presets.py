@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.config.presets import ConfigError, TrainRequest, load, resolve
+from models.config.presets import load
+from models.config.requests import ConfigError, TrainRequest, resolve
 from models.config.sections import Penalty
 from models.config.training import TrainingConfig
 from models.datasets.folders import folder_info

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from models.config import resources
-from models.config.presets import TrainRequest, resolve
+from models.config.requests import TrainRequest, resolve
 from models.config.resources import Device, local, main_memory, memory_bytes, operations
 from models.config.training import TrainingConfig
 from models.settings import SharedSettings

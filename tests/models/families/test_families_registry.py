@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from models.config.inputs import Latent
 from models.config.networks import DiscriminatorConfig, GeneratorConfig
-from models.config.presets import ConfigError, TrainRequest, resolve
+from models.config.requests import ConfigError, TrainRequest, resolve
 from models.config.training import TrainingConfig
 from models.config.values import ConfigConflict, ImageShape
 from models.families.dcgan import DcganDiscriminator, DcganGenerator

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.config import presets
-from models.config.presets import TrainRequest
+from models.config import requests
+from models.config.requests import TrainRequest
 from models.networks import build
 
 NARROW: dict[str, dict[str, object]] = {
@@ -31,7 +31,7 @@ NARROW: dict[str, dict[str, object]] = {
     ],
 )
 def test_products_are_those_that_torch_counts(preset: str, overrides: dict[str, object]) -> None:
-    config = presets.resolve(TrainRequest(preset=preset, dataset="mnist", overrides=overrides))
+    config = requests.resolve(TrainRequest(preset=preset, dataset="mnist", overrides=overrides))
     pair = build(config)
     told = [torch.zeros(2, dtype=torch.int64)] if config.conditional else []
     z, images = torch.zeros(2, config.latent.dim), torch.zeros(2, config.channels, config.size, config.size)

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.networks.dropout import Dropout
-from models.networks.tanh import Tanh
+from models.networks.layers import Dropout, Tanh
 
 
 def test_saturated_pixels_keep_a_gradient_in_bf16() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.networks.layout import Flatten, Unflatten
+from models.networks.layers import Flatten, Unflatten
 
 
 def is_channels_last(x: Tensor) -> bool:

@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from models.config.networks import DiscriminatorConfig
-from models.config.presets import TrainRequest, load, resolve
+from models.config.presets import load
+from models.config.requests import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from models.families.dcgan import DcganDiscriminator
 from models.networks import build, build_discriminator
-from models.networks.conditional import Projected
+from models.networks.layers import Projected
 
 
 def config_of(preset: str) -> TrainingConfig:
@@ -153,7 +154,8 @@ def test_building_without_memory_imports_no_compiler() -> None:
     code = """
 import sys, torch
 from models.networks import build
-from models.config.presets import TrainRequest, load, resolve
+from models.config.presets import load
+from models.config.requests import TrainRequest, resolve
 with torch.device("meta"):
     for preset in load():
         for conditional in (False, True):

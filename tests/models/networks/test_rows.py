@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.networks.dropout import Dropout, give_rows
+from models.networks.layers import Dropout, set_rows
 from models.networks.rows import Rows
 
 
@@ -33,10 +33,10 @@ def test_dropout_of_slices_is_that_of_the_whole_batch() -> None:
     torch.manual_seed(3)
     whole = layer(x.flatten(0, 1)).unflatten(0, (2, 6))
     for rows in Rows(0, 6, 6).sliced(2):
-        give_rows(layer, rows)
+        set_rows(layer, rows)
         torch.manual_seed(3)
         mine = layer(x[:, rows.start : rows.stop].flatten(0, 1))
         assert torch.equal(mine, whole[:, rows.start : rows.stop].flatten(0, 1))
-    give_rows(layer, None)
+    set_rows(layer, None)
     torch.manual_seed(3)
     assert torch.equal(layer(x.flatten(0, 1)).unflatten(0, (2, 6)), whole)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from models.config.presets import ConfigError, TrainRequest, resolve
+from models.config.requests import ConfigError, TrainRequest, resolve
 from models.config.training import TrainingConfig
 from models.objectives.augmentations import AUGMENTATIONS
 from models.objectives.losses import LOSSES, LossSpec

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models.config import presets
+from models.config import requests
 from models.records import (
     Claim,
     ClaimLost,
@@ -179,8 +179,8 @@ def test_deleting_ends_the_claim(records: Records) -> None:
 
 def test_a_data_set_that_an_unfinished_run_names_stays(records: Records) -> None:
     create(records)
-    request = presets.TrainRequest(preset="mlp-mnist", dataset="cats")
-    run, _ = records.create_run(presets.resolve(request), {}, None)
+    request = requests.TrainRequest(preset="mlp-mnist", dataset="cats")
+    run, _ = records.create_run(requests.resolve(request), {}, None)
     with pytest.raises(DatasetInUse, match="cancel the run"):
         records.delete_dataset("cats")
     records.cancel(run.id)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from models.config.presets import TrainRequest, load, resolve
+from models.config.presets import load
+from models.config.requests import TrainRequest, resolve
 from models.config.training import TrainingConfig
 from models.scores import EvaluationSchedule
 from worker.data.prepared import Prepared

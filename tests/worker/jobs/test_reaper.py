@@ -10,7 +10,7 @@ import redis
 
 from models import broker
 from models.artifacts.attempts import Attempt
-from models.config import presets
+from models.config import requests
 from models.records import Records, Run, new_id
 from tests.fixtures.redis import RedisServer
 from tests.fixtures.waiting import until
@@ -26,7 +26,7 @@ class Harness:
         self.folder = folder
         self.now = 1000.0
         self.reaper = Reaper(records, Notifier("unix:///nowhere.sock"), folder, 60, clock=lambda: self.now)
-        records.create_run(presets.resolve(presets.TrainRequest(preset="mlp-mnist")), {}, None)
+        records.create_run(requests.resolve(requests.TrainRequest(preset="mlp-mnist")), {}, None)
 
     def claim(self) -> Run:
         run = self.records.claim_run("silent", 1)

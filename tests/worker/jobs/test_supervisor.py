@@ -15,7 +15,7 @@ import redis
 from models import broker
 from models.artifacts.attempts import Attempt
 from models.artifacts.events import read_events
-from models.config import presets
+from models.config import requests
 from models.records import Records, Run
 from tests.fixtures.postgres import PostgresServer
 from tests.fixtures.redis import RedisServer
@@ -38,7 +38,7 @@ class Harness:
         self.notifier = Notifier(settings.redis_url)
 
     def create(self) -> Run:
-        config = presets.resolve(presets.TrainRequest(preset="mlp-mnist"))
+        config = requests.resolve(requests.TrainRequest(preset="mlp-mnist"))
         run, _ = self.records.create_run(config, {"preset": "mlp-mnist"}, None)
         return run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from models.artifacts.history import read_ticks
-from models.config.presets import TrainRequest, resolve
+from models.config.requests import TrainRequest, resolve
 from models.store.weights import load_generator
 from tests.fixtures import one_file_family, one_file_loss
 from tests.worker.training.attempts import Attempts, after

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.config.presets import TrainRequest, load, resolve
+from models.config.presets import load
+from models.config.requests import TrainRequest, resolve
 from models.config.training import TrainingConfig
 
 MLP: dict[str, Any] = {"generator.network.hidden": [24], "discriminator.network.hidden": [24], "batch_size": 32}
