@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from models.networks.dropout import give_rows
+from models.networks.layers import set_rows
 from models.networks.rows import Rows
 from worker.data.loader import Batch
 from worker.training.devices.allocator import translate_oom
@@ -136,7 +136,7 @@ def _slices(state: TrainingState, config: StepConfig) -> Iterator[Rows]:
             state.set_randomness(start)
         if rows.count < rows.batch:
             for module in state.modules.values():
-                give_rows(module, rows)
+                set_rows(module, rows)
         yield rows
 
 
