@@ -241,8 +241,11 @@ def test_settings_offer_the_choices_of_the_schema(view: View, http: httpx.Client
     loss = page.get_by_role("group", name="training", exact=True).get_by_label("loss", exact=True)
     schemas = http.get("/openapi.json").json()["components"]["schemas"]
     assert loss.locator("option").all_inner_texts() == schemas["TrainingConfig"]["properties"]["loss"]["enum"]
-    loss.select_option("hinge")
+    with page.expect_response(lambda answer: "hinge" in (answer.request.post_data or "")):
+        loss.select_option("hinge")
     page.get_by_text("Advanced settings (1 changed)").wait_for()
+    # The estimate is dimmed while it is out of date.
+    page.locator(".estimate [aria-busy='false']").wait_for()
     assert view.violations() == []
     page.get_by_role("button", name="Reset to the preset").click()
     page.get_by_text("changed)").wait_for(state="detached")
