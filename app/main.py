@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-from app.api import artifacts, datasets, events, health, models, page, presets, sampling, session, train
+from app.api import page
+from app.api.routers import ROUTERS, TAGS
 from app.http import model_problems, problems, schema
 from app.http.body_limit import BodyLimit
 from app.metrics import MetricsMiddleware
@@ -28,30 +29,7 @@ Train a GAN on a folder of images, evaluate it, and serve it.
 Errors are RFC 9457 problems; unknown parameters and fields are refused.
 """
 
-TAGS = [
-    {"name": "samples", "description": "Pictures from a published generator."},
-    {"name": "models", "description": "Published generators: versions and aliases."},
-    {"name": "train", "description": "Runs: start, watch, control, publish."},
-    {"name": "events", "description": "Changes of runs, data sets and models, as server-sent events."},
-    {"name": "presets", "description": "Named, complete training configurations."},
-    {"name": "datasets", "description": "Sets of images to train on."},
-    {"name": "session", "description": "Signing in on the page."},
-    {"name": "health", "description": "Liveness, readiness and metrics."},
-]
-
 EXPOSED_HEADERS = ["ETag", "Location", "Retry-After", "X-Atelier-Model", "X-Atelier-Seed"]
-ROUTERS = (
-    sampling.router,
-    models.router,
-    train.router,
-    artifacts.router,
-    events.router,
-    presets.router,
-    datasets.router,
-    session.router,
-    health.router,
-    page.router,
-)
 
 
 @asynccontextmanager
