@@ -77,7 +77,7 @@ def _operation(operation: Schema) -> str:
         "path": _given(operation, "path"),
         "query": _given(operation, "query"),
         "body": body or "undefined",
-        "answer": _answer(operation),
+        "response": _response(operation),
     }
     return _fields({name: (text, True) for name, text in parts.items()})
 
@@ -95,8 +95,8 @@ def _parameter(parameter: Schema) -> str:
     return f"{text} | string" if re.search(r"\bnumber\b", text) else text
 
 
-def _answer(operation: Schema) -> str:
-    contents = [_content(answer) for status, answer in operation["responses"].items() if status.startswith("2")]
+def _response(operation: Schema) -> str:
+    contents = [_content(response) for status, response in operation["responses"].items() if status.startswith("2")]
     known = [content for content in contents if content is not None]
     return _union(known) if known else "undefined"
 

@@ -7,6 +7,11 @@ export interface PageUrl {
   query: URLSearchParams;
 }
 
+export interface ViewProps {
+  /** The last part of the path in views of one item; empty in lists. */
+  name: string;
+}
+
 const readLocation = (): PageUrl => ({ path: location.pathname, query: new URLSearchParams(location.search) });
 
 export const currentUrl = signal<PageUrl>(readLocation());

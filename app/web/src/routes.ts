@@ -2,11 +2,7 @@
 
 import type { ComponentType } from "preact";
 import type { KeyScope } from "./api/types.ts";
-
-export interface ViewProps {
-  /** The last part of the path in views of one thing; empty in lists. */
-  name: string;
-}
+import type { ViewProps } from "./router.ts";
 
 export interface Route {
   /** Shown in the navigation and in the window's title. */

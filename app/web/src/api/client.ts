@@ -24,7 +24,7 @@ export type Input<O extends Operation> = Part<"path", Operations[O]["path"]> &
   Part<"query", NullableOptional<Operations[O]["query"]>> &
   Part<"body", Operations[O]["body"]>;
 
-export type ResponseBody<O extends Operation> = Operations[O]["answer"];
+export type ResponseBody<O extends Operation> = Operations[O]["response"];
 
 /** An error response; `message` is the problem's detail: what was wrong and what to do. */
 export class ApiError extends Error {

@@ -6,7 +6,7 @@ import { useEffect } from "preact/hooks";
 import { errorMessage } from "../../api/client.ts";
 import type { Run as Item } from "../../api/types.ts";
 import { dateTime, humanize, round } from "../../format.ts";
-import type { ViewProps } from "../../routes.ts";
+import type { ViewProps } from "../../router.ts";
 import { fetchRun, findRun, isNotFound, trackRuns } from "../../stores/runs.ts";
 import { isLowerBetter, primaryScore, scoreDescription } from "../../stores/scores.ts";
 import { Chip, Failure, Progress } from "../../ui/parts.tsx";
