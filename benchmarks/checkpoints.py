@@ -1,12 +1,12 @@
-"""What checkpoints cost a training: the share of its time in which it stands still, and is slowed down by the writing.
+"""Cost of checkpoints: the share of a training's time in which it is stopped, or slowed down by the writing.
 
     python -m benchmarks.checkpoints
 
-Each preset's whole state is copied and written as the trainer does, between rounds of small batches (a state's size
-does not depend on them). A checkpoint stops the loop while its copy is made; the rounds that pass while it is written,
-hashed and synced are compared with as many without. Those shares are of the interval between two checkpoints
-(`checkpoint_minutes`). A rollback checkpoint is taken while the disk is busy with a checkpoint; its share is of the
-time between two snapshots at this pace, as if each were a new best; larger batches are faster for each image.
+The whole state of each preset is copied and written as the trainer does, between rounds of small batches (its size does
+not depend on them). A checkpoint stops the loop while the state is copied; the rounds that run while it is written,
+hashed and synced are compared with as many others. Both shares are of the interval between two checkpoints
+(`checkpoint_minutes`). A rollback checkpoint is saved while the disk is busy with a checkpoint; its share is of the
+time between two snapshots at this speed, as if each were a new best. Larger batches take less time for each image.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
 PRESETS = {"mlp-mnist": 32, "dcgan-64": 4, "r3gan-32": 2}
-"""With the batch of the rounds between checkpoints."""
+"""With the batch size of the rounds between checkpoints."""
 BOUND = 0.02
 
 
-class Noise:
-    """Images of noise, as a training's batches."""
+class NoiseBatches:
+    """The same batch of noise again and again, in place of a loader."""
 
     def __init__(self, config: TrainingConfig) -> None:
         self.position = 0
@@ -46,12 +46,20 @@ class Noise:
         self._images = torch.randint(256, shape, dtype=torch.uint8)
 
     def next(self) -> Batch:
-        """Give the same images again."""
         return Batch(self._images, None)
 
 
 class Cost(NamedTuple):
-    """Medians over checkpoints: bytes on the disk, and seconds."""
+    """Medians over checkpoints: bytes on the disk, and seconds.
+
+    Attributes:
+        size: bytes of a checkpoint.
+        stopped: for which a checkpoint stops the loop.
+        rollback: for which a rollback checkpoint stops it.
+        writing: until a checkpoint is durable.
+        slowed: by which rounds are slower meanwhile.
+        image: per image of a round.
+    """
 
     size: int
     stopped: float
@@ -61,29 +69,29 @@ class Cost(NamedTuple):
     image: float
 
     def shares(self, interval: float, images: float) -> tuple[float, float, float]:
-        """Give shares of the time in which the loop stands still.
+        """Compute shares of the time of a training.
 
         Args:
             interval: seconds between two checkpoints.
             images: between two rollback checkpoints.
 
         Returns:
-            For checkpoints, for checkpoints with what writing them slows, and for rollback checkpoints.
+            In which checkpoints stop the loop, in which they stop or slow it, in which rollback checkpoints stop it.
         """
-        held_up = self.stopped + max(0.0, self.slowed)
-        return self.stopped / interval, held_up / interval, self.rollback / (self.image * images)
+        affected = self.stopped + max(0.0, self.slowed)
+        return self.stopped / interval, affected / interval, self.rollback / (self.image * images)
 
 
-def measure(config: TrainingConfig, folder: Path, turns: int) -> Cost:
-    """Take checkpoints between rounds."""
-    state = TrainingState(config, Noise(config), CPU)
+def measure(config: TrainingConfig, folder: Path, repeats: int) -> Cost:
+    """Save checkpoints between rounds."""
+    state = TrainingState(config, NoiseBatches(config), CPU)
     step_config = StepConfig.of(config, state, "fp32", config.total_images(60_000))
     attempt = Attempt(folder, 1)
     attempt.create()
     checkpoints = CheckpointManager(attempt, {})
     for _ in range(3):
         run_round(state, step_config)
-    costs = [_checkpoint(state, step_config, checkpoints) for _ in range(turns)]
+    costs = [_checkpoint(state, step_config, checkpoints) for _ in range(repeats)]
     size = sum(path.stat().st_size for path in max(attempt.checkpoints.iterdir()).iterdir())
     return Cost(size, *(median(values) for values in zip(*costs, strict=True)))
 
@@ -91,7 +99,7 @@ def measure(config: TrainingConfig, folder: Path, turns: int) -> Cost:
 def _checkpoint(
     state: TrainingState, step_config: StepConfig, checkpoints: CheckpointManager
 ) -> tuple[float, float, float, float, float]:
-    """Give the fields of a cost after its size, of one checkpoint and one rollback checkpoint."""
+    """Measure the fields of a `Cost` after its size."""
     checkpoints.save(state)
     run_round(state, step_config)
     started = time.perf_counter()
@@ -116,24 +124,25 @@ def _checkpoint(
 
 
 def main() -> None:
-    """Measure each preset, and print a table."""
-    parser = argparse.ArgumentParser(description="What checkpoints cost a training.")
-    parser.add_argument("--turns", type=int, default=7, help="checkpoints of each preset")
+    parser = argparse.ArgumentParser(description="Cost of checkpoints.")
+    parser.add_argument("--repeats", type=int, default=7, help="checkpoints of each preset")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    print("| preset | state | copy | share | writing | share with what it slows | rollback | share | within 2 % |")
+    print(
+        "| preset | state | copy | share | writing | share with slowdown | rollback checkpoint | share | within 2 % |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for preset, batch in PRESETS.items():
         config = resolve(TrainRequest(preset=preset, dataset="mnist", overrides={"batch_size": batch}))
         with tempfile.TemporaryDirectory() as folder:
-            cost = measure(config, Path(folder), arguments.turns)
+            cost = measure(config, Path(folder), arguments.repeats)
         every = config.total_images(60_000) / config.snapshots
-        stopped, held_up, rollbacks = cost.shares(60 * config.checkpoint_minutes, every)
-        verdict = "yes" if held_up + rollbacks <= BOUND else "no"
+        stopped, affected, rollbacks = cost.shares(60 * config.checkpoint_minutes, every)
+        verdict = "yes" if affected + rollbacks <= BOUND else "no"
         print(
             f"| {preset} | {cost.size / 1e6:.0f} MB | {cost.stopped * 1000:.0f} ms | {stopped:.2%} "
-            f"| {cost.writing:.2f} s | {held_up:.2%} | {cost.rollback * 1000:.0f} ms | {rollbacks:.2%} | {verdict} |",
+            f"| {cost.writing:.2f} s | {affected:.2%} | {cost.rollback * 1000:.0f} ms | {rollbacks:.2%} | {verdict} |",
             flush=True,
         )
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchvision.datasets import MNIST
 
-from benchmarks import ours, reference_gan
+from benchmarks import reference_gan, training_loop
 from models.config.networks import GeneratorConfig
 from models.config.requests import TrainRequest, resolve
 from models.inference import run_generator
@@ -55,10 +55,12 @@ def atelier_samples(work: Path, datasets: Path, epochs: int) -> Tensor:
     config = resolve(TrainRequest(preset="mlp-mnist", epochs=epochs))
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        prepared = ours.prepare_mnist(datasets, work)
-        published = ours.Published()
+        prepared = training_loop.prepare_mnist(datasets, work)
+        published = training_loop.PublishedWeights()
         torch.set_flush_denormal(True)
-        ours.make_loop(config, prepared, path.parent / "run", choose_precision(config, ours.CPU), published).run()
+        training_loop.make_loop(
+            config, prepared, path.parent / "run", choose_precision(config, training_loop.CPU), published
+        ).run()
         path.write_bytes(published.weights)
     return generate_samples(path.read_bytes(), config.generator_config())
 

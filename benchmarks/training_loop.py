@@ -1,4 +1,4 @@
-"""Atelier's training loop for benchmarks: what `worker.jobs.train` runs, without row, supervisor and publication."""
+"""Atelier's training loop for benchmarks: that of `worker.jobs.train`, without row, supervisor and publication."""
 
 from __future__ import annotations
 
@@ -28,25 +28,24 @@ CPU = torch.device("cpu")
 
 
 @dataclass
-class Published:
-    """Takes the place of the model directory: keeps the last weights, as safetensors."""
+class PublishedWeights:
+    """Replaces the model store: holds the weights published last, as safetensors."""
 
     weights: bytes = b""
 
     def __call__(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:  # noqa: ARG002
-        """Keep what is published."""
         self.weights = weights
 
 
 def prepare_mnist(datasets: Path, work: Path) -> Prepared:
-    """Prepare MNIST, which lies under `datasets`, in `work`."""
+    """Prepare MNIST from `datasets/mnist` in `work`."""
     return prepare("mnist", 28, 1, datasets_dir=datasets, images_dir=work, prepared_dir=work / "prepared")
 
 
 def make_loop(
-    config: TrainingConfig, prepared: Prepared, run_dir: Path, precision: ComputePrecision, publish: Published
+    config: TrainingConfig, prepared: Prepared, run_dir: Path, precision: ComputePrecision, publish: PublishedWeights
 ) -> TrainingLoop:
-    """Set up a training on the CPU as the trainer does; it goes on from the newest checkpoint in `run_dir`."""
+    """Build a training on the CPU as the trainer does; it resumes from the newest checkpoint in `run_dir`."""
     attempt = Attempt(run_dir, 1)
     attempt.create()
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, CPU), CPU)
