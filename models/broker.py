@@ -14,10 +14,10 @@ CHANNEL = "atelier:events"
 TRAIN = "train"
 BACKGROUND = "background"
 
-# Tasks. `LOOK`, on `TRAIN`, claims runs until none is left. On `BACKGROUND`, `PREPARE` (name, size, channels) prepares
-# a data set while its run is queued, and `PREPARE_UPLOADS` claims uploaded data sets until none is left.
-LOOK = "worker.look"
-PREPARE = "worker.prepare"
+# Tasks. `TRAIN_RUNS`, on `TRAIN`, claims runs until none is left. On `BACKGROUND`, `PREPARE_DATASET` (name, size,
+# channels) prepares a data set while its run is queued, and `PREPARE_UPLOADS` claims uploads until none is left.
+TRAIN_RUNS = "worker.look"
+PREPARE_DATASET = "worker.prepare"
 PREPARE_UPLOADS = "worker.prepare_uploads"
 
 _SOCKETS = ("unix", "redis+socket")

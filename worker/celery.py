@@ -24,8 +24,8 @@ app.conf.update(
     task_queues={messages.TRAIN: {}, messages.BACKGROUND: {}},
     task_default_queue=messages.TRAIN,
     task_routes={
-        messages.LOOK: {"queue": messages.TRAIN},
-        messages.PREPARE: {"queue": messages.BACKGROUND},
+        messages.TRAIN_RUNS: {"queue": messages.TRAIN},
+        messages.PREPARE_DATASET: {"queue": messages.BACKGROUND},
         messages.PREPARE_UPLOADS: {"queue": messages.BACKGROUND},
     },
     worker_prefetch_multiplier=1,

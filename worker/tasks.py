@@ -14,7 +14,7 @@ from worker.settings import settings
 logger = logging.getLogger(__name__)
 
 
-@app.task(name=broker.LOOK)  # type: ignore[untyped-decorator]
+@app.task(name=broker.TRAIN_RUNS)  # type: ignore[untyped-decorator]
 def train_runs() -> None:
     """Claim runs and train them until none is left."""
     try:
@@ -23,7 +23,7 @@ def train_runs() -> None:
         logger.warning("database unavailable; will check the queue again when it is back: %s", error)
 
 
-@app.task(name=broker.PREPARE)  # type: ignore[untyped-decorator]
+@app.task(name=broker.PREPARE_DATASET)  # type: ignore[untyped-decorator]
 def prepare(dataset: str, size: int, channels: int) -> None:
     """Prepare a data set before the run that needs it starts; the run itself reports its problems."""
     from worker.data import prepare as prepare_dataset

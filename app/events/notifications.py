@@ -108,11 +108,11 @@ class Notifications:
 
     def look(self) -> None:
         """Wake a training worker: there may be a run to claim. Does not block."""
-        self._send((broker.LOOK, broker.TRAIN, ()))
+        self._send((broker.TRAIN_RUNS, broker.TRAIN, ()))
 
     def prepare(self, dataset: str, size: int, channels: int) -> None:
         """Wake a background worker: a data set will be needed. Does not block."""
-        self._send((broker.PREPARE, broker.BACKGROUND, (dataset, size, channels)))
+        self._send((broker.PREPARE_DATASET, broker.BACKGROUND, (dataset, size, channels)))
 
     def look_at_uploads(self) -> None:
         """Wake a background worker: there may be an uploaded data set to prepare. Does not block."""

@@ -28,7 +28,7 @@ def test_message_wakes_a_worker(stand_in: StandInWorkers, own_redis: RedisServer
     worker.wait_until_ready()
     run = stand_in.create()
     with Celery("app", broker=messages.broker_url(own_redis.url), set_as_current=False) as app:
-        app.send_task(messages.LOOK, queue=messages.TRAIN, expires=60, ignore_result=True)
+        app.send_task(messages.TRAIN_RUNS, queue=messages.TRAIN, expires=60, ignore_result=True)
     stand_in.wait_for(run, "succeeded")
     worker.terminate()
     assert worker.wait() == 0

@@ -28,8 +28,8 @@ def test_new_run_wakes_workers(tmp_path: Path, own_redis: RedisServer) -> None:
     with serving(tmp_path, redis_url=own_redis.url) as service:
         Harness(service).train()
         until(lambda: waiting(own_redis, broker.TRAIN), "a wake-up")
-        assert waiting(own_redis, broker.TRAIN) == [(broker.LOOK, [])]
-        assert waiting(own_redis, broker.BACKGROUND) == [(broker.PREPARE, ["mnist-mini", 28, 1])]
+        assert waiting(own_redis, broker.TRAIN) == [(broker.TRAIN_RUNS, [])]
+        assert waiting(own_redis, broker.BACKGROUND) == [(broker.PREPARE_DATASET, ["mnist-mini", 28, 1])]
 
 
 def test_run_is_accepted_while_redis_is_away_and_its_return_is_noticed(
