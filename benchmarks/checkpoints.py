@@ -42,7 +42,7 @@ class NoiseBatches:
     def __init__(self, config: TrainingConfig) -> None:
         self.position = 0
         self.labels: Tensor | None = None
-        shape = (config.batch_size, config.channels, config.size, config.size)
+        shape = (config.batch_size, config.shape.channels, config.shape.height, config.shape.width)
         self._images = torch.randint(256, shape, dtype=torch.uint8)
 
     def next(self) -> Batch:

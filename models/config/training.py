@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from models.config.inputs import Latent
 from models.config.networks import MAX_CLASSES, DiscriminatorConfig, GeneratorConfig
 from models.config.sections import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty
-from models.config.values import Channels, ConfigConflict, Frozen, Label, Name, Seed, Size
+from models.config.values import Channels, ConfigConflict, Frozen, ImageShape, Label, Name, Seed, Size
 from models.objectives.losses import LOSSES
 from models.objectives.methods import ADVERSARIAL, METHODS
 from models.objectives.penalties import PENALTIES
@@ -146,6 +146,11 @@ class TrainingConfig(Frozen):
         if not LOSSES.get(self.loss).sign_separates:
             message = f"the sign of a {self.loss} output does not tell real from generated: set constant or cosine"
             yield "augment.control", message
+
+    @property
+    def shape(self) -> ImageShape:
+        """The images' shape."""
+        return self.generator_config().shape
 
     def generator_config(self) -> GeneratorConfig:
         """Return the generator's own configuration, as a manifest carries it."""

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from models.networks.rows import Rows
 
-_SHIFT = 0.125  # of the side, at most
-_HOLE = 0.5  # of the side
+_SHIFT = 0.125  # of height and width, at most
+_HOLE = 0.5  # of height and width
 
 
 class Draws(NamedTuple):
@@ -108,13 +108,15 @@ def _translation(images: Tensor, p: float | Tensor, draws: Draws) -> Tensor:
     from torch.nn.functional import pad
 
     count, _, height, width = images.shape
-    most = round(height * _SHIFT)
-    shifts = (draws.numbers(images, 2) * (2 * most + 1)).long() - most
-    down, right = shifts * draws.hits(images, p).flatten().long()
+    most_down, most_right = round(height * _SHIFT), round(width * _SHIFT)
+    numbers = draws.numbers(images, 2)
+    hits = draws.hits(images, p).flatten().long()
+    down = ((numbers[0] * (2 * most_down + 1)).long() - most_down) * hits
+    right = ((numbers[1] * (2 * most_right + 1)).long() - most_right) * hits
     # Gather from a padded copy: each image has its own shift, which no single slice can express.
-    rows = torch.arange(height, device=images.device) - down[:, None] + most
-    columns = torch.arange(width, device=images.device) - right[:, None] + most
-    padded = pad(images, (most, most, most, most)).permute(0, 2, 3, 1)
+    rows = torch.arange(height, device=images.device) - down[:, None] + most_down
+    columns = torch.arange(width, device=images.device) - right[:, None] + most_right
+    padded = pad(images, (most_right, most_right, most_down, most_down)).permute(0, 2, 3, 1)
     every = torch.arange(count, device=images.device)[:, None, None]
     moved: Tensor = padded[every, rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2)
@@ -124,11 +126,12 @@ def _cutout(images: Tensor, p: float | Tensor, draws: Draws) -> Tensor:
     import torch
 
     _, _, height, width = images.shape
-    side = round(height * _HOLE)
+    high, wide = round(height * _HOLE), round(width * _HOLE)
     centres = draws.numbers(images, 2)[:, :, None]
-    rows = torch.arange(height, device=images.device) - (centres[0] * height).long() + side // 2
-    columns = torch.arange(width, device=images.device) - (centres[1] * width).long() + side // 2
-    hole = ((rows >= 0) & (rows < side))[:, None, :, None] & ((columns >= 0) & (columns < side))[:, None, None, :]
+    # Positions relative to the hole's upper left corner.
+    rows = torch.arange(height, device=images.device) - (centres[0] * height).long() + high // 2
+    columns = torch.arange(width, device=images.device) - (centres[1] * width).long() + wide // 2
+    hole = ((rows >= 0) & (rows < high))[:, None, :, None] & ((columns >= 0) & (columns < wide))[:, None, None, :]
     kept: Tensor = 1.0 - hole.to(images.dtype) * draws.hits(images, p)
     return images * kept
 

@@ -158,7 +158,7 @@ class _CostModel:
     ) -> None:
         self._speed = _SPEEDS[device, precision]
         self._scaling = math.pow(threads, _THREAD_SCALING)
-        self._values = config.size**2 * config.channels
+        self._values = config.shape.values
         self._levels = len(level_sizes(config.size))
         self._generator = 2.0 * config.generator_config().work().products
         steps = config.total_images(prepared.count) / config.batch_size

@@ -90,3 +90,12 @@ def test_changes_can_be_differentiated_twice() -> None:
     (second,) = torch.autograd.grad(gradient.square().sum(), images)
     assert gradient.abs().sum() > 0
     assert second.abs().sum() > 0
+
+
+def test_images_that_are_not_square_move_and_lose_parts_of_their_own_height_and_width() -> None:
+    images = torch.ones(400, 1, 8, 32)
+    moved = changed(images, "translation") == 0
+    assert moved.all(3).sum(2).max() == 1
+    assert moved.all(2).sum(2).max() == 4
+    holes = changed(images, "cutout")[:, 0] == 0
+    assert (holes.any(2).sum(1).max(), holes.any(1).sum(1).max()) == (4, 16)

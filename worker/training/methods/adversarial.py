@@ -188,7 +188,7 @@ class Adversarial(Method):
         labels = [torch.zeros(1, dtype=torch.int64)] if config.conditional else []
         if module == "generator":
             return [torch.zeros(1, config.latent.dim), *labels]
-        return [torch.zeros(1, config.channels, config.size, config.size), *labels]
+        return [torch.zeros(1, config.shape.channels, config.shape.height, config.shape.width), *labels]
 
     def buffers(self, device: torch.device) -> dict[str, Tensor]:
         return {"confidence": new_adaptive_state(device)}
