@@ -16,7 +16,9 @@ TAGS = [
 ]
 
 ROUTERS = (
-    sampling.router,
+    sampling.samples,
+    sampling.grids,
+    sampling.walks,
     models.router,
     train.router,
     artifacts.router,

@@ -16,10 +16,16 @@ from app.sampling.respond import RenderResponse
 from app.sampling.routing import SamplingRoute, describe_responses
 from app.security.keys import Requires
 
-router = APIRouter(tags=["samples"], dependencies=[Requires("sample")], route_class=SamplingRoute)
+
+def _router() -> APIRouter:
+    return APIRouter(tags=["samples"], dependencies=[Requires("sample")], route_class=SamplingRoute)
 
 
-@router.get(
+# FastAPI matches a request against the routes of an included router twice: each endpoint has a router of its own.
+samples, grids, walks = _router(), _router(), _router()
+
+
+@samples.get(
     "/samples",
     summary="Paint images",
     response_class=Response,
@@ -32,7 +38,7 @@ async def get_samples(request: Request, query: Annotated[SampleQuery, Query()], 
     return RenderResponse(app_state, query.model, partial(plan_samples, query, image_format, app_state.settings))
 
 
-@router.get(
+@grids.get(
     "/grid",
     summary="Lay out images",
     response_class=Response,
@@ -48,7 +54,7 @@ async def get_grid(request: Request, query: Annotated[GridQuery, Query()], app_s
     return RenderResponse(app_state, query.model, partial(plan_grid, query, image_format, app_state.settings))
 
 
-@router.get(
+@walks.get(
     "/walk",
     summary="Film a walk",
     response_class=Response,
@@ -64,5 +70,6 @@ async def get_walk(request: Request, query: Annotated[WalkQuery, Query()], app_s
 
 
 # HEAD is left out of the schema: HTTP defines it by GET.
-for path, endpoint in (("/samples", get_samples), ("/grid", get_grid), ("/walk", get_walk)):
-    router.add_api_route(path, endpoint, methods=["HEAD"], include_in_schema=False)
+samples.add_api_route("/samples", get_samples, methods=["HEAD"], include_in_schema=False)
+grids.add_api_route("/grid", get_grid, methods=["HEAD"], include_in_schema=False)
+walks.add_api_route("/walk", get_walk, methods=["HEAD"], include_in_schema=False)

@@ -233,7 +233,8 @@ class _Calibrator:
         sizes = (*small, record.batch_size)
         for each in networks:
             each.keep(sizes)
-        return Runner(networks, sizes, self._test.seconds(network, record.batch_size))
+        seconds = self._test.seconds(network, record.batch_size)
+        return Runner(networks, sizes, seconds, record.fingerprint)
 
     def _check_precision(self, record: Record, probes: Inputs, images: Bits) -> None:
         if record.numerics.precision == "fp32" or record.key.weights is not None:

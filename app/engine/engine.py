@@ -23,7 +23,7 @@ from app.engine.calibration import Calibrations
 from app.engine.chunks import CHUNKS_AHEAD, split
 from app.engine.devices import choose_devices, use_deterministic_kernels, worker_threads
 from app.engine.observer import NULL_OBSERVER, Observer
-from app.engine.pool import ModelPool, identity
+from app.engine.pool import GeneratorKey, ModelPool, key_of
 from app.engine.queue import Images, quantum
 from app.engine.runner import Runner
 from models.config.inputs import LatentInput
@@ -156,7 +156,7 @@ class SamplingEngine:
     def _former(self, ref: str | None) -> WholeVersion | None:
         """Return what `ref` was last served by, while it is loaded and has not been deleted."""
         former = self._served.get(ref)
-        if former is None or not self._pool.has(former) or not self._exists(identity(former)):
+        if former is None or not self._pool.has(former) or not self._exists(key_of(former)):
             return None
         return former
 
@@ -184,16 +184,21 @@ class SamplingEngine:
                 return version
 
     def fingerprint(self, version: WholeVersion) -> str | None:
-        """Return a name for the numerics of a version's images; None before they are decided, at its first load."""
+        """Return a name for the numerics of the first generator; None before they are decided, at its first load."""
+        if (runner := self._pool.peek(version)) is not None:
+            return runner.fingerprint
         record = self._calibrations.known(version.manifest.generator, version.manifest.weights_sha256)
         return None if record is None else record.fingerprint
 
-    async def generate(self, version: WholeVersion, source: Source) -> AsyncGenerator[Images]:
+    async def generate(
+        self, version: WholeVersion, source: Source, generator: str | None = None
+    ) -> AsyncGenerator[Images]:
         """Generate a source's images, in order, chunk by chunk. Close the generator to drop the rest.
 
         Args:
             version: a whole one; it is loaded if need be.
             source: of at least one image; inputs are made a chunk at a time.
+            generator: one of the version's, by name; None for the first.
 
         Yields:
             uint8 `[k, H, W, C]`.
@@ -201,13 +206,14 @@ class SamplingEngine:
         Raises:
             VersionNotReady: the version cannot be loaded.
         """
-        generator = version.manifest.generator
-        values_per_image = sum(spec.dim for spec in generator.inputs.values() if isinstance(spec, LatentInput))
-        runner = await self._runner(version)
+        manifest = version.manifest
+        entry = manifest.first if generator is None else manifest.generators[generator]
+        values_per_image = sum(spec.dim for spec in entry.inputs.values() if isinstance(spec, LatentInput))
+        runner = await self._runner(version, generator)
         observer = self._observer(version.model)
         pending: deque[asyncio.Future[Images]] = deque()
         try:
-            for chunk in split(len(source), generator.pixels, runner.batch_size):
+            for chunk in split(len(source), entry.config.pixels, runner.batch_size):
                 inputs = await self._make_inputs(source, chunk, len(chunk) * values_per_image, runner)
                 pending.append(asyncio.wrap_future(self._batcher.submit(runner, inputs, observer)))
                 if len(pending) == CHUNKS_AHEAD:
@@ -237,13 +243,13 @@ class SamplingEngine:
         self._observer(version.model).encoded(kind, seconds)
         return result
 
-    async def _runner(self, version: WholeVersion) -> Runner:
-        if (runner := self._pool.get(version)) is not None:
+    async def _runner(self, version: WholeVersion, generator: str | None = None) -> Runner:
+        if (runner := self._pool.get(version, generator)) is not None:
             return runner
         if (seconds := self._pool.seconds_ahead()) > self._max_wait_seconds:
             raise Overloaded(f"{seconds:.0f} s of loading models wait", math.ceil(seconds))
         # Shielded: a client that leaves must not stop a load that others wait for.
-        return await asyncio.shield(asyncio.wrap_future(self._pool.load(version)))
+        return await asyncio.shield(asyncio.wrap_future(self._pool.load(version, generator)))
 
     def _seconds_ahead(self) -> float:
         return self._batcher.seconds_ahead() + self._seconds_in_preparation + self.threads.seconds_ahead()
@@ -273,13 +279,14 @@ class SamplingEngine:
         # Not only where something has changed: a version may have been deleted while it was being loaded.
         self._pool.retain(self._exists)
 
-    def _exists(self, loaded: str) -> bool:
-        """Return whether a version, by its identity, was neither deleted nor replaced by hand."""
+    def _exists(self, loaded: GeneratorKey) -> bool:
+        """Return whether a version was neither deleted nor replaced by hand since its generator was loaded."""
         try:
-            return identity(self._store.resolve(loaded.split()[0])) == loaded
+            version = self._store.resolve(loaded.ref)
         except ModelError as error:
             # One whose files were damaged later is whole in memory.
             return not isinstance(error, UnknownModel)
+        return loaded.generator in version.manifest.generators and key_of(version, loaded.generator) == loaded
 
     def _follow(self, ref: str | None) -> None:
         """Load what `ref` means now if another version serves it; the default model is loaded in any case."""

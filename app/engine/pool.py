@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
@@ -17,7 +17,6 @@ import torch
 from app.engine.batcher import Batcher, Stopped
 from app.engine.calibration import Calibrations, SelfTestFailed
 from app.engine.runner import Runner
-from models.config.networks import GeneratorConfig
 from models.store.base import ModelStore
 from models.store.errors import BrokenVersion, DoesNotFit, VersionNotReady
 from models.store.versions import WholeVersion
@@ -32,18 +31,29 @@ RETRY_SECONDS = 30
 SMOOTHING = 0.3
 
 
+class GeneratorKey(NamedTuple):
+    """What distinguishes a loaded generator from others: files may be replaced by hand."""
+
+    ref: str
+    generator: str
+    weights: str
+    """Their sha256."""
+
+
+def key_of(version: WholeVersion, generator: str | None = None) -> GeneratorKey:
+    """Return the key of one of a version's generators, None for its first."""
+    manifest = version.manifest
+    name = next(iter(manifest.generators)) if generator is None else generator
+    return GeneratorKey(version.ref, name, manifest.files[manifest.generators[name].weights].sha256)
+
+
 class _Refused(NamedTuple):
     error: DoesNotFit
     until: float
 
 
-def identity(version: WholeVersion) -> str:
-    """Return a version's name, number and weights: files may be replaced by hand."""
-    return f"{version.ref} {version.manifest.weights_sha256}"
-
-
 class ModelPool:
-    """Loaded versions, each for every worker. Thread-safe.
+    """Loaded generators of versions, each for every worker. Thread-safe.
 
     Args:
         store: where weights are read; versions that cannot be loaded are marked there.
@@ -64,34 +74,40 @@ class ModelPool:
         self._calibrations = calibrations
         self._budget = budget_bytes
         self._lock = threading.Lock()
-        self._loaded: OrderedDict[str, Runner] = OrderedDict()
-        self._loading: dict[str, Future[Runner]] = {}
-        self._refused: dict[str, _Refused] = {}
-        self._pinned: str | None = None
+        self._loaded: OrderedDict[GeneratorKey, Runner] = OrderedDict()
+        self._loading: dict[GeneratorKey, Future[Runner]] = {}
+        self._refused: dict[GeneratorKey, _Refused] = {}
+        self._pinned: GeneratorKey | None = None
         self._seconds = 0.0
         """Running mean of the time that a load takes."""
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_lower_priority)
 
-    def get(self, version: WholeVersion) -> Runner | None:
-        """Return a version's runner if it is loaded; counts as a use."""
-        key = identity(version)
+    def get(self, version: WholeVersion, generator: str | None = None) -> Runner | None:
+        """Return the runner of a generator, None for the first, if it is loaded; counts as a use."""
+        key = key_of(version, generator)
         with self._lock:
             if (runner := self._loaded.get(key)) is not None:
                 self._loaded.move_to_end(key)
             return runner
 
     def has(self, version: WholeVersion) -> bool:
-        """Return whether a version is loaded; does not count as a use."""
-        return identity(version) in self._loaded
+        """Return whether a version's first generator is loaded."""
+        return key_of(version) in self._loaded
 
-    def load(self, version: WholeVersion) -> Future[Runner]:
-        """Start loading a version, unless it is loaded, being loaded, or was found too large a moment ago.
+    def peek(self, version: WholeVersion) -> Runner | None:
+        """Return the runner of a version's first generator if it is loaded; does not count as a use."""
+        return self._loaded.get(key_of(version))
+
+    def load(self, version: WholeVersion, generator: str | None = None) -> Future[Runner]:
+        """Start loading a generator, None for the version's first.
+
+        Nothing is started if it is loaded, being loaded, or was found too large a moment ago.
 
         Returns:
             A future that others may wait for too: do not cancel it. It raises `VersionNotReady` where the version
             cannot be loaded, `DoesNotFit` where there is no memory for it now.
         """
-        key = identity(version)
+        key = key_of(version, generator)
         with self._lock:
             if (runner := self._loaded.get(key)) is not None:
                 done: Future[Runner] = Future()
@@ -111,13 +127,13 @@ class ModelPool:
 
     def pin(self, version: WholeVersion) -> None:
         """Pin this version instead of the one before: it is never evicted, and may take more than the budget."""
-        key = identity(version)
+        key = key_of(version)
         if key != self._pinned:
             self._refused.pop(key, None)
         self._pinned = key
 
-    def retain(self, wanted: Callable[[str], bool]) -> None:
-        """Unload the versions whose `identity` `wanted` rejects, such as deleted ones."""
+    def retain(self, wanted: Callable[[GeneratorKey], bool]) -> None:
+        """Unload the generators that `wanted` rejects, such as those of deleted versions."""
         with self._lock:
             for key in [key for key in self._loaded if not wanted(key)]:
                 del self._loaded[key]
@@ -125,13 +141,16 @@ class ModelPool:
     def loaded(self) -> dict[str, int]:
         """Return the bytes that each loaded version takes, by reference, least recently used first."""
         with self._lock:
-            return {key.split()[0]: runner.bytes for key, runner in self._loaded.items()}
+            sizes: Counter[str] = Counter()
+            for key, runner in self._loaded.items():
+                sizes[key.ref] += runner.bytes
+            return dict(sizes)
 
     def stop(self) -> None:
         """Drop loads that have not begun and wait for the current one."""
         self._loader.shutdown(cancel_futures=True)
 
-    def _load(self, key: str, version: WholeVersion) -> Runner:
+    def _load(self, key: GeneratorKey, version: WholeVersion) -> Runner:
         started = time.monotonic()
         try:
             runner = self._build(key, version)
@@ -153,13 +172,13 @@ class ModelPool:
         self._seconds += SMOOTHING * (time.monotonic() - started - self._seconds)
         return runner
 
-    def _build(self, key: str, version: WholeVersion) -> Runner:
-        config: GeneratorConfig = version.manifest.generator
-        weights = version.manifest.weights_sha256
-        known = self._calibrations.known(config, weights)
+    def _build(self, key: GeneratorKey, version: WholeVersion) -> Runner:
+        entry = version.manifest.generators[key.generator]
+        config = entry.config
+        known = self._calibrations.known(config, key.weights)
         self._make_room(config.parameters() * (FLOAT_BYTES if known is None else known.numerics.bytes), version)
-        module = load_generator(self._store.read(version, version.manifest.first.weights), config)
-        runner = self._calibrations.build_runner(module, config, weights, self._batcher.run_background)
+        module = load_generator(self._store.read(version, entry.weights), config)
+        runner = self._calibrations.build_runner(module, config, key.weights, self._batcher.run_background)
         self._make_room(runner.bytes, version)
         with self._lock:
             self._loaded[key] = runner
@@ -178,9 +197,9 @@ class ModelPool:
 
     def _evict(self, size: int, version: WholeVersion) -> None:
         with self._lock:
-            pinned = self._loaded.get(self._pinned or "")
+            pinned = self._loaded.get(self._pinned) if self._pinned is not None else None
             fixed = pinned.bytes if pinned is not None else 0
-            if fixed + size > self._budget and identity(version) != self._pinned:
+            if fixed + size > self._budget and key_of(version) != self._pinned:
                 taken = f", of which the default model takes {fixed:,}" if fixed else ""
                 raise _does_not_fit(version, f"it needs {size:,} bytes, of {self._budget:,} for loaded versions{taken}")
             used = sum(runner.bytes for runner in self._loaded.values())
@@ -188,7 +207,7 @@ class ModelPool:
                 if used + size <= self._budget:
                     return
                 used -= self._loaded.pop(old).bytes
-                log.info("%s makes room for %s", old.split()[0], version.ref)
+                log.info("%s makes room for %s", old.ref, version.ref)
 
 
 def _does_not_fit(version: WholeVersion, reason: str) -> DoesNotFit:

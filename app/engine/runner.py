@@ -26,12 +26,14 @@ class Runner:
         networks: by worker; workers on one device share one.
         sizes: admitted batch sizes, ascending; the last is the reference size, which all others agree with.
         seconds: what a batch of the reference size takes, at first; `batcher` keeps it up to date.
+        fingerprint: names the numerics and the reference size.
     """
 
-    def __init__(self, networks: Sequence[Network], sizes: tuple[int, ...], seconds: float) -> None:
+    def __init__(self, networks: Sequence[Network], sizes: tuple[int, ...], seconds: float, fingerprint: str) -> None:
         self.networks = networks
         self.sizes = sizes
         self.seconds = seconds
+        self.fingerprint = fingerprint
 
     @property
     def batch_size(self) -> int:

@@ -138,6 +138,21 @@ def test_requests_in_flight_together_get_the_bytes_they_get_alone(tmp_path: Path
             runner.run(context.__aexit__(None, None, None))
 
 
+def test_every_generator_of_a_version_can_be_run_by_name(tmp_path: Path, model_root: Path) -> None:
+    write_version(model_root, "pair", others={"other": TINY_DCGAN}, seed=6)
+
+    async def main() -> None:
+        async with sampling(tmp_path) as engine:
+            version = await engine.load("pair")
+            for name, config in ((None, TINY_MLP), ("generator", TINY_MLP), ("other", TINY_DCGAN)):
+                images = await collect(engine.generate(version, SeedRange(config, 3, range(5), 1.0), name))
+                assert np.abs(images.astype(int) - expected_images(config, 6, 3, 5)).mean() < 1
+            weights = (TINY_MLP.parameters() + TINY_DCGAN.parameters()) * 2
+            assert engine.loaded()["pair@1"] >= weights
+
+    asyncio.run(main())
+
+
 def test_a_restart_changes_no_byte(tmp_path: Path, model_root: Path) -> None:
     async def main() -> None:
         found = []

@@ -18,7 +18,7 @@ import torch
 from app.engine.batcher import Batcher
 from app.engine.calibration import Calibrations
 from app.engine.devices import worker_threads
-from app.engine.pool import ModelPool, _lower_priority
+from app.engine.pool import GeneratorKey, ModelPool, _lower_priority
 from app.engine.runner import Runner
 from models.families.mlp import MlpGenerator
 from models.inputs import Inputs
@@ -119,10 +119,10 @@ def test_a_version_beyond_the_budget_is_not_tried_again_for_a_while_unless_it_be
 ) -> None:
     larger = TINY_MLP.model_copy(update={"network": MlpGenerator(hidden=(480, 640))})
     write_version(narrow_room.root, "larger", 1, larger)
-    tried = []
+    tried: list[GeneratorKey] = []
     build = ModelPool._build
 
-    def counting(pool: ModelPool, key: str, version: WholeVersion) -> Runner:
+    def counting(pool: ModelPool, key: GeneratorKey, version: WholeVersion) -> Runner:
         tried.append(key)
         return build(pool, key, version)
 
@@ -231,7 +231,7 @@ def test_retain_unloads_what_is_not_wanted(room: Room) -> None:
     write_version(room.root, number=2)
     room.load("digits@1")
     room.load("digits@2")
-    room.pool.retain(lambda loaded: loaded.startswith("digits@2 "))
+    room.pool.retain(lambda loaded: loaded.ref == "digits@2")
     assert list(room.pool.loaded()) == ["digits@2"]
 
 
