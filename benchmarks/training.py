@@ -26,8 +26,8 @@ import torch
 from benchmarks import reference_gan, training_loop
 from models.artifacts.history import read_ticks
 from models.config.requests import TrainRequest, resolve
+from models.config.resolved import ComputePrecision
 from worker.training.devices.allocator import keep_memory
-from worker.training.step_config import ComputePrecision
 
 WINDOW = 100  # updates whose losses are averaged
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from models.artifacts.attempts import Attempt
+from models.config.resolved import ComputePrecision
 from models.config.training import TrainingConfig
 from worker.data.ingest import prepare
 from worker.data.loader import Loader
@@ -22,7 +23,7 @@ from worker.training.schedule import Schedule
 from worker.training.state.checkpoints import newest_valid
 from worker.training.state.manager import CheckpointManager
 from worker.training.state.state import TrainingState, seeds
-from worker.training.step_config import ComputePrecision, StepConfig
+from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from models.config.values import Frozen
 from models.scores import EvaluationSchedule
 
-ResolvedPrecision = Literal["fp32", "bf16"]
+ComputePrecision = Literal["fp32", "bf16"]
 
 
 class Resolved(Frozen):
@@ -26,7 +26,7 @@ class Resolved(Frozen):
     preset: str
     device: str
     device_name: str
-    precision: ResolvedPrecision
+    precision: ComputePrecision
     compiled: bool = False
     recorded: bool = False
     threads: int
@@ -62,7 +62,7 @@ class ResolvedRow(TypedDict, total=False):
     preset: str
     device: Annotated[str, Field(description="several are separated by commas", examples=["cpu", "cuda:0,cuda:1"])]
     device_name: str
-    precision: ResolvedPrecision
+    precision: ComputePrecision
     compiled: bool
     recorded: Annotated[bool, Field(description="whether rounds are recorded as CUDA graphs")]
     threads: Annotated[int, Field(description="of each process")]

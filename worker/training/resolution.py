@@ -13,7 +13,7 @@ from shutil import which
 
 import torch
 
-from models.config.resolved import Resolved, ResolvedRow
+from models.config.resolved import ComputePrecision, Resolved, ResolvedRow
 from models.config.training import TrainingConfig
 from models.scores import EvaluationSchedule
 from models.settings import training_threads
@@ -22,7 +22,6 @@ from worker.evaluation.inception import ensure_weights
 from worker.evaluation.schedule import MIN_IMAGES, DeviceType, schedule_evaluations
 from worker.settings import WorkerSettings
 from worker.training.failure import TrainingFailed
-from worker.training.step_config import ComputePrecision
 
 Device = torch.device  # a run says with which `torch` it was made
 
@@ -40,14 +39,14 @@ def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared
     Raises:
         TrainingFailed: the run cannot be done with these devices.
     """
-    names = choose_devices(settings.device, config.devices, str(earlier.get("device", "")).split(","))
+    names = choose_devices(settings.device, config.devices, earlier.get("device", "").split(","))
     device = torch.device(names[0])
     total = config.total_images(prepared.count)
     here: ResolvedRow = earlier if _is_same_kind(device, earlier) else {}
     precision: ComputePrecision = here.get("precision") or choose_precision(config, device)
-    threads = int(earlier.get("threads") or max(1, (settings.threads or training_threads()) // config.devices))
+    threads = earlier.get("threads") or max(1, (settings.threads or training_threads()) // config.devices)
     return Resolved(
-        preset=str(earlier.get("preset", config.preset)),
+        preset=earlier.get("preset", config.preset),
         device=",".join(names),
         device_name=device_name(device),
         precision=precision,
@@ -55,9 +54,9 @@ def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared
         recorded=bool(here["recorded"]) if "recorded" in here else choose_recorded(config, device),
         threads=threads,
         batch_size=config.batch_size,
-        accumulate=int(here.get("accumulate", 1)),
+        accumulate=here.get("accumulate", 1),
         total_images=total,
-        annealed_images=int(earlier.get("annealed_images") or earlier.get("total_images") or total),
+        annealed_images=earlier.get("annealed_images") or earlier.get("total_images") or total,
         dataset_images=prepared.count,
         data=prepared.manifest.sha256["images.u8"],
         torch=torch.__version__,
@@ -69,7 +68,7 @@ def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared
 
 def _is_same_kind(device: Device, earlier: ResolvedRow) -> bool:
     """Whether the earlier decisions were made for a device of this kind."""
-    return str(earlier.get("device", "")).startswith(device.type)
+    return earlier.get("device", "").startswith(device.type)
 
 
 def _evaluation(

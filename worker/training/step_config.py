@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
 import torch
 
+from models.config.resolved import ComputePrecision
 from models.config.training import TrainingConfig
 from models.networks.rows import Rows
 from worker.training.devices.ranks import SINGLE, Ranks
 from worker.training.methods.method import Hyperparameters, Method, StepState
 from worker.training.schedule import annealed, ema_decay, ema_half_life
 from worker.training.state.state import TrainingState
-
-ComputePrecision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)

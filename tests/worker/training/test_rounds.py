@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models.config.resolved import ComputePrecision
 from models.config.sections import Penalty
 from models.config.training import TrainingConfig
 from models.objectives.augmentations import augment
@@ -17,7 +18,7 @@ from worker.training.methods.method import Update
 from worker.training.methods.noise import Noise
 from worker.training.rounds import run_round, run_update, to_float
 from worker.training.state.state import TrainingState
-from worker.training.step_config import ComputePrecision, StepConfig
+from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
 

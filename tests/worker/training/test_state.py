@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.config.resolved import ComputePrecision
 from models.config.training import TrainingConfig
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.rounds import run_round
 from worker.training.state.state import TrainingState
-from worker.training.step_config import ComputePrecision, StepConfig
+from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
 
