@@ -1,7 +1,7 @@
-"""The ranks of one run, as a process: `python -m worker.jobs.torchrun COUNT RUN TOKEN`.
+"""Launcher of a run's ranks: `python -m worker.jobs.torchrun COUNT RUN TOKEN`.
 
-It is torch's own torchrun, tied to its supervisor. It ends with the exit code of rank 0 (`worker.jobs.exit_codes`), and
-passes its standard input on, so that each rank sees its supervisor's end for itself.
+It is torch's own torchrun, which ends with its supervisor and exits with the code of rank 0 (`worker.jobs.exit_codes`).
+Ranks inherit its standard input, so that each of them notices the end of the supervisor by itself.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from worker.jobs.train import leave
 if TYPE_CHECKING:
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
-_MEANT: Final = (ExitCode.STOPPED, ExitCode.REFUSED, ExitCode.FENCED)
+_DELIBERATE: Final = (ExitCode.STOPPED, ExitCode.REFUSED, ExitCode.FENCED)
 
 
 def main(arguments: list[str]) -> int:
-    """Start the ranks, hand SIGTERM on to them, wait for their end, and give rank 0's exit code."""
+    """Start the ranks, forward SIGTERM to them, wait for their end, and return rank 0's exit code."""
     watchdog.die_with_parent()
     watchdog.watch(sys.stdin.buffer)
     _stay_on_this_host()
@@ -48,12 +48,12 @@ def main(arguments: list[str]) -> int:
 
 
 def options(folder: str, count: str, run: str, grace_seconds: float) -> list[str]:
-    """Give torchrun's options for a run of `count` ranks, which meet in a folder."""
+    """Return torchrun's options for a run of `count` ranks, whose rendezvous is in a folder."""
     return [
         "--nnodes=1",
         f"--nproc-per-node={count}",
         f"--rdzv-id={run}",
-        # Found by a file: torchrun's own way is a port, open to the network, whose messages it unpickles.
+        # Rendezvous by a file: torchrun's default is a port, open to the network, whose messages it unpickles.
         "--rdzv-backend=c10d",
         "--rdzv-conf=store_type=file",
         f"--rdzv-endpoint={folder}/rendezvous",
@@ -66,16 +66,16 @@ def options(folder: str, count: str, run: str, grace_seconds: float) -> list[str
 
 
 def _stay_on_this_host() -> None:
-    """Let ranks talk over the loopback interface only; an environment that says otherwise is left as it is."""
+    """Let ranks communicate over the loopback interface only, unless the environment says otherwise."""
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
-    # Each rank sets its threads itself; without this torchrun warns that it chose for them.
+    # Each rank sets its number of threads itself; without this torchrun warns that it chose one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def _run(arguments: list[str]) -> Mapping[int, ProcessFailure]:
-    """Run torchrun to its end; give the ranks that failed, none where it was asked to stop."""
+    """Run torchrun to its end; return the ranks that failed, none where it was asked to stop."""
     # Seconds to import, in which the supervisor may die or ask to stop.
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -92,14 +92,14 @@ def _run(arguments: list[str]) -> Mapping[int, ProcessFailure]:
 
 
 def ended(failures: Mapping[int, ProcessFailure]) -> int:
-    """End as the rank did that ended first, by the same signal if it was one; where none did, as one killed late."""
+    """Exit as the rank that failed first, by the same signal if it was one; without one, as if killed by SIGTERM."""
     if not failures:
         code = -signal.SIGTERM
     else:
-        # Whole seconds: of two in the same one, the rank that was killed, or else the one that knew why, came first.
+        # Timestamps are whole seconds: within one, a rank that was killed came first, then one that exited on purpose.
         rank, first = min(failures.items(), key=lambda item: (item[1].timestamp, _blame(item[1].exitcode)))
         code = first.exitcode
-        if code not in _MEANT:
+        if code not in _DELIBERATE:
             with suppress(OSError):  # the log may lie on a disk that is full
                 print(f"rank {rank} of the training died first", flush=True)  # noqa: T201  # standard output is the log
     if code < 0:
@@ -110,7 +110,7 @@ def ended(failures: Mapping[int, ProcessFailure]) -> int:
 
 
 def _blame(code: int) -> int:
-    return 0 if code == -signal.SIGKILL else 1 if code in _MEANT else 2
+    return 0 if code == -signal.SIGKILL else 1 if code in _DELIBERATE else 2
 
 
 if __name__ == "__main__":

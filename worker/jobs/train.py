@@ -1,6 +1,6 @@
-"""One run, as a process: `python -m worker.jobs.train RUN TOKEN`, started by `worker.jobs.supervisor`.
+"""The process of one run: `python -m worker.jobs.train RUN TOKEN`, started by `worker.jobs.supervisor`.
 
-It ties itself to its supervisor and listens for SIGTERM before anything else; the work is `worker.training.attempt`'s.
+It ends with its supervisor, and stops at SIGTERM; the work is in `worker.training.attempt`.
 The exit code says how it ended (`worker.jobs.exit_codes`); `failure.json` in the attempt's folder says why. Where there
 is such a process for each device, `worker.jobs.torchrun` started them, and reads rank 0's exit code from a file.
 """
@@ -19,7 +19,7 @@ from models import watchdog
 
 
 def main(arguments: list[str]) -> int:
-    """Work on a run under a token, until its end or SIGTERM, and give the exit code."""
+    """Work on a run under a token, until its end or SIGTERM, and return the exit code."""
     watchdog.die_with_parent()
     watchdog.watch(sys.stdin.buffer)
     stop = threading.Event()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from models.store.local import LocalStore
 from models.store.publishing import TrainedRun
 from worker.evaluation.evaluator import create_evaluator
 from worker.training.context import Context, Job
@@ -66,7 +65,7 @@ def build_monitor(context: Context, job: Job, state: TrainingState) -> Monitor:
 def build_publisher(context: Context, job: Job) -> Publisher:
     """Build what publishes versions of a training."""
     return Publisher(
-        LocalStore(context.settings.model_dir),
+        context.store,
         context.records,
         TrainedRun(context.run.claim, job.config, job.resolved.preset, software()),
         context.attempt.dir.parent,

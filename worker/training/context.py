@@ -11,6 +11,7 @@ from models.config.resolved import Resolved
 from models.config.training import TrainingConfig
 from models.files import replace_file
 from models.records import Records, Run
+from models.store.local import LocalStore
 from worker.data.prepared import Prepared
 from worker.settings import WorkerSettings
 from worker.training.reporting.reporter import Reporter
@@ -36,6 +37,11 @@ class Context:
     settings: WorkerSettings
     reporter: Reporter
     stop_requested: Callable[[], bool]
+
+    @property
+    def store(self) -> LocalStore:
+        """Where versions are published."""
+        return LocalStore(self.settings.model_dir)
 
     def with_run(self, run: Run) -> Context:
         """Return the same with a newer reading of the row."""

@@ -20,7 +20,6 @@ from worker.training.monitor import Monitor
 from worker.training.reporting.reporter import Reporter
 from worker.training.rounds import WARM_UP, RunUpdates, run_round
 from worker.training.schedule import Schedule, crossed
-from worker.training.setup import broadcast_state
 from worker.training.state.manager import CheckpointManager
 from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
@@ -130,7 +129,7 @@ class TrainingLoop:
         """Roll back on all ranks, and measure the throughput from there on."""
         roll_back(self.state, finding, self.schedule.total, self.checkpoints, self.reporter)
         self.step_config.ranks.command(Command.SYNC_STATE)
-        broadcast_state(self.state, self.step_config.ranks)
+        self.state.broadcast(self.step_config.ranks)
         self.monitor.restart_throughput()
 
     def _log_warm_up(self) -> None:

@@ -17,6 +17,7 @@ from models.networks.layers import set_rows
 from models.networks.rows import Rows
 from worker.data.loader import Batch
 from worker.training.devices.allocator import translate_oom
+from worker.training.devices.ranks import Command
 from worker.training.methods.method import Hyperparameters, Microbatch, Terms, Update
 from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
@@ -57,6 +58,19 @@ def run_round(
         batches = [state.batches.next() for update in updates if update.takes_images]
         (run or run_updates)(state, config, config.hyperparameters(state), Round(updates, batches, log_gradients))
         state.images += config.images_per_round
+
+
+def run_commands(state: TrainingState, config: StepConfig) -> None:
+    """Run rank 0's commands on another rank, until the end.
+
+    Raises:
+        OutOfMemory: this rank ran out of memory in a round.
+    """
+    while (command := config.ranks.command()) is not Command.END:
+        if command is Command.SYNC_STATE:
+            state.broadcast(config.ranks)
+        else:
+            run_round(state, config, log_gradients=command is Command.LOGGED_ROUND)
 
 
 def run_updates(state: TrainingState, config: StepConfig, hyperparameters: Hyperparameters, work: Round) -> None:

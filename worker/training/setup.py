@@ -39,17 +39,6 @@ def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ra
     return state
 
 
-def broadcast_state(state: TrainingState, ranks: Ranks) -> None:
-    """Overwrite every rank's state with rank 0's."""
-    if ranks.count == 1:
-        return
-    copy = state.copy()
-    values = ranks.broadcast(copy.values)
-    ranks.broadcast_tensors(copy.tensors.values())
-    if not ranks.is_main:
-        state.restore(copy.tensors, values)
-
-
 def fit_slices(
     config: TrainingConfig, resolved: Resolved, state: TrainingState, ranks: Ranks
 ) -> tuple[StepConfig, int]:

@@ -16,7 +16,7 @@ from worker.training.devices.memory import finer
 from worker.training.devices.ranks import Command, join_ranks
 from worker.training.failure import TrainingFailed
 from worker.training.resolution import changes, devices_of
-from worker.training.setup import broadcast_state, configure_torch, describe, fit_slices, new_state
+from worker.training.setup import configure_torch, describe, fit_slices, new_state
 from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
 
@@ -40,7 +40,7 @@ def train(context: Context, job: Job) -> ExitCode:
         if job.checkpoint is not None:
             _restore(context, job, state)
         ranks.command(Command.SYNC_STATE)
-        broadcast_state(state, ranks)
+        state.broadcast(ranks)
 
         # Fit into memory and compile, and write down what has turned out to be possible.
         step_config, slices = fit_slices(job.config, job.resolved, state, ranks)

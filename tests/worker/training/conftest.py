@@ -9,7 +9,7 @@ from models.artifacts.attempts import Attempt
 
 @pytest.fixture
 def attempt(tmp_path: Path) -> Attempt:
-    """Give the first attempt at a run."""
+    """Return the first attempt at a run."""
     made = Attempt(tmp_path, 1)
     made.create()
     return made

@@ -21,10 +21,9 @@ from tests.worker.training.attempts import Attempts
 from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared, read_prepared
-from worker.training.devices.follower import run_commands
 from worker.training.devices.ranks import Command, Ranks, join_ranks
 from worker.training.devices.sync_batch_norm import synchronise
-from worker.training.rounds import run_round
+from worker.training.rounds import run_commands, run_round
 from worker.training.state.state import TrainingState, seeds
 from worker.training.step_config import StepConfig
 
@@ -100,7 +99,7 @@ def after_rollback(ranks: Ranks, folder: Path, digits: Prepared) -> Result:
     config = tiny("mlp-mnist", precision="fp32", kimg=1.28, snapshots=10, tick_kimg=0.128)
     if not ranks.is_main:
         state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
-        run_commands(state, StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks), ranks)
+        run_commands(state, StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks))
         return {"tensors": state.copy().tensors, "position": tuple(state.position), "lr": state.guard.lr_factor}
     run = Attempts(folder / "run", digits)
     loop = run.start(config, young=64)

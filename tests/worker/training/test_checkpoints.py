@@ -14,7 +14,7 @@ from worker.training.state.manager import CheckpointManager
 
 
 def newest(attempt: Attempt, *skipped: str) -> int | None:
-    """Give the newest valid checkpoint's images, after checking why others were skipped."""
+    """Return the newest valid checkpoint's images, after checking why others were skipped."""
     told: list[str] = []
     found = newest_valid(attempt.dir.parent, told.append)
     assert len(told) == len(skipped), told

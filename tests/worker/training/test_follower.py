@@ -17,7 +17,7 @@ from tests.worker.training.tiny import tiny
 from worker.data.prepared import Prepared
 from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
-from worker.training import trainer
+from worker.training import rounds, trainer
 from worker.training.devices import follower
 from worker.training.devices.follower import follow
 from worker.training.devices.ranks import Command, Ranks
@@ -83,7 +83,7 @@ class Following:
             state.modules["discriminator"].register_forward_pre_hook(ask)
             return state
 
-        self._patch.setattr(follower, "run_round", counted)
+        self._patch.setattr(rounds, "run_round", counted)
         self._patch.setattr(follower, "new_state", small)
         return follow(run.id, run.token, self.settings, lambda: False)
 

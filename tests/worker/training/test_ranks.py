@@ -24,7 +24,7 @@ Results = Callable[[str], list[Any]]
 
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory: pytest.TempPathFactory, digits: Prepared) -> Results:
-    """Give what two ranks made of something, by its name in `ranked`."""
+    """Return what two ranks made of something, by its name in `ranked`."""
     folder = tmp_path_factory.mktemp("ranks")
     command = [sys.executable, "-m", "tests.worker.training.ranked", "2", str(folder), str(digits.path)]
     subprocess.run(command, cwd=ROOT, check=True, timeout=200)

@@ -40,7 +40,7 @@ TRAININGS: list[tuple[str, dict[str, Any]]] = [
 
 
 def trained(config: TrainingConfig, digits: Prepared, device: torch.device, rounds: int, by: Any) -> list[Tensor]:
-    """Give what a training has come to after some rounds, done by `by(recipe)`."""
+    """Return what a training has come to after some rounds, done by `by(recipe)`."""
     state = TrainingState(config, Loader(digits, config.batch_size, 0, device), device)
     step_config = StepConfig.of(config, state, "fp32", config.total_images(digits.count))
     done: RunUpdates | None = by(step_config)

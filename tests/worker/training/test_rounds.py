@@ -14,8 +14,7 @@ from tests.worker.training.tiny import tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.methods import adversarial
-from worker.training.methods.method import Update
-from worker.training.methods.noise import Noise
+from worker.training.methods.method import Noise, Update
 from worker.training.rounds import run_round, run_update, to_float
 from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
@@ -249,7 +248,7 @@ def test_networks_that_are_not_conditional_are_told_no_labels_and_draw_none(digi
 
 
 def played(config: TrainingConfig, digits: Prepared, rounds: int = 1) -> list[Tensor]:
-    """Give the discriminator's weights after some rounds."""
+    """Return the discriminator's weights after some rounds."""
     state, step_config = start(config, digits)
     for _ in range(rounds):
         run_round(state, step_config)

@@ -10,7 +10,7 @@ from worker.training.reporting.snapshots import choose_real
 
 
 def real(prepared: Prepared, classes: int) -> Pixels:
-    """Give the real images that a grid's are compared with."""
+    """Return the real images that a grid's are compared with."""
     return np.ascontiguousarray(prepared.images[choose_real(prepared, classes)].transpose(0, 2, 3, 1))
 
 

@@ -24,7 +24,7 @@ QUICK: dict[str, Any] = {"tick_kimg": 2, "snapshots": 4, "checkpoint_minutes": 0
 
 
 def tiny(preset: str = "mlp-mnist", kimg: float = 8, **overrides: Any) -> TrainingConfig:
-    """Give a preset's training with tiny networks; `__` in a name stands for a dot."""
+    """Return a preset's training with tiny networks; `__` in a name stands for a dot."""
     network = FAMILIES[load()[preset].training["generator"]["network"]["family"]]
     named = {name.replace("__", "."): value for name, value in overrides.items()}
     request = TrainRequest(

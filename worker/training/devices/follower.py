@@ -16,15 +16,12 @@ from models.records import Claim, ClaimLost, Records
 from worker.data.prepared import read_prepared
 from worker.jobs.exit_codes import ExitCode
 from worker.settings import WorkerSettings
-from worker.training.devices.allocator import OutOfMemory
 from worker.training.devices.memory import finer
-from worker.training.devices.ranks import Command, Ranks, join_ranks
-from worker.training.failure import FailureNote, TrainingFailed
+from worker.training.devices.ranks import Command, join_ranks
+from worker.training.failure import CannotContinue, FailureNote, TrainingFailed
 from worker.training.resolution import devices_of
-from worker.training.rounds import run_round
-from worker.training.setup import broadcast_state, configure_torch, fit_slices, new_state
-from worker.training.state.state import TrainingState
-from worker.training.step_config import StepConfig
+from worker.training.rounds import run_commands
+from worker.training.setup import configure_torch, fit_slices, new_state
 
 _POLL_SECONDS = 0.1
 
@@ -51,29 +48,16 @@ def follow(run_id: str, token: int, settings: WorkerSettings, stop_requested: Ca
         raise RuntimeError(f"rank {ranks.rank} does not find the prepared data set that rank 0 has opened")
     state = new_state(config, resolved, prepared, ranks)
     if ranks.command() is Command.SYNC_STATE:
-        broadcast_state(state, ranks)
+        state.broadcast(ranks)
         try:
             step_config, slices = fit_slices(config, resolved, state, ranks)
-            run_commands(state, step_config, ranks)
+            run_commands(state, step_config)
         except TrainingFailed:
             ranks.command()  # rank 0 has found the same, and sends the end
-        except OutOfMemory:
+        except CannotContinue:  # memory ran out
             return _slice_finer(attempt, settings, resolved, partial(finer, state, step_config, slices))
     ranks.close()
     return ExitCode.COMPLETED
-
-
-def run_commands(state: TrainingState, step_config: StepConfig, ranks: Ranks) -> None:
-    """Run rank 0's commands until the end.
-
-    Raises:
-        OutOfMemory: this rank ran out of memory in a round.
-    """
-    while (command := ranks.command()) is not Command.END:
-        if command is Command.SYNC_STATE:
-            broadcast_state(state, ranks)
-        else:
-            run_round(state, step_config, log_gradients=command is Command.LOGGED_ROUND)
 
 
 def _slice_finer(attempt: Attempt, settings: WorkerSettings, resolved: Resolved, slices: Callable[[], int]) -> ExitCode:

@@ -24,12 +24,12 @@ ADVERSARIES: Final = ("discriminator", "generator")
 
 # Rounds in which only numbers count: networks that have hardly begun are alike in everything else.
 YOUNG: Final = 500
-# Of the run: a generator that never painted different images has so long to begin with it.
+# Of the run: a generator that has never made different images has so long to begin.
 GRACE: Final = 0.1
 
 # Mean distance between generated images, of that between real ones. Twenty seeds of quick-28 on MNIST had 0.76 and more
 # after the first tenth of 260 kimg, and 0.37 to 0.44 untrained; at 10 kimg they have 0.13 to 0.21, which is why young
-# runs are left alone. A generator that paints the same image, whatever it is given, is near 0.
+# runs are left alone. A generator that makes the same image of every latent is near 0.
 COLLAPSED: Final = 0.1
 # Of the usual norm of a network's gradients. Medians between two evaluations of those twenty seeds were 0.29 to 5.1
 # times what was usual for the generator, and at most 2.1 times for the discriminator.

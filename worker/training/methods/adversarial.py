@@ -45,7 +45,7 @@ class Objective:
         f, x, y = self.method.loss, self.real, self.conditioning
         with torch.no_grad(), self.state.autocast():
             fake = self.G(self.z(), *y).float()
-        real_logits, fake_logits, penalty = self.judge(x, fake, y)
+        real_logits, fake_logits, penalty = self.logits_and_penalty(x, fake, y)
         loss_real = f.real(real_logits - fake_logits if f.paired else real_logits)
         loss_fake = f.fake(fake_logits)
         terms = {"loss": loss_real + loss_fake, "loss_d_real": loss_real, "loss_d_fake": loss_fake}
@@ -73,7 +73,9 @@ class Objective:
         with torch.no_grad():
             return {"loss": loss, "loss_g": loss, "d_fake_after": fake_logits.sigmoid().mean()}
 
-    def judge(self, real: Tensor, fake: Tensor, y: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+    def logits_and_penalty(
+        self, real: Tensor, fake: Tensor, y: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the logits of real and of generated images, and R(D) without its weight if this step has it."""
         count, points = len(real), self.method.penalty.points
         penalty = self.method.penalty.formula if self.batch.update.regularised else None

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.config.inputs import Latent
 from models.config.training import TrainingConfig
 from models.networks.rows import Rows
 from worker.training.guard.findings import Health
-from worker.training.methods.noise import Noise
 
 Terms = dict[str, Tensor]
 """Named scalars of a step; `loss` is what its optimizer minimises, the others are reported."""
@@ -81,6 +81,41 @@ class Microbatch:
     labels: Tensor | None = None
 
 
+class Noise:
+    """Draws latents, labels and mixing shares for whole batches.
+
+    Args:
+        latent: length and prior of a latent.
+        seed: of the random generator.
+        device: to draw on.
+        labels: int64 `[N]`, those of the data for conditional networks: they are drawn as often as they occur there.
+    """
+
+    def __init__(self, latent: Latent, seed: int, device: torch.device, labels: Tensor | None = None) -> None:
+        self._latent = latent
+        self._device = device
+        self._labels = labels
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def latents(self, count: int) -> Tensor:
+        """Draw float32 `[count, dim]`, N(0, 1) or uniform in (-1, 1)."""
+        shape = (count, self._latent.dim)
+        if self._latent.prior == "uniform":
+            return torch.rand(shape, generator=self.generator, device=self._device) * 2 - 1
+        return torch.randn(shape, generator=self.generator, device=self._device)
+
+    def shares(self, count: int) -> Tensor:
+        """Draw float32 `[count]`, uniform in [0, 1)."""
+        return torch.rand(count, generator=self.generator, device=self._device)
+
+    def labels(self, count: int) -> Tensor | None:
+        """Draw int64 `[count]`; None, and nothing drawn, where networks are not conditional."""
+        if self._labels is None:
+            return None
+        chosen = torch.randint(len(self._labels), (count,), generator=self.generator, device=self._device)
+        return self._labels.index_select(0, chosen)
+
+
 @dataclass(frozen=True)
 class StepState:
     """What the maths of a step may use.
@@ -102,7 +137,7 @@ class StepState:
 
 
 class Method(ABC):
-    """How networks are trained together, as a training's configuration says; it holds no tensors.
+    """How networks are trained together, by a training's configuration; it has no tensors.
 
     Attributes:
         optimizers: by name. Checkpoints keep them in this order.
@@ -139,7 +174,7 @@ class Method(ABC):
 
     @abstractmethod
     def judge(self, means: Means) -> Health:
-        """Say in words how the run is doing, from finite means as `report` returns them."""
+        """Describe how the run is doing, from finite means as `report` returns them."""
 
     def buffers(self, _device: torch.device) -> dict[str, Tensor]:
         """Create tensors that are neither weights nor moments but belong to checkpoints."""

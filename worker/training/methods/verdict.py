@@ -17,7 +17,7 @@ _EVEN = 0.8
 
 
 def judge(loss: LossSpec, figures: dict[str, float | None]) -> Health:
-    """Say what a tick's figures mean.
+    """Judge a tick's figures.
 
     At balance D(x) = D(G(z)) = 0.5: the summed cross-entropy of the discriminator is 2 ln 2 = 1.386 and the generator's
     non-saturating loss ln 2 = 0.693 (arXiv 1406.2661, section 4.1); least squares on 0 and 1 gives 0.25 and 0.125. A
@@ -87,7 +87,7 @@ def _by_loss(balance: Balance, loss_d: float, loss_g: float) -> Health:
 
 
 def _balance(share: float) -> str:
-    """Say how far a discriminator's loss is from balance, by its share of the balanced loss."""
+    """Describe how far a discriminator's loss is from balance, by its share of the balanced loss."""
     if share < _EVEN:
         return "D is ahead, as it is while G has something to learn from it"
     return "the two are near balance, D can hardly tell the images apart"

@@ -19,9 +19,10 @@ from models.config.training import TrainingConfig
 from models.store.weights import generator_bytes
 from worker.adam import Adam
 from worker.data.loader import Batch
+from worker.training.devices.ranks import Ranks
 from worker.training.guard.guard import GuardState
 from worker.training.methods import create_method
-from worker.training.methods.noise import Noise
+from worker.training.methods.method import Noise
 from worker.training.reporting.telemetry import TermSums
 
 _CUDA: Final = "random.cuda"
@@ -182,6 +183,16 @@ class TrainingState:
             self.set_randomness(tensors)
         else:
             self._draw_anew()
+
+    def broadcast(self, ranks: Ranks) -> None:
+        """Overwrite the state of every rank with rank 0's; all ranks call this."""
+        if ranks.count == 1:
+            return
+        copy = self.copy()
+        values = ranks.broadcast(copy.values)
+        ranks.broadcast_tensors(copy.tensors.values())
+        if not ranks.is_main:
+            self.restore(copy.tensors, values)
 
     def _draw_anew(self) -> None:
         drawn = np.random.SeedSequence((self._seed, self.images)).generate_state(2)
