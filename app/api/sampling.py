@@ -27,12 +27,12 @@ samples, grids, walks = _router(), _router(), _router()
 
 @samples.get(
     "/samples",
-    summary="Paint images",
+    summary="Generate images",
     response_class=Response,
     responses=describe_responses("One grid, or every image by itself (npy, zip)", IMAGE_TYPES.values()),
 )
 async def get_samples(request: Request, query: Annotated[SampleQuery, Query()], app_state: AppStateDep) -> Response:
-    """Paint `n` images of a seed. Image `i` of a seed is the same whatever `n` is, and whatever else is painted."""
+    """Generate `n` images of a seed. Image `i` of a seed is the same for any `n`, and whatever else is generated."""
     image_format = query.format or negotiate(request.headers.getlist("accept"), IMAGE_TYPES)
     check_samples(query, image_format, app_state.settings)
     return RenderResponse(app_state, query.model, partial(plan_samples, query, image_format, app_state.settings))
@@ -47,7 +47,7 @@ async def get_samples(request: Request, query: Annotated[SampleQuery, Query()], 
 async def get_grid(request: Request, query: Annotated[GridQuery, Query()], app_state: AppStateDep) -> Response:
     """Show what lies between seeds, what each class looks like, or what truncation does.
 
-    An image of a seed is the same one, to the byte, that `/samples` paints.
+    An image of a seed is the same one, to the byte, that `/samples` generates.
     """
     image_format = query.format or negotiate(request.headers.getlist("accept"), IMAGE_TYPES)
     check_grid(query, image_format)
@@ -56,10 +56,10 @@ async def get_grid(request: Request, query: Annotated[GridQuery, Query()], app_s
 
 @walks.get(
     "/walk",
-    summary="Film a walk",
+    summary="Animate a walk",
     response_class=Response,
     responses=describe_responses(
-        "An animation that loops for ever, or a film that can be looped (mp4)", ANIMATION_TYPES.values()
+        "An animation that loops for ever, or a video that can be looped (mp4)", ANIMATION_TYPES.values()
     ),
 )
 async def get_walk(request: Request, query: Annotated[WalkQuery, Query()], app_state: AppStateDep) -> Response:

@@ -47,12 +47,12 @@ Psi = Annotated[
         le=2,
         allow_inf_nan=False,
         description="truncation: latents shrink towards 0 by this factor, less variety for more typical images; "
-        "1 changes no byte, 0 paints the mean image",
+        "1 changes no byte, 0 is the mean image",
     ),
 ]
 PerRow = Annotated[int | None, Field(ge=1, description="images per row; without it floor(sqrt(n))")]
 Format = Annotated[ImageFormat | None, Field(description="without it PNG, or what Accept admits instead")]
-DrawnSeed = Annotated[Seed | None, Field(description="without it one is drawn, and told in X-Atelier-Seed")]
+DrawnSeed = Annotated[Seed | None, Field(description="without it one is drawn, and returned in X-Atelier-Seed")]
 Scale = Annotated[int, Field(ge=1, le=MAX_SCALE, description="enlargement of a grid, nearest neighbour")]
 
 

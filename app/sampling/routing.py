@@ -19,8 +19,8 @@ from app.security.keys import ScopeCheck
 from app.state import AppState
 
 HEADERS = {
-    "X-Atelier-Model": {"description": "The version that painted, NAME@VERSION", "schema": {"type": "string"}},
-    "X-Atelier-Seed": {"description": "The seed; ask for it again to see these again", "schema": {"type": "string"}},
+    "X-Atelier-Model": {"description": "The version that generated it, NAME@VERSION", "schema": {"type": "string"}},
+    "X-Atelier-Seed": {"description": "The seed; request it again for the same images", "schema": {"type": "string"}},
     "ETag": {"description": "Send it as If-None-Match", "schema": {"type": "string"}},
 }
 BINARY = {"schema": {"type": "string", "format": "binary"}}

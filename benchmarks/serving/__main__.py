@@ -6,12 +6,12 @@
     .venv/bin/python -m benchmarks.serving --only one-client --models mlp --seconds 2
 
 One run on one machine over loopback: the service, its peers, the load generator and the work alone are processes of
-their own, take turns, and those whose turn it is not are held still. Each may paint on `--threads` threads, and use
+their own and run in turn, the others stopped. Each may generate on `--threads` threads, and use
 others for HTTP and encoding. The sections are
 
     peers       PNG grids at 1, 16 and 64 clients, beside a FastAPI route with `save_image` and LitServe with batching
-    pace        images per second as npy and as PNG, over raw tiles and encoder alone
-    one-client  one client's wait, over latents + tile + encode alone
+    pace        images per second as npy and as PNG, over raw batches and encoder alone
+    one-client  one client's wait, over latents + batch + encode alone
     repeats     one request again and again, over a route that answers with constant bytes
     identity    10,000 mixed requests while versions come and go, against each of them alone
     swap        a new version under load
@@ -60,9 +60,9 @@ def main() -> None:
     parser.add_argument("--only", type=_names(tuple(SECTIONS)), default=tuple(SECTIONS), help="sections, by commas")
     parser.add_argument("--models", type=_names(tuple(MODELS)), default=tuple(MODELS), help="by commas")
     parser.add_argument("--seconds", type=float, default=5.0, help="each measurement of each round")
-    parser.add_argument("--rounds", type=int, default=5, help="turns that those compared take")
+    parser.add_argument("--rounds", type=int, default=5, help="measurements of each of those compared")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=1, help="on which each of them may paint")
+    parser.add_argument("--threads", type=int, default=1, help="on which each of them may generate")
     parser.add_argument("--requests", type=int, default=10_000, help="of the section identity")
     parser.add_argument("--overload-seconds", type=float, default=60.0)
     options = parser.parse_args()

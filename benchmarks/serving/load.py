@@ -30,7 +30,7 @@ _RETRY = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoadPlan:
     """What to ask for, of whom, how often. In `path` and `body`, {seed} becomes a new number each time.
 
     Without `rate` and `paths`, `clients` clients each ask again as soon as they were answered, for `seconds`. With
@@ -91,7 +91,7 @@ class Outcome:
         self.retry_after.append(_RETRY.search(answer.head) is not None)
 
     def measured(self) -> list[int]:
-        """Give the answers that came between `began` and `ended`."""
+        """Return the answers that came between `began` and `ended`."""
         return [i for i, at in enumerate(self.started) if self.began <= at + self.seconds[i] <= self.ended]
 
     @property
@@ -105,11 +105,11 @@ class Outcome:
         return self.received / (self.ended - self.began)
 
     def latencies(self) -> list[float]:
-        """Give the seconds that each measured answer took."""
+        """Return the seconds that each measured answer took."""
         return [self.seconds[i] for i in self.measured()]
 
     def require(self, status: int) -> Outcome:
-        """Give itself, where every answer has this status: other answers are quicker to make and would flatter.
+        """Return the outcome if every answer has this status: other answers are quicker to make and would flatter.
 
         Raises:
             RuntimeError: one has not.
@@ -119,7 +119,7 @@ class Outcome:
         return self
 
 
-def start(plan: Plan) -> Callable[[], Outcome]:
+def start(plan: LoadPlan) -> Callable[[], Outcome]:
     """Begin; the result waits for the end."""
     command = [sys.executable, "-m", "benchmarks.serving.load"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -137,7 +137,7 @@ def start(plan: Plan) -> Callable[[], Outcome]:
     return finish
 
 
-def run(plan: Plan) -> Outcome:
+def run(plan: LoadPlan) -> Outcome:
     """Carry out a plan."""
     return start(plan)()
 
@@ -145,7 +145,7 @@ def run(plan: Plan) -> Outcome:
 class _Load:
     """One plan being carried out."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: LoadPlan) -> None:
         self._plan = plan
         self._requests = self._prepared()
         self._connections = Connections(plan.port, plan.digests)
@@ -254,7 +254,7 @@ def main() -> None:
     """Be the process."""
     plan: dict[str, Any] = json.loads(sys.stdin.buffer.read())
     gc.disable()
-    sys.stdout.write(json.dumps(asdict(_Load(Plan(**plan)).run())))
+    sys.stdout.write(json.dumps(asdict(_Load(LoadPlan(**plan)).run())))
 
 
 if __name__ == "__main__":

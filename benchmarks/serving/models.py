@@ -1,6 +1,6 @@
 """The generators that are served: random but seeded weights, shaped so that their pictures cost what real ones do.
 
-Untrained networks paint grey noise. Noise takes an encoder several times as long as a picture does, and flat grey
+Untrained networks generate grey noise. Noise takes an encoder several times as long as a picture does, and flat grey
 next to nothing; here kernels interpolate and normalisation has seen latents, so that smooth blobs come out.
 """
 
@@ -33,7 +33,7 @@ PROBES = 64
 
 
 def build(config: GeneratorConfig, seed: int) -> nn.Module:
-    """Make a generator in evaluation mode; each seed paints other pictures."""
+    """Make a generator in evaluation mode; each seed generates other pictures."""
     torch.manual_seed(seed)
     generator = build_generator(config)
     assert isinstance(generator, nn.Sequential)
@@ -68,13 +68,13 @@ def publish(models: Path, name: str, version: int) -> None:
 
 
 def _interpolating(shape: torch.Size) -> Tensor:
-    """Give 4x4 kernels that double a picture smoothly, with some texture."""
+    """Return 4x4 kernels that double a picture smoothly, with some texture."""
     line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4.0
     return torch.randn(*shape[:2], 1, 1) * torch.outer(line, line) + 0.02 * torch.randn(shape)
 
 
 def _smooth(shape: torch.Size, config: GeneratorConfig) -> Tensor:
-    """Give a last layer's weights, `[pixels, inputs]`, that vary slowly from pixel to pixel."""
+    """Return a last layer's weights, `[pixels, inputs]`, that vary slowly from pixel to pixel."""
     coarse = torch.randn(shape[1], config.channels, config.size // 4, config.size // 4)
     fine = nn.functional.interpolate(coarse, size=config.size, mode="bicubic")
     return fine.reshape(shape[1], -1).T.contiguous()
@@ -82,7 +82,7 @@ def _smooth(shape: torch.Size, config: GeneratorConfig) -> Tensor:
 
 @torch.no_grad()
 def _settle(generator: nn.Sequential, z: Tensor) -> None:
-    """Take normalisation's statistics from `z`, and give the values before tanh their spread."""
+    """Take the statistics of normalisation from `z`, and scale the values before tanh to their spread."""
     squash = next(index for index, layer in enumerate(generator) if isinstance(layer, Tanh))
     for layer in generator:
         if isinstance(layer, nn.BatchNorm2d):

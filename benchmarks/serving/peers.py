@@ -47,10 +47,10 @@ def png(images: Tensor) -> bytes:
 
 
 def plain(weights: Path, name: str, device: torch.device, threads: int) -> FastAPI:
-    """A route that paints on request, in two ways that take `threads` threads for painting.
+    """A route that generates images on request, in two ways that use `threads` threads.
 
     `/threads` is a plain function, which FastAPI runs in a pool of so many threads, a request on each. `/loop` is a
-    coroutine, which paints one request at a time on so many threads of torch's.
+    coroutine, which serves one request at a time on as many threads of torch's.
     """
 
     @asynccontextmanager
@@ -61,7 +61,7 @@ def plain(weights: Path, name: str, device: torch.device, threads: int) -> FastA
     app = FastAPI(lifespan=limited)
     generator = load(weights, name, device)
 
-    def paint(seed: int) -> Response:
+    def generate(seed: int) -> Response:
         with torch.inference_mode():
             images = generator(draw(seed, name).to(device)).cpu()
         return Response(png(images), media_type="image/png")
@@ -69,12 +69,12 @@ def plain(weights: Path, name: str, device: torch.device, threads: int) -> FastA
     @app.get("/threads")
     def in_pool(seed: int) -> Response:
         torch.set_num_threads(1)
-        return paint(seed)
+        return generate(seed)
 
     @app.get("/loop")
     async def on_loop(seed: int) -> Response:
         torch.set_num_threads(threads)
-        return paint(seed)
+        return generate(seed)
 
     @app.get("/health")
     async def health() -> str:
@@ -99,7 +99,7 @@ def constant(body: bytes) -> FastAPI:
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """What every peer is told."""
+    """Return a parser of the arguments that every peer takes."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--file", type=Path, required=True, help="weights; for `constant` the answer")

@@ -13,8 +13,8 @@ from app.cli.serve import KEEP_ALIVE_SECONDS
 from benchmarks.serving.peers import COUNT, arguments, draw, load, png
 
 
-class Painter(litserve.LitAPI):  # type: ignore[misc]  # untyped
-    """LitServe's stages: latents drawn per request and stacked, painted at once, encoded one by one."""
+class GeneratorAPI(litserve.LitAPI):  # type: ignore[misc]  # untyped
+    """LitServe's stages: latents drawn per request and stacked, generated in one batch, encoded one by one."""
 
     def __init__(self, weights: Path, name: str, threads: int, max_batch_size: int, batch_timeout: float) -> None:
         super().__init__(max_batch_size=max_batch_size, batch_timeout=batch_timeout)
@@ -35,7 +35,7 @@ class Painter(litserve.LitAPI):  # type: ignore[misc]  # untyped
         return torch.cat(inputs)
 
     def predict(self, x: Tensor) -> Tensor:
-        """Paint."""
+        """Latents to images."""
         with torch.inference_mode():
             images: Tensor = self.generator(x.to(self.torch_device)).cpu()
             return images
@@ -56,9 +56,9 @@ def main() -> None:
     parser.add_argument("--batch-timeout", type=float, required=True)
     parser.add_argument("--fast-queue", action="store_true")
     options = parser.parse_args()
-    painter = Painter(options.file, options.model, options.threads, options.batch, options.batch_timeout)
+    api = GeneratorAPI(options.file, options.model, options.threads, options.batch, options.batch_timeout)
     server = litserve.LitServer(
-        painter, accelerator=options.device, devices=1, timeout=False, fast_queue=options.fast_queue
+        api, accelerator=options.device, devices=1, timeout=False, fast_queue=options.fast_queue
     )
     server.run(
         host="127.0.0.1",

@@ -1,4 +1,4 @@
-"""What load does to those who are served: while a new version takes over, and at ten times what can be served."""
+"""Latency under pressure: while a new version takes over, and at ten times the load that can be served."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from app.settings import AppSettings
-from benchmarks.serving.load import Outcome, Plan, run, start
+from benchmarks.serving.load import LoadPlan, Outcome, run, start
 from benchmarks.serving.models import publish
 from benchmarks.serving.report import Report, ms, percentile, table
 from benchmarks.serving.services import Bench, Service
@@ -34,7 +34,7 @@ PROBE_SECONDS = 10.0
 
 
 def swap(bench: Bench, report: Report) -> None:
-    """Publish versions of a model that is asked for by name, and compare the waits then with those before."""
+    """Publish versions of a model that is requested by name, and compare latencies then with those before."""
     rows = []
     for model in bench.models:
         outcome, published = _swapped(bench, model)
@@ -51,7 +51,7 @@ def swap(bench: Bench, report: Report) -> None:
 
 
 def _swapped(bench: Bench, model: str) -> tuple[Outcome, dict[str, float]]:
-    """Load the service while versions arrive; tells when each did."""
+    """Load the service while versions arrive; returns when each did."""
     models, aside = bench.folder / "models", bench.folder / "aside"
     first = max(int(folder.name) for folder in (models / model).iterdir()) + 1
     versions = range(first, first + SWAPS)
@@ -60,7 +60,7 @@ def _swapped(bench: Bench, model: str) -> tuple[Outcome, dict[str, float]]:
     published = {}
     with bench.atelier() as service:
         path = f"/samples?n=25&model={model}&seed={{seed}}"
-        finish = start(Plan(service.port, CLIENTS, path, seconds=SWAP_EVERY * (SWAPS + 2)))
+        finish = start(LoadPlan(service.port, CLIENTS, path, seconds=SWAP_EVERY * (SWAPS + 2)))
         time.sleep(2 * SWAP_EVERY)
         for version in versions:
             (aside / model / str(version)).rename(models / model / str(version))
@@ -70,7 +70,7 @@ def _swapped(bench: Bench, model: str) -> tuple[Outcome, dict[str, float]]:
 
 
 def _waits(outcome: Outcome, published: Mapping[str, float]) -> tuple[list[float], list[float], list[float]]:
-    """Give the seconds of the requests before all swaps, of those during one, and those that each swap took."""
+    """Return the seconds of the requests before all swaps, of those during one, and those that each swap took."""
     ends = [start + seconds for start, seconds in zip(outcome.started, outcome.seconds, strict=True)]
     first_answer: dict[str, float] = {}
     for ref, end in zip(outcome.model, ends, strict=True):
@@ -92,11 +92,11 @@ def overload(bench: Bench, report: Report, seconds: float) -> None:
     model = bench.models[min(1, len(bench.models) - 1)]
     path = f"/samples?n=25&model={model}&seed={{seed}}"
     with bench.atelier() as service:
-        capacity = run(Plan(service.port, CLIENTS, path, seconds=bench.seconds)).require(200)
+        capacity = run(LoadPlan(service.port, CLIENTS, path, seconds=bench.seconds)).require(200)
         rate = OVERLOAD * capacity.rate
         with _resident(service.pid) as memory:
-            outcome = run(Plan(service.port, CONNECTIONS, path, seconds=seconds, rate=rate))
-        # Its connections are closed, and whoever left is not painted for any more.
+            outcome = run(LoadPlan(service.port, CONNECTIONS, path, seconds=seconds, rate=rate))
+        # Its connections are closed, and nothing is generated for clients that have left.
         recovery = _recovery(service, model, RECOVERED * percentile(capacity.latencies(), 99))
     answers = Counter(outcome.status)
     unkind = sum(s not in (200, 503) or (s == 503 and not r) for s, r in _pairs(outcome))
@@ -136,10 +136,10 @@ def _pairs(outcome: Outcome) -> Iterator[tuple[int, bool]]:
 
 
 def _recovery(service: Service, model: str, usual: float) -> float:
-    """Give the seconds until a request is answered within what was usual under a load that can be served."""
+    """Return the seconds until a request is answered within what was usual under a load that can be served."""
     began = time.monotonic()
     while (now := time.monotonic()) < began + PROBE_SECONDS:
-        outcome = run(Plan(service.port, paths=[f"/samples?n=25&model={model}&seed={int(now * 1e6)}"]))
+        outcome = run(LoadPlan(service.port, paths=[f"/samples?n=25&model={model}&seed={int(now * 1e6)}"]))
         if outcome.status == [200] and outcome.seconds[0] <= usual:
             break
     return time.monotonic() - began
@@ -147,7 +147,7 @@ def _recovery(service: Service, model: str, usual: float) -> float:
 
 @contextmanager
 def _resident(pid: int) -> Iterator[list[int]]:
-    """Note a process's resident memory, in bytes, now and then."""
+    """Sample a process's resident memory, in bytes, now and then."""
     samples: list[int] = []
     over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Tables, as Markdown, and what was promised beside what came out."""
+"""Tables as Markdown, and targets beside the results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Target:
-    """A promise and what came of it; `figure` and `limit` are in the words of the table."""
+    """A target and its result; `figure` and `limit` are formatted for the table."""
 
     name: str
     figure: str
@@ -20,7 +20,7 @@ class Target:
 
 @dataclass
 class Report:
-    """What was found so far; printed as it is found, and the targets once more at the end."""
+    """Results so far; printed as they come, and all targets again at the end."""
 
     targets: list[Target] = field(default_factory=list)
 
@@ -41,7 +41,7 @@ class Report:
         print(f"  {target.name}: {target.figure} (target: {target.limit}): {_verdict(target)}", flush=True)
 
     def summary(self) -> bool:
-        """Print every target; tells whether all were met."""
+        """Print every target; returns whether all were met."""
         rows = [(target.name, target.figure, target.limit, _verdict(target)) for target in self.targets]
         table("Targets", ("what", "measured", "target", ""), rows)
         return all(target.met for target in self.targets)
@@ -56,12 +56,12 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Give the value that `percent` of 100 lie below."""
+    """Return the value that `percent` of 100 lie below."""
     return float(np.percentile(values, percent))
 
 
 def ms(seconds: float) -> str:
-    """Show a time."""
+    """Format a time."""
     return f"{seconds * 1e3:,.1f} ms"
 
 

@@ -1,4 +1,4 @@
-"""Servers as processes of their own: started, awaited, held still while another is measured, ended."""
+"""Servers as processes of their own: started, awaited, stopped while another is measured, ended."""
 
 from __future__ import annotations
 
@@ -52,21 +52,21 @@ class Service:
         return self._process.pid
 
     def cpu_seconds(self) -> tuple[float, float]:
-        """Tell how much time its event loop and all its threads together have taken from the cores so far."""
+        """Return the CPU seconds that its event loop, and all its threads together, have used so far."""
         process = Path(f"/proc/{self.pid}")
         return _cpu_seconds(process / "task" / str(self.pid) / "stat"), _cpu_seconds(process / "stat")
 
     def pause(self) -> None:
-        """Hold it still: it takes no time from the one that is measured, not even by polling its queues."""
+        """Stop it: it takes no time from the one that is measured, not even by polling its queues."""
         os.killpg(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue it."""
         os.killpg(self.pid, signal.SIGCONT)
 
     @contextmanager
     def alive(self) -> Iterator[Service]:
-        """Let it go on for a while."""
+        """Continue it while the block runs."""
         self.resume()
         try:
             yield self
@@ -74,7 +74,7 @@ class Service:
             self.pause()
 
     def get(self, path: str) -> Reply:
-        """Ask for something, once.
+        """Send one request.
 
         Raises:
             RuntimeError: the answer is not 200.
@@ -136,7 +136,7 @@ class Bench(NamedTuple):
     rounds: int
 
     def weights(self, model: str) -> Path:
-        """Give the file that the service and its peers load."""
+        """Return the file that the service and its peers load."""
         return self.folder / "models" / model / "1" / "generator.safetensors"
 
     @contextmanager
@@ -160,7 +160,7 @@ class Bench(NamedTuple):
 
     @contextmanager
     def peer(self, module: str, file: Path, *arguments: str) -> Iterator[Service]:
-        """Run a module of this package that serves a peer, held still until somebody measures it."""
+        """Run a module of this package that serves a peer, stopped until it is measured."""
         command = [f"benchmarks.serving.{module}", "--port", "{port}", "--file", str(file)]
         command += ["--device", self.device, "--threads", str(self.threads), *arguments]
         service = Service(command, {}, self.folder / f"{module}.log", "/health")

@@ -9,7 +9,7 @@ from statistics import median
 from typing import NamedTuple
 
 from benchmarks.serving.alone import Alone, alone
-from benchmarks.serving.load import Outcome, Plan, run
+from benchmarks.serving.load import LoadPlan, Outcome, run
 from benchmarks.serving.models import MODELS
 from benchmarks.serving.report import Report, ms, percentile, table
 from benchmarks.serving.services import Bench, Service
@@ -47,7 +47,7 @@ class Contender(NamedTuple):
     def load(self, clients: int, seconds: float) -> Outcome:
         """Load it, and nothing else meanwhile."""
         with self.service.alive():
-            plan = Plan(self.service.port, clients, self.path, self.body, seconds=seconds)
+            plan = LoadPlan(self.service.port, clients, self.path, self.body, seconds=seconds)
             return run(plan).require(200)
 
 
@@ -140,23 +140,23 @@ def _tried(contender: Contender) -> float:
 
 
 def against_itself(bench: Bench, report: Report) -> None:
-    """Compare with tiles and encoder alone, images per second."""
+    """Compare with batches and encoder alone, images per second."""
     rows = []
     with bench.atelier() as service, alone(bench.folder, bench.device, bench.threads) as reference:
         for model in bench.models:
             for count in GRIDS[model]:
                 paces = [_pace(bench, service, reference, model, count) for _ in range(bench.rounds)]
                 if count == GRIDS[model][0]:
-                    share = median(pace.npy / pace.tiles for pace in paces)
-                    report.at_least(f"{model}, npy over raw tiles", share, NPY_SHARE)
-                least = [min(pace.tiles, pace.encoder) for pace in paces]
+                    share = median(pace.npy / pace.batches for pace in paces)
+                    report.at_least(f"{model}, npy over raw batches", share, NPY_SHARE)
+                least = [min(pace.batches, pace.encoder) for pace in paces]
                 share = median(pace.png / bound for pace, bound in zip(paces, least, strict=True))
-                report.at_least(f"{model}, PNG grids of {count} over min(raw tiles, encoder)", share, PNG_SHARE)
+                report.at_least(f"{model}, PNG grids of {count} over min(raw batches, encoder)", share, PNG_SHARE)
                 *rates, loop, every = (median(column) for column in zip(*paces, strict=True))
                 cpu = f"{loop:.2f} ms + {every - loop:.2f} ms"
                 rows.append((model, f"{count}", *(f"{rate:,.0f}" if rate else "-" for rate in rates), cpu))
     header = (
-        "model", "grids of", "CUDA-graph replays", "raw tiles", "encoder, one thread", "npy", "PNG grids",
+        "model", "grids of", "CUDA-graph replays", "raw batches", "encoder, one thread", "npy", "PNG grids",
         "CPU per grid: event loop + other threads",
     )  # fmt: skip
     table("Images per second", header, rows)
@@ -167,7 +167,7 @@ class Pace(NamedTuple):
 
     replays: float
     """Of CUDA graphs, with nothing copied; 0 on a CPU."""
-    tiles: float
+    batches: float
     encoder: float
     npy: float
     png: float
@@ -182,19 +182,19 @@ def _pace(bench: Bench, service: Service, reference: Alone, model: str, count: i
     path = f"/samples?model={model}&seed={{seed}}"
     service.pause()
     replays = reference.measure("replay", model, seconds).per_second if bench.device == "cuda" else 0.0
-    tiles = reference.measure("batch", model, seconds).per_second
+    batches = reference.measure("batch", model, seconds).per_second
     encoder = reference.measure("encode", model, seconds / 2).per_second
     service.resume()
-    npy = run(Plan(service.port, STREAM_CLIENTS, f"{path}&format=npy&n={STREAM_IMAGES[model]}", seconds=seconds))
+    npy = run(LoadPlan(service.port, STREAM_CLIENTS, f"{path}&format=npy&n={STREAM_IMAGES[model]}", seconds=seconds))
     streamed = npy.require(200).bytes_per_second / MODELS[model].pixels
     before = service.cpu_seconds()
-    png = run(Plan(service.port, JUDGED, f"{path}&n={count}", seconds=seconds)).require(200)
+    png = run(LoadPlan(service.port, JUDGED, f"{path}&n={count}", seconds=seconds)).require(200)
     cpu = [(b - a) / len(png.status) * 1e3 for a, b in zip(before, service.cpu_seconds(), strict=True)]
-    return Pace(replays, tiles, encoder, streamed, count * png.rate, *cpu)
+    return Pace(replays, batches, encoder, streamed, count * png.rate, *cpu)
 
 
 def one_client(bench: Bench, report: Report) -> None:
-    """Compare one client's wait with latents + tile + encode alone, in turns."""
+    """Compare one client's wait with latents + batch + encode alone, in turns."""
     rows = []
     with bench.atelier() as service, alone(bench.folder, bench.device, bench.threads) as reference:
         for model in bench.models:
@@ -202,15 +202,15 @@ def one_client(bench: Bench, report: Report) -> None:
             path = f"/samples?n=25&model={model}&seed={{seed}}"
             # Short turns: what else the machine does meets both alike.
             for _ in range(4 * bench.rounds):
-                served += run(Plan(service.port, 1, path, seconds=bench.seconds / 4)).require(200).latencies()
+                served += run(LoadPlan(service.port, 1, path, seconds=bench.seconds / 4)).require(200).latencies()
                 service.pause()
                 direct += reference.measure("request", model, bench.seconds / 4).seconds
                 service.resume()
             over = (median(served) - median(direct)) * 1e3
-            report.at_most(f"{model}, one client, p50 above latents + tile + encode", over, OVERHEAD_MS, " ms")
+            report.at_most(f"{model}, one client, p50 above latents + batch + encode", over, OVERHEAD_MS, " ms")
             times = (median(served), percentile(served, 99), median(direct), percentile(direct, 99))
             rows.append((model, *map(ms, times)))
-    header = ("model", "served, p50", "p99", "latents + tile + encode alone, p50", "p99")
+    header = ("model", "served, p50", "p99", "latents + batch + encode alone, p50", "p99")
     table("One client, PNG grids of 25", header, rows)
 
 
@@ -242,4 +242,4 @@ def repeats(bench: Bench, report: Report) -> None:
 def _repeated(
     service: Service, path: str, seconds: float, status: int, headers: dict[str, str] | None = None
 ) -> Outcome:
-    return run(Plan(service.port, REPEAT_CLIENTS, path, headers=headers or {}, seconds=seconds)).require(status)
+    return run(LoadPlan(service.port, REPEAT_CLIENTS, path, headers=headers or {}, seconds=seconds)).require(status)

@@ -1,4 +1,4 @@
-"""Many keep-alive connections on one thread: bytes out, answers in. What is asked, when, and why is `load`'s.
+"""Many keep-alive connections on one thread: bytes out, answers in. `load` decides what is requested, and when.
 
 No HTTP library: the client shares its cores with the service that it measures, so it reads only a status, a length and
 the headers it was asked for.
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     """0: the connection broke before the answer was whole."""
     size: int
     digest: str
-    """sha256 of the body in hexadecimal; empty unless asked for."""
+    """sha256 of the body in hexadecimal; empty unless requested."""
     head: bytes
 
 
@@ -43,7 +43,7 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tag = -1
-        """What the request at hand was, to whom it matters; -1: none is."""
+        """The number of the current request; -1: none."""
         self._digests = digests
         self.started = 0.0
         self._pending = b""
@@ -53,18 +53,18 @@ class Connection:
         self._head = b""
         self._size = 0
         self._left = 0
-        """Bytes of the body, or of its chunk at hand, that are to come."""
+        """Bytes of the body, or of its current chunk, that are missing."""
         self._chunked = False
         self._hash = hashlib.sha256() if self._digests else None
 
     def send(self, request: bytes, tag: int, started: float) -> None:
-        """Ask; requests are small, so that the socket always takes them whole."""
+        """Send a request; they are small, so that the socket always takes them whole."""
         self.tag = tag
         self.started = started
         self.socket.sendall(request)
 
     def receive(self) -> tuple[int, Answer | None]:
-        """Read what is there: the bytes of it, and the answer if it is whole now.
+        """Read what has arrived: the bytes of it, and the answer if it is whole now.
 
         Raises:
             ConnectionError: the other side closed.
@@ -75,7 +75,7 @@ class Connection:
         return len(data), self._finished() if self._feed(data) else None
 
     def broken(self) -> Answer:
-        """Give the answer that never came."""
+        """Return an answer for a connection that broke."""
         return Answer(self.started, time.monotonic() - self.started, 0, 0, "", b"")
 
     def _finished(self) -> Answer:
@@ -149,7 +149,7 @@ class Connections:
         return len(self._all) - len(self._idle)
 
     def send(self, request: bytes, tag: int, started: float) -> None:
-        """Ask on the connection that was idle for the shortest time, or on a new one."""
+        """Send on the connection that was idle for the shortest time, or on a new one."""
         connection = self._idle.pop() if self._idle else self._open()
         try:
             connection.send(request, tag, started)
@@ -159,7 +159,7 @@ class Connections:
             self._open().send(request, tag, started)
 
     def answers(self, timeout: float) -> Iterator[tuple[int, Answer]]:
-        """Wait up to `timeout` seconds for something to come, and give each answer with its request's tag."""
+        """Wait up to `timeout` seconds for data, and yield each answer with its request's tag."""
         for number, _ in self._poll.poll(max(0.0, timeout)):
             connection = self._all[number]
             tag = connection.tag
@@ -176,7 +176,7 @@ class Connections:
                 yield tag, answer
 
     def waiting(self, now: float) -> list[float]:
-        """Tell for how long each unanswered request has waited."""
+        """Return how long each unanswered request has waited."""
         return [now - connection.started for connection in self._all.values() if connection.tag >= 0]
 
     def close(self) -> None:

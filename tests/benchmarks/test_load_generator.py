@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from benchmarks.serving.load import Plan, run
+from benchmarks.serving.load import LoadPlan, run
 
 BODY = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -83,7 +83,7 @@ def server() -> Iterator[ThreadingHTTPServer]:
 def test_each_path_is_asked_for_once_and_its_body_read_to_the_last_byte(server: ThreadingHTTPServer) -> None:
     paths = ["/whole", "/chunked", "/empty", "/refused", "/broken"] * 3
 
-    outcome = run(Plan(server.server_port, clients=2, paths=paths, digests=True))
+    outcome = run(LoadPlan(server.server_port, clients=2, paths=paths, digests=True))
 
     assert sorted(outcome.tags) == list(range(len(paths)))
     answers = zip(outcome.tags, outcome.status, outcome.size, outcome.digest, outcome.retry_after, strict=True)
@@ -101,7 +101,7 @@ def test_each_path_is_asked_for_once_and_its_body_read_to_the_last_byte(server: 
 
 
 def test_clients_ask_again_with_another_seed_each_time(server: ThreadingHTTPServer) -> None:
-    outcome = run(Plan(server.server_port, clients=3, path="/whole?{seed}", seconds=0.1)).require(200)
+    outcome = run(LoadPlan(server.server_port, clients=3, path="/whole?{seed}", seconds=0.1)).require(200)
 
     assert len(outcome.measured()) >= 6
     assert outcome.received > len(outcome.measured()) * len(BODY) / 2
@@ -109,7 +109,7 @@ def test_clients_ask_again_with_another_seed_each_time(server: ThreadingHTTPServ
 
 
 def test_requests_at_a_rate_do_not_wait_for_answers(server: ThreadingHTTPServer) -> None:
-    outcome = run(Plan(server.server_port, clients=5, path="/silent", seconds=0.2, rate=100.0))
+    outcome = run(LoadPlan(server.server_port, clients=5, path="/silent", seconds=0.2, rate=100.0))
 
     assert outcome.status == []
     assert len(outcome.waiting) == 5
