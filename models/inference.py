@@ -8,9 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from models.inputs import Inputs
-from models.pictures.pixels import tensor_to_uint8
 
 CPU = torch.device("cpu")
+
+
+def to_uint8(x: Tensor) -> Tensor:
+    """Convert float32 values in [-1, 1] to pixels on their own device: floor((x + 1) * 127.5 + 0.5), clamped to 0..255.
+
+    The mapping is fixed, never stretched to a batch's own range, so that an image does not depend on its neighbours.
+    """
+    # Conversion truncates, and after the clamp that is the floor.
+    return x.add(1.0).mul_(127.5).add_(0.5).clamp_(0.0, 255.0).byte()
 
 
 @torch.no_grad()
@@ -32,7 +40,7 @@ def run_generator(
     """
     size = batch_size or len(inputs)
     batches = (inputs.slice(start, start + size) for start in range(0, len(inputs), size))
-    pixels = [tensor_to_uint8(forward(generator, to_tensors(batch, device))) for batch in batches]
+    pixels = [to_uint8(forward(generator, to_tensors(batch, device))) for batch in batches]
     return pixels[0] if len(pixels) == 1 else torch.cat(pixels)
 
 

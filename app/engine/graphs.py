@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from app.engine.queue import Images
+from models.inference import to_uint8
 from models.inputs import Inputs
-from models.pictures.pixels import tensor_to_uint8
 
 WARM_UP_PASSES = 3
 """Before the capture; libraries choose kernels and allocate their workspaces in them."""
@@ -37,11 +37,11 @@ class Graph:
         self._graph = torch.cuda.CUDAGraph()
         with torch.inference_mode(), _tf32(tf32), torch.cuda.stream(self._stream):
             for _ in range(WARM_UP_PASSES):
-                tensor_to_uint8(forward(self._arguments))
+                to_uint8(forward(self._arguments))
             # Other threads may allocate and free memory meanwhile: only this one's calls are restricted.
             with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
                 self._floats = forward(self._arguments).contiguous()
-                self._pixels = tensor_to_uint8(self._floats).permute(0, 2, 3, 1).contiguous()
+                self._pixels = to_uint8(self._floats).permute(0, 2, 3, 1).contiguous()
         self._pinned_pixels = torch.empty(self._pixels.shape, dtype=torch.uint8, pin_memory=True)
 
     def generate(self, inputs: Inputs) -> Images:

@@ -14,9 +14,8 @@ from app.engine.folding import fold, fuse, has_onednn
 from app.engine.graphs import Graph
 from app.engine.queue import Images
 from models.config.values import Frozen
-from models.inference import forward
+from models.inference import forward, to_uint8
 from models.inputs import Inputs
-from models.pictures.pixels import tensor_to_uint8
 
 Bits = NDArray[np.int32]
 InferencePrecision = Literal["fp32", "tf32", "bf16", "fp16"]
@@ -110,7 +109,7 @@ class Network:
         if self.device.type == "cuda":
             return self._graph(inputs, size).generate(inputs)
         with torch.inference_mode():
-            pixels = tensor_to_uint8(self._forward(_padded(inputs, size))[: len(inputs)])
+            pixels = to_uint8(self._forward(_padded(inputs, size))[: len(inputs)])
             images: Images = pixels.permute(0, 2, 3, 1).contiguous().numpy()
         return images
 

@@ -2,9 +2,8 @@
 
 from models.pictures.animations import Animation, AnimationFormat, animation_encoder
 from models.pictures.charts import loss_chart
-from models.pictures.encoders import ENCODER, Format, encode, side_limit
+from models.pictures.encoders import ENCODER, Format, Pixels, encode, side_limit
 from models.pictures.grids import grid, grid_size
-from models.pictures.pixels import Pixels, to_uint8
 
 __all__ = [
     "ENCODER",
@@ -18,5 +17,4 @@ __all__ = [
     "grid_size",
     "loss_chart",
     "side_limit",
-    "to_uint8",
 ]

@@ -13,8 +13,7 @@ from typing import Literal, Protocol
 
 from PIL import Image, features
 
-from models.pictures.encoders import to_pillow
-from models.pictures.pixels import Pixels
+from models.pictures.encoders import Pixels, to_pillow
 
 AnimationFormat = Literal["webp", "gif", "mp4"]
 

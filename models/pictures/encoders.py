@@ -7,11 +7,12 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
-from models.pictures.pixels import Pixels
-
+Pixels = NDArray[np.uint8]
 Format = Literal["png", "webp", "jpeg"]
 
 # Measured by `python -m benchmarks.encoders` (benchmarks/RESULTS.md): for WebP and JPEG no other library is enough

@@ -6,7 +6,7 @@ from math import isqrt
 
 import numpy as np
 
-from models.pictures.pixels import Pixels
+from models.pictures.encoders import Pixels
 
 PADDING = 2
 
