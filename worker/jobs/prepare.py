@@ -16,7 +16,7 @@ from models import watchdog
 from models.config.values import Frozen, Name
 from models.datasets.catalogue import DatasetProblem
 from models.datasets.uploads import Options, UploadFolder, folder_size
-from worker.jobs.exit_codes import ExitCode
+from worker.jobs.exit_codes import ExitCode, FailureNote, disk_full
 from worker.settings import WorkerSettings, settings
 
 
@@ -36,7 +36,6 @@ def main(arguments: list[str]) -> ExitCode:
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
 
     from worker.data.uploads import PreparationStopped, UploadPreparation
-    from worker.training.failure import FailureNote, disk_full
 
     job = PrepareArguments.model_validate_json(arguments[0])
     here = settings()

@@ -11,10 +11,10 @@ from contextlib import suppress
 
 from models.artifacts.attempts import Attempt
 from models.records import Claim, ClaimLost, Records, RecordsUnavailable
-from worker.jobs.exit_codes import ExitCode
+from worker.jobs.exit_codes import ExitCode, FailureNote
 from worker.settings import WorkerSettings
 from worker.training.context import Context, StopRequested
-from worker.training.failure import FailureNote, explain
+from worker.training.failure import explain
 from worker.training.preparation import prepare_job
 from worker.training.reporting.reporter import Reporter
 from worker.training.trainer import train

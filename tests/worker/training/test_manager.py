@@ -14,7 +14,7 @@ import torch
 
 from models.artifacts.attempts import Attempt, Position, list_attempts
 from tests.worker.training.kept import State, keep, names
-from worker.training.failure import disk_full
+from worker.jobs.exit_codes import disk_full
 from worker.training.state import manager as keeping
 from worker.training.state.checkpoints import newest_valid, write
 from worker.training.state.manager import CheckpointManager

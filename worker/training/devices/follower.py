@@ -14,11 +14,11 @@ from models.config.resolved import Resolved
 from models.config.training import TrainingConfig
 from models.records import Claim, ClaimLost, Records
 from worker.data.prepared import read_prepared
-from worker.jobs.exit_codes import ExitCode
+from worker.jobs.exit_codes import ExitCode, FailureNote
 from worker.settings import WorkerSettings
 from worker.training.devices.memory import finer
 from worker.training.devices.ranks import Command, join_ranks
-from worker.training.failure import CannotContinue, FailureNote, TrainingFailed
+from worker.training.failure import CannotContinue, TrainingFailed
 from worker.training.resolution import devices_of
 from worker.training.rounds import run_commands
 from worker.training.setup import configure_torch, fit_slices, new_state
