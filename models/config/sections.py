@@ -39,11 +39,11 @@ class DiscriminatorTraining(_Side):
 
 
 class Penalty(Frozen):
-    """What steep gradients with respect to images cost the discriminator, on top of its loss.
+    """A penalty on the discriminator's gradients with respect to images, added to its loss.
 
     `gradient` is weight x mean (|gradient| - 1)^2 between real and generated images, as in WGAN-GP (arXiv 1704.00028);
     `r1_r2` is weight / 2 x mean |gradient|^2 at real and at generated images, where the weight is known as gamma (arXiv
-    2501.05441). Of `every` k steps one takes it, k times as heavy.
+    2501.05441). One of `every` k steps takes it, k times as heavy.
     """
 
     kind: PenaltyName = "none"
@@ -55,10 +55,10 @@ class Penalty(Frozen):
 
 
 class Augmentation(Frozen):
-    """Random changes to real and generated images alike before the discriminator sees them (arXiv 2006.10738).
+    """Random changes to real and generated images before the discriminator sees them (arXiv 2006.10738).
 
-    Each hits an image with probability `p`: always, from 0 up to it by a cosine over the run, or as far up to it as the
-    discriminator's confidence on real images asks for (ADA, arXiv 2006.06676).
+    Each is applied to an image with probability `p`: constant, rising from 0 to it by a cosine over the run, or
+    adaptive between 0 and it, following the discriminator's outputs on real images (ADA, arXiv 2006.06676).
     """
 
     policy: Annotated[tuple[AugmentationName, ...], Field(max_length=3)] = ()

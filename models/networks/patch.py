@@ -1,6 +1,6 @@
-"""Small convolutional networks that see images as patches of 4 x 4 pixels: all their work is at a quarter of the size.
+"""Small convolutional networks on patches of 4 x 4 pixels, at a quarter of the resolution, for training on a CPU.
 
-So a CPU trains them in minutes (pixel shuffle: Shi et al. 2016, arXiv 1609.05158).
+Pixel shuffle: Shi et al. 2016, arXiv 1609.05158.
 """
 
 from __future__ import annotations
