@@ -69,8 +69,8 @@ def assert_killed_run_ends_like_a_calm_one(harness: Harness, config: TrainingCon
         kill_at_random(harness, run, config.total_images(6000), dice)
         run = harness.again(run)
     assert harness.start(run).wait(280) == ExitCode.COMPLETED, harness.log(run).read_text()
-    assert any(line.startswith("resumed from ") for line in harness.told(run))
-    assert not any("not exact" in line for line in harness.told(run))
+    assert any(line.startswith("resumed from ") for line in harness.messages(run))
+    assert not any("not exact" in line for line in harness.messages(run))
     assert harness.published(run)[-1] == harness.published(calm)[-1]
     assert history(harness, run) == history(harness, calm)
     positions = [[found.images for found in list_snapshots(harness.run_dir(of))] for of in (run, calm)]

@@ -80,7 +80,7 @@ def test_a_run_killed_then_stopped_ends_in_the_bytes_of_one_left_alone(harness: 
     assert harness.interrupt(run, signal.SIGTERM) == ExitCode.STOPPED
     run = harness.again(run)
     assert harness.start(run).wait(120) == ExitCode.COMPLETED
-    (resumed,) = [line for line in harness.told(run) if line.startswith("resumed from 2/")]
+    (resumed,) = [line for line in harness.messages(run) if line.startswith("resumed from 2/")]
     assert "not exact" not in resumed
     assert harness.published(run) == harness.published(calm)
     positions = [tick["images"] for tick in read_ticks(harness.run_dir(run))]
@@ -98,7 +98,7 @@ def test_a_killed_run_of_either_family_ends_in_the_same_bytes_in_fp32(harness: H
     assert harness.interrupt(run, signal.SIGKILL) == -signal.SIGKILL
     run = harness.again(run)
     assert harness.train(run) == ExitCode.COMPLETED
-    assert any(line.startswith("resumed from 1/") for line in harness.told(run))
+    assert any(line.startswith("resumed from 1/") for line in harness.messages(run))
     assert harness.published(run) == harness.published(calm)
 
 
@@ -133,7 +133,7 @@ def prolonged(harness: Harness, run: Run, kimg: float) -> Run:
 def test_a_finished_run_goes_on_when_its_target_moves(harness: Harness) -> None:
     run = prolonged(harness, finished(harness, kimg=4), kimg=6)
     assert harness.train(run) == ExitCode.COMPLETED
-    assert harness.told(run) == ["resumed from 1/000004.000 at 4 kimg"]
+    assert harness.messages(run) == ["resumed from 1/000004.000 at 4 kimg"]
     start = json.loads(harness.attempt(run).config.read_text())
     assert (start["start_images"], start["resumed_from"]) == (4000, "1/000004.000")
     assert read_ticks(harness.run_dir(run))[-1]["images"] == 6016
@@ -147,26 +147,26 @@ def test_a_resumption_in_other_circumstances_says_that_it_is_not_exact(harness: 
     header_file.write_text(json.dumps(header))
     run = prolonged(harness, run, kimg=3)
     assert harness.train(run) == ExitCode.COMPLETED
-    (told,) = harness.told(run)
-    assert "not exact, a run never stopped would differ" in told
-    assert "threads was 7 and is 1" in told
-    assert "torch was 1.0 and is" in told
+    (messages,) = harness.messages(run)
+    assert "not exact, a run never stopped would differ" in messages
+    assert "threads was 7 and is 1" in messages
+    assert "torch was 1.0 and is" in messages
 
 
 def test_what_was_resolved_at_the_first_start_is_kept(harness: Harness) -> None:
     run = prolonged(harness, finished(harness), kimg=3)
     assert harness.train(run, threads=2) == ExitCode.COMPLETED
     assert json.loads(harness.attempt(run).config.read_text())["resolved"]["threads"] == 1
-    assert "not exact" not in harness.told(run)[0]
+    assert "not exact" not in harness.messages(run)[0]
 
 
-def test_a_torn_checkpoint_is_skipped_and_told(harness: Harness) -> None:
+def test_a_torn_checkpoint_is_skipped_and_reported(harness: Harness) -> None:
     run = finished(harness, kimg=4)
     newest = max(harness.attempt(run).checkpoints.iterdir()) / "state.safetensors"
     newest.write_bytes(newest.read_bytes()[:1000])
     run = prolonged(harness, run, kimg=6)
     assert harness.train(run) == ExitCode.COMPLETED
-    assert harness.told(run)[0].startswith("checkpoint 1/000004.000 is skipped")
+    assert harness.messages(run)[0].startswith("checkpoint 1/000004.000 is skipped")
     assert read_ticks(harness.run_dir(run))[-1]["images"] == 6016
 
 
@@ -235,7 +235,7 @@ def test_a_full_disk_is_a_reason_and_loses_nothing(harness: Harness) -> None:
     attempt.ticks.unlink()
     run = harness.again(run)
     assert harness.train(run) == ExitCode.COMPLETED
-    assert harness.told(run)[-1].startswith("resumed from 1/")
+    assert harness.messages(run)[-1].startswith("resumed from 1/")
 
 
 def test_a_log_on_a_full_disk_is_a_reason_too(harness: Harness) -> None:
@@ -245,7 +245,7 @@ def test_a_log_on_a_full_disk_is_a_reason_too(harness: Harness) -> None:
     assert harness.reason(run).startswith("disk full: ")
 
 
-def with_lost_weights(harness: Harness, run: Run, *, refuges: bool) -> Run:
+def with_lost_weights(harness: Harness, run: Run, *, rollback_checkpoints: bool) -> Run:
     """Give a finished run again whose newest checkpoint holds a NaN; perhaps it has nothing to go back to."""
     kept = max(harness.attempt(run).checkpoints.iterdir())
     found = read(kept, run.token)
@@ -253,15 +253,17 @@ def with_lost_weights(harness: Harness, run: Run, *, refuges: bool) -> Run:
     images = found.images + 320
     values = {**found.values, "images": images}
     write(harness.attempt(run).checkpoints, StateCopy(Position(0, images), found.tensors, values), found.environment)
-    if not refuges:
+    if not rollback_checkpoints:
         shutil.rmtree(harness.attempt(run).rollback_checkpoints)
     return prolonged(harness, run, kimg=6)
 
 
 def test_numbers_that_are_no_longer_finite_are_undone_by_going_back(harness: Harness) -> None:
-    run = with_lost_weights(harness, finished(harness), refuges=True)
+    run = with_lost_weights(harness, finished(harness), rollback_checkpoints=True)
     assert harness.train(run) == ExitCode.COMPLETED
-    assert "The run was rolled back to the best point so far, at 1.984 kimg (rollback 1 of 3)" in harness.told(run)[-1]
+    assert (
+        "The run was rolled back to the best point so far, at 1.984 kimg (rollback 1 of 3)" in harness.messages(run)[-1]
+    )
     ticks = read_ticks(harness.run_dir(run))
     assert [tick["rollbacks"] for tick in ticks][-1] == 1
     assert [tick["images"] for tick in ticks] == sorted({tick["images"] for tick in ticks})
@@ -272,9 +274,9 @@ def test_numbers_that_are_no_longer_finite_are_undone_by_going_back(harness: Har
 
 
 def test_numbers_that_are_no_longer_finite_are_a_reason_where_there_is_no_way_back(harness: Harness) -> None:
-    run = with_lost_weights(harness, finished(harness), refuges=False)
+    run = with_lost_weights(harness, finished(harness), rollback_checkpoints=False)
     assert harness.train(run) == ExitCode.REFUSED
-    assert "; there is no whole checkpoint to go back to: start a new run" in harness.reason(run)
+    assert "; there is no valid checkpoint to roll back to: start a new run" in harness.reason(run)
     assert list(harness.attempt(run).checkpoints.iterdir()) == []
 
 
@@ -333,7 +335,7 @@ def test_a_run_does_not_go_on_with_another_set_of_the_same_name(harness: Harness
     assert harness.reason(run) == 'the data set "pets" has changed since the run was started: start a new run'
 
 
-def test_a_checkpoint_of_another_version_of_the_program_is_told(harness: Harness) -> None:
+def test_a_checkpoint_of_another_version_of_the_program_is_reported(harness: Harness) -> None:
     run = finished(harness, kimg=1)
     found = read(max(harness.attempt(run).checkpoints.iterdir()), run.token)
     tensors = {name: tensor for name, tensor in found.tensors.items() if name != "confidence"}

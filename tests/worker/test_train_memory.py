@@ -55,9 +55,9 @@ def test_a_run_that_does_not_fit_is_cut_before_it_begins_and_says_so(
     run = harness.create(tiny(kimg=1))
     assert harness.train(run) == ExitCode.COMPLETED
     assert (resolved(harness, run)["accumulate"], resolved(harness, run)["batch_size"]) == (4, 32)
-    (told,) = [line for line in harness.told(run) if "memory" in line]
-    assert "has not enough memory for 32 images at a time: the run takes 8 at a time from here on" in told
-    assert told.endswith("a step is still made of 32 images")
+    (messages,) = [line for line in harness.messages(run) if "memory" in line]
+    assert "has not enough memory for 32 images at a time: the run takes 8 at a time from here on" in messages
+    assert messages.endswith("a step is still made of 32 images")
 
 
 def test_a_run_that_finds_no_memory_later_goes_on_in_slices_from_its_checkpoint(
@@ -67,10 +67,10 @@ def test_a_run_that_finds_no_memory_later_goes_on_in_slices_from_its_checkpoint(
     give_room(monkeypatch, lambda images: images <= 32 or not any(harness.attempt(run).checkpoints.glob("[0-9]*")))
     assert harness.train(run) == ExitCode.STOPPED
     assert resolved(harness, run)["accumulate"] == 2
-    assert "16 at a time from its newest checkpoint on (" in harness.told(run)[-1]
+    assert "16 at a time from its newest checkpoint on (" in harness.messages(run)[-1]
     run = harness.again(run)
     assert harness.train(run) == ExitCode.COMPLETED
-    (resumed,) = [line for line in harness.told(run) if line.startswith("resumed from 1/")]
+    (resumed,) = [line for line in harness.messages(run) if line.startswith("resumed from 1/")]
     assert "accumulate was 1 and is 2" in resumed
 
 

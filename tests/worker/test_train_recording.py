@@ -58,13 +58,13 @@ def test_a_run_whose_rounds_cannot_be_recorded_goes_on_without_from_its_checkpoi
     run = harness.create(tiny(kimg=6))
     assert harness.train(run) == ExitCode.STOPPED
     assert resolved(harness, run).items() >= {"recorded": False, "accumulate": 1}.items()
-    told = "rounds are no longer recorded as CUDA graphs, but run eagerly from the newest checkpoint on: not permitted"
-    assert harness.told(run)[-1] == told
+    line = "rounds are no longer recorded as CUDA graphs, but run eagerly from the newest checkpoint on: not permitted"
+    assert harness.messages(run)[-1] == line
     assert any(harness.attempt(run).checkpoints.iterdir())
     run = harness.again(run)
     assert harness.train(run) == ExitCode.COMPLETED
     assert recorders == [81]
-    (resumed,) = [line for line in harness.told(run) if line.startswith("resumed from 1/")]
+    (resumed,) = [line for line in harness.messages(run) if line.startswith("resumed from 1/")]
     assert "recorded was True and is False" in resumed
 
 

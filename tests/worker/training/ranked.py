@@ -50,7 +50,7 @@ def normalised(ranks: Ranks) -> Result:
     return {"state": network.state_dict(), "rows": output.detach(), "by rows": mine.grad * rows.share, "by": gradients}
 
 
-def told(ranks: Ranks) -> Result:
+def messages(ranks: Ranks) -> Result:
     """Pass on what rank 0 says."""
     value = {"path": "a/ü", "n": [1, None]} if ranks.is_main else None
     means = [torch.full((3,), float(ranks.rank)), torch.full((2, 2), 3.0 * ranks.rank).t()]
@@ -117,7 +117,7 @@ def after_rollback(ranks: Ranks, folder: Path, digits: Prepared) -> Result:
     return {"tensors": state.copy().tensors, "position": tuple(state.position), "lr": state.guard.lr_factor}
 
 
-PARTS: dict[str, Callable[[Ranks], Result]] = {"normalised": normalised, "told": told}
+PARTS: dict[str, Callable[[Ranks], Result]] = {"normalised": normalised, "messages": messages}
 
 
 def work(ranks: Ranks, folder: Path, digits: Prepared) -> None:
@@ -125,7 +125,7 @@ def work(ranks: Ranks, folder: Path, digits: Prepared) -> None:
         torch.save(part(ranks), folder / f"{name}-{ranks.rank}.pt")
     for name, config in TRAININGS.items():
         torch.save(played(config, digits, ranks), folder / f"{name}-{ranks.rank}.pt")
-    torch.save(after_rollback(ranks, folder, digits), folder / f"gone back-{ranks.rank}.pt")
+    torch.save(after_rollback(ranks, folder, digits), folder / f"rolled back-{ranks.rank}.pt")
 
 
 def main(count: int, folder: Path, digits: Prepared) -> int:

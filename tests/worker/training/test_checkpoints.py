@@ -15,10 +15,10 @@ from worker.training.state.manager import CheckpointManager
 
 def newest(attempt: Attempt, *skipped: str) -> int | None:
     """Return the newest valid checkpoint's images, after checking why others were skipped."""
-    told: list[str] = []
-    found = newest_valid(attempt.dir.parent, told.append)
-    assert len(told) == len(skipped), told
-    for line, part in zip(told, skipped, strict=True):
+    messages: list[str] = []
+    found = newest_valid(attempt.dir.parent, messages.append)
+    assert len(messages) == len(skipped), messages
+    for line, part in zip(messages, skipped, strict=True):
         assert part in line
     return None if found is None else found.images
 
@@ -84,18 +84,18 @@ def test_the_newest_attempt_comes_first_and_older_ones_help_out(attempt: Attempt
     assert newest(attempt) == 4000
 
 
-def test_a_torn_refuge_gives_way_to_the_one_before_it(attempt: Attempt) -> None:
+def test_a_torn_rollback_checkpoint_gives_way_to_the_one_before_it(attempt: Attempt) -> None:
     checkpoints = CheckpointManager(attempt, {})
     checkpoints.save_rollback_checkpoint(State(1000, rollback_target=1000))
     checkpoints.save(State(1500, rollback_target=1000))
     checkpoints.save_rollback_checkpoint(State(2000, rollback_target=2000))
     checkpoints.wait()
     (attempt.rollback_checkpoints / "000002.000" / "state.json").write_text("{")
-    told: list[str] = []
-    found = read_rollback_checkpoint(attempt.dir.parent, Position(0, 2000), told.append)
+    messages: list[str] = []
+    found = read_rollback_checkpoint(attempt.dir.parent, Position(0, 2000), messages.append)
     assert found is not None
     assert found.images == 1000
-    assert "1/000002.000 is skipped" in told[0]
+    assert "1/000002.000 is skipped" in messages[0]
     assert read_rollback_checkpoint(attempt.dir.parent, Position(0, 500), pytest.fail) is None
 
 

@@ -98,7 +98,7 @@ def following(harness: Harness, digits: Prepared, monkeypatch: pytest.MonkeyPatc
     return Following(harness, digits, monkeypatch)
 
 
-def test_a_rank_does_as_it_is_told_until_the_end(following: Following) -> None:
+def test_a_rank_does_as_it_is_reported_until_the_end(following: Following) -> None:
     run = following.begin(tiny())
     commands = [Command.SYNC_STATE, Command.ROUND, Command.SYNC_STATE, Command.LOGGED_ROUND]
     assert following.follow(run, commands) == ExitCode.COMPLETED

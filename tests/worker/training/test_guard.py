@@ -74,7 +74,7 @@ def test_weights_that_are_no_numbers_are_found_at_once() -> None:
     assert (finding.kind, "generator.0.weight" in finding.evidence) == ("diverged", True)
 
 
-def test_a_healthy_run_has_nothing_standing_and_its_best_point_as_refuge() -> None:
+def test_a_healthy_run_has_nothing_active_and_its_best_point_as_rollback_checkpoint() -> None:
     run = Run()
     run.evaluate(5)
     run.evaluate(score=0.8)
@@ -83,7 +83,7 @@ def test_a_healthy_run_has_nothing_standing_and_its_best_point_as_refuge() -> No
     assert run.state.rollback_target == Position(0, 32)
 
 
-def test_without_scores_the_refuge_is_the_newest_point_at_which_no_rule_holds() -> None:
+def test_without_scores_the_rollback_checkpoint_is_the_newest_point_at_which_no_rule_holds() -> None:
     run = Run()
     run.evaluate(4, score=0)
     assert run.state.rollback_target == Position(0, 24)
@@ -100,7 +100,7 @@ BAD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_rule_stands_after_three_evaluations(kind: str) -> None:
+def test_a_rule_becomes_active_after_three_evaluations(kind: str) -> None:
     run = Run()
     run.evaluate(5)
     run.evaluate(2, **BAD[kind])
@@ -112,7 +112,7 @@ def test_a_rule_stands_after_three_evaluations(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_rule_that_holds_now_and_then_never_stands(kind: str) -> None:
+def test_a_rule_that_holds_now_and_then_never_becomes_active(kind: str) -> None:
     run = Run()
     run.evaluate(5)
     for _ in range(5):
@@ -129,13 +129,13 @@ def test_evaluations_close_together_have_to_make_a_twentieth_of_the_run() -> Non
     assert observe(rules, state, Observation(1500, 0.0)).active != ()
 
 
-def test_without_scores_refuges_lie_a_few_hundredths_of_the_run_apart() -> None:
+def test_without_scores_rollback_checkpoints_lie_a_few_hundredths_of_the_run_apart() -> None:
     rules = replace(RULES, total=1000)
-    state, refuges = GuardState(), []
+    state, rollback_checkpoints = GuardState(), []
     for images in range(2, 100, 2):
         state = observe(rules, state, Observation(images, 0.9))
-        refuges.append(state.rollback_target.images)
-    assert sorted(set(refuges)) == [0, 30, 60, 90]
+        rollback_checkpoints.append(state.rollback_target.images)
+    assert sorted(set(rollback_checkpoints)) == [0, 30, 60, 90]
 
 
 def test_a_young_run_is_left_alone() -> None:
@@ -145,7 +145,7 @@ def test_a_young_run_is_left_alone() -> None:
     assert (state.streaks, state.rollback_target) == ({}, Position(0, 9))
 
 
-def test_a_generator_that_has_never_painted_different_images_has_a_tenth_of_the_run() -> None:
+def test_a_generator_that_has_never_made_different_images_has_a_tenth_of_the_run() -> None:
     state = GuardState()
     begun = int(GRACE * 1000)
     for images in range(20, begun, 20):
@@ -232,7 +232,7 @@ def test_a_memory_survives_json() -> None:
     assert GuardState.model_validate_json(run.state.model_dump_json()) == run.state
 
 
-def test_gradients_are_told_as_multiples_of_what_is_usual() -> None:
+def test_gradients_are_reported_as_multiples_of_what_is_usual() -> None:
     run = Run()
     run.evaluate(3)
     state, _ = check_tick(run.state, WELL | {"gradient_d": 3.0, "gradient_g": 0.5}, GRADIENTS)

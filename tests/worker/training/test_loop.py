@@ -70,7 +70,7 @@ def test_an_attempt_at_a_finished_training_publishes_its_end_again(run: Attempts
     assert run.published[-2:] == [(1984, True), (1984, True)]
 
 
-def test_the_verdict_is_told_when_it_changes(run: Attempts) -> None:
+def test_the_verdict_is_reported_when_it_changes(run: Attempts) -> None:
     assert run.start(tiny(kimg=8)).run()
     verdicts = [data["verdict"] for data in run.events("health")]
     assert verdicts
@@ -99,7 +99,7 @@ def test_r3gan_trains_reports_and_goes_on_exactly(run: Attempts, tmp_path: Path,
     assert (tick["penalty"] or 0) > 0
 
 
-def test_the_probability_of_changes_is_told_where_there_are_any(run: Attempts) -> None:
+def test_the_probability_of_changes_is_reported_where_there_are_any(run: Attempts) -> None:
     config = tiny(kimg=4, augment__policy=["color"], augment__p=0.5, augment__control="cosine")
     assert run.start(config).run()
     assert [tick["augment_p"] for tick in read_ticks(run.run_dir)] == pytest.approx([0.254, 0.5], abs=0.01)

@@ -134,7 +134,7 @@ def test_what_a_kept_checkpoint_would_go_back_to_is_kept_too(attempt: Attempt) -
     assert found.images == 3000
 
 
-def test_a_refuge_is_a_checkpoint_of_the_same_files(attempt: Attempt) -> None:
+def test_a_rollback_checkpoint_is_a_checkpoint_of_the_same_files(attempt: Attempt) -> None:
     checkpoints = CheckpointManager(attempt, {})
     checkpoints.save_rollback_checkpoint(State(1000, rollback_target=1000))
     checkpoints.save(State(1000, rollback_target=1000))
@@ -143,7 +143,7 @@ def test_a_refuge_is_a_checkpoint_of_the_same_files(attempt: Attempt) -> None:
         assert (attempt.checkpoints / "000001.000" / name).samefile(attempt.rollback_checkpoints / "000001.000" / name)
 
 
-def test_a_refuge_is_a_checkpoint_where_files_cannot_be_linked_too(
+def test_a_rollback_checkpoint_is_a_checkpoint_where_files_cannot_be_linked_too(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(self: Path, target: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_refuge_is_a_checkpoint_where_files_cannot_be_linked_too(
     assert newest_valid(attempt.dir.parent, pytest.fail) is not None
 
 
-def test_a_refuge_waits_for_the_disk_beside_the_training_and_gives_way_to_a_newer_one(
+def test_a_rollback_checkpoint_waits_for_the_disk_beside_the_training_and_gives_way_to_a_newer_one(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpoints = CheckpointManager(attempt, {})
@@ -196,7 +196,9 @@ def test_checkpoints_by_the_clock_are_spaced_so_that_copies_take_two_hundredths(
     assert not checkpoints.is_due(60)
 
 
-def test_a_full_disk_is_told_and_leaves_the_last_checkpoint(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_leaves_the_last_checkpoint(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

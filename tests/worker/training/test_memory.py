@@ -42,7 +42,7 @@ def give_room_for(images: int, state: TrainingState) -> None:
     state.modules["discriminator"].register_forward_pre_hook(ask)
 
 
-def test_a_real_refusal_of_memory_is_told_from_other_errors() -> None:
+def test_a_real_refusal_of_memory_is_reported_from_other_errors() -> None:
     with pytest.raises(OutOfMemory, match="allocate memory"), translate_oom():
         torch.empty(1 << 60, dtype=torch.uint8)
     with pytest.raises(RuntimeError, match="shape"), translate_oom():

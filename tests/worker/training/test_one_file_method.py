@@ -92,7 +92,7 @@ def test_a_killed_run_is_resumed_published_and_served(harness: Harness, method: 
     harness.interrupt(run, signal.SIGKILL, module=one_file_method.__name__)
     run = harness.again(run)
     assert harness.train(run) == ExitCode.COMPLETED
-    assert any(line.startswith("resumed from 1/") for line in harness.told(run))
+    assert any(line.startswith("resumed from 1/") for line in harness.messages(run))
 
     store = LocalStore(harness.data_dir / "models")
     versions = store.model(run.model).versions

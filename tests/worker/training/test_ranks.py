@@ -45,7 +45,7 @@ def test_batch_norm_is_that_of_all_rows(of_two: Results) -> None:
 
 
 def test_every_rank_hears_what_rank_0_says_and_what_any_does(of_two: Results) -> None:
-    for result in of_two("told"):
+    for result in of_two("messages"):
         assert result["value"] == {"path": "a/ü", "n": [1, None]}
         assert result["orders"] == [Command.ROUND, Command.SYNC_STATE]
         assert result["handed"] == [0, 1, 2, 3, 4]
@@ -64,11 +64,11 @@ def test_two_ranks_train_as_one_process_does(name: str, of_two: Results, digits:
 
 
 def test_all_ranks_go_back_where_rank_0_does(of_two: Results) -> None:
-    first, second = of_two("gone back")
+    first, second = of_two("rolled back")
     assert first["position"] == second["position"] == (1, 1280)
     assert first["lr"] == second["lr"] == 0.5
     differing = [key for key in first["tensors"] if not torch.equal(first["tensors"][key], second["tensors"][key])]
-    assert differing == ["sums"]  # those that were told are rank 0's
+    assert differing == ["sums"]  # rank 0 reports and resets its own
     assert all(tensor.isfinite().all() for tensor in second["tensors"].values())
 
 

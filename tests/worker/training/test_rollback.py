@@ -29,7 +29,7 @@ def run(tmp_path: Path, digits: Prepared) -> Attempts:
     return Attempts(tmp_path / "run", digits)
 
 
-def harmed(
+def with_harm(
     run: Attempts, config: TrainingConfig, harm: Callable[[TrainingState], None], rounds: int = 10**6
 ) -> TrainingLoop:
     """Set up an attempt in which something happens to the state before each round, and that stops after some."""
@@ -53,14 +53,14 @@ def freeze(state: TrainingState) -> None:
         next(network.parameters()).zero_()
 
 
-def told(run: Attempts) -> list[str]:
+def messages(run: Attempts) -> list[str]:
     return [str(data["message"]) for data in run.events("log")]
 
 
 def test_a_rate_that_overflows_is_halved_until_it_does_not(run: Attempts) -> None:
     rates = {"generator__lr": 1.0, "discriminator__lr": 1.0}
     assert run.start(tiny("r3gan-32", kimg=0.4, snapshots=2, tick_kimg=0.04, **rates)).run()
-    assert "no longer a finite number. The run was rolled back to its start (rollback 1 of 3)" in told(run)[0]
+    assert "no longer a finite number. The run was rolled back to its start (rollback 1 of 3)" in messages(run)[0]
     tick = read_ticks(run.run_dir)[-1]
     assert tick["images"] == 400
     assert tick["rollbacks"] >= 1
@@ -73,7 +73,7 @@ def test_weights_that_are_lost_once_cost_the_way_back_to_the_best_point(run: Att
         if state.position == Position(0, 1600):
             next(state.modules["generator"].parameters()).fill_(torch.nan)
 
-    assert harmed(run, tiny(**SHORT), lose).run()
+    assert with_harm(run, tiny(**SHORT), lose).run()
     (event,) = [data for data in run.events("health") if data["verdict"] == "rolled_back"]
     assert event["rolled_back_to"] == 1.536
     assert event["reasons"][0] == "At 1.664 kimg a loss or a gradient is no longer a finite number."
@@ -85,13 +85,13 @@ def test_weights_that_are_lost_once_cost_the_way_back_to_the_best_point(run: Att
     assert last_tick(run.run_dir) == read_ticks(run.run_dir)[-1]
 
 
-def test_a_collapsed_generator_is_taken_back_and_recovers(run: Attempts) -> None:
+def test_a_collapsed_generator_is_rolled_back_and_recovers(run: Attempts) -> None:
     def collapse(state: TrainingState) -> None:
         if state.guard.rollbacks == 0 and state.images >= 1024:
             freeze(state)
 
-    assert harmed(run, tiny("least-squares", **SHORT), collapse).run()
-    (line,) = told(run)
+    assert with_harm(run, tiny("least-squares", **SHORT), collapse).run()
+    (line,) = messages(run)
     assert line.startswith("At 1.408 kimg images of different latents differ by 0% of what real images differ by.")
     assert [data["verdict"] for data in run.events("health")].count("rolled_back") == 1
     assert run.published[-1] == (2560, True)
@@ -100,7 +100,7 @@ def test_a_collapsed_generator_is_taken_back_and_recovers(run: Attempts) -> None
     assert len({images for images, _ in run.published}) == len(run.published)
 
 
-def test_a_conditional_generator_that_heeds_only_the_class_is_taken_back(run: Attempts) -> None:
+def test_a_conditional_generator_that_heeds_only_the_class_is_rolled_back(run: Attempts) -> None:
     def forget_latents(state: TrainingState) -> None:
         if state.guard.rollbacks == 0 and state.images >= 1024:
             for network in (state.modules["generator"], state.averages["average"]):
@@ -108,16 +108,16 @@ def test_a_conditional_generator_that_heeds_only_the_class_is_taken_back(run: At
                 first[:, : config.latent.dim] = 0
 
     config = tiny("mlp-conditional", guard="full", **SHORT)
-    assert harmed(run, config, forget_latents).run()
-    (line,) = told(run)
+    assert with_harm(run, config, forget_latents).run()
+    (line,) = messages(run)
     assert "images of different latents differ by 0% of what real images differ by" in line
 
 
 def test_a_generator_that_learns_nothing_ends_the_run_after_three_rollbacks(run: Attempts) -> None:
     """A rate of 1 leaves a discriminator whose every unit is off: it says one thing of all images."""
     with pytest.raises(GaveUp, match="3 rollbacks with smaller learning rates did not help; no earlier point is worth"):
-        harmed(run, tiny("least-squares", discriminator__lr=1.0, **SHORT), freeze).run()
-    assert len(told(run)) == 3
+        with_harm(run, tiny("least-squares", discriminator__lr=1.0, **SHORT), freeze).run()
+    assert len(messages(run)) == 3
     health = run.events("health")
     assert [data["verdict"] for data in health].count("rolled_back") == 3
     assert health[-1]["verdict"] == "failed"
@@ -129,8 +129,8 @@ def test_a_discriminator_that_has_won_is_found_by_the_generators_gradient(run: A
         if state.guard.rollbacks == 0 and state.images >= 1024:
             list(state.modules["discriminator"].parameters())[1].fill_(-1e6)  # no unit of the first layer is ever on
 
-    assert harmed(run, tiny("least-squares", **SHORT), win).run()
-    assert "the generator learns nothing from the discriminator any more: its gradient is 0.0e+00" in told(run)[0]
+    assert with_harm(run, tiny("least-squares", **SHORT), win).run()
+    assert "the generator learns nothing from the discriminator any more: its gradient is 0.0e+00" in messages(run)[0]
 
 
 def test_an_exploding_gradient_is_found_by_its_history(run: Attempts) -> None:
@@ -138,9 +138,9 @@ def test_an_exploding_gradient_is_found_by_its_history(run: Attempts) -> None:
         if state.guard.rollbacks == 0 and state.images >= 1024:
             list(state.modules["discriminator"].parameters())[-2].fill_(1e6)
 
-    assert harmed(run, tiny("least-squares", **SHORT), explode).run()
-    assert "'s gradient is " in told(run)[0]
-    assert "usually it was" in told(run)[0]
+    assert with_harm(run, tiny("least-squares", **SHORT), explode).run()
+    assert "'s gradient is " in messages(run)[0]
+    assert "usually it was" in messages(run)[0]
 
 
 class Judge:
@@ -167,8 +167,8 @@ def test_a_score_that_worsens_takes_the_run_back_to_the_best_one(run: Attempts) 
         return 50.0 if state.guard.rollbacks == 0 and state.images > 1024 else 20.0 - state.images / 1000
 
     assert judged(run, tiny("least-squares", **SHORT), score).run()
-    assert told(run)[0].startswith("At 1.408 kimg the score is 50, at its best it was 18.98.")
-    assert "the best point so far, at 1.024 kimg" in told(run)[0]
+    assert messages(run)[0].startswith("At 1.408 kimg the score is 50, at its best it was 18.98.")
+    assert "the best point so far, at 1.024 kimg" in messages(run)[0]
     assert run.published[-1] == (2560, True)
 
 
@@ -179,7 +179,7 @@ def test_a_run_that_always_decays_ends_with_its_best_version(run: Attempts, tmp_
     config = tiny("least-squares", publish_every=1, **SHORT)
     assert judged(run, config, score).run()
     assert run.published == [(1024, True)]
-    assert told(run)[-1].endswith("the run ends with its best version, of 1.024 kimg.")
+    assert messages(run)[-1].endswith("the run ends with its best version, of 1.024 kimg.")
     assert run.events("health")[-1]["verdict"] == "stopped"
     assert last_tick(run.run_dir) == read_ticks(run.run_dir)[-1]
     assert read_ticks(run.run_dir)[-1]["images"] == 1024
@@ -216,10 +216,10 @@ def test_a_run_stopped_before_or_after_its_rollback_ends_in_the_same_bytes(
 
     config = tiny("least-squares", **SHORT)
     calm = Attempts(tmp_path / "calm", digits)
-    assert harmed(calm, config, collapse).run()
+    assert with_harm(calm, config, collapse).run()
     for rounds in stops:
-        assert not harmed(run, config, collapse, rounds).run()
-    assert harmed(run, config, collapse).run()
+        assert not with_harm(run, config, collapse, rounds).run()
+    assert with_harm(run, config, collapse).run()
     assert run.weights == calm.weights
     timed = ("time", "images_per_second", "eta_seconds")
     histories = [
@@ -236,10 +236,10 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize(("place", "when", "told_times"), [("checkpoints", "save", 2), ("reporter", "rolled_back", 1)])
-def test_a_run_killed_while_it_goes_back_tells_why_and_ends_in_the_same_bytes(
+def test_a_run_killed_while_it_rolls_back_tells_why_and_ends_in_the_same_bytes(
     place: str,
     when: str,
-    told_times: int,
+    times_reported: int,
     run: Attempts,
     tmp_path: Path,
     digits: Prepared,
@@ -254,21 +254,21 @@ def test_a_run_killed_while_it_goes_back_tells_why_and_ends_in_the_same_bytes(
 
     config = tiny(**(SHORT | {"checkpoint_minutes": 60}))
     calm = Attempts(tmp_path / "calm", digits)
-    assert harmed(calm, config, lose).run()
-    loop = harmed(run, config, lose)
+    assert with_harm(calm, config, lose).run()
+    loop = with_harm(run, config, lose)
     monkeypatch.setattr(getattr(loop, place), when, kill)
     with pytest.raises(Killed):
         loop.run()
-    assert harmed(run, config, lose).run()
+    assert with_harm(run, config, lose).run()
     assert run.weights == calm.weights
-    assert len(told(run)) == told_times
-    assert [data["verdict"] for data in run.events("health")].count("rolled_back") == told_times
+    assert len(messages(run)) == times_reported
+    assert [data["verdict"] for data in run.events("health")].count("rolled_back") == times_reported
     assert [tick["images"] for tick in read_ticks(run.run_dir)] == [tick["images"] for tick in read_ticks(calm.run_dir)]
 
 
 def test_minimax_reports_what_it_does_not_act_on(run: Attempts) -> None:
-    assert harmed(run, tiny("minimax", **SHORT), freeze).run()
-    assert told(run) == []
+    assert with_harm(run, tiny("minimax", **SHORT), freeze).run()
+    assert messages(run) == []
     (found,) = [data for data in run.events("health") if data["verdict"] == "collapsed"]
     assert found["reasons"][0].startswith("Images of different latents differ by 0%")
     assert run.published[-1] == (2560, True)
@@ -278,5 +278,5 @@ def test_minimax_reports_what_it_does_not_act_on(run: Attempts) -> None:
 def test_a_healthy_run_is_left_alone(run: Attempts, preset: str) -> None:
     loop = run.start(tiny(preset, **SHORT), young=64)
     assert loop.run()
-    assert told(run) == []
+    assert messages(run) == []
     assert (loop.state.guard.rollbacks, loop.state.guard.active) == (0, ())

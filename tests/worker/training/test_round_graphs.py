@@ -69,13 +69,13 @@ def test_every_setting_that_a_schedule_moves_lies_on_the_device(digits: Prepared
     config = tiny("mlp-mnist", **ANNEALED)
     state = TrainingState(config, Loader(digits, config.batch_size, 0, CPU), CPU)
     step_config = StepConfig.of(config, state, "fp32", 1000)
-    board = DeviceHyperparameters(step_config, CPU)
-    first = board.set(step_config.hyperparameters(state))
+    scalars = DeviceHyperparameters(step_config, CPU)
+    first = scalars.set(step_config.hyperparameters(state))
     places = {name: value.data_ptr() for name, value in first.items() if isinstance(value, Tensor)}
     assert set(first) - set(places) == {"generator_beta2"}
     state.images = 500
     second = step_config.hyperparameters(state)
-    board.set(second)
+    scalars.set(second)
     for name, value in first.items():
         assert float(value) == pytest.approx(second[name])
 
@@ -94,7 +94,7 @@ def test_recorded_rounds_do_what_rounds_do(preset: str, overrides: dict[str, Any
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_what_cannot_be_recorded_is_told_with_its_reason(digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_recorded_is_reported_with_its_reason(digits: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error that ends the recording says nothing but that it was invalidated."""
 
     def read_back(*_arguments: Any, **_settings: Any) -> None:

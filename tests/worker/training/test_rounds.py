@@ -203,7 +203,7 @@ def test_bf16_and_fp32_agree_on_the_first_losses(digits: Prepared) -> None:
         "dcgan-28-conditional",
     ],
 )
-def test_every_recipe_learns_something_at_once(preset: str, digits: Prepared) -> None:
+def test_every_preset_learns_something_at_once(preset: str, digits: Prepared) -> None:
     config = tiny(preset)
     state, step_config = start(config, digits)
     losses: list[float] = []
@@ -240,7 +240,7 @@ def test_the_generators_labels_are_as_frequent_as_in_the_data(digits: Prepared) 
     assert drawn.float().mean().item() == pytest.approx(0.1, abs=0.01)
 
 
-def test_networks_that_are_not_conditional_are_told_no_labels_and_draw_none(digits: Prepared) -> None:
+def test_networks_that_are_not_conditional_are_given_no_labels_and_draw_none(digits: Prepared) -> None:
     state, _ = start(tiny(), digits)
     before = state.noise.generator.get_state()
     assert state.noise.labels(8) is None
@@ -265,7 +265,7 @@ def test_a_penalty_taken_every_third_step_counts_three_times(digits: Prepared) -
     assert not all(torch.equal(a, b) for a, b in zip(played(lazy, digits, 2), played(heavy, digits, 2), strict=True))
 
 
-def test_the_penalty_is_told_apart_from_the_loss(digits: Prepared) -> None:
+def test_the_penalty_is_separate_from_the_loss(digits: Prepared) -> None:
     state, step_config = start(tiny("wgan-gp"), digits)
     run_round(state, step_config)
     means = figures(state)
@@ -361,7 +361,7 @@ def test_an_adapted_probability_moves_with_the_steps(digits: Prepared) -> None:
 
 
 @pytest.mark.parametrize("preset", ["mlp-mnist", "quick-28"])
-def test_the_norms_of_the_gradients_are_noted_in_a_watched_round_only(preset: str, digits: Prepared) -> None:
+def test_the_norms_of_the_gradients_are_noted_in_a_logged_round_only(preset: str, digits: Prepared) -> None:
     state, step_config = start(tiny(preset), digits)
     run_round(state, step_config)
     means = figures(state)

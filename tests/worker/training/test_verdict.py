@@ -74,7 +74,7 @@ def test_what_the_guard_has_found_comes_first() -> None:
     assert len(health.reasons) == 2
 
 
-def test_a_run_that_looks_lost_early_is_told_not_failed() -> None:
+def test_a_run_that_looks_lost_early_is_reported_not_failed() -> None:
     health = judge(LOSSES.get("non_saturating"), means(real=0.05, fake=0.04, g=7.3, d_real=0.96, d_fake=0.03))
     assert health.verdict == "discriminator_ahead"
     assert "D(x) is 0.96 and D(G(z)) is 0.03" in health.reasons[0]
