@@ -17,9 +17,9 @@ from typing import Any, TypeVar, cast
 T = TypeVar("T")
 
 SMOOTHING = 0.1
+# A wait is predicted from the present throughput, which falls in a crowd: refusing requests takes the same cores. It
+# may become longer than predicted by this factor without breaking the bound.
 WAIT_MARGIN = 1.4
-"""A wait is predicted from the present throughput, which falls in a crowd: refusing requests takes the same cores. It
-may become longer than predicted by this factor without breaking the bound."""
 
 
 class Overloaded(Exception):
@@ -70,10 +70,10 @@ class Admission:
         self.seconds_ahead = seconds_ahead
         self._bound = max_seconds / WAIT_MARGIN
         self._max_bytes = max_bytes
+        # Running mean of the time from reservation to release.
         self._mean_seconds = 1.0
-        """Running mean of the time from reservation to release."""
+        # Bytes in flight: images, what they are encoded to, and responses until they are sent.
         self.bytes = 0
-        """Bytes in flight: images, what they are encoded to, and responses until they are sent."""
 
     def reserve(self, size: int, *, waits: bool = True) -> Reservation:
         """Admit a request that takes `size` bytes.
@@ -141,10 +141,10 @@ class ThreadPool:
     def __init__(self, count: int) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="sampling")
         self._count = count
+        # Seconds per unit of size, by kind of work.
         self._rates: dict[str, float] = {}
-        """Seconds per unit of size, by kind of work."""
+        # Units of size submitted and not done, by kind of work.
         self._waiting: Counter[str] = Counter()
-        """Units of size submitted and not done, by kind of work."""
 
     async def run(self, work: Callable[[], T], kind: str = "other", size: int = 1) -> T:
         """Run `work` on one of the threads. Cancelled before it begins, it never does; later, its end is awaited.

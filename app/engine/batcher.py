@@ -20,12 +20,12 @@ from models.inputs import Inputs
 
 T = TypeVar("T")
 
+# While requests wait, a background job (one pass of a calibration or warm-up) runs after this many batches.
 BACKGROUND_EVERY = 8
-"""While requests wait, a background job (one pass of a calibration or warm-up) runs after this many batches."""
+# Weight of the newest batch in the running mean of a runner's seconds per batch.
 SMOOTHING = 0.2
-"""Weight of the newest batch in the running mean of a runner's seconds per batch."""
+# No batch counts for more than this many times the mean: the machine may have slept in the middle of one.
 MAX_OUTLIER = 4
-"""No batch counts for more than this many times the mean: the machine may have slept in the middle of one."""
 
 
 class Worker(Protocol):

@@ -35,17 +35,17 @@ log = logging.getLogger(__name__)
 # Powers of two, so that small sizes divide the reference size.
 REFERENCE_SIZES = (4, 8, 16, 32, 64, 128, 256)
 SMALL_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+# The batch size at which numerics are compared.
 PROBE_SIZE = 8
-"""The batch size at which numerics are compared."""
+# The smallest size is taken that gives this share of the best throughput: beyond, latency grows for little.
 ENOUGH_THROUGHPUT = 0.85
-"""The smallest size is taken that gives this share of the best throughput: beyond, latency grows for little."""
+# Up to here the largest size is taken that has no less throughput. Each pass costs more on a busy service than the
+# stopwatch shows, for its thread competes with the event loop for the interpreter.
 IMPERCEPTIBLE_SECONDS = 0.005
-"""Up to here the largest size is taken that has no less throughput. Each pass costs more on a busy service than the
-stopwatch shows, for its thread competes with the event loop for the interpreter."""
+# Numerics other than `PLAIN` must take at most this share of its time.
 WORTHWHILE = 0.95
-"""Numerics other than `PLAIN` must take at most this share of its time."""
+# A size above the smallest must not take longer than this, whatever its throughput: everybody waits for one batch.
 MAX_SECONDS = 0.1
-"""A size above the smallest must not take longer than this, whatever its throughput: everybody waits for one batch."""
 
 
 class SelfTestFailed(Exception):

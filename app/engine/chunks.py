@@ -10,11 +10,11 @@ import numpy as np
 from app.engine.queue import Images
 
 CHUNK_BYTES = 4 << 20
+# A chunk has about this size, in bytes or in images, and at least one batch.
 CHUNK_IMAGES = 512
-"""A chunk has about this size, in bytes or in images, and at least one batch."""
 LARGEST_BATCH = 256
+# Chunks of one request that are queued or generated at once: the device works while one is being sent.
 CHUNKS_AHEAD = 2
-"""Chunks of one request that are queued or generated at once: the device works while one is being sent."""
 
 
 def split(count: int, image_bytes: int, batch_size: int) -> Iterator[range]:

@@ -38,8 +38,8 @@ T = TypeVar("T")
 
 SCAN_SECONDS = 0.5
 POOL_THREADS = 2
+# Up to so many latent values are drawn on the event loop: waking a thread would take longer.
 INLINE_VALUES = 1 << 13
-"""Up to so many latent values are drawn on the event loop: waking a thread would take longer."""
 
 
 class Source(Protocol):
@@ -88,13 +88,13 @@ class SamplingEngine:
         self._calibrations = Calibrations(calibration_dir, workers)
         self._batcher = Batcher(workers)
         self._pool = ModelPool(store, self._batcher, self._calibrations, budget_bytes)
+        # The version that each moving reference was last served by.
         self._served: dict[str | None, WholeVersion] = {}
-        """The version that each moving reference was last served by."""
         self._scanner = ThreadPoolExecutor(1, thread_name_prefix="scanner")
         self._watcher: asyncio.Task[None] | None = None
         self._not_ready = "the default model is being loaded"
+        # Work for the device that is queued as soon as its inputs are made.
         self._seconds_in_preparation = 0.0
-        """Work for the device that is queued as soon as its inputs are made."""
         self.threads = ThreadPool(POOL_THREADS)
         self.admission = Admission(self._seconds_ahead, max_seconds=max_wait_seconds, max_bytes=max_flight_bytes)
 

@@ -15,8 +15,8 @@ from app.engine.queue import Images
 from models.inference import to_uint8
 from models.inputs import Inputs
 
+# Before the capture; libraries choose kernels and allocate their workspaces in them.
 WARM_UP_PASSES = 3
-"""Before the capture; libraries choose kernels and allocate their workspaces in them."""
 
 Forward = Callable[[Sequence[Tensor]], Tensor]
 

@@ -91,8 +91,8 @@ class Network:
             _align(module)
             weights = _weight_bytes(module)
             self.module = fuse(module, batch) if numerics.fused else module
+        # Memory in use: the growth measured on a GPU, the size of the weights on a CPU.
         self.bytes = max(weights, _allocated(device) - before)
-        """Memory in use: the growth measured on a GPU, the size of the weights on a CPU."""
 
     def exact(self, inputs: Inputs) -> Bits:
         """Run one pass over exactly these inputs; returns the bit patterns of its outputs, `[B, C, H, W]`.

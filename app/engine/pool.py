@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 FLOAT_BYTES = 4
 NICENESS = 10
+# A version for which there was no memory is not tried again for this long.
 RETRY_SECONDS = 30
-"""A version for which there was no memory is not tried again for this long."""
 SMOOTHING = 0.3
 
 
@@ -36,8 +36,8 @@ class GeneratorKey(NamedTuple):
 
     ref: str
     generator: str
+    # Their sha256.
     weights: str
-    """Their sha256."""
 
 
 def key_of(version: WholeVersion, generator: str | None = None) -> GeneratorKey:
@@ -78,8 +78,8 @@ class ModelPool:
         self._loading: dict[GeneratorKey, Future[Runner]] = {}
         self._refused: dict[GeneratorKey, _Refused] = {}
         self._pinned: GeneratorKey | None = None
+        # Running mean of the time that a load takes.
         self._seconds = 0.0
-        """Running mean of the time that a load takes."""
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loader", initializer=_lower_priority)
 
     def get(self, version: WholeVersion, generator: str | None = None) -> Runner | None:

@@ -18,17 +18,17 @@ from models.inputs import Inputs
 
 Images = NDArray[np.uint8]
 
+# Slots that a request may take before it goes to the back of the queue, if a batch has no more. Most requests want
+# fewer and finish in one quantum, whatever comes after them: with a smaller one, a full queue would begin everything
+# and finish nothing.
 QUANTUM = 64
-"""Slots that a request may take before it goes to the back of the queue, if a batch has no more. Most requests want
-fewer and finish in one quantum, whatever comes after them: with a smaller one, a full queue would begin everything and
-finish nothing."""
 
 
 class BatchRunner(Protocol):
     """Runs batches of one model. Images for the same runner share batches."""
 
+    # Running mean of the time that a full batch takes.
     seconds: float
-    """Running mean of the time that a full batch takes."""
 
     @property
     def batch_size(self) -> int:
@@ -53,12 +53,12 @@ class QueuedRequest:
         self.observer = observer
         self.since = time.perf_counter()
         self.future: Future[Images] = Future()
+        # Images that have a slot in a batch.
         self.assigned = 0
-        """Images that have a slot in a batch."""
+        # Place in the queue's order.
         self.position = 0
-        """Place in the queue's order."""
+        # Slots that this request may still take before it goes to the back of the queue.
         self.deficit = quantum(runner)
-        """Slots that this request may still take before it goes to the back of the queue."""
         self._images: Images = np.empty(0, np.uint8)
         self._missing = len(inputs)
         # Two workers may finish parts of one request at the same time.
@@ -126,13 +126,13 @@ class Queue:
     """
 
     def __init__(self) -> None:
+        # Requests by runner, in order; none is empty.
         self._lines: dict[BatchRunner, deque[QueuedRequest]] = {}
-        """Requests by runner, in order; none is empty."""
         self._positions = count()
+        # Sum of `wanted` over each line.
         self._wanted: Counter[BatchRunner] = Counter()
-        """Sum of `wanted` over each line."""
+        # Sum of `left` over each line.
         self._left: Counter[BatchRunner] = Counter()
-        """Sum of `left` over each line."""
 
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))

@@ -13,10 +13,10 @@ from app.engine.network import Network
 from app.engine.queue import Images
 from models.inputs import Inputs
 
+# Batches that take no longer are padded: another pass would cost as much.
 QUICK_SECONDS = 0.001
-"""Batches that take no longer are padded: another pass would cost as much."""
+# Slower batches are padded if at least this share of their slots is in use.
 MIN_FILL = 0.75
-"""Slower batches are padded if at least this share of their slots is in use."""
 
 
 class Runner:

@@ -15,8 +15,8 @@ from models.inputs import Array, Inputs
 T = TypeVar("T")
 
 REPEATS = 5
+# Tolerated difference from images in fp32: the mean over their values, in levels of 255.
 MAX_ERROR = 0.5
-"""Tolerated difference from images in fp32: the mean over their values, in levels of 255."""
 
 
 class RunPass(Protocol):

@@ -15,12 +15,12 @@ T = TypeVar("T")
 RequestKey = tuple[bytes, ...]
 
 MAX_REQUESTS = 4096
+# Requests whose key is longer are parsed every time.
 MAX_KEY_BYTES = 1024
-"""Requests whose key is longer are parsed every time."""
+# Approximate bytes that a body's entry takes beside the body.
 ENTRY_OVERHEAD = 512
-"""Approximate bytes that a body's entry takes beside the body."""
+# No body takes more than the cache's size divided by this.
 MAX_SHARE = 8
-"""No body takes more than the cache's size divided by this."""
 
 
 class RequestCache(Generic[T]):
@@ -57,8 +57,8 @@ class AnswerCache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        # Memory in use, in bytes.
         self.bytes = 0
-        """Memory in use, in bytes."""
 
     def __contains__(self, tag: str) -> bool:
         return tag in self._bodies

@@ -15,8 +15,8 @@ from models.store.versions import WholeVersion
 T = TypeVar("T")
 RawHeaders = list[tuple[bytes, bytes]]
 
+# Images of fewer bytes are never streamed, whatever encodes them, so that their body can be shared and cached.
 SHARED_BYTES = 1 << 20
-"""Images of fewer bytes are never streamed, whatever encodes them, so that their body can be shared and cached."""
 
 
 class RunEncoder(Protocol):

@@ -23,8 +23,8 @@ GRID_ROWS = 4
 GRID_COLUMNS = 8
 GRID_PSIS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 MAX_SCALE = 16
+# Frames are enlarged to at least so many pixels on a side unless a scale is given.
 WALK_PIXELS = 256
-"""Frames are enlarged to at least so many pixels on a side unless a scale is given."""
 
 
 def _split(value: object) -> object:
@@ -60,8 +60,8 @@ class RenderQuery(BaseModel):
     """What every query for images has. Unknown parameters are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    # Parameters of which every occurrence counts; of others the last does.
     repeatable: ClassVar[frozenset[str]] = frozenset()
-    """Parameters of which every occurrence counts; of others the last does."""
 
     model: ModelRef = None
 
@@ -82,12 +82,12 @@ GridKind = Literal["interpolate", "classes", "truncation"]
 GridSide = Annotated[int | None, Field(ge=1, le=1_000_000)]
 
 _COMMON_PARAMETERS = {"kind", "model", "psi", "scale", "format"}
+# Fields of `GridQuery` that each kind of grid takes beside those that all take.
 GRID_PARAMETERS: dict[GridKind, set[str]] = {
     "interpolate": {"seeds", "rows", "cols", "class_"},
     "classes": {"seed", "cols"},
     "truncation": {"seed", "rows", "class_"},
 }
-"""Fields of `GridQuery` that each kind of grid takes beside those that all take."""
 
 
 class GridQuery(RenderQuery):

@@ -9,8 +9,8 @@ from starlette.types import Send
 
 from app.sampling.plan import RawHeaders
 
+# uvicorn's high-water mark: what the server buffers of a response anyway.
 CHUNK_BYTES = 1 << 16
-"""uvicorn's high-water mark: what the server buffers of a response anyway."""
 
 
 class ClientStalled(Exception):
@@ -42,8 +42,8 @@ class BodyWriter:
         self._send = send
         self._headers = headers
         self._stall_seconds = stall_seconds
+        # Something was handed to the server: no other response can be sent instead.
         self.started = False
-        """Something was handed to the server: no other response can be sent instead."""
 
     async def whole(self, body: bytes) -> None:
         """Send headers and body."""

@@ -15,8 +15,8 @@ from models.config.values import ImageShape
 from models.pictures import Animation, AnimationFormat, animation_encoder, grid
 
 ANIMATION_TYPES: dict[AnimationFormat, str] = {"webp": "image/webp", "gif": "image/gif", "mp4": "video/mp4"}
+# About as many pixels (5 to 10 ms) are encoded at a time, so that nobody waits long for a thread.
 STEP_PIXELS = 1 << 18
-"""About as many pixels (5 to 10 ms) are encoded at a time, so that nobody waits long for a thread."""
 
 
 @dataclass(frozen=True)

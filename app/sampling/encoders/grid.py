@@ -16,8 +16,8 @@ from models.config.values import ImageShape
 GridFormat = Literal["png", "webp", "jpeg"]
 
 GRID_TYPES: dict[GridFormat, str] = {"png": "image/png", "webp": "image/webp", "jpeg": "image/jpeg"}
+# Pictures up to this size (0.3 ms) are encoded on the event loop: waking a thread would take longer.
 INLINE_BYTES: dict[GridFormat, int] = {"png": 1 << 16, "webp": 1 << 12, "jpeg": 1 << 14}
-"""Pictures up to this size (0.3 ms) are encoded on the event loop: waking a thread would take longer."""
 
 
 @dataclass(frozen=True)

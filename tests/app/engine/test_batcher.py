@@ -19,7 +19,7 @@ WORKERS = worker_threads([torch.device("cpu")], 1)
 
 
 class Echo:
-    """A runner whose images hold their latent's first value, and which can be held up."""
+    """A runner whose images hold their latent's first value, and which can be blocked."""
 
     seconds = 0.25
 

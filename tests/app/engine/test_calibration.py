@@ -30,16 +30,16 @@ def now(work: Callable[[int], T], worker: int | None = None) -> T:
     return work(worker or 0)
 
 
-def build(held: Calibrations, config: GeneratorConfig, seed: int = 1) -> Runner:
-    return held.build_runner(tiny_generator(config, seed), config, weights(seed), now)
+def build(records: Calibrations, config: GeneratorConfig, seed: int = 1) -> Runner:
+    return records.build_runner(tiny_generator(config, seed), config, weights(seed), now)
 
 
 def weights(seed: int) -> str:
     return f"{seed:064x}"
 
 
-def known(held: Calibrations, seed: int) -> Record:
-    record = held.known(TINY_MLP, weights(seed))
+def known(records: Calibrations, seed: int) -> Record:
+    record = records.known(TINY_MLP, weights(seed))
     assert record is not None
     return record
 
@@ -82,9 +82,9 @@ def test_the_recorded_choice_is_used_whatever_a_stopwatch_would_say(tmp_path: Pa
 
 
 def test_other_numerics_and_other_batch_sizes_have_other_fingerprints(tmp_path: Path) -> None:
-    held = calibrations(tmp_path)
-    build(held, TINY_MLP)
-    record = known(held, 1)
+    records = calibrations(tmp_path)
+    build(records, TINY_MLP)
+    record = known(records, 1)
     other = Numerics(precision="bf16" if record.numerics.precision == "fp32" else "fp32")
     changed = [
         record.model_copy(update={"numerics": other}),
@@ -105,14 +105,14 @@ def test_weights_that_suffer_too_much_from_the_chosen_precision_run_in_fp32(
     path = record_file(tmp_path)
     reduced = Numerics(precision="bf16").model_dump()
     path.write_text(json.dumps(json.loads(path.read_text()) | {"numerics": reduced}))
-    held = calibrations(tmp_path)
+    records = calibrations(tmp_path)
     calm, wild = tiny_generator(TINY_MLP, 2), tiny_generator(TINY_MLP, 3)
     # Large values that cancel out again: bfloat16 has 8 bits for them.
     wild.get_parameter("0.bias").add_(1000)
     wild.get_parameter("2.bias").sub_(1000 * wild.get_parameter("2.weight").sum(1))
-    assert held.build_runner(calm, TINY_MLP, weights(2), now).networks[0].numerics.precision == "bf16"
+    assert records.build_runner(calm, TINY_MLP, weights(2), now).networks[0].numerics.precision == "bf16"
     with caplog.at_level(logging.WARNING):
-        assert held.build_runner(wild, TINY_MLP, weights(3), now).networks[0].numerics.precision == "fp32"
+        assert records.build_runner(wild, TINY_MLP, weights(3), now).networks[0].numerics.precision == "fp32"
     assert "levels of 255 off" in caplog.text
     again = calibrations(tmp_path)
     assert known(again, 3).numerics.precision == "fp32"
@@ -137,10 +137,10 @@ def test_without_a_disk_to_write_on_the_numerics_hold_until_the_process_ends(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
-    held = calibrations(blocked / "calibration")
+    records = calibrations(blocked / "calibration")
     with caplog.at_level(logging.WARNING):
-        build(held, TINY_MLP)
-    assert held.known(TINY_MLP, weights(1)) is not None
+        build(records, TINY_MLP)
+    assert records.known(TINY_MLP, weights(1)) is not None
     assert "cannot be written" in caplog.text
 
 

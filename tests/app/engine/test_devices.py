@@ -17,7 +17,7 @@ def test_a_device_that_is_not_there_is_refused_by_name() -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_without_a_gpu_the_cpu_generates_unless_a_gpu_is_asked_for() -> None:
+def test_without_a_gpu_the_cpu_generates_unless_a_gpu_is_requested() -> None:
     assert choose_devices("auto") == [torch.device("cpu")]
     with pytest.raises(ValueError, match='ATELIER_DEVICE is "cuda"'):
         choose_devices("cuda")

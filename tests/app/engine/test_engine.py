@@ -28,7 +28,7 @@ from models.store.versions import WholeVersion
 from tests.fixtures.models import TINY_DCGAN, TINY_MLP, expected_images, swap_weights, write_version
 
 BIG = 1 << 30
-Asked = tuple[str, int, int, float]
+Request = tuple[str, int, int, float]
 
 
 @asynccontextmanager
@@ -102,7 +102,7 @@ def test_an_image_depends_on_its_seed_and_index_alone(tmp_path: Path, model_root
     asyncio.run(main())
 
 
-ASKED = st.tuples(
+REQUESTS = st.tuples(
     st.sampled_from(["digits", "petals", "digits@1"]),
     st.integers(0, 3),
     st.integers(1, 90),
@@ -111,13 +111,13 @@ ASKED = st.tuples(
 
 
 def test_requests_in_flight_together_get_the_bytes_they_get_alone(tmp_path: Path, model_root: Path) -> None:
-    alone: dict[Asked, str] = {}
+    alone: dict[Request, str] = {}
 
     async def one(engine: SamplingEngine, name: str, seed: int, n: int, psi: float) -> str:
         version = await engine.load(name)
         return digest(await generated(engine, version, seeded(version, seed, range(n), psi)))
 
-    async def check(engine: SamplingEngine, requests: list[Asked]) -> None:
+    async def check(engine: SamplingEngine, requests: list[Request]) -> None:
         for request in set(requests) - alone.keys():
             alone[request] = await one(engine, *request)
         together = await asyncio.gather(*(one(engine, *request) for request in requests))
@@ -128,8 +128,8 @@ def test_requests_in_flight_together_get_the_bytes_they_get_alone(tmp_path: Path
         engine = runner.run(context.__aenter__())
 
         @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(st.lists(ASKED, min_size=2, max_size=25))
-        def check_all(requests: list[Asked]) -> None:
+        @given(st.lists(REQUESTS, min_size=2, max_size=25))
+        def check_all(requests: list[Request]) -> None:
             runner.run(check(engine, requests))
 
         try:
@@ -217,20 +217,20 @@ def test_a_new_version_serves_once_it_is_loaded_and_nobody_fails_or_waits(tmp_pa
             first = await engine.load("digits")
             assert first.ref == "digits@1"
             stop = False
-            seen: list[str] = []
+            served: list[str] = []
 
             async def client() -> None:
                 while not stop:
                     version = await engine.load("digits")
-                    seen.append(version.ref)
+                    served.append(version.ref)
                     await generated(engine, version, seeded(version, 0, range(10)))
 
             clients = [asyncio.create_task(client()) for _ in range(4)]
             write_version(model_root, "digits", 2, seed=9)
-            await soon(lambda: "digits@2" in seen, "the new version to serve")
+            await soon(lambda: "digits@2" in served, "the new version to serve")
             stop = True
             await asyncio.gather(*clients)
-            assert seen == sorted(seen)
+            assert served == sorted(served)
 
     asyncio.run(main())
 
@@ -281,7 +281,7 @@ def test_a_loaded_version_serves_on_when_its_files_are_damaged_and_ends_when_it_
     asyncio.run(main())
 
 
-def test_the_default_model_is_loaded_without_being_asked_for_and_follows_publications(
+def test_the_default_model_is_loaded_without_a_request_and_follows_publications(
     tmp_path: Path, model_root: Path
 ) -> None:
     async def main() -> None:
@@ -316,8 +316,8 @@ def test_versions_evicted_in_turn_still_give_the_same_bytes(tmp_path: Path, mode
         async with sampling(tmp_path, start=False) as engine:
             expected = {ref: await one(engine, ref) for ref in refs}
         async with sampling(tmp_path, budget=TINY_MLP.parameters() * 9, start=False) as engine:
-            asked = [refs[i % 4] for i in range(24)]
-            assert await asyncio.gather(*(one(engine, ref) for ref in asked)) == [expected[ref] for ref in asked]
+            wanted = [refs[i % 4] for i in range(24)]
+            assert await asyncio.gather(*(one(engine, ref) for ref in wanted)) == [expected[ref] for ref in wanted]
             assert len(engine.loaded()) == 2
 
     asyncio.run(main())
@@ -372,7 +372,7 @@ def test_work_that_nobody_waits_for_any_more_is_not_begun() -> None:
     asyncio.run(main())
 
 
-def test_what_is_watched_but_not_asked_for_makes_room_first(
+def test_a_version_that_is_watched_but_not_requested_makes_room_first(
     tmp_path: Path, model_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def use(engine: SamplingEngine, ref: str) -> None:
@@ -398,7 +398,7 @@ def test_what_is_watched_but_not_asked_for_makes_room_first(
                 return real()
 
             monkeypatch.setattr(engine._store, "scan", counted)
-            await soon(lambda: scans >= 3, "the watcher to look at every name that was asked for")
+            await soon(lambda: scans >= 3, "the watcher to look at every name that was requested")
             await use(engine, "c")
             assert sorted(engine.loaded()) == ["a@1", "b@1", "c@1"]
 

@@ -19,14 +19,14 @@ def test_the_least_recently_used_goes_first() -> None:
     assert cache.bytes == MAX_SHARE * ENTRY
 
 
-def test_an_answer_beyond_its_share_is_not_kept() -> None:
+def test_an_answer_beyond_its_share_is_not_cached() -> None:
     cache = AnswerCache(MAX_SHARE * ENTRY - 1)
     cache.put("large", BODY)
     assert "large" not in cache
     assert cache.bytes == 0
 
 
-def test_without_memory_nothing_is_kept() -> None:
+def test_without_memory_nothing_is_cached() -> None:
     cache = AnswerCache(0)
     cache.put("tag", b"")
     assert cache.get("tag") is None

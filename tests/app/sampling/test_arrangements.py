@@ -86,7 +86,7 @@ def test_the_seed_that_is_nearer_gives_the_class() -> None:
 
 
 @pytest.mark.parametrize("source", [SOURCES[2], SOURCES[3], SOURCES[6]], ids=lambda source: type(source).__name__)
-def test_a_class_that_is_asked_for_is_every_images(source: Arrangement) -> None:
+def test_a_requested_class_is_that_of_every_image(source: Arrangement) -> None:
     labels = whole(replace(source, label=2))["label"]  # type: ignore[type-var]
     assert (labels == 2).all()
 

@@ -90,7 +90,7 @@ def test_each_class_has_a_row(beasts: Service) -> None:
         assert np.array_equal(cells[label], sampled(beasts, f"seed=3&n=5&class={label}"))
 
 
-def test_a_class_is_kept_throughout_and_without_one_corners_have_their_own(beasts: Service) -> None:
+def test_a_class_is_the_same_throughout_and_without_one_corners_have_their_own(beasts: Service) -> None:
     of_class = array(beasts, "/grid?kind=interpolate&seeds=1,2&class=class%202")
     assert np.array_equal(of_class[7], sampled(beasts, "seed=2&n=1&class=2")[0])
     assert np.array_equal(
@@ -109,7 +109,7 @@ def test_a_zip_tells_each_images_place_and_class(beasts: Service) -> None:
     assert first["first cell"] == "1,1"
 
 
-def test_a_seed_that_is_not_named_is_drawn_and_told(shared_service: Service) -> None:
+def test_a_seed_that_is_not_named_is_drawn_and_returned(shared_service: Service) -> None:
     drawn = fetched(shared_service, "/grid?kind=truncation")
     assert drawn.headers["Cache-Control"] == "no-store"
     again = fetched(shared_service, f"/grid?kind=truncation&seed={drawn.headers['X-Atelier-Seed']}")

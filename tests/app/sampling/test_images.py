@@ -31,7 +31,7 @@ def test_labels_are_drawn_from_the_seed_image_by_image() -> None:
     assert np.array_equal(images.labels(10, 40), labels)  # type: ignore[arg-type]
 
 
-def test_a_class_that_is_asked_for_is_every_images() -> None:
+def test_a_requested_class_is_that_of_every_image() -> None:
     labels = SeedImages(CONDITIONAL, 7, 3, label=4).inputs(1, 3)["label"]
     assert labels.dtype == np.int64
     assert labels.tolist() == [4, 4]

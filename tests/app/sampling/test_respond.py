@@ -106,7 +106,7 @@ def test_an_alias_that_moves_takes_the_answer_along(service: Service, model_root
     assert service.client.get(query, headers={"If-None-Match": before.headers["ETag"]}).content == after.content
 
 
-def test_a_deleted_version_is_404_although_its_answer_was_kept(service: Service, model_root: Path) -> None:
+def test_a_deleted_version_is_404_although_its_response_is_cached(service: Service, model_root: Path) -> None:
     write_version(model_root, "digits", 2, seed=5)
     until(lambda: service.client.get("/readyz").json()["detail"].startswith("digits@2"), "the new version to serve")
     query = "/samples?n=4&seed=1&model=digits@1"
@@ -181,7 +181,7 @@ def test_an_error_reaches_everybody_who_waits(service: Service) -> None:
         assert [answer.result().status_code for answer in answers] == [503] * 3
 
 
-def test_pictures_in_flight_are_bounded_and_what_is_kept_is_given_all_the_same(
+def test_images_in_flight_are_bounded_and_cached_responses_are_sent_all_the_same(
     tmp_path: Path, model_root: Path
 ) -> None:
     with serving(tmp_path, model_dir=model_root, max_flight_bytes=1 << 20) as service:

@@ -24,7 +24,7 @@ from tests.fixtures.service import Service
 )
 def test_a_query_needs_nothing_of_fastapi(shared_service: Service, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def handle(*_: object) -> None:
-        raise AssertionError("FastAPI was asked")
+        raise AssertionError("FastAPI handled it")
 
     monkeypatch.setattr(APIRoute, "handle", handle)
     assert shared_service.client.head(path).status_code == 200

@@ -36,9 +36,9 @@ def assert_close(array: np.ndarray, label: int | None) -> None:
     assert np.abs(array.astype(int) - expected).max() <= 1
 
 
-@pytest.mark.parametrize("asked", ["1", "class 1", "class%201"])
-def test_a_class_is_asked_for_by_label_or_by_name(service: Service, asked: str) -> None:
-    assert_close(images(service, f"n=6&class={asked}"), 1)
+@pytest.mark.parametrize("wanted", ["1", "class 1", "class%201"])
+def test_a_class_is_requested_by_label_or_by_name(service: Service, wanted: str) -> None:
+    assert_close(images(service, f"n=6&class={wanted}"), 1)
 
 
 def test_without_a_class_the_seed_draws_one_for_each_image(service: Service) -> None:
@@ -49,8 +49,8 @@ def test_without_a_class_the_seed_draws_one_for_each_image(service: Service) -> 
 
 def test_classes_have_tags_of_their_own(service: Service) -> None:
     tags = {
-        service.client.get(f"/samples?model=beasts&seed=5&n=2{asked}").headers["ETag"]
-        for asked in ("", "&class=0", "&class=1")
+        service.client.get(f"/samples?model=beasts&seed=5&n=2{wanted}").headers["ETag"]
+        for wanted in ("", "&class=0", "&class=1")
     }
     assert len(tags) == 3
 
@@ -63,9 +63,9 @@ def test_a_zip_tells_each_images_class(service: Service) -> None:
     assert [image["class"] for image in listed] == [f"class {label}" for label in drawn]
 
 
-@pytest.mark.parametrize("asked", ["3", "-1", "dog", "class", "", "1.0", "٣", "9" * 400])
-def test_a_class_that_is_not_there_is_refused_with_those_that_are(service: Service, asked: str) -> None:
-    answer = service.client.get("/samples", params={"model": "beasts", "class": asked})
+@pytest.mark.parametrize("wanted", ["3", "-1", "dog", "class", "", "1.0", "٣", "9" * 400])
+def test_a_class_that_is_not_there_is_refused_with_those_that_are(service: Service, wanted: str) -> None:
+    answer = service.client.get("/samples", params={"model": "beasts", "class": wanted})
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
     assert error["loc"] == ["query", "class"]

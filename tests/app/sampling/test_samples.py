@@ -82,7 +82,7 @@ def test_many_at_once_get_the_bytes_they_get_alone(tmp_path: Path, model_root: P
     assert [hashlib.sha256(answer.content).hexdigest() for answer in answers] == [alone[query] for query in queries * 6]
 
 
-def test_without_a_seed_one_is_drawn_and_told(shared_service: Service) -> None:
+def test_without_a_seed_one_is_drawn_and_returned(shared_service: Service) -> None:
     first, second = (shared_service.client.get("/samples?n=1") for _ in range(2))
     assert first.headers["X-Atelier-Seed"] != second.headers["X-Atelier-Seed"]
     assert 0 <= int(first.headers["X-Atelier-Seed"]) < 2**63
@@ -212,7 +212,7 @@ def test_a_model_that_is_not_there_is_404(shared_service: Service, ref: str) -> 
 
 def test_a_broken_version_is_409_with_the_reason(service: Service, model_root: Path) -> None:
     write_version(model_root, "digits", 2, weights=b"\x80\x04 a pickle")
-    until(lambda: len(service.client.get("/models/digits").json()["versions"]) == 2, "the version to be seen")
+    until(lambda: len(service.client.get("/models/digits").json()["versions"]) == 2, "the version to be listed")
     answer = service.client.get("/samples?model=digits@2")
     assert answer.status_code == 409
     assert "pickles are never read" in answer.json()["detail"]
@@ -228,7 +228,7 @@ def test_a_broken_version_is_409_with_the_reason(service: Service, model_root: P
         ("model=digits@1", "no-store"),
     ],
 )
-def test_what_cannot_change_may_be_kept_for_ever(shared_service: Service, query: str, rule: str) -> None:
+def test_what_cannot_change_may_be_cached_for_ever(shared_service: Service, query: str, rule: str) -> None:
     answer = shared_service.client.get(f"/samples?n=1&{query}")
     assert answer.headers["Cache-Control"] == rule
     assert answer.headers["ETag"].startswith('"')
@@ -301,13 +301,13 @@ def test_overload_is_503_and_says_when_to_return(service: Service, monkeypatch: 
 
 
 def test_a_new_version_is_served_without_a_restart_and_without_a_failure(service: Service, model_root: Path) -> None:
-    seen: list[str] = []
+    refs: list[str] = []
 
     def ask() -> bool:
         answer = service.client.get("/samples?n=4&model=digits&seed=1")
         assert answer.status_code == 200
-        seen.append(answer.headers["X-Atelier-Model"])
-        return seen[-1] == "digits@2"
+        refs.append(answer.headers["X-Atelier-Model"])
+        return refs[-1] == "digits@2"
 
     assert not ask()
     write_version(model_root, "digits", 2, seed=5)

@@ -1,4 +1,4 @@
-"""Answers to clients that stop reading, at any message: the server's side of a full connection, held where it fills."""
+"""Responses to clients that stop reading, at any message, seen from a server whose connection is full."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_by_default_a_walk_is_a_webp_large_enough_to_watch(shared_service: Servi
     assert (film.n_frames, film.size, film.info["loop"]) == (120, (280, 280), 0)  # type: ignore[attr-defined]
 
 
-def test_an_mp4_shows_every_frame_at_the_speed_asked_for(shared_service: Service) -> None:
+def test_an_mp4_shows_every_frame_at_the_requested_speed(shared_service: Service) -> None:
     answer = shared_service.client.get("/walk?seeds=1,2&frames=24&fps=12&format=mp4&scale=4&model=digits")
     assert answer.headers["Content-Type"] == "video/mp4"
     with av.open(io.BytesIO(answer.content), "r") as film:
