@@ -86,10 +86,8 @@ def test_other_numerics_and_other_batch_sizes_have_other_fingerprints(tmp_path: 
     build(records, TINY_MLP)
     record = known(records, 1)
     other = Numerics(precision="bf16" if record.numerics.precision == "fp32" else "fp32")
-    changed = [
-        record.model_copy(update={"numerics": other}),
-        record.model_copy(update={"batch_size": record.batch_size * 2}),
-    ]
+    updates: list[dict[str, object]] = [{"numerics": other}, {"batch_size": record.batch_size * 2}]
+    changed = [Record.model_validate(record.model_dump() | update) for update in updates]
     assert len({each.fingerprint for each in (record, *changed)}) == 3
 
 

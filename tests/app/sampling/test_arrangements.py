@@ -122,7 +122,7 @@ def test_the_index_names_classes_without_drawing_a_latent(images: Arrangement, m
     def drawn(*_: object) -> None:
         raise AssertionError("a latent was drawn")
 
-    monkeypatch.setattr(arrangements, "latents", drawn)
+    monkeypatch.setattr(arrangements, "draw_latents", drawn)
     monkeypatch.setattr(arrangements, "make_inputs", drawn)
     listed = json.loads(images.index_json("petals@1", [str(index) for index in range(12)], CLASSES))["images"]
     assert [image["class"] for image in listed] == [CLASSES[label] for label in labels]
