@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.store.publishing import TrainedRun
 from worker.evaluation.evaluator import create_evaluator
-from worker.training.context import Context, Job
+from worker.training.context import Context, TrainingJob
 from worker.training.devices.graphs import GraphRunner
 from worker.training.guard.diversity import SnapshotDiversity
 from worker.training.guard.findings import Rules
@@ -19,7 +19,7 @@ from worker.training.step_config import StepConfig
 
 
 def build_loop(
-    context: Context, job: Job, state: TrainingState, step_config: StepConfig, started_at: float
+    context: Context, job: TrainingJob, state: TrainingState, step_config: StepConfig, started_at: float
 ) -> TrainingLoop:
     """Build the loop of an attempt; its setup began at `started_at`."""
     log = context.reporter.log
@@ -37,7 +37,7 @@ def build_loop(
     )
 
 
-def build_monitor(context: Context, job: Job, state: TrainingState) -> Monitor:
+def build_monitor(context: Context, job: TrainingJob, state: TrainingState) -> Monitor:
     """Build what measures a training."""
     config, prepared, settings = job.config, job.prepared, context.settings
     generator = config.generator_config()
@@ -62,7 +62,7 @@ def build_monitor(context: Context, job: Job, state: TrainingState) -> Monitor:
     )
 
 
-def build_publisher(context: Context, job: Job) -> Publisher:
+def build_publisher(context: Context, job: TrainingJob) -> Publisher:
     """Build what publishes versions of a training."""
     return Publisher(
         context.store,

@@ -73,7 +73,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """What an attempt trains, on what, and from where.
 
     Attributes:

@@ -61,6 +61,7 @@ class Monitor:
     def tick(self) -> Finding | None:
         """Report a tick; return a finding where figures are not finite."""
         state, method = self.state, self.state.method
+        # Reading the sums is the one point at which a tick waits for the device.
         figures = method.report(state.sums.take(), state.buffers, state.images / self.annealed_images)
         state.guard, finding = check_tick(state.guard, figures, self._gradients)
         if finding is not None:
@@ -120,6 +121,7 @@ class Monitor:
             why = "not enough memory" if isinstance(error, OutOfMemory) else "the result is not finite"
             self.reporter.log(f"not scored at {images / 1000:g} kimg: {why} ({error})")
             evaluation = None
+        # Return the memory of a failed evaluation to the training.
         if evaluation is None:
             gc.collect()
             torch.cuda.empty_cache()

@@ -10,7 +10,7 @@ from models.files import replace_file
 from models.records import Run
 from worker.evaluation.schedule import explain_substitution
 from worker.training.auto_preset import choose_configuration
-from worker.training.context import Context, Job
+from worker.training.context import Context, TrainingJob
 from worker.training.dataset import open_dataset
 from worker.training.failure import TrainingFailed
 from worker.training.reporting.snapshots import real_grid
@@ -18,7 +18,7 @@ from worker.training.resolution import resolve
 from worker.training.state.checkpoints import newest_valid
 
 
-def prepare_job(context: Context) -> tuple[Context, Job]:
+def prepare_job(context: Context) -> tuple[Context, TrainingJob]:
     """Choose what the run leaves open, open its data set, and find the checkpoint to resume from.
 
     Raises:
@@ -42,7 +42,7 @@ def prepare_job(context: Context) -> tuple[Context, Job]:
         log(substitution)
     context.write_start(config, resolved, checkpoint)
     replace_file(context.attempt.real, real_grid(prepared, config.generator_config().classes))
-    return context, Job(config, prepared, resolved, checkpoint)
+    return context, TrainingJob(config, prepared, resolved, checkpoint)
 
 
 def _read_configuration(run: Run) -> TrainingConfig:

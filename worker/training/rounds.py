@@ -22,8 +22,8 @@ from worker.training.methods.method import Hyperparameters, Microbatch, Terms, U
 from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
 
+# Rounds of each kind that run eagerly before one is recorded: libraries choose kernels and allocate workspaces.
 WARM_UP: Final = 3
-"""Rounds of each kind that run eagerly before one is recorded: libraries choose kernels and allocate workspaces."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Round:
     log_gradients: bool = False
 
 
+# Does a round's work, as `run_updates` does it.
 RunUpdates = Callable[[TrainingState, StepConfig, Hyperparameters, Round], None]
-"""Does a round's work, as `run_updates` does it."""
 
 
 def run_round(
@@ -78,6 +78,7 @@ def run_updates(state: TrainingState, config: StepConfig, hyperparameters: Hyper
 
     The counter of images stays as it is.
     """
+    # Settings of this round.
     for name, optimizer in state.optimizers.items():
         optimizer.set(hyperparameters[f"{name}_lr"], hyperparameters[f"{name}_beta2"])
     batches = iter(work.batches)
@@ -85,6 +86,7 @@ def run_updates(state: TrainingState, config: StepConfig, hyperparameters: Hyper
         batch = next(batches) if update.takes_images else None
         with _others_frozen(state, update):
             run_update(state, config, hyperparameters, update, batch, log_gradients=work.log_gradients)
+        # Averages follow at once the modules that this update has moved.
         for average, module in config.method.averages.items():
             if module in config.method.optimizers[update.optimizer].modules:
                 update_average(state.averages[average], state.modules[module], hyperparameters[f"{average}_decay"])
@@ -102,14 +104,16 @@ def run_update(
     """Take one optimizer step: losses and gradients of each slice, their mean over all rows, then Adam."""
     step_state, passes = config.step_state(state), list[Terms]()
     for rows in _slices(state, config):
-        # The method's maths.
+        # The method's maths, then its gradients.
         terms = config.method.step(step_state, _microbatch(config, update, rows, batch), hyperparameters)
         passes.append(_backward(terms, rows.share * config.ranks.count))
 
+    # Mean over all rows of the batch: those of the slices are summed already, those of the ranks are not.
     network, optimizer = state.networks[update.optimizer], state.optimizers[update.optimizer]
     terms = _reduce(config, network, passes)
     if log_gradients:
         state.sums.norms[update.optimizer].copy_(gradient_norm(network))
+    # Adam, then what follows the step: the method's buffers, and the sums of the next tick.
     optimizer.step()
     optimizer.zero_grad()
     config.method.after_update(step_state, update, terms)
@@ -146,6 +150,7 @@ def _slices(state: TrainingState, config: StepConfig) -> Iterator[Rows]:
     """Yield the slices, each with the random numbers of the whole batch, of which it takes its rows."""
     start = state.randomness() if len(config.slices) > 1 else {}
     for number, rows in enumerate(config.slices):
+        # Every slice draws for the whole batch, so that slices change no byte of what is drawn.
         if number:
             state.set_randomness(start)
         if rows.count < rows.batch:
@@ -166,6 +171,7 @@ def _backward(terms: Terms, share: float) -> Terms:
 @torch.no_grad()
 def _reduce(config: StepConfig, network: nn.Module, passes: Sequence[Terms]) -> Terms:
     """Sum the terms of the slices, and average them and the network's gradients over the ranks."""
+    # The usual case needs no work: one slice on one device.
     if len(passes) == 1 and not config.ranks.synchronising:
         return passes[0]
     values = torch.stack([torch.stack(list(terms.values())) for terms in passes]).sum(0)

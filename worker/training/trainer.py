@@ -8,7 +8,7 @@ from dataclasses import replace
 from models.config.resolved import Resolved
 from worker.jobs.exit_codes import ExitCode
 from worker.training.build import build_loop
-from worker.training.context import Context, Job
+from worker.training.context import Context, TrainingJob
 from worker.training.devices.allocator import OutOfMemory
 from worker.training.devices.compiled import compile_networks
 from worker.training.devices.graphs import Unrecordable
@@ -21,7 +21,7 @@ from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
 
 
-def train(context: Context, job: Job) -> ExitCode:
+def train(context: Context, job: TrainingJob) -> ExitCode:
     """Train to the end, or until a stop is requested.
 
     Raises:
@@ -69,7 +69,7 @@ def train(context: Context, job: Job) -> ExitCode:
     return ExitCode.COMPLETED if reached else ExitCode.STOPPED
 
 
-def _restore(context: Context, job: Job, state: TrainingState) -> None:
+def _restore(context: Context, job: TrainingJob, state: TrainingState) -> None:
     checkpoint = job.checkpoint
     assert checkpoint is not None
     try:

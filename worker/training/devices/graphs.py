@@ -122,6 +122,7 @@ class GraphRunner:
         Raises:
             Unrecordable: this process cannot continue.
         """
+        # Everything that decides which kernels run; numbers lie on the device.
         kind = (work.updates, work.log_gradients)
         current = torch.cuda.current_stream(state.device)
         self._stream.wait_stream(current)

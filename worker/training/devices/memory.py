@@ -36,6 +36,7 @@ def fits(state: TrainingState, step_config: StepConfig, ranks: Ranks = SINGLE, r
             run_round(state, step_config, run=run)
     except OutOfMemory:
         fitted = False
+    # Leave nothing behind: neither gradients and cached memory, nor anything of the state.
     state.drop_gradients()
     gc.collect()
     if state.device.type == "cuda":

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from models.networks.rows import Rows
 
+# For a rank to reach the next sum of a round.
 _WORKING = timedelta(minutes=10)
-"""For a rank to reach the next sum of a round."""
+# For rank 0 to send its next command: it may be evaluating, or writing to a slow disk.
 _WAITING = timedelta(hours=12)
-"""For rank 0 to send its next command: it may be evaluating, or writing to a slow disk."""
 _BUCKET = 1 << 23  # values that are summed at once
 
 

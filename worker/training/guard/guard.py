@@ -20,10 +20,10 @@ from models.scores import Score, comparable, improves
 from worker.training.guard.findings import COLLAPSED, Before, Finding, Kind, Measured, Rules, find
 
 MAX_ROLLBACKS: Final = 3
+# What each rollback multiplies all learning rates by: half of it is the usual next guess, an eighth the last one.
 LR_FACTOR: Final = 0.5
-"""What each rollback multiplies all learning rates by: half of it is the usual next guess, an eighth the last one."""
+# What each rollback multiplies the penalty's weight by, where there is a penalty.
 PENALTY_FACTOR: Final = 2.0
-"""What each rollback multiplies the penalty's weight by, where there is a penalty."""
 
 # A rule has to hold for so many evaluations in a row, and for such a share of the run: a healthy run looks lost at
 # times (the plain networks do for two of a hundred epochs) and comes back by itself.
@@ -122,6 +122,7 @@ def check_weights(broken: Sequence[str]) -> Finding | None:
 
 def observe(rules: Rules, state: GuardState, observation: Observation) -> GuardState:
     """Apply the rules to what was measured; those that have held for long enough are active in the new state."""
+    # Networks that have hardly begun: only where to roll back to can change.
     if observation.images < rules.young:
         target = _here(state, observation) if _is_apart(rules, state, observation) else state.rollback_target
         return state.model_copy(update={"gradients": (), "rollback_target": target})

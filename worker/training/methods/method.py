@@ -19,14 +19,14 @@ from models.config.training import TrainingConfig
 from models.networks.rows import Rows
 from worker.training.guard.findings import Health
 
+# Named scalars of a step; `loss` is what its optimizer minimises, the others are reported.
 Terms = dict[str, Tensor]
-"""Named scalars of a step; `loss` is what its optimizer minimises, the others are reported."""
 
+# Named terms as means over the steps since the last tick; None where there were none.
 Means = dict[str, float | None]
-"""Named terms as means over the steps since the last tick; None where there were none."""
 
+# Settings of one round by name: numbers, or scalars on the device where a recorded round is replayed.
 Hyperparameters = Mapping[str, float | Tensor]
-"""Settings of one round by name: numbers, or scalars on the device where a recorded round is replayed."""
 
 
 @dataclass(frozen=True)

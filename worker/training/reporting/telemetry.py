@@ -31,6 +31,7 @@ class TermSums:
     """
 
     def __init__(self, groups: Sequence[Sequence[str]], gradients: Mapping[str, str], device: torch.device) -> None:
+        # Checkpoints keep the tensor: its layout is that of the groups, in their order.
         ends = [sum(len(group) + 1 for group in groups[: index + 1]) for index in range(len(groups))]
         self._slices = [
             (tuple(group), slice(end - len(group) - 1, end)) for group, end in zip(groups, ends, strict=True)
@@ -45,6 +46,7 @@ class TermSums:
     def add(self, terms: Mapping[str, Tensor]) -> None:
         """Add one step's terms, scalars, to each group of which it has all."""
         for group, part in self._slices:
+            # Groups are reported as a whole.
             if group[0] in terms:
                 self.tensor[part] += torch.stack([*(terms[name] for name in group), self._one])
 

@@ -28,10 +28,10 @@ from worker.training.state.checkpoints import (
 )
 from worker.training.state.state import StateCopy, TrainingState
 
+# Checkpoints of a run that are kept, over all its attempts.
 MAX_CHECKPOINTS: Final = 2
-"""Checkpoints of a run that are kept, over all its attempts."""
+# Share of a training's time that copies at intervals of time may take.
 MAX_STOPPED_SHARE: Final = 0.02
-"""Share of a training's time that copies at intervals of time may take."""
 
 
 class CheckpointManager:
@@ -72,6 +72,7 @@ class CheckpointManager:
         Raises:
             OSError: an earlier checkpoint could not be written.
         """
+        # A rollback checkpoint of this position is a checkpoint as well.
         if state.position == self._newest_position:
             return
         self.wait()
@@ -91,6 +92,7 @@ class CheckpointManager:
         copy = self._copy(state)
         if state.images:
             self._newest_position = state.position
+        # The writer takes the newest one; a task for it is queued only where none is waiting yet.
         with self._lock:
             waiting, self._pending = self._pending, copy
         if waiting is None:
@@ -122,6 +124,7 @@ class CheckpointManager:
         return copy
 
     def _submit(self, write: Callable[[], None]) -> None:
+        # Raise errors of earlier writes here, in the training's thread.
         while self._writing and self._writing[0].done():
             self._writing.pop(0).result()
         self._writing.append(self._writer.submit(write))

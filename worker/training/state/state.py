@@ -87,6 +87,7 @@ class TrainingState:
     """
 
     def __init__(self, config: TrainingConfig, batches: Batches, device: torch.device) -> None:
+        # Weights and dropout draw from torch's generator, everything else of a training from one of its own.
         drawn = seeds(config.seed)
         torch.manual_seed(drawn.weights)
         self.device = device
@@ -157,6 +158,7 @@ class TrainingState:
 
     def not_finite(self) -> list[str]:
         """List the tensors that hold a NaN or an infinity; waits for the device."""
+        # One transfer for all tensors instead of one for each.
         named = [(name, tensor) for name, tensor in self._tensors() if tensor.is_floating_point()]
         marks = torch.stack([torch.isfinite(tensor).all() for _, tensor in named]).tolist()
         return [name for (name, _), finite in zip(named, marks, strict=True) if not finite]
