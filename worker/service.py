@@ -24,10 +24,10 @@ from worker.settings import WorkerSettings, device_count, settings
 
 logger = logging.getLogger(__name__)
 
+# After a job's grace: to kill its process and write how it ended.
 RELEASE_SECONDS = 5.0
-"""After a job's grace: to kill its process and write how it ended."""
+# For Celery to exit by itself once no work is left.
 CELERY_SECONDS = 3.0
-"""For Celery to exit by itself once no work is left."""
 
 
 class WorkerService:

@@ -18,24 +18,24 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 class WorkerSettings(SharedSettings):
     """Intervals and time limits of a worker, and limits of what it prepares."""
 
+    # Between two searches for a claimable run without a message.
     look_seconds: Seconds = 5
-    """Between two searches for a claimable run without a message."""
+    # Between two checks of a running run: its `wanted`, its events, its checkpoints.
     poll_seconds: Seconds = 1
-    """Between two checks of a running run: its `wanted`, its events, its checkpoints."""
+    # Between two beats of a running run, and of the worker itself.
     beat_seconds: Seconds = 10
-    """Between two beats of a running run, and of the worker itself."""
+    # A run whose beat has not moved for so long is taken from its worker.
     lost_after_seconds: Seconds = 60
-    """A run whose beat has not moved for so long is taken from its worker."""
+    # For a training to write its checkpoint after being asked to stop; then it is killed.
     grace_seconds: Seconds = 45
-    """For a training to write its checkpoint after being asked to stop; then it is killed."""
 
+    # A preparation of a data set that has read no file for so long is killed.
     prepare_stall_seconds: Seconds = 600
-    """A preparation of a data set that has read no file for so long is killed."""
+    # Of an image in an uploaded data set; larger ones are left out. The bound is Pillow's own.
     max_image_pixels: Annotated[int, Field(ge=1, le=89_478_485)] = 50_000_000
-    """Of an image in an uploaded data set; larger ones are left out. The bound is Pillow's own."""
 
+    # Whether the Inception weights of FID and KID are downloaded where they are missing and would be used.
     fetch_inception: bool = True
-    """Whether the Inception weights of FID and KID are downloaded where they are missing and would be used."""
 
     @model_validator(mode="after")
     def _check_beats(self) -> Self:

@@ -238,7 +238,7 @@ async def receive_upload(
     except FormParserError as error:
         raise _invalid_field("body", f"this is no multipart/form-data: {error}") from error
     except ClientDisconnect:
-        raise Problem(499, "Client Closed Request", "the client left before the upload was complete") from None
+        raise Problem(499, "Client Closed Request", "the client disconnected before the upload was complete") from None
     if not form.ended:
         raise _invalid_field("body", "the form was cut off: upload it again")
     if not form.file_begun:

@@ -1,4 +1,4 @@
-"""Work for a client that may leave: what nobody waits for any more is cancelled."""
+"""Disconnect monitor: cancels work whose client has closed the connection."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from app.http.problems import Problem
 
 T = TypeVar("T")
 
+# Most responses are ready within this time, and watching for a disconnect costs more than it saves before.
 GRACE_SECONDS = 0.05
-"""So long nobody looks whether the client is still there: most answers are ready by then, and looking has its price."""
 
 
-class ClientLeft(Problem):
-    """The client hung up: nobody receives this; it ends the request, and counts as what it was."""
+class ClientDisconnected(Problem):
+    """The client closed the connection. Nobody receives this problem: it ends the request, and counts as status 499."""
 
     def __init__(self) -> None:
-        super().__init__(499, "Client Closed Request", "the client left before the answer was ready")
+        super().__init__(499, "Client Closed Request", "the client disconnected before the response was ready")
 
 
-async def while_present(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Do `work`, and cancel it when the client hangs up.
+async def cancel_on_disconnect(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Run `work`, and cancel it if the client disconnects.
 
     Raises:
-        ClientLeft: it did.
-        HTTPException: it sends more than is accepted.
+        ClientDisconnected: it did.
+        HTTPException: its body exceeds the limit.
     """
     task = asyncio.create_task(work)
     try:
-        return await present(receive, task)
+        return await wait_unless_disconnected(receive, task)
     finally:
         task.cancel()
 
 
-async def present(receive: Receive, work: asyncio.Future[T]) -> T:
-    """Wait for what goes on whether this client stays or not.
+async def wait_unless_disconnected(receive: Receive, work: asyncio.Future[T]) -> T:
+    """Wait for shared `work`, which continues if this client disconnects.
 
     Raises:
-        ClientLeft: it hung up.
-        HTTPException: it sends more than is accepted.
+        ClientDisconnected: it did.
+        HTTPException: its body exceeds the limit.
     """
     await asyncio.wait((work,), timeout=GRACE_SECONDS)
     if not work.done():
-        leaving = asyncio.create_task(_left(receive))
+        disconnect = asyncio.create_task(_disconnected(receive))
         try:
-            await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((work, disconnect), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            leaving.cancel()
+            disconnect.cancel()
     if not work.done():
-        leaving.result()
-        raise ClientLeft
+        disconnect.result()
+        raise ClientDisconnected
     return work.result()
 
 
-async def _left(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -15,8 +15,8 @@ VIEWS = ("/", "/play", "/runs", "/data")
 # Views of one item: the rest of the path is its name.
 ITEM_VIEWS = ("/runs/", "/data/")
 
+# The folder whose file names contain a hash of their content.
 HASHED = "assets"
-"""The folder whose file names contain a hash of their content."""
 IMMUTABLE = "public, max-age=31536000, immutable"
 # After an upgrade, old scripts must not meet new responses.
 REVALIDATE = "no-cache"

@@ -14,8 +14,8 @@ from models.config.resources import memory_bytes, operations
 from models.config.training import TrainingConfig
 from models.records import Run
 
+# Newest runs whose speed counts.
 RECENT_RUNS = 50
-"""Newest runs whose speed counts."""
 
 
 class Estimate(BaseModel):

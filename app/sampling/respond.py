@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.engine.admission import Overloaded
-from app.http.disconnect import ClientLeft, present, while_present
+from app.http.disconnect import ClientDisconnected, cancel_on_disconnect, wait_unless_disconnected
 from app.http.headers import matches_etag
 from app.metrics import ModelMetrics
 from app.sampling.plan import RenderPlan
@@ -55,7 +55,7 @@ class RenderResponse(Response):
             if await self._send_at_once(plan, scope, send):
                 return
         if fingerprint is None or not (engine.is_loaded(version) or plan.etag in self._state.answer_cache):
-            version = await while_present(receive, engine.load(self._model))
+            version = await cancel_on_disconnect(receive, engine.load(self._model))
             fingerprint = engine.fingerprint(version)
             assert fingerprint is not None, f"{version.ref} is loaded, so its numerics are decided"
             plan = self._plan(version, fingerprint)
@@ -96,14 +96,14 @@ class RenderResponse(Response):
         writer = BodyWriter(send, plan.body_headers, self._state.settings.stall_seconds)
         try:
             if plan.streamed:
-                await while_present(receive, self._stream(plan, writer))
+                await cancel_on_disconnect(receive, self._stream(plan, writer))
             else:
                 await self._send_shared(plan, receive, writer)
             self._metrics(plan).images.inc(len(plan.images))
         except Overloaded:
             self._metrics(plan).refused.inc()
             raise
-        except (ClientLeft, ClientStalled, HTTPException) as reason:
+        except (ClientDisconnected, ClientStalled, HTTPException) as reason:
             if not writer.started:
                 raise
             log.info("response of %s aborted: %s", plan.version.ref, reason)
@@ -134,7 +134,7 @@ class RenderResponse(Response):
             lambda: self._compute_body(plan, cached),
         ) as computing:
             how.inc()
-            await writer.whole(await present(receive, computing))
+            await writer.whole(await wait_unless_disconnected(receive, computing))
 
     async def _compute_body(self, plan: RenderPlan, cached: bytes | None) -> bytes:
         if cached is not None:

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 from models.artifacts.json_lines import append_line, utc_now
 from models.files import replace_file
 
+# Key of a line of `ticks.jsonl` that is not a tick: earlier ticks beyond its `images` are undone.
 ROLLED_BACK: Final = "rolled_back_from"
-"""Key of a line of `ticks.jsonl` that is not a tick: earlier ticks beyond its `images` are undone."""
 
 _TOKEN = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _KIMG_NAME = re.compile(r"([0-9]{6,})\.([0-9]{3})", re.ASCII)

@@ -25,25 +25,25 @@ from models.objectives.augmentations import AUGMENTATIONS, DIFF_AUGMENT
 from models.objectives.losses import LOSSES
 from models.objectives.penalties import PENALTIES
 
+# From so many images on a discriminator does not memorise them in a training of usual length.
 MANY: Final = 20_000
-"""From so many images on a discriminator does not memorise them in a training of usual length."""
+# Largest size chosen on a CPU for many images: more would take days.
 CPU_SIZE: Final = 32
-"""Largest size chosen on a CPU for many images: more would take days."""
+# Largest size chosen on a CPU for a few images, which teach larger networks little.
 FEW_SIZE: Final = 64
-"""Largest size chosen on a CPU for a few images, which teach larger networks little."""
+# Of the device's memory: libraries take some, and so may an app on the same device.
 MEMORY_SHARE: Final = 0.75
-"""Of the device's memory: libraries take some, and so may an app on the same device."""
 SMALLEST_BATCH: Final = 8
 CPU_SECONDS: Final = 2 * 3600
+# Floating-point operations per second that a core reaches in training, roughly.
 CORE_OPERATIONS: Final = 40e9
-"""Floating-point operations per second that a core reaches in training, roughly."""
 SHORTEST_KIMG: Final = 50
+# One of each kind between which choices differ: a request that fits all of them fits any worker.
 DEVICES: Final = (
     Device(kind="cpu", cores=2, memory_bytes=8 << 30),
     Device(kind="cuda", cores=8, memory_bytes=8 << 30),
     Device(kind="cuda", cores=8, memory_bytes=80 << 30),
 )
-"""One of each kind between which choices differ: a request that fits all of them fits any worker."""
 
 
 class Choice(Frozen):

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from models.config.presets import Preset, load
 
+# Up to so many images a discriminator soon memorises.
 FEW: Final = 2000
-"""Up to so many images a discriminator soon memorises."""
 
 DeviceKind = Literal["cpu", "cuda"]
 

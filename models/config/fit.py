@@ -10,8 +10,8 @@ from models.config.training import TrainingConfig
 from models.datasets.catalogue import BUILTIN
 from models.datasets.info import DatasetInfo
 
+# The longest training; the longest published ones show the discriminator some 25 million images.
 MAX_IMAGES = 1_000_000_000
-"""The longest training; the longest published ones show the discriminator some 25 million images."""
 _KINDS = {1: "grey", 3: "colour"}
 
 

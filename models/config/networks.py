@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
@@ -13,8 +14,8 @@ from models.families.spec import AnyDiscriminator, AnyGenerator, Network, Work
 
 MAX_PARAMETERS: Final = 100_000_000
 MAX_CLASSES: Final = 100_000
+# Values that a conditional generator learns for each class and takes beside the latent.
 EMBEDDED: Final = 64
-"""Values that a conditional generator learns for each class and takes beside the latent."""
 
 Classes = Annotated[
     int, Field(ge=0, le=MAX_CLASSES, description="0: not conditional", exclude_if=lambda count: count == 0)
@@ -25,7 +26,7 @@ class _ImageConfig(Frozen):
     size: Size
     channels: Channels
 
-    @property
+    @cached_property
     def shape(self) -> ImageShape:
         """The images' shape: `size` is written for square ones, which all families here make."""
         return ImageShape(self.size, self.size, self.channels)
@@ -46,7 +47,8 @@ class GeneratorConfig(_ImageConfig):
     network: AnyGenerator
     classes: Classes = 0
 
-    @property
+    # Cached, like `shape`: each request for images reads them.
+    @cached_property
     def inputs(self) -> dict[str, InputSpec]:
         """Inputs by name, in the order in which the network takes them."""
         specs: dict[str, InputSpec] = {"z": LatentInput(dim=self.latent.dim, prior=self.latent.prior)}

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 
 from models.config.values import Channels, Frozen, Name
 
+# The preset that is chosen for a data set and a device, by `models.config.auto`.
 AUTO = "auto"
-"""The preset that is chosen for a data set and a device, by `models.config.auto`."""
 
 
 class Proposed(Frozen):

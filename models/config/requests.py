@@ -35,8 +35,8 @@ Overrides = Annotated[dict[Annotated[str, Field(max_length=128)], Override], Fie
 Location = tuple[str | int, ...]
 InfoOf = Callable[[str], DatasetInfo | None]
 
+# What `conditional` may be until the data set is known: true where its classes can be learned apart.
 WHERE_POSSIBLE: Final = "auto"
-"""What `conditional` may be until the data set is known: true where its classes can be learned apart."""
 
 
 RESERVED_MODELS = frozenset({"starter"})

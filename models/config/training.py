@@ -19,8 +19,8 @@ from models.objectives.methods import ADVERSARIAL, METHODS
 from models.objectives.penalties import PENALTIES
 from models.registry import Registered
 
+# The largest probability that adaptive augmentation may reach.
 MAX_ADAPTED: Final = 0.85
-"""The largest probability that adaptive augmentation may reach."""
 
 LossName = Annotated[str, Registered(LOSSES)]
 MethodName = Annotated[str, Registered(METHODS)]

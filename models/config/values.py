@@ -16,8 +16,8 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Literal[28, 32, 64, 128, 256]
 Channels = Literal[1, 3]
 
+# Sizes that presets are made for; a larger one is trained where a request names it.
 CHOSEN_SIZES: Final[tuple[Size, ...]] = (28, 32, 64, 128)
-"""Sizes that presets are made for; a larger one is trained where a request names it."""
 
 
 class Frozen(BaseModel):

@@ -10,10 +10,10 @@ from models.config.values import Channels, Frozen
 from models.datasets.catalogue import BUILTIN
 from models.datasets.uploads import ValidationReport
 
+# Images that classes need on average to be learned by a conditional network.
 MIN_PER_CLASS: Final = 200
-"""Images that classes need on average to be learned by a conditional network."""
+# Images that the smallest class needs for it.
 MIN_SMALLEST_CLASS: Final = 50
-"""Images that the smallest class needs for it."""
 MAX_CLASSES: Final = 100
 
 

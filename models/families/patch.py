@@ -20,8 +20,8 @@ from models.families.spec import (
 if TYPE_CHECKING:
     from torch import nn
 
+# Pixels on each side of a patch.
 PATCH: Final = 4
-"""Pixels on each side of a patch."""
 
 
 def grid(shape: ImageShape) -> tuple[int, int]:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 BASE: Final[dict[int, int]] = {28: 7, 32: 4, 64: 4, 128: 4, 256: 4}
+# Channels of a group in a block's middle convolution.
 GROUP: Final = 16
-"""Channels of a group in a block's middle convolution."""
 
 
 class _Residual(Frozen):

@@ -66,8 +66,8 @@ class AugmentationSpec:
 
 AUGMENTATIONS: Final[Registry[AugmentationSpec]] = Registry("augmentation")
 
+# The policy of Zhao et al. 2020.
 DIFF_AUGMENT: Final = ("color", "translation", "cutout")
-"""The policy of Zhao et al. 2020."""
 
 
 def augment(

@@ -47,8 +47,8 @@ except ImportError:  # no ISA-L for this platform
     _png, _PNG_ENCODER = _png_by_pillow, f"zlib {features.version('zlib')}"
 
 _PILLOW_ENCODERS = ", ".join(f"{part} {features.version(part)}" for part in ("pil", "webp", "libjpeg_turbo"))
+# The encoders with their releases, for ETags: others may write other bytes for the same pixels.
 ENCODER = f"{_PILLOW_ENCODERS}, png by {_PNG_ENCODER}"
-"""The encoders with their releases, for ETags: others may write other bytes for the same pixels."""
 
 
 def encode(picture: Pixels, format: Format, text: Mapping[str, str] | None = None) -> bytes:  # noqa: A002

@@ -28,8 +28,8 @@ class Claim:
 
     kind: ClaimKind
     id: str
+    # The fencing token: each claim of a row raises it by one.
     token: int
-    """The fencing token: each claim of a row raises it by one."""
 
     def __str__(self) -> str:
         return f"{'run' if self.kind == 'run' else 'data set'} {self.id}"

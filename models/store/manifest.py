@@ -15,8 +15,8 @@ from models.config.values import Frozen, Label, Name, Seed
 from models.scores import Score
 
 MANIFEST = "manifest.json"
+# Name of the only generator of most versions.
 GENERATOR = "generator"
-"""Name of the only generator of most versions."""
 WEIGHTS = f"{GENERATOR}.safetensors"
 PREVIEW = "preview.png"
 CARD = "card.md"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+# Bits in which two hashes of near duplicates may differ.
 MAX_DISTANCE: Final = 3
-"""Bits in which two hashes of near duplicates may differ."""
 
 _SIDE: Final = 8
 _MIN_CONTRAST: Final = 4.0  # standard deviation in grey levels; the hash of a flatter image is noise

@@ -40,12 +40,12 @@ class ImageRecord(NamedTuple):
     width: int
     height: int
     conversions: tuple[FindingKind, ...]
+    # sha256 of the file, its first 32 hexadecimal digits.
     digest: str
-    """sha256 of the file, its first 32 hexadecimal digits."""
+    # The difference hash; None for an image of one colour.
     perceptual_hash: int | None
-    """The difference hash; None for an image of one colour."""
+    # No pixel has a colour.
     grey: bool
-    """No pixel has a colour."""
 
 
 def propose_preparation(shapes: Sequence[ImageHeader]) -> Proposal:

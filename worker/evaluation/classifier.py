@@ -22,8 +22,8 @@ from worker.data.prepared import Prepared
 from worker.evaluation.cache import load_or_train_network
 from worker.evaluation.samples import Indices, permutation, to_float
 
+# Incremented when the same data would give another classifier: earlier files are then ignored.
 FORMAT: Final = 2
-"""Incremented when the same data would give another classifier: earlier files are then ignored."""
 SIDE: Final = 28
 FEATURES: Final = 64
 TRAINING_IMAGES: Final = 76_800

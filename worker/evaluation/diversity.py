@@ -18,8 +18,8 @@ from torch import Tensor
 
 from models.pictures import Pixels
 
+# Images that the score compares, each with all others.
 COUNT: Final = 500
-"""Images that the score compares, each with all others."""
 _COARSE_SIDE: Final = 16  # pixels, about: the resolution of pairwise diversity
 
 

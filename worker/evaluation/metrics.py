@@ -11,14 +11,14 @@ from typing import Final, NamedTuple, Self
 import torch
 from torch import Tensor
 
+# Rows of a block, over which the kernel distance is averaged.
 KERNEL_BLOCK: Final = 1_000
-"""Rows of a block, over which the kernel distance is averaged."""
+# k of precision and recall (Kynkäänniemi et al. 2019).
 NEIGHBOURS: Final = 3
-"""k of precision and recall (Kynkäänniemi et al. 2019)."""
+# k of density and coverage (Naeem et al. 2020).
 COVERAGE_NEIGHBOURS: Final = 5
-"""k of density and coverage (Naeem et al. 2020)."""
+# Rows of each set that precision and recall use, at most: their cost grows with the square.
 MAX_ROWS: Final = 2_000
-"""Rows of each set that precision and recall use, at most: their cost grows with the square."""
 _CHUNK_ROWS: Final = 1_000  # whose distances are in memory at once
 
 

@@ -20,8 +20,8 @@ from worker.data.prepared import Prepared
 
 SEED: Final = 20_177_106  # of the latents of every evaluation, whatever the seed of the run
 BATCH: Final = 50
+# Part of every protocol: incremented when other real images, or another order of them, would be compared.
 SPLIT_VERSION: Final = 2
-"""Part of every protocol: incremented when other real images, or another order of them, would be compared."""
 _SPLIT_KEY: Final = 0x5EED
 
 Indices = NDArray[np.int64]

@@ -20,16 +20,16 @@ from worker.evaluation.reference import CLASSIFIER_FRECHET, INCEPTION_SCORES, SL
 from worker.evaluation.samples import BATCH
 from worker.evaluation.sliced_wasserstein import level_sizes
 
+# Of an evaluation at a snapshot.
 SAMPLES: Final = 2_000
-"""Of an evaluation at a snapshot."""
+# Of a second evaluation at the end of a run.
 FINAL_SAMPLES: Final = 10_000
-"""Of a second evaluation at the end of a run."""
+# Of a data set whose generators can be evaluated: two on each side of a comparison.
 MIN_IMAGES: Final = 4
-"""Of a data set whose generators can be evaluated: two on each side of a comparison."""
+# Of the training's time, for all evaluations. The end of a run is evaluated whatever share that takes.
 SHARE: Final = 0.03
-"""Of the training's time, for all evaluations. The end of a run is evaluated whatever share that takes."""
+# Of training time: shorter runs train no classifier.
 MIN_CLASSIFIER_SECONDS: Final = 30.0
-"""Of training time: shorter runs train no classifier."""
 
 DeviceType = Literal["cpu", "cuda"]
 

@@ -18,8 +18,8 @@ from models.config.inputs import Latent
 from models.latents import draw_latents
 
 PATCH: Final = 7
+# At each level, from all images together.
 PATCHES: Final = 1 << 14
-"""At each level, from all images together."""
 DIRECTIONS: Final = 128
 _MIN_SIDE: Final = 14  # pixels on each side of the last level
 _KEY: Final = 0x51DE

@@ -18,13 +18,13 @@ class ExitCode(IntEnum):
     """The exit codes, numbered after sysexits.h where one fits."""
 
     COMPLETED = 0
+    # A retry would not help; the reason is in `failure.json`.
     REFUSED = 65
-    """A retry would not help; the reason is in `failure.json`."""
     LOST_SUPERVISOR = watchdog.EXIT_CODE
+    # Stopped on request, after a checkpoint.
     STOPPED = 75
-    """Stopped on request, after a checkpoint."""
+    # Another attempt holds the run.
     FENCED = 76
-    """Another attempt holds the run."""
 
 
 _STATUS_BYTES = 16

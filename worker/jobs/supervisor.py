@@ -39,8 +39,8 @@ class Job(ABC):
     Methods that change the row raise `ClaimLost`, and `RecordsUnavailable` while the database is away.
     """
 
+    # For error messages: "the training process".
     process_name: ClassVar[str]
-    """For error messages: "the training process"."""
 
     def __init__(self, name: str, command: list[str], log: Path) -> None:
         """Describe a job.
@@ -94,10 +94,10 @@ class Heartbeat:
     """
 
     def __init__(self, job: Job, seconds: float) -> None:
+        # Somebody asked for a pause or a cancel; the row knows which.
         self.stop_wanted = False
-        """Somebody asked for a pause or a cancel; the row knows which."""
+        # Another worker holds the row, or nobody does.
         self.lost = False
-        """Another worker holds the row, or nobody does."""
         self._job = job
         self._seconds = seconds
         self._away = False

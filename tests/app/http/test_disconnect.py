@@ -8,7 +8,7 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
-from app.http.disconnect import ClientLeft, while_present
+from app.http.disconnect import ClientDisconnected, cancel_on_disconnect
 
 
 async def working() -> None:
@@ -19,8 +19,8 @@ def test_who_hangs_up_ends_the_work() -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    with pytest.raises(ClientLeft):
-        asyncio.run(while_present(receive, working()))
+    with pytest.raises(ClientDisconnected):
+        asyncio.run(cancel_on_disconnect(receive, working()))
 
 
 def test_a_body_that_is_refused_while_it_comes_is_told_so_and_not_that_it_left() -> None:
@@ -28,4 +28,4 @@ def test_a_body_that_is_refused_while_it_comes_is_told_so_and_not_that_it_left()
         raise HTTPException(413)
 
     with pytest.raises(HTTPException):
-        asyncio.run(while_present(receive, working()))
+        asyncio.run(cancel_on_disconnect(receive, working()))

@@ -33,10 +33,10 @@ class Command(IntEnum):
 
     END = 0
     ROUND = 1
+    # One that logs the norms of gradients.
     LOGGED_ROUND = 2
-    """One that logs the norms of gradients."""
+    # Receive rank 0's state.
     SYNC_STATE = 3
-    """Receive rank 0's state."""
 
 
 class Ranks:
