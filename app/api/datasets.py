@@ -239,7 +239,7 @@ def _builtin_pictures(app_state: AppState, dataset: BuiltinDataset) -> Path:
 
 
 def _draw(app_state: AppState, dataset: BuiltinDataset) -> None:
-    """Let a worker prepare a built-in set in its original size, which draws its pictures."""
+    """Wake a worker to prepare a built-in set in its original size, which also makes its pictures."""
     app_state.notifications.prepare(dataset.name, dataset.size, dataset.channels)
 
 

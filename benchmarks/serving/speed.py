@@ -71,7 +71,7 @@ class Rounds:
         return percentile(self.latencies, 99)
 
     def row(self, *labels: str) -> tuple[str, ...]:
-        """Give a row of the table."""
+        """Return a row of the table."""
         share = f"{median(self.cpu):.0%}"
         return (*labels, f"{median(self.rates):,.1f}", ms(percentile(self.latencies, 50)), ms(self.p99), share)
 

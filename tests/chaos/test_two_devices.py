@@ -76,7 +76,7 @@ class Harness:
         return found
 
     def published(self, run: Run) -> list[tuple[int, str]]:
-        """Give position and sha256 of each version of the run."""
+        """Return position and sha256 of each version of the run."""
         (info,) = [model for model in LocalStore(self.settings.model_dir).models() if model.name == run.model]
         manifests = [version.manifest for version in info.versions if version.manifest is not None]
         return [

@@ -52,7 +52,7 @@ class Stack:
         until(lambda: self.containers()["app"]["Health"] == "healthy", "the app to be healthy", 120)
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """Give what compose tells of each service."""
+        """Return what compose tells of each service."""
         lines = self.compose("ps", "--all", "--format", "json").splitlines()
         return {value["Service"]: value for value in map(json.loads, lines)}
 

@@ -38,7 +38,7 @@ def torch_as_it_was() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def photos(harness: Harness) -> str:
-    """Give a folder of coloured noise in two classes: too few images to be evaluated, which would take longest."""
+    """Return a folder of coloured noise in two classes: too few images to be evaluated, which would take longest."""
     for n in range(3):
         place = harness.app_state.settings.images_dir / "noise" / f"class {n % 2}"
         place.mkdir(parents=True, exist_ok=True)

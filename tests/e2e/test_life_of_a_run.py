@@ -39,7 +39,7 @@ LISTENING = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
 
 
 def tiny(model: str, kimg: float) -> dict[str, Any]:
-    """Give the body of a request for a small training on digits that ship with the program."""
+    """Return the body of a request for a small training on digits that ship with the program."""
     return {"preset": "mlp-mnist", "dataset": "mnist-mini", "model": model, "kimg": kimg, "overrides": TINY}
 
 
@@ -78,7 +78,7 @@ class Harness:
         return attempt
 
     def weights(self, run: Run) -> str:
-        """Give the sha256 of what the run published last."""
+        """Return the sha256 of what the run published last."""
         directory = LocalStore(self.data_dir / "models")
         manifest = directory.model(run.model).versions[-1].manifest
         assert manifest is not None

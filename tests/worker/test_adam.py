@@ -12,7 +12,7 @@ LR, BETA1, BETA2 = 2e-3, 0.5, 0.99
 
 
 def moved(weight: Tensor, gradients: list[Tensor]) -> Tensor:
-    """Give float64 weights after these gradients (Kingma and Ba 2015, algorithm 1)."""
+    """Return float64 weights after these gradients (Kingma and Ba 2015, algorithm 1)."""
     m = v = torch.zeros_like(weight)
     for t, gradient in enumerate(gradients, 1):
         m = BETA1 * m + (1 - BETA1) * gradient

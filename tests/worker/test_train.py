@@ -40,7 +40,7 @@ def harness(tmp_path: Path) -> Iterator[Harness]:
 
 @pytest.fixture
 def interruptible(tmp_path: Path, own_postgres: PostgresServer) -> Iterator[Harness]:
-    """Give a house whose database the test may stop and start."""
+    """Return a house whose database the test may stop and start."""
     yield from working_house(tmp_path, own_postgres.create_database())
 
 
@@ -117,7 +117,7 @@ def _hears_sigterm(pid: int) -> bool:
 
 
 def finished(harness: Harness, kimg: float = 2) -> Run:
-    """Give a run that reached its target."""
+    """Return a run that reached its target."""
     run = harness.create(tiny(kimg=kimg))
     assert harness.train(run) == ExitCode.COMPLETED
     harness.records.release_run(run.claim, "succeeded")
@@ -246,7 +246,7 @@ def test_a_log_on_a_full_disk_is_a_reason_too(harness: Harness) -> None:
 
 
 def with_lost_weights(harness: Harness, run: Run, *, rollback_checkpoints: bool) -> Run:
-    """Give a finished run again whose newest checkpoint holds a NaN; perhaps it has nothing to go back to."""
+    """Return a finished run again whose newest checkpoint holds a NaN; perhaps it has nothing to go back to."""
     kept = max(harness.attempt(run).checkpoints.iterdir())
     found = read(kept, run.token)
     found.tensors["generator.0.weight"].fill_(torch.nan)

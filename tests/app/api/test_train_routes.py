@@ -18,7 +18,7 @@ BODY = {"preset": "mlp-mnist", "dataset": "mnist-mini"}
 
 
 def errors(answer: httpx.Response) -> dict[str, str]:
-    """Give the messages of a 422 by their dotted place."""
+    """Return the messages of a 422 by their dotted place."""
     assert answer.status_code == 422, answer.text
     return {".".join(map(str, error["loc"])): error["msg"] for error in answer.json()["errors"]}
 

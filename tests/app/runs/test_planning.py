@@ -60,7 +60,7 @@ def dry_run(harness: Harness, **request: Any) -> httpx.Response:
 
 
 def refusals(answer: httpx.Response) -> dict[str, str]:
-    """Give what is told to be wrong, each a whole sentence, by where it is."""
+    """Return what is told to be wrong, each a whole sentence, by where it is."""
     assert answer.status_code == 422, answer.text
     told = {".".join(map(str, error["loc"])): error["msg"] for error in answer.json()["errors"]}
     assert told
@@ -71,7 +71,7 @@ def refusals(answer: httpx.Response) -> dict[str, str]:
 def fits(
     preset: Preset, size: int, channels: int, classes: int, count: int, *, prepared: bool, is_folder: bool = False
 ) -> bool:
-    """Tell by a preset's own table whether it fits a data set; of a folder nobody knows that all of it is grey."""
+    """Return whether a preset's own table fits a data set. A folder is never known to be grey only."""
     if preset.name == presets.AUTO:
         return True
     training = preset.training
