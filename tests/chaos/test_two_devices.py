@@ -129,8 +129,8 @@ def test_a_run_on_two_devices_is_killed_and_paused_and_ends_in_the_bytes_of_one_
     run = harness.work()
     assert (run.state, run.error) == ("succeeded", None)
 
-    told = [event.data["message"] for event in read_events(harness.settings.runs_dir / run.id) if event.type == "log"]
-    assert len([line for line in told if line.startswith("resumed from ") and "not exact" not in line]) == 2
+    logged = [event.data["message"] for event in read_events(harness.settings.runs_dir / run.id) if event.type == "log"]
+    assert len([line for line in logged if line.startswith("resumed from ") and "not exact" not in line]) == 2
     assert harness.published(run) == harness.published(calm)
     positions = [tick["images"] for tick in read_ticks(harness.settings.runs_dir / run.id)]
     assert positions == [tick["images"] for tick in read_ticks(harness.settings.runs_dir / calm.id)]

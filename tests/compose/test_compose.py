@@ -97,12 +97,12 @@ def test_the_starter_is_served_at_once(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_a_training_is_published_and_served(stack: Stack, tmp_path: Path) -> None:
-    told = stack.atelier(
+    output = stack.atelier(
         "train", "--preset", "mlp-mnist", "--dataset", "mnist-mini", "--model", "digits", "--kimg", "3",
         "--set", "tick_kimg=1", "--follow",
     )  # fmt: skip
-    assert told.endswith("succeeded\n")
-    assert "published digits@1" in told
+    assert output.endswith("succeeded\n")
+    assert "published digits@1" in output
 
     until(lambda: any(model["name"] == "digits" for model in stack.get("/models")["items"]), "the model", 10)
     target = tmp_path / "grid.png"
@@ -112,10 +112,10 @@ def test_a_training_is_published_and_served(stack: Stack, tmp_path: Path) -> Non
 
 
 def test_a_stopped_stack_hands_its_run_over_and_goes_on_with_it(stack: Stack) -> None:
-    told = stack.atelier(
+    output = stack.atelier(
         "train", "--preset", "mlp-mnist", "--dataset", "mnist-mini", "--kimg", "100000", "--set", "tick_kimg=1"
     )
-    found = re.match(r"run (\w+):", told)
+    found = re.match(r"run (\w+):", output)
     assert found
     run = f"/train/{found[1]}"
     before = until(lambda: stack.get(run)["progress"], "a tick", 120)

@@ -56,7 +56,7 @@ def started(harness: Harness, run_id: str) -> ExitCode:
     return code
 
 
-def told(harness: Harness, run_id: str) -> list[str]:
+def logged(harness: Harness, run_id: str) -> list[str]:
     events = read_events(harness.app_state.settings.runs_dir / run_id)
     return [event.data["message"] for event in events if event.type == "log"]
 
@@ -83,7 +83,7 @@ def test_auto_is_decided_at_the_first_start_and_holds_from_then_on(harness: Harn
     assert (run["preset"], run["model"], resolved["preset"]) == ("auto", "noise", "dcgan-32")
     assert (resolved["config"]["size"], resolved["config"]["batch_size"]) == (32, 2)
     assert resolved["config"]["augment"]["control"] == "constant"
-    assert [line for line in told(harness, run_id) if line in resolved["reasons"]] == resolved["reasons"]
+    assert [line for line in logged(harness, run_id) if line in resolved["reasons"]] == resolved["reasons"]
     row = harness.app_state.records.get_run(run_id)
     assert row is not None
     assert row.config == resolved["config"]
@@ -99,7 +99,7 @@ def test_auto_is_decided_at_the_first_start_and_holds_from_then_on(harness: Harn
     assert again["progress"]["kimg"] == 0.032
     kept = ("preset", "reasons", "config", "batch_size")
     assert {name: again["resolved"][name] for name in kept} == {name: resolved[name] for name in kept}
-    assert told(harness, run_id).count(resolved["reasons"][0]) == 1
+    assert logged(harness, run_id).count(resolved["reasons"][0]) == 1
 
 
 def test_auto_run_that_has_not_started_takes_no_other_length(harness: Harness) -> None:

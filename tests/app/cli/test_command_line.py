@@ -118,9 +118,9 @@ def test_keys_are_made_listed_and_revoked_before_any_service_starts(
     monkeypatch.setenv("ATELIER_DATABASE_URL", database_url)
 
     made = runner.invoke(atelier, ["keys", "add", "ada", "--scope", "train", "--scope", "sample"])
-    secret, told = made.output.splitlines()
-    identity = told.split()[1]
-    assert told == f"key {identity} for ada (sample, train); store it now: it is not shown again"
+    secret, message = made.output.splitlines()
+    identity = message.split()[1]
+    assert message == f"key {identity} for ada (sample, train); store it now: it is not shown again"
 
     listed = runner.invoke(atelier, ["keys", "list"]).output
     assert re.search(rf"^{identity}\s+ada\s+sample train\s+\d{{4}}-\d\d-\d\d$", listed, re.MULTILINE)

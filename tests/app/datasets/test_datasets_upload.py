@@ -52,13 +52,13 @@ def test_an_archive_of_images_is_kept_and_waits_to_be_prepared(archive: bytes, a
     answer = app_state.post(archive, size="64", crop="whole")
     assert answer.status_code == 202, answer.text
     assert answer.headers["Location"] == "/datasets/cats"
-    told = answer.json()
-    assert (told["name"], told["state"], told["options"]) == ("cats", "preparing", {"size": 64, "crop": "whole"})
-    assert told == {
+    view = answer.json()
+    assert (view["name"], view["state"], view["options"]) == ("cats", "preparing", {"size": 64, "crop": "whole"})
+    assert view == {
         key: value for key, value in app_state.http.get("/datasets/cats").json().items() if key != "findings"
     }
     (folder,) = app_state.left()
-    assert (app_state.settings.uploads_dir / folder / "archive").stat().st_size == told["bytes"]
+    assert (app_state.settings.uploads_dir / folder / "archive").stat().st_size == view["bytes"]
 
 
 def test_a_tar_gz_of_two_members_is_unzipped_as_it_comes(app_state: UploadServer) -> None:

@@ -111,11 +111,11 @@ def test_all_runs_share_one_stream(harness: Harness) -> None:
     attempt = harness.attempt(first, harness.claim(first).token)
     write_tick(attempt, 1000)
     with listening(harness.http, "/events") as messages_:
-        told = next(message for message in messages_ if message["data"].get("run") == first)
-        assert (told["event"], told["data"]["state"]) == ("state", "running")
+        event = next(message for message in messages_ if message["data"].get("run") == first)
+        assert (event["event"], event["data"]["state"]) == ("state", "running")
         second = harness.train(model="second")
-        told = next(message for message in messages_ if message["data"].get("run") == second)
-        assert (told["event"], told["data"]["state"]) == ("state", "queued")
+        event = next(message for message in messages_ if message["data"].get("run") == second)
+        assert (event["event"], event["data"]["state"]) == ("state", "queued")
         write_tick(attempt, 2000)
         assert next(message for message in messages_ if message["event"] == "tick")["data"]["kimg"] == 2.0
 
@@ -126,20 +126,20 @@ def test_new_version_is_told_to_all(tmp_path: Path, model_root: Path) -> None:
         listening(service.client, "/events") as messages_,
     ):
         httpx.put(f"{service.url}/models/digits/aliases/mine", json={"version": 1}).raise_for_status()
-        told = next(messages_)
-        assert (told["event"], told["data"]["model"]) == ("model", "digits")
-        assert told["data"]["aliases"] == {"latest": 1, "mine": 1}
+        event = next(messages_)
+        assert (event["event"], event["data"]["model"]) == ("model", "digits")
+        assert event["data"]["aliases"] == {"latest": 1, "mine": 1}
 
 
 def test_upload_and_deletion_of_a_data_set_are_told_to_all(harness: Harness) -> None:
     with listening(harness.http, "/events") as messages_:
         files = {"file": ("cats.zip", zipped({"a.png": RED}))}
         httpx.post(f"{harness.service.url}/datasets", data={"name": "cats"}, files=files).raise_for_status()
-        told = next(message for message in messages_ if message["event"] == "dataset")["data"]
-        assert (told["dataset"], told["state"], told["progress"]["done"]) == ("cats", "preparing", 0)
+        event = next(message for message in messages_ if message["event"] == "dataset")["data"]
+        assert (event["dataset"], event["state"], event["progress"]["done"]) == ("cats", "preparing", 0)
         httpx.delete(f"{harness.service.url}/datasets/cats").raise_for_status()
-        told = next(message for message in messages_ if message["event"] == "dataset")["data"]
-        assert told == {"dataset": "cats", "state": "deleted"}
+        event = next(message for message in messages_ if message["event"] == "dataset")["data"]
+        assert event == {"dataset": "cats", "state": "deleted"}
 
 
 def test_too_many_streams_are_503(tmp_path: Path) -> None:

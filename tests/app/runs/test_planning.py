@@ -60,12 +60,12 @@ def dry_run(harness: Harness, **request: Any) -> httpx.Response:
 
 
 def refusals(answer: httpx.Response) -> dict[str, str]:
-    """Return what is told to be wrong, each a whole sentence, by where it is."""
+    """Return the error messages, each a whole sentence, by location."""
     assert answer.status_code == 422, answer.text
-    told = {".".join(map(str, error["loc"])): error["msg"] for error in answer.json()["errors"]}
-    assert told
-    assert all(len(message) > 20 for message in told.values()), told
-    return told
+    errors = {".".join(map(str, error["loc"])): error["msg"] for error in answer.json()["errors"]}
+    assert errors
+    assert all(len(message) > 20 for message in errors.values()), errors
+    return errors
 
 
 def fits(
@@ -146,8 +146,8 @@ def test_misfit_is_refused_where_it_can_be_mended(
 ) -> None:
     if request_.get("dataset") == "forty":
         upload(harness, "forty", 28, 1, count=40)
-    told = refusals(dry_run(harness, **{"dataset": "mnist-mini", **request_}))
-    assert words in told[f"body.{where}"]
+    errors = refusals(dry_run(harness, **{"dataset": "mnist-mini", **request_}))
+    assert words in errors[f"body.{where}"]
 
 
 def test_more_devices_than_any_worker_owns_are_refused_while_one_is_there(harness: Harness) -> None:
@@ -156,8 +156,8 @@ def test_more_devices_than_any_worker_owns_are_refused_while_one_is_there(harnes
     records = harness.app_state.records
     records.worker_seen("w1", "here", 1, 2, "train,background")
     records.worker_seen("w2", "here", 2, 8, "background")
-    told = refusals(dry_run(harness, **request))["body.overrides.devices"]
-    assert "asks for 4 devices and no worker here owns more than 2" in told
+    errors = refusals(dry_run(harness, **request))["body.overrides.devices"]
+    assert "asks for 4 devices and no worker here owns more than 2" in errors
     records.worker_seen("w3", "there", 3, 4, "train")
     assert dry_run(harness, **request).status_code == 200
 
@@ -182,9 +182,9 @@ def test_what_auto_would_choose_is_told_with_its_reasons_and_what_the_worker_dec
 
 def test_folder_is_estimated_by_its_files(harness: Harness) -> None:
     dataset = folder(harness, "estimated", 40, count=70)
-    told = dry_run(harness, preset="auto", dataset=dataset, epochs=64).json()["estimate"]
-    assert (told["images"], told["batches"]) == (70 * 64, 70)
-    assert told["memory_bytes"] > 70 * 32 * 32 * 3
+    errors = dry_run(harness, preset="auto", dataset=dataset, epochs=64).json()["estimate"]
+    assert (errors["images"], errors["batches"]) == (70 * 64, 70)
+    assert errors["memory_bytes"] > 70 * 32 * 32 * 3
 
 
 def test_auto_run_waits_under_its_own_name(harness: Harness) -> None:

@@ -319,8 +319,8 @@ def test_classes_are_learned_apart_where_they_can_be_if_that_is_left_to_the_data
     data = pets(*map(str, range(classes)), count=count, fewest=fewest)
     config = resolve(TrainRequest(preset=preset, dataset="pets", overrides=overrides), lambda _: data)
     assert (config.conditional, config.classes) == (conditional, data.classes if conditional else ())
-    told = resolve(TrainRequest(preset=preset, dataset="pets", overrides={"conditional": False}), lambda _: data)
-    assert (told.conditional, told.classes) == (False, ())
+    config = resolve(TrainRequest(preset=preset, dataset="pets", overrides={"conditional": False}), lambda _: data)
+    assert (config.conditional, config.classes) == (False, ())
 
 
 def test_a_conditional_training_without_labels_is_refused(tmp_path: Path) -> None:

@@ -33,11 +33,11 @@ NARROW: dict[str, dict[str, object]] = {
 def test_products_are_those_that_torch_counts(preset: str, overrides: dict[str, object]) -> None:
     config = requests.resolve(TrainRequest(preset=preset, dataset="mnist", overrides=overrides))
     pair = build(config)
-    told = [torch.zeros(2, dtype=torch.int64)] if config.conditional else []
+    labels = [torch.zeros(2, dtype=torch.int64)] if config.conditional else []
     z, images = torch.zeros(2, config.latent.dim), torch.zeros(2, config.channels, config.size, config.size)
     work = config.generator_config().work(), config.discriminator_config().work()
     for network, inputs, expected in zip((pair.generator, pair.discriminator), (z, images), work, strict=True):
         with FlopCounterMode(display=False) as counter:
-            network(inputs, *told)
+            network(inputs, *labels)
         assert expected.products == counter.get_total_flops() / 2 / len(z)
         assert 0 < expected.values < expected.products

@@ -24,11 +24,11 @@ def test_they_make_and_judge_images_of_every_size(
     ours = GeneratorConfig(**image, latent=Latent(dim=6), network=PatchGenerator(widths=widths))
     theirs = DiscriminatorConfig(**image, network=PatchDiscriminator(widths=widths))
     networks = build_generator(ours), build_discriminator(theirs)
-    told = [torch.tensor([4, 0])] if classes else []
-    images = networks[0](torch.randn(2, 6), *told)
+    labels = [torch.tensor([4, 0])] if classes else []
+    images = networks[0](torch.randn(2, 6), *labels)
     assert images.shape == (2, channels, size, size)
     assert images.abs().max() <= 1
-    assert networks[1](images, *told).shape == (2,)
+    assert networks[1](images, *labels).shape == (2,)
     for network, count in zip(networks, (ours.parameters(), theirs.parameters()), strict=True):
         assert sum(parameter.numel() for parameter in network.parameters()) == count
 

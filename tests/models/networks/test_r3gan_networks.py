@@ -33,11 +33,11 @@ def discriminator(size: int = 32, widths: tuple[int, ...] = (32, 32, 64, 64), **
 def test_they_make_and_judge_images_of_every_size(size: int, widths: tuple[int, ...], classes: int) -> None:
     ours = generator(size, widths, classes=classes)
     theirs = discriminator(size, widths[::-1], classes=classes)
-    told = [torch.tensor([0, 2])] if classes else []
+    labels = [torch.tensor([0, 2])] if classes else []
     networks = build_generator(ours), build_discriminator(theirs)
-    images = networks[0](torch.randn(2, 64), *told)
+    images = networks[0](torch.randn(2, 64), *labels)
     assert images.shape == (2, 3, size, size)
-    assert networks[1](images, *told).shape == (2,)
+    assert networks[1](images, *labels).shape == (2,)
     for network, count in zip(networks, (ours.parameters(), theirs.parameters()), strict=True):
         assert sum(parameter.numel() for parameter in network.parameters()) == count
 
