@@ -235,7 +235,9 @@ class Killed(Exception):
     """Stands in for a kill."""
 
 
-@pytest.mark.parametrize(("place", "when", "told_times"), [("checkpoints", "save", 2), ("reporter", "rolled_back", 1)])
+@pytest.mark.parametrize(
+    ("place", "when", "times_reported"), [("checkpoints", "save", 2), ("reporter", "rolled_back", 1)]
+)
 def test_a_run_killed_while_it_rolls_back_tells_why_and_ends_in_the_same_bytes(
     place: str,
     when: str,
