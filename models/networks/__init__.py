@@ -1,4 +1,4 @@
-"""Networks built from their configurations, one module per family; whoever builds them seeds torch first."""
+"""Networks built from their configurations, one module per family; callers seed torch first."""
 
 from __future__ import annotations
 
@@ -13,28 +13,22 @@ __all__ = ["Pair", "build", "build_discriminator", "build_generator"]
 
 
 class Pair(NamedTuple):
-    """The two networks of a training."""
-
     generator: nn.Module
     discriminator: nn.Module
 
 
 def build_generator(config: GeneratorConfig) -> nn.Module:
-    """Build a generator: float32 latents `[N, dim]` to images `[N, C, H, W]` in [-1, 1], or thereabouts for r3gan.
-
-    A conditional one takes int64 labels `[N]` as its second argument.
-    """
+    """Build a generator: latents `[N, dim]`, and int64 labels `[N]` if conditional, to images `[N, C, H, W]`."""
+    # Images are in [-1, 1]; only r3gan, which has no tanh, can exceed that.
     return config.network.build(config.shape, config.input_width, config.classes)
 
 
 def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
-    """Build a discriminator: float32 images `[N, C, H, W]` in [-1, 1] to logits `[N]`.
-
-    A conditional one takes int64 labels `[N]` as its second argument.
-    """
+    """Build a discriminator: images `[N, C, H, W]`, and int64 labels `[N]` if conditional, to logits `[N]`."""
     return config.network.build(config.shape, config.classes)
 
 
 def build(config: TrainingConfig) -> Pair:
-    """Build both networks of a training, freshly initialised: the generator first."""
+    """Build both networks of a training with new weights."""
+    # The generator first: the order decides which random numbers each one gets.
     return Pair(build_generator(config.generator_config()), build_discriminator(config.discriminator_config()))

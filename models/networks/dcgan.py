@@ -1,4 +1,4 @@
-"""Convolutional networks after Radford et al. 2016 (arXiv 1511.06434): strides, not pooling; batch normalisation."""
+"""Convolutional networks after Radford et al. 2016 (arXiv 1511.06434): strided convolutions, batch normalisation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _INIT_STD = (
 
 
 def generator(network: DcganGenerator, shape: ImageShape, inputs: int, classes: int) -> nn.Module:
-    """Build a linear layer to the base square, then doublings; batch normalisation and ReLU but for the last, tanh."""
+    """Build a linear layer to the base square, then transposed convolutions that double it, and tanh."""
     base = BASE[shape.height]
     first = network.widths[0]
     layers: list[nn.Module] = [nn.Linear(inputs, first * base * base), Unflatten(1, (first, base, base))]
     for before, width in pairwise(network.widths):
-        # Normalisation takes a bias away again, so only the last convolution has one.
+        # Normalisation subtracts any bias, so only the last convolution has one.
         layers += [*_normalised(before), nn.ConvTranspose2d(before, width, 4, stride=2, padding=1, bias=False)]
     last = network.widths[-1]
     layers += [*_normalised(last), nn.ConvTranspose2d(last, shape.channels, 4, stride=2, padding=1), Tanh()]
@@ -46,6 +46,7 @@ def discriminator(network: DcganDiscriminator, shape: ImageShape, classes: int) 
         layers += [nn.BatchNorm2d(width)] if normalised else []
         layers.append(nn.LeakyReLU(network.slope, inplace=True))
     last = network.widths[-1]
+    # A conditional network splits here: the features are also compared with an embedding of the class.
     head = (Flatten(), nn.Linear(last * base * base, 1), nn.Flatten(0))
     if classes:
         trunk = _initialise(nn.Sequential(*layers))
@@ -55,7 +56,7 @@ def discriminator(network: DcganDiscriminator, shape: ImageShape, classes: int) 
 
 def _initialise(network: nn.Sequential) -> nn.Sequential:
     if next(network.parameters()).is_meta:
-        # Nothing to fill, and trying to would import torch's compiler first, which takes seconds.
+        # There is nothing to fill, and the attempt would import torch's compiler, which takes seconds.
         return network
     for layer in network:
         if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):

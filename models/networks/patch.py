@@ -18,13 +18,14 @@ _SLOPE = 0.2
 
 
 def generator(network: PatchGenerator, shape: ImageShape, inputs: int, classes: int) -> nn.Module:
-    """Build a linear layer to the square of patches, 3x3 convolutions, batch normalisation before each, and tanh."""
+    """Build a linear layer to the grid of patches, 3x3 convolutions after batch normalisation, and tanh."""
     (rows, columns), first, last = grid(shape), network.widths[0], network.widths[-1]
     layers: list[nn.Module] = [nn.Linear(inputs, first * rows * columns), Unflatten(1, (first, rows, columns))]
     for before, width in pairwise(network.widths):
-        # Normalisation takes a bias away again, so only the last convolution has one.
+        # Normalisation subtracts any bias, so only the last convolution has one.
         layers += [*_normalised(before), nn.Conv2d(before, width, 3, padding=1, bias=False)]
     layers += [*_normalised(last), nn.Conv2d(last, shape.channels * PATCH**2, 3, padding=1)]
+    # The last convolution has the 16 pixels of a patch as channels; pixel shuffle moves them to their places.
     plain = nn.Sequential(*_initialised(layers), nn.PixelShuffle(PATCH), Tanh())
     return Embedded(classes, plain) if classes else plain
 
@@ -41,6 +42,7 @@ def discriminator(network: PatchDiscriminator, shape: ImageShape, classes: int) 
         layers += [nn.Conv2d(before, width, 3, stride=2, padding=1), _activation()]
     rows, columns = network.last_grid(shape)
     linear = nn.Linear(last * rows * columns, 1)
+    # Initialised together with the linear layer, which is the last one.
     layers = [nn.PixelUnshuffle(PATCH), *_initialised([*layers, linear])[:-1]]
     head = (Flatten(), linear, nn.Flatten(0))
     if classes:
@@ -52,9 +54,10 @@ def _activation() -> nn.Module:
     return nn.LeakyReLU(_SLOPE, inplace=True)
 
 
+# Weights from N(0, 2 / (1 + slope^2) / fan_in), which keeps the variance through leaky ReLUs; the last layer's from
+# N(0, 1 / fan_in); biases 0.
 @torch.no_grad()
 def _initialised(layers: list[nn.Module]) -> list[nn.Module]:
-    """Fill weights with N(0, 2 / (1 + slope^2) / fan_in), but the last layer's with N(0, 1 / fan_in); biases with 0."""
     for layer in layers:
         if isinstance(layer, nn.Linear | nn.Conv2d) and not layer.weight.is_meta:
             variance = 1.0 if layer is layers[-1] else 2.0 / (1.0 + _SLOPE**2)

@@ -1,1 +1,1 @@
-"""What trainings optimise: losses, penalties, augmentations and methods, torch-free specifications beside formulas."""
+"""Objectives of trainings: losses, penalties, augmentations and methods, specified without torch."""

@@ -1,7 +1,6 @@
 """Differentiable augmentation: random changes to real and generated images before the discriminator.
 
-They keep a discriminator from memorising a small data set (Zhao et al. 2020, arXiv 2006.10738), each with a probability
-that can follow the discriminator's outputs (Karras et al. 2020, arXiv 2006.06676).
+Zhao et al. 2020, arXiv 2006.10738; a probability that follows the discriminator: Karras et al. 2020, arXiv 2006.06676.
 """
 
 from __future__ import annotations
@@ -22,13 +21,14 @@ _HOLE = 0.5  # of height and width
 
 
 class Draws(NamedTuple):
-    """Random numbers for each image of a whole batch, of which only those of some rows are returned."""
+    """Random numbers for the images of some rows of a batch, drawn for the whole batch."""
 
     generator: Generator
     rows: Rows | None
 
     def numbers(self, images: Tensor, count: int) -> Tensor:
         """Draw `count` numbers in [0, 1) for each image, `[count, N]`."""
+        # Imported here, so that configurations need no torch.
         import torch
 
         present = len(images)
@@ -51,16 +51,16 @@ class AugmentationSpec:
 
     Attributes:
         name: in configurations.
-        title: for people.
-        sentence: what it does, for people.
-        apply: images `[N, C, H, W]` in [-1, 1], the probability of a change, and draws, to images of the same shape.
-        changes_color: whether brightness or colours change, which in grey drawings are the drawing itself.
+        title, sentence: shown to people.
+        apply: maps images `[N, C, H, W]` in [-1, 1], the probability of a change, and draws to images like them.
+        changes_color: whether brightness or colours change.
     """
 
     name: str
     title: str
     sentence: str
     apply: Callable[[Tensor, float | Tensor, Draws], Tensor]
+    # In grey drawings brightness is the drawing itself.
     changes_color: bool = False
 
 
@@ -77,10 +77,9 @@ def augment(
 
     Args:
         images: `[N, C, H, W]` in [-1, 1].
-        names: which kinds of changes; they are applied in the order of their registration.
-        p: the probability with which each change hits an image, a number or a scalar on the images' device.
-        generator: of that device.
-        rows: which rows of a batch, or of several behind each other, the images are; None for whole batches.
+        names: kinds of changes, applied in the order of their registration.
+        p: the probability of each change for each image, a number or a scalar on the images' device.
+        rows: the rows of a batch, or of several in sequence, that the images are; None for whole batches.
 
     Returns:
         Images of the same shape, colours possibly beyond [-1, 1].
@@ -110,6 +109,7 @@ def _translation(images: Tensor, p: float | Tensor, draws: Draws) -> Tensor:
     count, _, height, width = images.shape
     most_down, most_right = round(height * _SHIFT), round(width * _SHIFT)
     numbers = draws.numbers(images, 2)
+    # Shifts of images without a change are multiplied by 0: no branch depends on a value on the device.
     hits = draws.hits(images, p).flatten().long()
     down = ((numbers[0] * (2 * most_down + 1)).long() - most_down) * hits
     right = ((numbers[1] * (2 * most_right + 1)).long() - most_right) * hits

@@ -1,8 +1,4 @@
-"""Losses of generator and discriminator, as functions of the discriminator's outputs.
-
-All formulas take logits, never probabilities: a saturated sigmoid under `BCELoss` has a gradient of exactly zero,
-softplus has not. Torch is imported where a formula is evaluated, so that configurations need none.
-"""
+"""Losses of generator and discriminator, as functions of the discriminator's outputs."""
 
 from __future__ import annotations
 
@@ -16,17 +12,20 @@ from models.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
+# All formulas take logits, never probabilities: a saturated sigmoid under `BCELoss` has a gradient of exactly zero,
+# softplus
+# has not. Torch is imported where a formula is evaluated, so that configurations need no torch.
 _LN2 = math.log(2)
 
 
 @dataclass(frozen=True)
 class Balance:
-    """The values of both losses where neither network can improve on the other.
+    """The values of both losses at which neither network can improve on the other.
 
     Attributes:
         discriminator: the sum of its losses on real and on generated images.
         generator: its loss.
-        sentence: the two values in words, to follow "at balance they are".
+        sentence: both values in words, after "at balance they are".
     """
 
     discriminator: float
@@ -40,18 +39,16 @@ class LossSpec:
 
     Attributes:
         name: in configurations.
-        title: for people.
-        sentence: what it does, for people.
-        real: what the discriminator minimises on real images.
-        fake: what the discriminator minimises on generated images, added to `real`.
-        generator: what the generator minimises on its own images.
-        balance: the values at equilibrium; None where outputs have no scale, as a critic's.
+        title, sentence: shown to people.
+        real: the discriminator's loss on real images.
+        fake: its loss on generated images, added to `real`.
+        generator: the generator's loss on its own images.
+        balance: the values at equilibrium; None for outputs without a scale, as a critic's.
         has_probabilities: whether the sigmoid of an output is the discriminator's probability of "real".
-        paired: whether outputs are compared pair by pair: `real` and `generator` then take the differences between the
-            outputs of their own images and the other side's, and `fake` adds nothing.
-        sign_separates: whether the sign of an output tells real from generated, as adaptive augmentation needs.
-        fades: whether the generator's gradient vanishes while the discriminator is ahead, so that losing is no fault.
-        bounded_by: the penalty without which the loss has no bound; None where it needs none.
+        paired: whether `real` and `generator` take differences between outputs of their own and of the other images.
+        sign_separates: whether real and generated images have outputs of different signs.
+        fades: whether the generator's gradient vanishes while the discriminator is ahead.
+        bounded_by: the penalty without which the loss has no bound, if any.
     """
 
     name: str
@@ -63,7 +60,9 @@ class LossSpec:
     balance: Balance | None
     has_probabilities: bool = False
     paired: bool = False
+    # Adaptive augmentation needs this.
     sign_separates: bool = False
+    # The guard then acts only on numbers that are not finite.
     fades: bool = False
     bounded_by: str | None = None
 

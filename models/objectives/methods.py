@@ -14,9 +14,8 @@ class MethodSpec:
 
     Attributes:
         name: in configurations.
-        title: for people.
-        sentence: what it does, for people.
-        generators: the names of the generators that it trains, as versions carry them.
+        title, sentence: shown to people.
+        generators: names of the generators that it trains, as in manifests.
     """
 
     name: str

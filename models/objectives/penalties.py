@@ -1,8 +1,4 @@
-"""Gradient penalties: WGAN-GP and R1 + R2.
-
-All in fp32, outside autocast, and never compiled: they take gradients of gradients, which half precision and compiled
-code do not support.
-"""
+"""Gradient penalties: WGAN-GP and R1 + R2."""
 
 from __future__ import annotations
 
@@ -15,34 +11,37 @@ from models.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
+# All in fp32, outside autocast, and never compiled: they take gradients of gradients, which half precision and compiled
+# code
+# do not support.
 Points = Literal["images", "mixtures"]
 
 
 @dataclass(frozen=True)
 class PenaltySpec:
-    """A term that is added to the discriminator's loss, weighted, for its gradients with respect to images.
+    """A weighted term of the discriminator's loss, on its gradients with respect to images.
 
     Attributes:
         name: in configurations.
-        title: for people.
-        sentence: what it does, for people.
-        formula: the discriminator's outputs `[M]`, each of its own image only, and the float32 images `[M, C, H, W]`
-            that they were computed from, which need gradients, to a scalar; None for no penalty at all.
-        points: where the gradients are taken: at the images of a step, real ones first and as many generated ones
-            behind them, or at `mixtures` of both.
+        title, sentence: shown to people.
+        formula: maps outputs `[M]` and their float32 images `[M, C, H, W]`, which need gradients, to a scalar; None for no
+            penalty.
+        points: where gradients are taken: at the images of a step (real ones, then equally many generated ones), or at
+            `mixtures` of both.
         grows_with_size: whether its weight has to grow with the third power of the images' side.
     """
 
     name: str
     title: str
     sentence: str
+    # Each output must depend on its own image only: batch normalisation breaks that.
     formula: Callable[[Tensor, Tensor], Tensor] | None = None
     points: Points = "images"
     grows_with_size: bool = False
 
     @property
     def takes_gradients(self) -> bool:
-        """Whether there is a penalty: a pass more, and each image has to be judged by itself."""
+        """Whether there is a penalty, which costs a pass and excludes batch normalisation."""
         return self.formula is not None
 
 
@@ -50,15 +49,11 @@ PENALTIES: Final[Registry[PenaltySpec]] = Registry("penalty")
 
 
 def mixtures(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
-    """Mix each real image with a generated one.
+    """Return a mixture of each real image with a generated one, float32 `[N, C, H, W]`, which needs gradients.
 
     Args:
-        real: float32 `[N, C, H, W]`.
-        fake: float32 `[N, C, H, W]`.
-        shares: float32 `[N]` in [0, 1]: how much of the real image is in each mixture.
-
-    Returns:
-        float32 `[N, C, H, W]` that needs gradients.
+        real, fake: float32 `[N, C, H, W]`.
+        shares: float32 `[N]` in [0, 1], of the real images.
     """
     import torch
 
@@ -66,30 +61,26 @@ def mixtures(real: Tensor, fake: Tensor, shares: Tensor) -> Tensor:
 
 
 def one_centred(outputs: Tensor, images: Tensor) -> Tensor:
-    """Compute mean (|gradient| - 1)^2 (Gulrajani et al. 2017, arXiv 1704.00028, eq. 3).
-
-    The result can be differentiated with respect to the critic's weights.
-    """
+    """Compute mean (|gradient| - 1)^2 (Gulrajani et al. 2017, arXiv 1704.00028, eq. 3), differentiable."""
     import torch
 
-    # The norm's own derivative at 0 is 0, where that of a square root would be infinite.
+    # `vector_norm` has the derivative 0 at 0; that of a square root would be infinite.
     norms: Tensor = torch.linalg.vector_norm(_gradients(outputs, images), dim=1)
     return (norms - 1.0).square().mean()
 
 
 def zero_centred(outputs: Tensor, images: Tensor) -> Tensor:
-    """Compute (mean |gradient|^2 at real images + the same at generated ones) / 2 (arXiv 2501.05441, eq. 3, 4).
-
-    The result can be differentiated with respect to the discriminator's weights.
-    """
+    """Compute (mean |gradient|^2 at real images + the same at generated ones) / 2 (arXiv 2501.05441, eq. 3, 4)."""
+    # There are equally many of both, so this is the mean over all.
     return _gradients(outputs, images).square().sum(1).mean()
 
 
+# Each output's gradient with respect to its own image, `[N, C H W]`.
 def _gradients(outputs: Tensor, images: Tensor) -> Tensor:
-    """Compute each output's gradient with respect to its own image, `[N, C H W]`."""
     import torch
 
-    # No image influences another's output, so the gradient of the sum holds each one's own.
+    # No image influences another's output, so the gradient of the sum contains the gradient of each. The graph is kept:
+    # the discriminator's weights are trained through it.
     (gradients,) = torch.autograd.grad(outputs.sum(), images, create_graph=True)
     return gradients.flatten(1)
 

@@ -1,4 +1,4 @@
-"""Files that evaluations keep in the data directory: baselines by protocol, and trained networks."""
+"""Files of evaluations in the data directory: baselines by protocol, and trained networks."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ Network = TypeVar("Network", bound=nn.Module)
 def load_or_measure_baselines(
     folder: Path, protocols: Mapping[str, str], measure: Callable[[], Mapping[str, float]]
 ) -> dict[str, float]:
-    """Return the baseline of each score: the same for every generator that its protocol compares.
+    """Return the baseline of each score.
 
     Args:
-        folder: where they are kept.
         protocols: of each score, by its name.
-        measure: computes all of them; called where one is not in the file yet.
+        measure: computes all baselines; called if one is not in the file yet.
 
     Raises:
         OSError: the file could not be written, such as on a full disk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / BASELINES_FILE
+    # A baseline belongs to a protocol, and is the same for all generators under it.
     keys = {name: f"{name}: {protocol}" for name, protocol in protocols.items()}
     known = _read_baselines(path)
     if not known.keys() >= set(keys.values()):
@@ -57,24 +57,22 @@ def _read_baselines(path: Path) -> dict[str, float]:
 def load_or_train_network(
     path: Path, build: Callable[[], Network], train: Callable[[], tuple[Network, float]]
 ) -> tuple[Network, float]:
-    """Load a network and its accuracy; train it first where the file is missing or torn.
-
-    Other processes that want the same network wait meanwhile. An error of `train` leaves no file.
+    """Load a network and its accuracy; train it first if the file is missing or incomplete.
 
     Args:
-        path: of the file; its folder is created.
-        build: builds the network that weights are loaded into.
-        train: trains one, and returns it with its accuracy on held-out images.
+        build: builds the network for stored weights.
+        train: trains a network, and returns it with its accuracy on held-out images.
 
     Raises:
         OSError: the file could not be written, such as on a full disk.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Other processes that need the same network wait instead of training it too.
     with locked(path.with_name(f".{path.stem}.lock")):
         found = _load_network(path, build())
         if found is None:
             network, accuracy = found = train()
-            # The accuracy is stored: measured again on another device it might differ in a digit, and so protocols.
+            # The accuracy is part of protocols: measured again on another device it might differ in a digit.
             kept = {**network.cpu().state_dict(), _ACCURACY: torch.tensor(accuracy, dtype=torch.float64)}
             checkpoint.save(kept, path)
     return found

@@ -1,7 +1,6 @@
-"""A small classifier trained on a labelled data set: its features give distances, its predictions class balance.
+"""A small classifier of a labelled data set: its features give distances, its predictions class balance.
 
-It is trained once for each data set and kept in the data directory. Distances on its features compare generators of
-that data set with each other; they are not FIDs.
+Distances on its features compare generators of one data set with each other; they are not FIDs.
 """
 
 from __future__ import annotations
@@ -92,7 +91,7 @@ class Classifier:
 
     @property
     def protocol(self) -> str:
-        """What scores on its features say about it; compared literally."""
+        """Its description in the protocols of scores; compared literally."""
         return (
             f"{FEATURES} features of a classifier trained on the data itself (v{FORMAT}, {self.name}, {SIDE} px, "
             f"{self.accuracy:.2%} of held-out images right)"
@@ -100,14 +99,14 @@ class Classifier:
 
 
 def is_classifiable(prepared: Prepared) -> bool:
-    """Check whether a data set has enough labelled images to train and to test a classifier."""
+    """Return whether a data set has enough labelled images to train and to test a classifier."""
     return 2 <= len(prepared.classes) <= MAX_CLASSES and prepared.count >= 10 * len(prepared.classes)
 
 
 def load_or_train_classifier(
     prepared: Prepared, folder: Path, device: torch.device, log: Callable[[str], None]
 ) -> Classifier:
-    """Load the classifier of a data set that `is_classifiable`; train it first where `folder` has none.
+    """Load the classifier of a data set that `is_classifiable`; train it first if `folder` has none.
 
     Raises:
         OSError: it could not be written, such as on a full disk.
@@ -123,8 +122,8 @@ def load_or_train_classifier(
     return Classifier(*load_or_train_network(path, lambda: _build(prepared), train_and_measure), device)
 
 
+# A hash of pixels and labels, on which a classifier depends.
 def _identity(prepared: Prepared) -> str:
-    """Hash what a classifier depends on: pixels and labels."""
     hashes = prepared.manifest.sha256
     return hashlib.sha256("".join(hashes[name] for name in sorted(hashes)).encode()).hexdigest()[:32]
 
@@ -148,8 +147,8 @@ def _hold_out(count: int) -> _HoldOut:
 
 
 def train_classifier(prepared: Prepared, device: torch.device) -> Network:
-    """Train a classifier by 600 steps of Adam on nine tenths of the data, always from the same seed; takes seconds."""
-    # Its own random generator: an evaluation must not change what a training draws.
+    """Train a classifier by 600 steps of Adam on nine tenths of the data; takes seconds."""
+    # Always the same seed, in a generator of its own: an evaluation must not change random numbers of the training.
     generator = torch.Generator().manual_seed(_SEED)
     network = _build(prepared)
     for module in network.modules():
@@ -161,7 +160,7 @@ def train_classifier(prepared: Prepared, device: torch.device) -> Network:
     steps = TRAINING_IMAGES // _BATCH
     indices = _hold_out(prepared.count).training
     for step, (images, labels) in enumerate(_batches(prepared, indices, steps, generator, device)):
-        # A linear rise over the first tenth, and a half cosine down to 0.
+        # The learning rate: a linear rise over the first tenth, and a half cosine down to 0.
         optimizer.lr = _LEARNING_RATE * min(1.0, 10 * (step + 1) / steps) * (1 + math.cos(math.pi * step / steps)) / 2
         cross_entropy(network(images), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -1,9 +1,7 @@
-"""Diversity of a set of images: two measures on pixels, for two purposes.
+"""Diversity of a set of images: two measures on pixels, reported as shares of the same measure of real images.
 
-`nearest_neighbour_diversity` is the score `diversity`: it falls to 0 when a generator repeats a few images, however
-different these are. `pairwise_diversity` is what the guard watches at each snapshot: it falls to 0 when all images of a
-class become alike, needs only the 64 images of the grid, and ignores noise and single strokes. Both are reported as
-shares of the same measure of real images.
+`nearest_neighbour_diversity`, the score `diversity`, falls to 0 when a generator repeats a few images. The guard uses
+`pairwise_diversity`, which falls to 0 when all images of a class become alike, and needs only 64 images.
 """
 
 from __future__ import annotations
@@ -26,10 +24,8 @@ _COARSE_SIDE: Final = 16  # pixels, about: the resolution of pairwise diversity
 def nearest_neighbour_diversity(images: Tensor) -> float:
     """Compute the mean distance from an image to the nearest other one: root mean square of the pixels' differences.
 
-    It depends on the number of images: only values of equally many can be compared.
-
     Args:
-        images: float32 `[N, C, H, W]`, N at least 2.
+        images: float32 `[N, C, H, W]`, N at least 2; only values for equal N can be compared.
     """
     rows = images.flatten(1)
     distances = torch.cdist(rows, rows)
@@ -50,6 +46,7 @@ def pairwise_diversity(images: Pixels, labels: NDArray[np.int64] | None = None) 
     """
     count, height, width = images.shape[:3]
     down, right = (max(1, round(side / _COARSE_SIDE)) for side in (height, width))
+    # Means of blocks ignore noise and single strokes.
     blocks = images.reshape(count, height // down, down, width // right, right, -1)
     flat = blocks.mean((2, 4), dtype=np.float64).reshape(count, -1)
     # |a - b|^2 = |a|^2 + |b|^2 - 2 a b; rounding may take it below 0.

@@ -1,8 +1,4 @@
-"""Evaluation of a generator against its data: which images are compared, by which scores, under which protocol.
-
-The `EvaluationSchedule` decides when. An evaluation draws no random number that the training would miss, and changes
-nothing but its own cache.
-"""
+"""Evaluation of a generator against its data: scores, the images that they compare, and their protocols."""
 
 from __future__ import annotations
 
@@ -43,12 +39,9 @@ class Evaluator:
     """Evaluates the averaged generator of one run.
 
     Args:
-        config: of the run.
-        prepared: its data.
-        device: of the generator.
-        schedule: what to measure.
-        folder: where classifiers, weights and baselines are kept.
-        log: called with sentences for the log of the run.
+        schedule: which scores, and how often.
+        folder: of classifiers, weights and baselines.
+        log: receives sentences for the log of the run.
         download: whether missing weights of Inception are downloaded.
     """
 
@@ -69,19 +62,19 @@ class Evaluator:
         self._device = device
         self._folder = folder
         self._log = log
-        # Begun now, needed at the first evaluation.
+        # In the background, because only the first evaluation needs it.
         missing = schedule.inception and inception.find_weights(folder) is None
         self._download = inception.WeightsDownload(folder) if missing and download else None
 
     def __call__(self, generator: nn.Module, images: int, *, final: bool) -> Evaluation | None:
-        """Evaluate a generator in evaluation mode; None where the primary score cannot be measured.
+        """Evaluate a generator in evaluation mode; return None if the primary score is not available.
 
         Args:
-            generator: on the device of the training.
             images: the position in the run.
             final: whether this is the end of the run.
         """
         primary = self.schedule.primary
+        # Scores of another kind would compare snapshots by something else than was configured.
         if self._extractors.inception is None and primary in INCEPTION_SCORES:
             self._log(
                 f"not scored at {images / 1000:g} kimg: {primary} selects the best snapshot, and is not available"
@@ -154,9 +147,8 @@ class Evaluator:
         }
 
 
+# One comparison of a number of samples with the data: the sampler and the reference statistics.
 class _Comparison:
-    """A number of samples against the data: the sampler and the reference statistics."""
-
     def __init__(
         self,
         config: TrainingConfig,
@@ -175,7 +167,7 @@ class _Comparison:
 
     @property
     def protocol(self) -> str:
-        """Which images are compared; stored with every score and compared literally."""
+        """The images that are compared, in words; stored with every score and compared literally."""
         data = self._prepared.manifest
         left, right = self._split.baseline
         return (
@@ -193,15 +185,14 @@ class _Comparison:
         return class_shares(labels, len(self._prepared.classes))
 
     def measure_baselines(self) -> dict[str, float]:
-        """Compare real images with other real images."""
         left, right = self._split.baseline
+        # Real images against other real images: the score of a perfect generator.
         is_reference = len(left) == self.reference.count
         reference = self.reference if is_reference else ReferenceStatistics(self._extract_real(left), self.expected)
         found = reference.compare(self._extract_real(right))
         return {name: measured.value for name, measured in found.items()}
 
     def extract(self, generator: nn.Module) -> ImageFeatures:
-        """Extract the features of a generator's samples."""
         return extract_features(self._sampler.generate(generator), self._sampler.count, self._extractors)
 
     def _extract_real(self, indices: Indices) -> ImageFeatures:
@@ -219,7 +210,7 @@ def create_evaluator(
     *,
     download: bool,
 ) -> Evaluator | None:
-    """Create the evaluator of a run; None without a schedule, which is logged."""
+    """Create the evaluator of a run; None without a schedule."""
     if schedule is None:
         log(f"nothing is scored: {prepared.count} images are too few to compare with")
         return None

@@ -1,4 +1,4 @@
-"""Feature extraction: a set of images reduced to what the metrics need."""
+"""Feature extraction: from a set of images to the values that the metrics need."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ class FeatureExtractors:
 
 @dataclass
 class ImageFeatures:
-    """A set of images, reduced.
+    """A set of `count` images, reduced.
 
     Attributes:
-        count: of the images.
-        patches: of all of them.
+        patches: of all images.
         images: float32 `[n, C, H, W]`, the first 500 of them.
         features: float32 `[N, D]`, by the name of the network.
         labels: int64 `[N]`, the classes that the classifier predicts.
@@ -47,7 +46,7 @@ class ImageFeatures:
 
 
 def extract_features(batches: Iterable[Tensor], count: int, extractors: FeatureExtractors) -> ImageFeatures:
-    """Reduce `count` images, uint8 `[B, C, H, W]` in batches, without keeping more than 500 of them whole."""
+    """Extract the features of `count` images, uint8 `[B, C, H, W]` in batches."""
     images: list[Tensor] = []
     features: dict[str, list[Tensor]] = {}
     labels: list[Tensor] = []

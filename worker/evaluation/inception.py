@@ -1,7 +1,7 @@
-"""Inception features through torch-fidelity, for scores that publications report: FID, KID, precision and recall.
+"""Inception features through torch-fidelity: FID, KID, precision and recall as in publications.
 
-The weights (96 MB, Apache 2.0) do not ship with Atelier. They are looked for in the data directory and in torch's
-cache, and downloaded where neither has them; without them a run has no such scores.
+The weights (96 MB, Apache 2.0) do not ship with Atelier: they are read from the data directory or torch's cache, or
+downloaded. A run without them has no such scores.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LAYER: Final = "2048"
 
 
 class InceptionUnavailable(Exception):
-    """The network cannot be used; the message is a sentence that says why."""
+    """The network cannot be used; the message says why."""
 
 
 class Inception:
@@ -42,7 +42,6 @@ class Inception:
     Args:
         extractor: one of torch-fidelity's: uint8 `[N, 3, H, W]` to a tuple of features.
         name: its name in protocols.
-        device: where it computes.
     """
 
     def __init__(self, extractor: Any, name: str, device: torch.device) -> None:
@@ -68,9 +67,10 @@ def load_inception(path: Path, device: torch.device) -> Inception:
     """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+    # The constructor draws initial weights: the random state belongs to the training.
     before = torch.get_rng_state()
     try:
-        # The file is a pickle, which could run code. torch-fidelity loads any: it gets a copy of the tensors alone.
+        # The file is a pickle, which could run code, and torch-fidelity loads any. It gets a copy with tensors only.
         checked = io.BytesIO()
         torch.save(torch.load(path, weights_only=True), checked)
         checked.seek(0)
@@ -88,7 +88,7 @@ def load_inception(path: Path, device: torch.device) -> Inception:
 
 
 def find_weights(folder: Path) -> Path | None:
-    """Return the path of the weights, in a folder or in torch's cache; None where neither has them complete."""
+    """Return the path of complete weights in a folder or in torch's cache; None if neither has them."""
     places = (folder / FILE, Path(torch.hub.get_dir()) / "checkpoints" / FILE)
     return next((place for place in places if _is_complete(place)), None)
 
@@ -102,7 +102,7 @@ def _is_complete(path: Path) -> bool:
 
 
 def ensure_weights(folder: Path, *, download: bool) -> bool:
-    """Check whether the weights are there; missing ones are downloaded first where allowed, for about a minute."""
+    """Return whether the weights are there, after a download of about a minute where that is allowed."""
     found = find_weights(folder)
     if found is None and download:
         with suppress(InceptionUnavailable):
@@ -111,12 +111,7 @@ def ensure_weights(folder: Path, *, download: bool) -> bool:
 
 
 class WeightsDownload:
-    """A download of the weights in a thread of its own, so that a training need not wait for it.
-
-    Args:
-        folder: where the file is saved.
-        url: where it comes from.
-    """
+    """A download of the weights in a thread of its own."""
 
     def __init__(self, folder: Path, url: str = URL) -> None:
         self._folder = folder
@@ -126,10 +121,10 @@ class WeightsDownload:
         self._thread.start()
 
     def result(self, *, wait: bool) -> Path:
-        """Return the file; `wait` for it about a minute at most.
+        """Return the path of the file; `wait` for the download, about a minute at most.
 
         Raises:
-            InceptionUnavailable: the file is not there, or not yet.
+            InceptionUnavailable: the file is missing, or not complete yet.
         """
         if wait:
             self._thread.join(_DOWNLOAD_SECONDS + _SILENT_SECONDS)
@@ -152,7 +147,7 @@ class WeightsDownload:
 
 
 def _download(url: str) -> bytes:
-    """Read at most as many bytes as the weights have; neither a silent nor a slow server can hold it for long."""
+    # Bounds on time and size, against servers that are silent, slow or wrong.
     end = time.monotonic() + _DOWNLOAD_SECONDS
     data = bytearray()
     response: HTTPResponse

@@ -1,7 +1,6 @@
 """Distances and agreements between two sets of features, and between distributions of classes.
 
-On Inception's features the Fréchet distance is the FID and the kernel distance the KID; on others they are not, and are
-not called so.
+Only on Inception's features are the Fréchet distance the FID and the kernel distance the KID.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ NEIGHBOURS: Final = 3
 COVERAGE_NEIGHBOURS: Final = 5
 # Rows of each set that precision and recall use, at most: their cost grows with the square.
 MAX_ROWS: Final = 2_000
-_CHUNK_ROWS: Final = 1_000  # whose distances are in memory at once
+_CHUNK_ROWS: Final = 1_000  # rows of a distance matrix in memory
 
 
 class Moments(NamedTuple):
@@ -31,16 +30,13 @@ class Moments(NamedTuple):
     @classmethod
     def of(cls, features: Tensor) -> Self:
         """Compute the moments of `[N, D]`; N is at least 2."""
-        # In float32 the traces of two near sets would cancel to noise.
+        # In float64: the traces of two similar sets nearly cancel, which leaves only noise in float32.
         rows = features.double()
         return cls(rows.mean(0), torch.cov(rows.T).reshape(rows.shape[1], rows.shape[1]))
 
 
 def frechet_distance(left: Moments, right: Moments) -> float:
-    """Compute |m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Heusel et al. 2017, arXiv 1706.08500, equation 6).
-
-    It is the distance of two normal distributions with these moments.
-    """
+    """Compute |m1 - m2|^2 + Tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Heusel et al. 2017, arXiv 1706.08500, equation 6)."""
     # Rounding makes eigenvalues of a singular covariance slightly negative: hence the clamps, and the last maximum.
     values, vectors = torch.linalg.eigh(left.covariance)
     root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
@@ -51,7 +47,7 @@ def frechet_distance(left: Moments, right: Moments) -> float:
 
 
 class KernelDistance(NamedTuple):
-    """Mean and standard deviation over blocks; slightly below 0 where both sets have the same distribution."""
+    """Mean and standard deviation over blocks; about 0, also below it, for sets of the same distribution."""
 
     mean: float
     deviation: float
@@ -60,9 +56,9 @@ class KernelDistance(NamedTuple):
 def kernel_distance(left: Tensor, right: Tensor) -> KernelDistance:
     """Compute the squared maximum mean discrepancy under a cubic kernel (Bińkowski et al. 2018, arXiv 1801.01401).
 
-    The estimate is unbiased, so that it suits fewer samples than the Fréchet distance. `[N, D]` is compared with
-    `[M, D]` in as many pairs of blocks of 1,000 rows as both fill; in one smaller pair where one of them fills none.
+    `[N, D]` is compared with `[M, D]` in as many pairs of blocks of 1,000 rows as both fill, or in one smaller pair.
     """
+    # The estimate is unbiased, so it needs fewer samples than the Fréchet distance.
     block = min(KERNEL_BLOCK, len(left), len(right))
     count = min(len(left), len(right)) // block
     # Blocks of equal size: the deviation of estimates from blocks of different sizes would mean little.
@@ -72,8 +68,8 @@ def kernel_distance(left: Tensor, right: Tensor) -> KernelDistance:
     return KernelDistance(float(found.mean()), float(found.std(correction=0)))
 
 
+# E k(x, x') + E k(y, y') - 2 E k(x, y) over different x and x', y and y' (equation 4).
 def _unbiased_mmd(left: Tensor, right: Tensor) -> float:
-    """Compute E k(x, x') + E k(y, y') - 2 E k(x, y) over different x and x', y and y' (equation 4)."""
     return _mean_kernel(left) + _mean_kernel(right) - 2 * float(_kernel(left, right).mean())
 
 
@@ -90,9 +86,10 @@ def _kernel(left: Tensor, right: Tensor) -> Tensor:
 class Hyperspheres(NamedTuple):
     """Features `[N, D]`, and the distances `[N]` of each to its third and fifth neighbour as the radii of spheres.
 
-    Their union is the estimate of the set's manifold. `coverage_neighbours` is 5, or fewer in a set too small for 5.
+    `coverage_neighbours` is 5, or less in a smaller set.
     """
 
+    # The union of the spheres estimates the manifold of the set.
     centers: Tensor
     radii: Tensor
     coverage_radii: Tensor
@@ -102,7 +99,7 @@ class Hyperspheres(NamedTuple):
 def hyperspheres(features: Tensor) -> Hyperspheres:
     """Compute the k-nearest-neighbour radii within one set, of at most its first 2,000 rows."""
     rows = features[:MAX_ROWS].float()
-    # One more, since the nearest one is the row itself. A set too small for so many neighbours takes the farthest.
+    # One more, because the nearest one is the row itself. In a set with fewer neighbours the farthest one counts.
     k = min(COVERAGE_NEIGHBOURS + 1, len(rows))
     near = torch.cat([torch.cdist(part, rows).topk(k, largest=False).values for part in torch.split(rows, _CHUNK_ROWS)])
     return Hyperspheres(rows, near[:, min(NEIGHBOURS, k - 1)], near[:, k - 1], max(1, k - 1))
@@ -121,18 +118,17 @@ def precision_recall(real: Hyperspheres, generated: Hyperspheres) -> PrecisionRe
     """Compare generated features with real ones.
 
     Precision: generated features within any real sphere. Recall: real features within any generated sphere
-    (Kynkäänniemi et al. 2019, arXiv 1904.06991, equation 2). Density: real spheres that hold a generated feature, per
-    neighbour. Coverage: real spheres that hold any generated feature; outliers disturb these two less (Naeem et al.
-    2020, arXiv 2002.09797, section 3).
+    (Kynkäänniemi et al. 2019, arXiv 1904.06991, equation 2). Density: real spheres around a generated feature, per
+    neighbour. Coverage: real spheres around any generated feature (Naeem et al. 2020, arXiv 2002.09797, section 3).
     """
     inside = hits = 0
     recalled = torch.zeros(len(real.centers), dtype=torch.bool, device=real.centers.device)
     covered = recalled.clone()
-    # Chunks of generated rows, so that no more than 1,000 x 2,000 distances are in memory.
+    # In chunks, so that no more than 1,000 x 2,000 distances are in memory.
     for start in range(0, len(generated.centers), _CHUNK_ROWS):
         part = slice(start, start + _CHUNK_ROWS)
         distances = torch.cdist(generated.centers[part], real.centers)
-        # Strictly less, as the authors of density and coverage have it; precision and recall include the border.
+        # Density and coverage exclude the border of a sphere, precision and recall include it, as in their papers.
         within = distances < real.coverage_radii
         inside += int((distances <= real.radii).any(1).sum())
         hits += int(within.sum())
@@ -153,10 +149,6 @@ def class_shares(labels: Tensor, classes: int) -> Tensor:
 
 
 def reverse_kl(found: Tensor, expected: Tensor) -> float:
-    """Compute KL(found || expected) = sum p ln(p / q) in nats; 0 where the shares are equal.
-
-    A class that is missing in `found` costs little. A class with an expected share of 0 would cost infinitely much:
-    every class of the data has an image.
-    """
-    # 0 ln 0 is 0, which floating point has as NaN.
+    """Compute KL(found || expected) = sum p ln(p / q) in nats; no expected share may be 0."""
+    # 0 ln 0 is 0, but NaN in floating point. So a missing class costs little.
     return float(torch.where(found > 0, found * (found / expected).log(), 0.0).sum())

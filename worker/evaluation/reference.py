@@ -1,4 +1,4 @@
-"""Reference statistics of real images, with which every other set is compared."""
+"""Reference statistics of real images, with which other sets of images are compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INCEPTION_SCORES: Final = (FID, KID)
 
 @dataclass(frozen=True)
 class Measurement:
-    """The value of one score, and its standard deviation over blocks of samples where it has one."""
+    """The value of a score, and its standard deviation over blocks of samples if it has one."""
 
     value: float
     deviation: float | None = None
@@ -34,7 +34,6 @@ class ReferenceStatistics:
     """Statistics of real images.
 
     Args:
-        real: their features.
         expected: float64 `[classes]`, the share of each class among all labels of the data; None without a classifier.
     """
 
@@ -48,7 +47,7 @@ class ReferenceStatistics:
         self._spheres = {name: metrics.hyperspheres(features) for name, features in real.features.items()}
 
     def compare(self, other: ImageFeatures) -> dict[str, Measurement]:
-        """Measure another set of images, by the names of the scores."""
+        """Return the scores of another set of images by name."""
         found = {
             SLICED_WASSERSTEIN: Measurement(self._sliced.distance(other.patches)),
             DIVERSITY: Measurement(self._relative_diversity(other.images)),
@@ -72,19 +71,17 @@ class ReferenceStatistics:
         for metric, value in agreement._asdict().items():
             yield f"{name}_{metric}", Measurement(value)
 
+    # The diversity as a multiple of that of as many real images; 1 where those are all alike.
     def _relative_diversity(self, images: Tensor) -> float:
-        """Return the diversity as a multiple of that of as many real images; 1 where those are all alike."""
-        # Of equally many: the distance to the nearest neighbour falls with the number of images.
+        # As many of each: the distance to the nearest neighbour falls with the number of images.
         count = min(len(images), len(self._images))
         real = nearest_neighbour_diversity(self._images[:count])
         return nearest_neighbour_diversity(images[:count]) / real if real > 0 else 1.0
 
 
 def score_protocols(size: int, extractors: FeatureExtractors) -> dict[str, str]:
-    """Describe how each score of images of `size` px is measured.
-
-    These texts are stored with every score and compared literally: changing one makes older scores incomparable.
-    """
+    """Return for each score of images of `size` px a text on how it is measured."""
+    # Stored with every score and compared literally: a change of a text makes older scores incomparable.
     sides = "/".join(map(str, level_sizes(size)))
     found = {
         SLICED_WASSERSTEIN: (

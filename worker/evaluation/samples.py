@@ -1,7 +1,4 @@
-"""The images that are compared: generated from fixed latents, and fixed subsets of the real ones.
-
-Nothing here uses a random state of the training: latents are functions of a seed, and so are the subsets.
-"""
+"""The images that are compared: generated from fixed latents, and fixed subsets of the real ones."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ from models.inference import run_generator
 from models.inputs import make_inputs
 from worker.data.prepared import Prepared
 
+# Latents and subsets are functions of fixed seeds: nothing here changes a random state of the training.
 SEED: Final = 20_177_106  # of the latents of every evaluation, whatever the seed of the run
 BATCH: Final = 50
 # Part of every protocol: incremented when other real images, or another order of them, would be compared.
@@ -28,24 +26,20 @@ Indices = NDArray[np.int64]
 
 
 class Split(NamedTuple):
-    """Subsets of a data set, shuffled: metrics take the first images, or blocks of them.
+    """Shuffled subsets of a data set.
 
     Attributes:
-        reference: what generated images are compared with.
-        baseline: two disjoint subsets, compared with each other for the baseline.
+        reference: compared with generated images.
+        baseline: two disjoint subsets, compared with each other.
     """
 
+    # Shuffled, because metrics take the first images, or blocks of them.
     reference: Indices
     baseline: tuple[Indices, Indices]
 
 
 def split_images(count: int, samples: int) -> Split:
-    """Choose subsets of `count` images, each as large as the set of samples; halves of a smaller data set.
-
-    Args:
-        count: images in the data set; at least 2.
-        samples: generated images that will be compared.
-    """
+    """Choose subsets of `count` images (2 or more), each as large as the set of samples; halves of smaller sets."""
     order = permutation(count)
     each = min(samples, count // 2)
     # Where the left half is as large as the set of samples it is the reference too: its statistics are computed once.
@@ -54,8 +48,8 @@ def split_images(count: int, samples: int) -> Split:
 
 
 def permutation(count: int) -> Indices:
-    """Return the fixed shuffled order of `count` images, int64: the sorting order of Philox4x64-10 words."""
-    # Ties of 64-bit words are as good as impossible; a stable sort settles even those.
+    """Return a fixed random order of `count` images, int64: the sorting order of Philox4x64-10 words."""
+    # A stable sort, for the improbable case of equal words.
     words = np.random.Philox(key=np.array([_SPLIT_KEY, count], np.uint64)).random_raw(count)
     return np.argsort(words, kind="stable")
 
@@ -67,7 +61,7 @@ def real_batches(prepared: Prepared, indices: Indices, device: torch.device) -> 
 
 
 def conditioning_labels(prepared: Prepared, samples: int) -> Indices:
-    """Return labels for a conditional generator, int64 `[samples]`: each class as often as in the data."""
+    """Return labels for a conditional generator, int64 `[samples]`, with the frequencies of the data."""
     assert prepared.labels is not None, "a conditional generator was trained on labels"
     # Labels of shuffled images, repeated for a data set of fewer images than samples.
     order = permutation(prepared.count)
@@ -75,14 +69,10 @@ def conditioning_labels(prepared: Prepared, samples: int) -> Indices:
 
 
 class GeneratorSampler:
-    """Generates images 0, 1, … of a seed.
+    """Generates images 0 to `count` - 1 of a seed.
 
     Args:
-        config: of the generator.
-        count: number of images.
-        device: of the generator.
         labels: int64 `[count]` for a conditional generator.
-        seed: of the latents.
     """
 
     def __init__(

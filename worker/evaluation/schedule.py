@@ -1,7 +1,6 @@
-"""Schedule of evaluations: how often and by which scores, so that they take 3 % of a run's time.
+"""Schedule of evaluations: how often and by which scores, within 3 % of a run's time.
 
-It is computed at the first start of a run from estimated costs, and never from measured times: runs of one
-configuration, data set, kind of device and number of threads are evaluated at the same positions.
+It is computed at the first start of a run from estimated costs.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ from worker.evaluation.reference import CLASSIFIER_FRECHET, INCEPTION_SCORES, SL
 from worker.evaluation.samples import BATCH
 from worker.evaluation.sliced_wasserstein import level_sizes
 
-# Of an evaluation at a snapshot.
+# Number of generated images in an evaluation at a snapshot.
 SAMPLES: Final = 2_000
-# Of a second evaluation at the end of a run.
+# The same in a second evaluation at the end of a run.
 FINAL_SAMPLES: Final = 10_000
-# Of a data set whose generators can be evaluated: two on each side of a comparison.
+# Smallest data set that can be compared with: two images on each side.
 MIN_IMAGES: Final = 4
-# Of the training's time, for all evaluations. The end of a run is evaluated whatever share that takes.
+# Share of the training's time for all evaluations. The end of a run is always evaluated, even if it takes more.
 SHARE: Final = 0.03
-# Of training time: shorter runs train no classifier.
+# Training time below which a run trains no classifier.
 MIN_CLASSIFIER_SECONDS: Final = 30.0
 
 DeviceType = Literal["cpu", "cuda"]
@@ -79,19 +78,17 @@ def schedule_evaluations(
     threads: int,
     has_inception: Callable[[], bool],
 ) -> EvaluationSchedule:
-    """Compute the schedule of a run.
+    """Return the schedule of a run.
 
     Args:
-        config: of the run.
-        prepared: its data.
-        device: the kind of device that it trains on.
         precision: of its passes, fp32 or bf16.
         threads: of the CPU.
-        has_inception: checks for Inception's weights; called only where one of its scores would be the primary one.
+        has_inception: checks for Inception's weights; called only if one of its scores would be the primary one.
     """
+    # Estimated and not measured times: equal runs are evaluated at the same positions on every machine of a kind.
     costs = _CostModel(config, prepared, device, precision, threads if device == "cpu" else 1)
     classifier = is_classifiable(prepared) and costs.training >= MIN_CLASSIFIER_SECONDS
-    # Inception's weights are only worth a download where there is time to use them, which there is not on most CPUs.
+    # Inception's weights are worth a download only if there is time to use them, which most CPUs do not have.
     full = _fill_budget(config, costs, classifier=classifier, inception=True)
     if full.publications and full.final and (full.primary not in INCEPTION_SCORES or has_inception()):
         return full
@@ -99,7 +96,7 @@ def schedule_evaluations(
 
 
 def explain_substitution(config: TrainingConfig, schedule: EvaluationSchedule) -> str | None:
-    """Return a sentence for the log where the score of the configuration was replaced; else None."""
+    """Return a sentence for the log if the configured score was replaced by another; else None."""
     if config.score in ("auto", schedule.primary):
         return None
     reason = "the data set has no labels for it, or the run is too short"
@@ -111,8 +108,7 @@ def explain_substitution(config: TrainingConfig, schedule: EvaluationSchedule) -
 
 
 def _fill_budget(config: TrainingConfig, costs: _CostModel, *, classifier: bool, inception: bool) -> EvaluationSchedule:
-    """Spend the time on the end, on publications, on the larger evaluation of the end, and the rest on snapshots."""
-    # The end is always evaluated; its second extraction is that of the real images.
+    # The end is always evaluated; the second extraction is that of the real images.
     once = costs.evaluation(SAMPLES, classifier=classifier, inception=inception)
     spent = once + costs.extraction(SAMPLES, classifier=classifier, inception=inception)
     left = SHARE * costs.training - spent
@@ -126,7 +122,7 @@ def _fill_budget(config: TrainingConfig, costs: _CostModel, *, classifier: bool,
     final = publications and left >= ending
     if final:
         left, spent = left - ending, spent + ending
-    # What is left goes to snapshots, evenly spaced.
+    # The remaining time goes to snapshots, evenly spaced.
     affordable = int(left / once) if publications and left > 0 else 0
     every = math.ceil(config.snapshots / affordable) if affordable > 1 else 0
     spent += once * (config.snapshots // every) if every else 0
@@ -142,7 +138,6 @@ def _fill_budget(config: TrainingConfig, costs: _CostModel, *, classifier: bool,
 
 
 def _primary_score(config: TrainingConfig, *, classifier: bool, inception: bool) -> str:
-    """Return the score of the configuration where it is measured, else the best that is."""
     if config.score in INCEPTION_SCORES and inception:
         return config.score
     if config.score != SLICED_WASSERSTEIN and classifier:
@@ -150,9 +145,8 @@ def _primary_score(config: TrainingConfig, *, classifier: bool, inception: bool)
     return SLICED_WASSERSTEIN
 
 
+# A model of the seconds that a run's training and evaluations take.
 class _CostModel:
-    """Estimated seconds of a run's training and evaluations."""
-
     def __init__(
         self, config: TrainingConfig, prepared: Prepared, device: DeviceType, precision: str, threads: int
     ) -> None:

@@ -1,8 +1,7 @@
-"""Sliced Wasserstein distance of image patches (Karras et al. 2018, arXiv 1710.10196, section 5): needs no network.
+"""Sliced Wasserstein distance of image patches (Karras et al. 2018, arXiv 1710.10196, section 5).
 
 Patches of 7 x 7 px are taken from every level of a Laplacian pyramid; the distance at a level is the mean Wasserstein-1
-distance of the patches' projections on random directions. Unlike in the paper, both sides are normalised by the mean
-and deviation of the real patches, so that a wrong contrast or colour counts too; directions and positions are fixed.
+distance of the patches' projections on random directions. Directions and positions are fixed.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _SCALE: Final = 1000.0
 
 
 def level_sizes(size: int) -> list[int]:
-    """Return the sides of the levels of a pyramid in pixels, full size first."""
+    """Return the sides of the levels of a pyramid in pixels, largest first."""
     found = [size]
     while found[-1] // 2 >= _MIN_SIDE:
         found.append(found[-1] // 2)
@@ -49,27 +48,25 @@ def pyramid(images: Tensor) -> list[Tensor]:
     return [*levels, images]
 
 
+# Two matrices along one axis: one halves 2 `side` pixels, one doubles them again. Both blur by [1, 4, 6, 4, 1] / 16 and
+# mirror at the edge.
 @cache
 def _resampling(side: int) -> tuple[Tensor, Tensor]:
-    """Return the matrices that halve 2 `side` pixels along one axis and that double them again.
-
-    Both blur by [1, 4, 6, 4, 1] / 16 and mirror at the edge.
-    """
     # As matrix products they cost a tenth of convolutions of so few channels.
     blur = torch.zeros(2 * side, 2 * side)
     for row in range(2 * side):
         for offset, weight in zip(range(-2, 3), (1, 4, 6, 4, 1), strict=True):
             mirrored = abs(row + offset)  # at the upper or left edge; the other edge follows
             blur[row, min(mirrored, 2 * (2 * side - 1) - mirrored)] += weight / 16
-    # Doubling inserts zeros between the pixels, so that half of the kernel's weight is lost: hence the factor.
+    # Doubling inserts zeros between the pixels, so that half of the kernel's weight is lost. The factor 2 restores it.
     return blur[::2], 2 * blur[:, ::2]
 
 
 class Patches:
-    """The patches of `count` images of `channels` x `size` x `size`, added batch by batch; memory is bounded."""
+    """The patches of `count` images of `channels` x `size` x `size`, added batch by batch."""
 
     def __init__(self, count: int, size: int, channels: int, device: torch.device) -> None:
-        # As many patches of every image, rounded up; `levels` cuts off what is too many.
+        # Equally many patches of every image, rounded up; `levels` cuts off the excess.
         self._each = -(-PATCHES // count)
         self._count = count
         self._done = 0
@@ -91,15 +88,15 @@ class Patches:
         return [level.flatten(0, 1)[:PATCHES] for level in self._levels]
 
 
+# Upper left corners of patches, int64 `[count, 2]`: the same for every set of equally many images.
 def _corners(level: int, side: int, count: int) -> Tensor:
-    """Return the upper left corners of patches, int64 `[count, 2]`: the same for every set of as many images."""
     # Philox and not torch's generator: the same positions in every release of torch, and no state of the training.
     words = np.random.Philox(key=np.array([_KEY, level], np.uint64)).random_raw(2 * count)
     return torch.from_numpy((words % (side - PATCH + 1)).astype(np.int64)).view(count, 2)
 
 
+# Patches of images `[B, C, H, W]` at corners `[P, B, 2]`, as `[P, B, 49, C]`.
 def _gather(images: Tensor, corners: Tensor) -> Tensor:
-    """Gather the patches of images `[B, C, H, W]` at corners `[P, B, 2]`: `[P, B, 49, C]`."""
     # Index arrays broadcast to [P, B, 7, 7]; channels last, so that the gathered values are contiguous pixels.
     offsets = torch.arange(PATCH, device=images.device)
     rows = (corners[..., 0, None] + offsets)[..., :, None]
@@ -115,14 +112,13 @@ class SlicedWasserstein:
         self._levels = [_Level.fit(level, patches) for level, patches in enumerate(reference.levels())]
 
     def distance(self, patches: Patches) -> float:
-        """Compute the mean over the levels, in thousandths of a standard deviation."""
+        """Return the mean over the levels, in thousandths of a standard deviation."""
         pairs = zip(self._levels, patches.levels(), strict=True)
         return _SCALE * float(np.mean([level.distance(found) for level, found in pairs]))
 
 
+# The sorted projections of the reference at one level, with its mean and deviation.
 class _Level:
-    """The sorted projections of the reference at one level, with its mean and deviation."""
-
     def __init__(self, mean: Tensor, deviation: Tensor, directions: Tensor) -> None:
         self._mean = mean
         self._deviation = deviation
@@ -133,7 +129,8 @@ class _Level:
     def fit(cls, level: int, patches: Tensor) -> Self:
         channels = patches.shape[1] // PATCH**2
         values = patches.view(-1, channels)
-        # A set of flat images has no detail at all: its noise must not be amplified.
+        # Unlike in the paper, both sides are normalised by the real patches, so that a wrong contrast or colour counts.
+        # The bound keeps the noise of flat images from being amplified.
         deviation = values.std(0).clamp_min(1e-3)
         found = cls(
             values.mean(0).repeat(PATCH**2),
@@ -151,8 +148,8 @@ class _Level:
         return _sort_rows(self._directions @ ((patches - self._mean) / self._deviation).T)
 
 
+# Random unit vectors, float32 `[128, values]`.
 def _directions(level: int, values: int) -> Tensor:
-    """Return random unit vectors, float32 `[128, values]`."""
     drawn = draw_latents(Latent(dim=values), _KEY + level, np.arange(DIRECTIONS))
     return torch.from_numpy(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 

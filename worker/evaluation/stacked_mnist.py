@@ -49,7 +49,8 @@ class Modes(NamedTuple):
 
 
 def build_classifier() -> nn.Sequential:
-    """Build a classifier of digits, float32 `[N, 1, 28, 28]` to logits `[N, 10]`, always with the same weights."""
+    """Build a classifier of digits, float32 `[N, 1, 28, 28]` to logits `[N, 10]`."""
+    # Always the same initial weights, without a change of the global random state.
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         return nn.Sequential(

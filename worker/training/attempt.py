@@ -32,6 +32,8 @@ def attempt_run(run_id: str, token: int, settings: WorkerSettings, stop_requeste
             context = Context(run, attempt, records, settings, Reporter(attempt), stop_requested)
             return train(*prepare_job(context))
         except Exception as error:
+            # A reason means that a retry would end the same way: write it down for the row. Other errors are raised,
+            # and the supervisor starts another attempt.
             reason = explain(error)
             if reason is None:
                 raise
@@ -40,6 +42,7 @@ def attempt_run(run_id: str, token: int, settings: WorkerSettings, stop_requeste
                 _print(f"failed: {reason}")
             return ExitCode.REFUSED
         finally:
+            # Frees the space that was reserved for a note on a full disk; a written note stays.
             note.discard()
     except StopRequested:
         return ExitCode.STOPPED

@@ -24,14 +24,6 @@ from worker.training.resolution import choose_devices
 def choose_configuration(run: Run, records: Records, settings: SharedSettings, log: Callable[[str], None]) -> Run:
     """Choose the configuration of a run with `preset=auto` and write it into its row; return other runs unchanged.
 
-    Whether it fits into memory is not part of the choice: that is tried before every training.
-
-    Args:
-        run: claimed.
-        records: where its row is.
-        settings: the worker's.
-        log: receives a sentence for each choice.
-
     Raises:
         TrainingFailed: nothing can be chosen for this data set.
         ClaimLost: another attempt owns the run.
@@ -39,6 +31,7 @@ def choose_configuration(run: Run, records: Records, settings: SharedSettings, l
     if run.preset != AUTO or run.resolved:
         return run
     try:
+        # Whether it fits into memory is not part of the choice: `fit_slices` tries that before every training.
         dataset = _dataset_info(run.dataset, records, settings)
         config, choice = auto.complete(TrainRequest.model_validate(run.request), dataset, describe_device(settings))
         problems = fit.conflicts(config, dataset)
@@ -55,10 +48,10 @@ def choose_configuration(run: Run, records: Records, settings: SharedSettings, l
 
 
 def describe_device(settings: SharedSettings) -> Device:
-    """Return the first of the devices that this worker trains on.
+    """Return the kind, cores and memory of the first device that this worker trains on.
 
     Raises:
-        TrainingFailed: it is not there.
+        TrainingFailed: it is not available.
     """
     device = torch.device(choose_devices(settings.device, 1, [])[0])
     cores = settings.threads or training_threads()

@@ -38,7 +38,6 @@ def build_loop(
 
 
 def build_monitor(context: Context, job: TrainingJob, state: TrainingState) -> Monitor:
-    """Build what measures a training."""
     config, prepared, settings = job.config, job.prepared, context.settings
     generator = config.generator_config()
     return Monitor(
@@ -63,7 +62,6 @@ def build_monitor(context: Context, job: TrainingJob, state: TrainingState) -> M
 
 
 def build_publisher(context: Context, job: TrainingJob) -> Publisher:
-    """Build what publishes versions of a training."""
     return Publisher(
         context.store,
         context.records,

@@ -24,12 +24,7 @@ class StopRequested(Exception):
 
 @dataclass(frozen=True)
 class Context:
-    """What every phase of an attempt needs.
-
-    Attributes:
-        run: the claimed row, as it was read.
-        stop_requested: whether the process was asked to stop.
-    """
+    """The row of the run as it was claimed, with folder, settings and reports: what every phase of an attempt needs."""
 
     run: Run
     attempt: Attempt
@@ -40,15 +35,12 @@ class Context:
 
     @property
     def store(self) -> LocalStore:
-        """Where versions are published."""
         return LocalStore(self.settings.model_dir)
 
     def with_run(self, run: Run) -> Context:
-        """Return the same with a newer reading of the row."""
         return replace(self, run=run)
 
     def check_stop(self, _done: int = 0, _total: int = 0) -> None:
-        """Raise `StopRequested` if the process was asked to stop."""
         if self.stop_requested():
             raise StopRequested
 
@@ -61,7 +53,7 @@ class Context:
         self.records.set_resolved(self.run.claim, resolved.row())
 
     def write_start(self, config: TrainingConfig, resolved: Resolved, checkpoint: Checkpoint | None) -> None:
-        """Write from where this attempt starts, before anything else of it can be read."""
+        """Write the configuration, the decisions and the position from which this attempt starts."""
         value = {
             "config": config.model_dump(mode="json"),
             "resolved": resolved.model_dump(),
@@ -69,16 +61,13 @@ class Context:
             "start_rollbacks": 0 if checkpoint is None else checkpoint.position.rollbacks,
             "resumed_from": None if checkpoint is None else checkpoint.name,
         }
+        # Written before any report of the attempt: readers of reports need it, and other ranks wait for it.
         replace_file(self.attempt.config, json.dumps(value, indent=1).encode())
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """What an attempt trains, on what, and from where.
-
-    Attributes:
-        checkpoint: where it resumes; None at the beginning of a run.
-    """
+    """What an attempt trains, on which data, and from where: no checkpoint at the beginning of a run."""
 
     config: TrainingConfig
     prepared: Prepared

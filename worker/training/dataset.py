@@ -24,11 +24,8 @@ def open_dataset(
     """Open a run's data set, and prepare it first where that is needed.
 
     Args:
-        config: of the run.
-        records: where the rows of data sets are.
-        settings: the worker's.
         log: receives a line for each image that is left out.
-        on_progress: called with the images prepared so far and their number.
+        on_progress: called with the number of images prepared so far and their total.
 
     Raises:
         DatasetProblem: there is none, or none that can be used.
@@ -52,11 +49,7 @@ def open_dataset(
 
 
 def _check_classes(config: TrainingConfig, prepared: Prepared) -> None:
-    """Check that a conditional training has the classes that it was started with.
-
-    Raises:
-        TrainingFailed: the folders have changed since, or one of them holds no usable image.
-    """
+    # Labels are indices into the names of classes: other names, or another order, would train other classes.
     if not config.conditional or config.classes == prepared.classes:
         return
     lost = [name for name in config.classes if name not in prepared.classes]

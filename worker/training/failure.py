@@ -1,4 +1,4 @@
-"""Failures of trainings, and the reasons of those that a retry would not mend."""
+"""Failures of trainings, and the reasons of those that a retry cannot fix."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from worker.jobs.exit_codes import disk_full
 
 
 class TrainingFailed(Exception):
-    """A retry would end the same way; the message is the reason shown on the run."""
+    """A failure that a retry would repeat; the message is the reason shown on the run."""
 
 
 class CannotContinue(Exception):
@@ -19,7 +19,7 @@ class GaveUp(TrainingFailed):
 
 
 def explain(error: Exception) -> str | None:
-    """Return the reason of an error that a retry would not mend; None for any other."""
+    """Return the reason of an error that a retry cannot fix; None for any other."""
     if disk_full(error):
         return f"disk full: {error}; free some space, then resume the run"
     if isinstance(error, TrainingFailed | DatasetProblem):

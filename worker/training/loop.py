@@ -1,7 +1,4 @@
-"""The training loop: rounds until the length is reached, with reports, publications and checkpoints between them.
-
-A round is in `worker.training.rounds`, the state in `worker.training.state`, measurements in `worker.training.monitor`.
-"""
+"""The training loop: rounds until the length is reached, with reports, publications and checkpoints between them."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ from worker.training.state.manager import CheckpointManager
 from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
 
-_WARM_UP = WARM_UP + 1  # rounds: after those that run eagerly one is recorded, where rounds are
+_WARM_UP = WARM_UP + 1  # rounds: the eager ones, then one that is recorded on a GPU
 
 
 class Publish(Protocol):
@@ -39,8 +36,7 @@ class TrainingLoop:
     """One attempt at a run.
 
     Attributes:
-        monitor: measures and reports at ticks and snapshots.
-        stop_requested: asked before each round.
+        stop_requested: called before each round.
         run_updates: another way to do a round's work than the eager one.
         started_at: when the training was set up, by the monotonic clock: the warm-up is measured from there.
     """
@@ -60,7 +56,7 @@ class TrainingLoop:
         """Train to the end, or until a stop is requested, and leave a checkpoint; return whether the end was reached.
 
         Raises:
-            TrainingFailed: continuing makes no sense.
+            TrainingFailed: a retry would fail too.
             CannotContinue: this process cannot continue from the middle of a round.
             OSError: a report or a checkpoint could not be written.
         """
@@ -79,6 +75,7 @@ class TrainingLoop:
         self.monitor.restart_throughput()
         if state.images == 0:
             self.monitor.snapshot()
+            # The first rounds can fail too: the start is the first rollback target.
             self._save_rollback_checkpoint()
 
         while not self._has_ended():
@@ -103,7 +100,7 @@ class TrainingLoop:
                 scores = last or self._is_evaluation_due(before, publishes=publishes)
                 finding = self.monitor.inspect(scores=scores, last=last)
 
-            # Roll back, where something is wrong.
+            # Roll back on a finding of the guard.
             if finding is not None:
                 self._roll_back(finding)
                 continue
@@ -122,19 +119,20 @@ class TrainingLoop:
         return True
 
     def _run_round(self, *, log_gradients: bool) -> None:
+        # The other ranks wait for a command before each round.
         self.step_config.ranks.command(Command.LOGGED_ROUND if log_gradients else Command.ROUND)
         run_round(self.state, self.step_config, log_gradients=log_gradients, run=self.run_updates)
 
     def _roll_back(self, finding: Finding) -> None:
-        """Roll back on all ranks, and measure the throughput from there on."""
         roll_back(self.state, finding, self.schedule.total, self.checkpoints, self.reporter)
+        # Only rank 0 reads checkpoints: the others receive its state.
         self.step_config.ranks.command(Command.SYNC_STATE)
         self.state.broadcast(self.step_config.ranks)
         self.monitor.restart_throughput()
 
     def _log_warm_up(self) -> None:
-        """Measure the throughput from here on, and log how long the warm-up took."""
         if self.state.device.type == "cuda":
+            # Launched work is not done yet; without this the warm-up would seem to be over too early.
             torch.cuda.synchronize(self.state.device)
         self.monitor.warmed_up()
         seconds = time.monotonic() - self.started_at
@@ -142,21 +140,17 @@ class TrainingLoop:
         print(message, flush=True)  # noqa: T201  # standard output is the run's log
 
     def _has_ended(self) -> bool:
-        """Whether the run's length is reached, or the guard has ended it at its best version."""
         ended = self.state.guard.ended
         return self.state.images >= self.schedule.total or (ended is not None and ended >= self.schedule.total)
 
     def _crossed(self, before: int, every: float) -> bool:
-        """Whether the round that began at `before` has crossed a multiple of `every`.
-
-        After rollbacks multiples are that many rounds later, so that no position is published twice.
-        """
+        """Return whether the round that began at `before` has crossed a multiple of `every`."""
         guard = self.state.guard
+        # After n rollbacks multiples are n rounds later, so that no position is published twice.
         late = guard.rollbacks * self.step_config.images_per_round
         return crossed(max(before - late, guard.rolled_back_to), self.state.images - late, every)
 
     def _is_evaluation_due(self, before: int, *, publishes: bool) -> bool:
-        """Whether the snapshot after the round that began at `before` is to be scored."""
         evaluation = self.monitor.evaluation
         if evaluation is None:
             return False
@@ -168,7 +162,7 @@ class TrainingLoop:
         self.publish(self.state.images, self.state.generator_weights(), self.monitor.preview(), last=last)
 
     def _save_rollback_checkpoint(self) -> None:
-        """Save the state if this is where the run would be rolled back to now."""
+        # The guard moves its target only to the position of the last evaluation.
         if self.state.position == self.state.guard.rollback_target:
             self.checkpoints.save_rollback_checkpoint(self.state)
 

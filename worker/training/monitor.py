@@ -1,4 +1,4 @@
-"""Measurements of a training at ticks and snapshots: figures, images, scores, and what the guard makes of them."""
+"""Measurements of a training at ticks and snapshots: figures, images and scores, reported and handed to the guard."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Monitor:
     """Measures and reports a training.
 
     Attributes:
-        annealed_images: in which schedules reach their ends.
+        annealed_images: after which schedules reach their ends.
         total: the run's length in images.
-        count: images in the data set, which make an epoch.
+        count: images in the data set, which are an epoch.
         evaluator: computes scores; None computes none.
     """
 
@@ -47,22 +47,23 @@ class Monitor:
 
     @property
     def evaluation(self) -> EvaluationSchedule | None:
-        """When scores are computed; None without an evaluator."""
+        """The schedule of evaluations; None without an evaluator."""
         return None if self.evaluator is None else self.evaluator.schedule
 
     def restart_throughput(self) -> None:
-        """Measure the throughput from here on, from nothing."""
+        """Start a new measurement of the throughput."""
         self._throughput = ThroughputMeter(self.state.images)
 
     def warmed_up(self) -> None:
-        """Measure the throughput from here on, unless there was a tick."""
+        """Start the measurement of the throughput here, unless there was a tick."""
         self._throughput.warmed_up(self.state.images)
 
     def tick(self) -> Finding | None:
-        """Report a tick; return a finding where figures are not finite."""
+        """Report a tick, or return a finding if a figure is not finite."""
         state, method = self.state, self.state.method
         # Reading the sums is the one point at which a tick waits for the device.
         figures = method.report(state.sums.take(), state.buffers, state.images / self.annealed_images)
+        # Checked before it is reported: JSON has no NaN.
         state.guard, finding = check_tick(state.guard, figures, self._gradients)
         if finding is not None:
             return finding
@@ -81,8 +82,9 @@ class Monitor:
         return None
 
     def inspect(self, *, scores: bool, last: bool) -> Finding | None:
-        """Take a snapshot, compute scores if asked to, and return the finding that the guard acts on."""
+        """Take a snapshot, compute scores if requested, and return the finding on which the guard acts, if any."""
         state = self.state
+        # Figures of the last tick can be finite although the last step has broken the weights.
         if finding := check_weights(state.not_finite()):
             return finding
         diversity = self.snapshot()
@@ -92,7 +94,7 @@ class Monitor:
         return next((finding for finding in state.guard.active if self.rules.act_on(finding)), None)
 
     def snapshot(self) -> float | None:
-        """Write a snapshot of the averages; return the diversity of its images."""
+        """Write a snapshot of the averages, and return the diversity of its images."""
         state = self.state
         images = self.renderer.generate(state.shown)
         diversity = self.snapshot_diversity.relative(images)
@@ -110,11 +112,11 @@ class Monitor:
         return [method.optimizers[name].gradient for name in method.guarded]
 
     def _evaluate(self, *, last: bool) -> Evaluation | None:
-        """Compute scores; an error there costs the run a score, but does not end it."""
         if self.evaluator is None:
             return None
         images = self.state.images
         try:
+            # An error in an evaluation costs the run a score, but does not end it.
             with translate_oom():
                 evaluation = self.evaluator(self.state.shown, images, final=last)
         except (OutOfMemory, LinAlgError) as error:

@@ -19,10 +19,10 @@ from worker.training.state.checkpoints import newest_valid
 
 
 def prepare_job(context: Context) -> tuple[Context, TrainingJob]:
-    """Choose what the run leaves open, open its data set, and find the checkpoint to resume from.
+    """Complete the configuration of a run, open its data set, and find the checkpoint to resume from.
 
     Raises:
-        TrainingFailed, DatasetProblem: there is a reason that a retry would not mend.
+        TrainingFailed, DatasetProblem: a retry would fail too.
         StopRequested: the process was asked to stop.
         ClaimLost: another attempt owns the run.
     """
@@ -38,6 +38,7 @@ def prepare_job(context: Context) -> tuple[Context, TrainingJob]:
     # Write what was decided before anything that depends on it.
     context.write_resolved(resolved)
     schedule, is_first = resolved.evaluation, "evaluation" not in context.run.resolved
+    # Logged once in a run, not at every resumption.
     if schedule is not None and is_first and (substitution := explain_substitution(config, schedule)):
         log(substitution)
     context.write_start(config, resolved, checkpoint)

@@ -1,7 +1,6 @@
 """Resolution of a run's configuration on the machine that first works on it: device, precision, threads, length.
 
-A resumed run keeps these decisions; where it cannot, its results are no longer exactly those of a run that never
-stopped, and `changes` lists why.
+A resumed run keeps these decisions where it can; `changes` lists what prevents an exact continuation.
 """
 
 from __future__ import annotations
@@ -34,14 +33,15 @@ def devices_of(resolved: Resolved) -> list[Device]:
 
 
 def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared, earlier: ResolvedRow) -> Resolved:
-    """Decide, but keep from `earlier` what still holds; on another kind of device that is less.
+    """Decide what the configuration leaves open, except for decisions of `earlier` that still hold.
 
     Raises:
-        TrainingFailed: the run cannot be done with these devices.
+        TrainingFailed: the run is not possible on these devices.
     """
     names = choose_devices(settings.device, config.devices, earlier.get("device", "").split(","))
     device = torch.device(names[0])
     total = config.total_images(prepared.count)
+    # Precision, compilation and slices depend on the kind of device: on another kind they are decided again.
     here: ResolvedRow = earlier if _is_same_kind(device, earlier) else {}
     precision: ComputePrecision = here.get("precision") or choose_precision(config, device)
     threads = earlier.get("threads") or max(1, (settings.threads or training_threads()) // config.devices)
@@ -56,6 +56,7 @@ def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared
         batch_size=config.batch_size,
         accumulate=here.get("accumulate", 1),
         total_images=total,
+        # A run that is extended keeps its schedules: they must not change for images that were already trained on.
         annealed_images=earlier.get("annealed_images") or earlier.get("total_images") or total,
         dataset_images=prepared.count,
         data=prepared.manifest.sha256["images.u8"],
@@ -67,10 +68,10 @@ def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared
 
 
 def _is_same_kind(device: Device, earlier: ResolvedRow) -> bool:
-    """Whether the earlier decisions were made for a device of this kind."""
     return earlier.get("device", "").startswith(device.type)
 
 
+# The schedule of evaluations; None where there are too few images to compare with.
 def _evaluation(
     config: TrainingConfig,
     settings: WorkerSettings,
@@ -80,7 +81,6 @@ def _evaluation(
     threads: int,
     earlier: ResolvedRow,
 ) -> EvaluationSchedule | None:
-    """Schedule the evaluations; None where there are too few images to compare with."""
     if prepared.count < MIN_IMAGES:
         return None
     if (known := earlier.get("evaluation")) is not None:
@@ -101,7 +101,7 @@ def changes(earlier: Mapping[str, object], now: Resolved) -> list[str]:
 
 
 def choose_precision(config: TrainingConfig, device: torch.device) -> ComputePrecision:
-    """Return the precision of the forward passes: as configured, else bf16 where the device has instructions for it."""
+    """Return the precision of forward passes: as configured, else bf16 where the device computes in it natively."""
     if config.precision != "auto":
         return config.precision
     if device.type == "cuda":
@@ -111,7 +111,7 @@ def choose_precision(config: TrainingConfig, device: torch.device) -> ComputePre
 
 def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
     """Return whether networks are compiled: as configured, else on a single GPU with a compiler."""
-    # On a CPU it made small networks slower, and a large one no faster, for ten seconds of compiling and more.
+    # On a CPU compilation made small networks slower and a large one no faster, and takes ten seconds or more.
     if config.compile != "auto":
         return config.compile == "on"
     has_compiler = find_spec("triton") is not None and any(map(which, ("cc", "gcc", "clang")))
@@ -119,7 +119,7 @@ def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
 
 
 def choose_recorded(config: TrainingConfig, device: torch.device) -> bool:
-    """Return whether rounds are recorded as CUDA graphs: on a single GPU, because ranks communicate within a round."""
+    """Return whether rounds are recorded as CUDA graphs: on a single GPU."""
     return device.type == "cuda" and config.devices == 1
 
 
@@ -136,10 +136,10 @@ def _cpu_multiplies_bf16() -> bool:
 
 
 def choose_devices(wanted: str, count: int, earlier: list[str]) -> list[str]:
-    """Return `count` of the devices in the setting: those that the run began on, if they are there.
+    """Return `count` of the devices in the setting; those of `earlier`, if they are available.
 
     Raises:
-        TrainingFailed: there are fewer, or not those.
+        TrainingFailed: there are fewer, or of several kinds.
     """
     cuda = torch.cuda.is_available()
     names = [name.strip() for name in wanted.split(",") if name.strip()]
@@ -157,5 +157,6 @@ def choose_devices(wanted: str, count: int, earlier: list[str]) -> list[str]:
         )
     if len({torch.device(name).type for name in names[:count]}) > 1:
         raise TrainingFailed(f'ATELIER_DEVICE is "{wanted}": a run trains on devices of one kind')
+    # A resumed run keeps its devices, so that it continues exactly.
     available = len(earlier) == count and all(names.count(name) >= earlier.count(name) for name in earlier)
     return earlier if available else names[:count]

@@ -1,6 +1,6 @@
-"""One round of a training: a method's updates, each with its slices, ranks, gradient norms, sums and averages.
+"""One round of a training: the updates of a method, with slices, ranks, gradient norms, sums and averages.
 
-What an update computes is the method's (`worker.training.methods`); when to report, save or stop is the loop's.
+The method computes the losses (`worker.training.methods`); the loop decides when to report, save or stop.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class Round:
     """The work of a round.
 
     Attributes:
-        updates: in order.
         batches: real images for each update that takes some.
         log_gradients: whether to keep the norms of gradients, as the last update of each optimizer has them.
     """
@@ -41,14 +40,14 @@ class Round:
     log_gradients: bool = False
 
 
-# Does a round's work, as `run_updates` does it.
+# A way to run the updates of a round: `run_updates`, or another with the same results.
 RunUpdates = Callable[[TrainingState, StepConfig, Hyperparameters, Round], None]
 
 
 def run_round(
     state: TrainingState, config: StepConfig, *, log_gradients: bool = False, run: RunUpdates | None = None
 ) -> None:
-    """Load batches, do a round's updates (by `run`, if it is given) and count the images.
+    """Load batches, run the updates of a round (by `run`, if given) and count the images.
 
     Raises:
         OutOfMemory: memory ran out, and the state is in the middle of the round.
@@ -57,6 +56,7 @@ def run_round(
         updates = config.method.updates(state.images)
         batches = [state.batches.next() for update in updates if update.takes_images]
         (run or run_updates)(state, config, config.hyperparameters(state), Round(updates, batches, log_gradients))
+        # Counted on the host, also where the updates are replayed.
         state.images += config.images_per_round
 
 
@@ -74,11 +74,9 @@ def run_commands(state: TrainingState, config: StepConfig) -> None:
 
 
 def run_updates(state: TrainingState, config: StepConfig, hyperparameters: Hyperparameters, work: Round) -> None:
-    """Do a round's updates, all on the device: nothing is read back, and nothing here depends on numbers there.
-
-    The counter of images stays as it is.
-    """
-    # Settings of this round.
+    """Run the updates of a round, without the counter of images."""
+    # Settings of this round. From here on nothing is read back from the device, and nothing branches on values there:
+    # CUDA graphs record this function.
     for name, optimizer in state.optimizers.items():
         optimizer.set(hyperparameters[f"{name}_lr"], hyperparameters[f"{name}_beta2"])
     batches = iter(work.batches)
@@ -86,7 +84,7 @@ def run_updates(state: TrainingState, config: StepConfig, hyperparameters: Hyper
         batch = next(batches) if update.takes_images else None
         with _others_frozen(state, update):
             run_update(state, config, hyperparameters, update, batch, log_gradients=work.log_gradients)
-        # Averages follow at once the modules that this update has moved.
+        # Averages of the modules that this update has changed.
         for average, module in config.method.averages.items():
             if module in config.method.optimizers[update.optimizer].modules:
                 update_average(state.averages[average], state.modules[module], hyperparameters[f"{average}_decay"])
@@ -108,12 +106,12 @@ def run_update(
         terms = config.method.step(step_state, _microbatch(config, update, rows, batch), hyperparameters)
         passes.append(_backward(terms, rows.share * config.ranks.count))
 
-    # Mean over all rows of the batch: those of the slices are summed already, those of the ranks are not.
+    # Mean over all rows of the batch: `backward` has summed over slices already, but not over ranks.
     network, optimizer = state.networks[update.optimizer], state.optimizers[update.optimizer]
     terms = _reduce(config, network, passes)
     if log_gradients:
         state.sums.norms[update.optimizer].copy_(gradient_norm(network))
-    # Adam, then what follows the step: the method's buffers, and the sums of the next tick.
+    # Adam, then the method's buffers and the sums for the next tick.
     optimizer.step()
     optimizer.zero_grad()
     config.method.after_update(step_state, update, terms)
@@ -132,9 +130,9 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0)
 
 
+# Only the modules that the update's optimizer changes collect gradients: those of the others would be computed in vain.
 @contextmanager
 def _others_frozen(state: TrainingState, update: Update) -> Iterator[None]:
-    """Let only those modules collect gradients that the update's optimizer moves."""
     spec = state.method.optimizers[update.optimizer]
     others = [module for name, module in state.modules.items() if name not in spec.modules]
     for module in others:
@@ -146,11 +144,11 @@ def _others_frozen(state: TrainingState, update: Update) -> Iterator[None]:
             module.requires_grad_(True)
 
 
+# Slices of a batch. Each starts from the same random state, draws for the whole batch and takes its own rows.
 def _slices(state: TrainingState, config: StepConfig) -> Iterator[Rows]:
-    """Yield the slices, each with the random numbers of the whole batch, of which it takes its rows."""
     start = state.randomness() if len(config.slices) > 1 else {}
     for number, rows in enumerate(config.slices):
-        # Every slice draws for the whole batch, so that slices change no byte of what is drawn.
+        # So that the number of slices changes no random number.
         if number:
             state.set_randomness(start)
         if rows.count < rows.batch:
@@ -159,8 +157,8 @@ def _slices(state: TrainingState, config: StepConfig) -> Iterator[Rows]:
         yield rows
 
 
+# Gradients of a slice, weighted by its share of this rank's rows; returns its terms with the same weight.
 def _backward(terms: Terms, share: float) -> Terms:
-    """Accumulate a slice's gradients, weighted by its share of this rank's rows; return its terms so weighted."""
     loss = terms.pop("loss")
     (loss if share == 1 else share * loss).backward()  # type: ignore[no-untyped-call]
     with torch.no_grad():
@@ -168,9 +166,9 @@ def _backward(terms: Terms, share: float) -> Terms:
         return _named(terms, values if share == 1 else share * values)
 
 
+# Terms, summed over slices; then terms and the network's gradients, averaged over ranks.
 @torch.no_grad()
 def _reduce(config: StepConfig, network: nn.Module, passes: Sequence[Terms]) -> Terms:
-    """Sum the terms of the slices, and average them and the network's gradients over the ranks."""
     # The usual case needs no work: one slice on one device.
     if len(passes) == 1 and not config.ranks.synchronising:
         return passes[0]
@@ -197,15 +195,16 @@ def _gradients(network: nn.Module) -> list[Tensor]:
 
 @torch.no_grad()
 def update_average(average: nn.Module, network: nn.Module, decay: float | Tensor) -> None:
-    """Move the parameters of an average towards a network's, and copy its buffers (batch norm's statistics)."""
+    """Move the parameters of an average towards those of a network, and copy its buffers."""
     old: list[Tensor] = list(average.parameters())
     new: list[Tensor] = list(network.parameters())
     if isinstance(decay, Tensor):
-        # The fused way takes a number, which a recorded graph would freeze.
+        # `_foreach_lerp_` takes its weight as a number, which a recorded graph would freeze.
         moves = torch._foreach_sub(new, old)
         torch._foreach_mul_(moves, 1.0 - decay)
         torch._foreach_add_(old, moves)
     else:
         torch._foreach_lerp_(old, new, 1.0 - decay)
     for target, source in zip(average.buffers(), network.buffers(), strict=True):
+        # Statistics of batch norm are averages already.
         target.copy_(source)

@@ -1,7 +1,4 @@
-"""Schedules of a run, in images: intervals of reports, annealed settings, decay of averages.
-
-They have no state, so that a resumed run agrees with itself.
-"""
+"""Schedules of a run, in images: intervals of reports, annealed settings, decay of averages."""
 
 from __future__ import annotations
 
@@ -15,39 +12,36 @@ KEPT_WEIGHTS = 24
 _RAMP_UP = 0.05
 
 
+# Functions of the position only: without state, a resumed run has the same schedule as one that never stopped.
 def crossed(before: int, after: int, every: float) -> bool:
-    """Whether a multiple of `every` lies in (before, after]."""
+    """Return whether a multiple of `every` lies in (before, after]."""
     # A position such as 3 * (total * 0.1) may miss its whole number of images by a rounding error.
     slack = 1e-9
     return int(after / every + slack) > int(before / every + slack)
 
 
 def annealed(start: float, end: float | None, progress: float) -> float:
-    """Return a value that goes from `start` to `end` by half a cosine while `progress` goes from 0 to 1.
-
-    It stays at `end` from there on; without an end it stays at `start`.
-    """
+    """Return a value that goes from `start` to `end` by half a cosine while `progress` goes from 0 to 1."""
+    # Constant without an end; constant at the end once progress has passed 1.
     if end is None:
         return start
     return end + (start - end) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
 
 def ema_decay(images: float, half_life: float) -> float:
-    """Return the share of an average that stays after `images` more images: 0.5^(images / half-life).
+    """Return the share of an average that remains after `images` more images: 0.5^(images / half-life).
 
     Args:
         images: real images since the last update of the average.
-        half_life: in images; 0 makes the average the last weights.
+        half_life: in images; 0 replaces the average by the last weights.
     """
     return 0.5 ** (images / half_life) if half_life > 0 else 0.0
 
 
 def ema_half_life(wanted: float, images: float) -> float:
-    """Return the half-life to use after `images` images: at most a twentieth of them.
-
-    So the first, random weights are soon forgotten, and a short run is no average of its beginning (as in StyleGAN2,
-    arXiv 1912.04958, whose code calls it `ema_rampup`).
-    """
+    """Return the half-life to use after `images` images: at most a twentieth of them."""
+    # So that an average soon forgets the random initial weights (StyleGAN2, arXiv 1912.04958: `ema_rampup` in its
+    # code).
     return min(wanted, _RAMP_UP * images)
 
 
@@ -63,7 +57,6 @@ class Schedule:
 
     @classmethod
     def of(cls, config: TrainingConfig, count: int) -> Schedule:
-        """Derive it from a training's configuration and the number of images in its data set."""
         total = config.total_images(count)
         return cls(
             total=total,
@@ -77,7 +70,7 @@ class Schedule:
 def thin(positions: Sequence[int], keep: int = KEPT_WEIGHTS, best: int | None = None) -> list[int]:
     """Return which of the ascending `positions` to drop so that at most `keep` remain, evenly spread.
 
-    The first, the last and the best always stay; of the others, the one between the closest neighbours goes first.
+    The first, the last and the best always remain.
     """
     left = list(positions)
     dropped: list[int] = []
@@ -86,5 +79,6 @@ def thin(positions: Sequence[int], keep: int = KEPT_WEIGHTS, best: int | None = 
             math.inf if position == best else after - before
             for before, position, after in zip(left, left[1:], left[2:], strict=False)
         ]
+        # Drop the one between the closest neighbours.
         dropped.append(left.pop(gaps.index(min(gaps)) + 1))
     return dropped

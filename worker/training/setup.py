@@ -23,9 +23,9 @@ from worker.training.step_config import StepConfig
 
 
 def configure_torch(resolved: Resolved) -> None:
-    """Set what is global: what results depend on, and how memory is allocated."""
+    """Set the global settings of torch on which results and memory allocation depend."""
     torch.set_num_threads(resolved.threads)
-    # Adam's moments of units that have died shrink into denormal numbers, which processors are slow to add.
+    # Adam's moments of dead units shrink to denormal numbers, which CPUs add slowly.
     torch.set_flush_denormal(True)
     keep_memory()
 
@@ -42,10 +42,10 @@ def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ra
 def fit_slices(
     config: TrainingConfig, resolved: Resolved, state: TrainingState, ranks: Ranks
 ) -> tuple[StepConfig, int]:
-    """Return the configuration of rounds, and its number of slices: as few as every rank has the memory for.
+    """Return the configuration of rounds, and the number of slices: as few as every rank has memory for.
 
     Raises:
-        TrainingFailed: one image at a time is too much.
+        TrainingFailed: even the smallest slices do not fit.
     """
     step_config = partial(StepConfig.of, config, state, resolved.precision, resolved.annealed_images, ranks)
     run = partial(with_device_scalars, device=state.device) if resolved.recorded else None
@@ -54,9 +54,9 @@ def fit_slices(
 
 
 def describe(config: TrainingConfig) -> str:
-    """Return a layer-by-layer summary of the modules that are trained, from copies that have been run once."""
+    """Return a summary of the modules that are trained, layer by layer."""
     method = create_method(config)
-    # Not on the meta device: running a layer there imports torch's compiler, which takes seconds.
+    # Copies on the CPU are run once. On the meta device a layer would import torch's compiler, which takes seconds.
     tables = [
         f"{name}\n{summary(module, input_data=method.example(name), device='cpu', verbose=0)}"
         for name, module in method.build().items()

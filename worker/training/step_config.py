@@ -1,4 +1,4 @@
-"""Configuration of a training's rounds besides the state: the method, its schedules, precision, ranks, slices."""
+"""Configuration of the rounds of a training: method, schedules, precision, ranks and slices."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from worker.training.state.state import TrainingState
 
 @dataclass(frozen=True)
 class StepConfig:
-    """What a round needs to know besides the state.
+    """The settings of rounds besides the state.
 
     Attributes:
         batch_size: images of a whole batch, over all ranks.
-        conditional: whether networks take the labels of a data set.
-        length: images in which schedules reach their ends.
-        ema_half_life: of the averages, in images; `ema_share` of the run's length, where it is given, replaces it.
-        images_per_round: by which a round's progress counts.
-        least_rows: the fewest rows that a pass can take: batch statistics need two.
-        ranks: processes that share each batch.
+        conditional: whether networks take labels.
+        length: images after which schedules reach their ends.
+        ema_half_life: of the averages, in images.
+        ema_share: of the run's length; replaces `ema_half_life` if given.
+        images_per_round: images that a round adds to the counter.
+        least_rows: the fewest rows that a pass can take.
         slices: this rank's rows of a batch, worked on one after the other; their gradients are accumulated.
     """
 
@@ -55,7 +55,6 @@ class StepConfig:
         ranks: Ranks = SINGLE,
         slices: int = 1,
     ) -> Self:
-        """Derive it from a training's configuration."""
         counted = sum(update.counts_images for update in state.method.updates(0))
         return cls(
             method=state.method,
@@ -65,6 +64,7 @@ class StepConfig:
             ema_half_life=config.ema_half_life_kimg * 1000,
             ema_share=config.ema_half_life_share,
             images_per_round=config.batch_size * counted,
+            # The variance of a batch needs two rows.
             least_rows=2
             if config.generator.network.uses_batch_norm or config.discriminator.network.uses_batch_norm
             else 1,
@@ -85,23 +85,21 @@ class StepConfig:
         return values | {f"{name}_decay": self.decay(name, images + self.images_per_round) for name in state.averages}
 
     def decay(self, average: str, images: int) -> float:
-        """Return the decay of an average at an update in the round that ends at `images`.
-
-        A module updated several times per round shares the round's images among its updates, so that its average
-        forgets at the same rate per image whatever the ratio of steps.
-        """
+        """Return the decay of an average at an update in the round that ends at `images`."""
         if self.ema_share is None:
             half_life = ema_half_life(self.ema_half_life, images)
         else:
             half_life = annealed(0.0, self.ema_share * self.length, images / self.length)
+        # A module with several updates per round shares the images of the round among them: so its average forgets at
+        # the same
+        # rate per image, whatever the ratio of steps.
         module = self.method.averages[average]
         updates = [self.method.optimizers[update.optimizer] for update in self.method.updates(0)]
         return ema_decay(self.images_per_round / sum(module in spec.modules for spec in updates), half_life)
 
     def step_state(self, state: TrainingState) -> StepState:
-        """Return the part of a state that the maths of a step may use."""
         return StepState(state.modules, state.buffers, state.noise, self.batch_size, self.autocast)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Enter the forward passes' precision."""
+        """Return the context of one forward pass in the precision of the training."""
         return torch.autocast(self.device_type, torch.bfloat16, enabled=self.precision == "bf16")

@@ -1,4 +1,4 @@
-"""The trainer of an attempt on rank 0: state, resumption, slices and compilation, then the loop to its end."""
+"""The trainer of an attempt on rank 0: state, resumption, slices and compilation, then the loop."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ def train(context: Context, job: TrainingJob) -> ExitCode:
     """Train to the end, or until a stop is requested.
 
     Raises:
-        TrainingFailed: there is a reason that a retry would not mend.
+        TrainingFailed: a retry would fail too.
         ClaimLost: another attempt owns the run.
     """
     ranks = join_ranks(devices_of(job.resolved))
+    # The others do not prepare the data: they open what rank 0 has opened.
     ranks.broadcast(str(job.prepared.path))
     started_at = time.monotonic()
     configure_torch(job.resolved)
-    # Before the state is made: it draws initial weights from torch's generator, which the state seeds.
+    # Before the state is made: the summary draws initial weights from torch's generator, which the state seeds.
     print(describe(job.config), flush=True)  # noqa: T201  # standard output is the run's log
     state = new_state(job.config, job.resolved, job.prepared, ranks)
     try:
@@ -42,7 +43,7 @@ def train(context: Context, job: TrainingJob) -> ExitCode:
         ranks.command(Command.SYNC_STATE)
         state.broadcast(ranks)
 
-        # Fit into memory and compile, and write down what has turned out to be possible.
+        # Try memory and compilation, and write down the results.
         step_config, slices = fit_slices(job.config, job.resolved, state, ranks)
         resolved = _compile(context, job.resolved, state, step_config, slices)
         if resolved != job.resolved:
@@ -79,7 +80,7 @@ def _restore(context: Context, job: TrainingJob, state: TrainingState) -> None:
             f"checkpoint {checkpoint.name} is of another configuration or of another version of the program, and the "
             f"run cannot resume from it: start a new run ({error})"
         ) from error
-    checkpoint.tensors.clear()  # otherwise they would hold as much memory again for as long as the run trains
+    checkpoint.tensors.clear()  # they would hold that memory again as long as the run trains
     message = f"resumed from {checkpoint.name} at {checkpoint.images / 1000:g} kimg"
     if state.guard.rollbacks:
         message += f", after {state.guard.rollbacks} rollbacks"
@@ -91,10 +92,9 @@ def _restore(context: Context, job: TrainingJob, state: TrainingState) -> None:
 def _compile(
     context: Context, resolved: Resolved, state: TrainingState, step_config: StepConfig, slices: int
 ) -> Resolved:
-    """Compile the networks if they are to be; return the decisions as far as they work."""
     if slices != resolved.accumulate:
         _log_slices(context, resolved, slices, "from here on")
-    # Each slice would be compiled by itself; slices reset random generators, which cannot be recorded.
+    # With slices neither: each would be compiled by itself, and they reset random states, which cannot be recorded.
     whole = slices == 1
     compiled = whole and resolved.compiled and compile_networks(state, step_config, context.reporter.log)
     recorded = whole and resolved.recorded
@@ -102,7 +102,6 @@ def _compile(
 
 
 def _stop_recording(context: Context, resolved: Resolved, why: str) -> None:
-    """Decide that rounds are no longer recorded."""
     context.reporter.log(
         f"rounds are no longer recorded as CUDA graphs, but run eagerly from the newest checkpoint on: {why}"
     )
@@ -110,7 +109,6 @@ def _stop_recording(context: Context, resolved: Resolved, why: str) -> None:
 
 
 def _slice_finer(context: Context, resolved: Resolved, slices: int, why: str) -> None:
-    """Decide that batches are cut into more slices."""
     _log_slices(context, resolved, slices, f"from its newest checkpoint on ({why})")
     context.write_resolved(resolved.model_copy(update={"accumulate": slices}))
 

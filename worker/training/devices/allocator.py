@@ -1,4 +1,4 @@
-"""Memory allocation: what the C library keeps, how much the system has available, errors where it runs out."""
+"""Memory allocation: settings of the C library, available memory of the system, and out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ _CGROUP: Final = Path("/sys/fs/cgroup")
 
 
 class OutOfMemory(CannotContinue):
-    """A round did not find enough memory; the state is in the middle of one."""
+    """Memory ran out within a round, so that the state is in the middle of it."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on a GPU or in the machine."""
+    """Return whether an error means that memory ran out, on a GPU or in the machine."""
+    # On a CPU, and in some CUDA libraries, it is a plain RuntimeError that only its message identifies.
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(message in str(error) for message in _OOM_MESSAGES)
@@ -38,7 +39,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def translate_oom() -> Iterator[None]:
-    """Raise `OutOfMemory` for an error that means it, and any other as it is."""
     try:
         yield
     except Exception as error:
@@ -48,28 +48,30 @@ def translate_oom() -> Iterator[None]:
 
 
 def keep_memory() -> None:
-    """Let GNU's C library keep freed memory for the next tensor of that size; others are left as they are."""
+    """Configure GNU's C library to keep freed memory for the next tensor of that size; do nothing with others."""
     # By default it returns large blocks to the system at once, and the pages of the next one are zeroed one by one as
     # they are touched: a sixth of the time of a small fully connected network's step.
     if mallopt := _of_c_library("mallopt"):
+        # No blocks by mmap, and no trimming of the heap: freed blocks stay with the process.
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, _NEVER)
 
 
 def give_memory_back() -> None:
-    """Return memory that is kept and not in use to the system."""
+    """Return freed memory that the C library keeps to the system."""
     if trim := _of_c_library("malloc_trim"):
         trim(0)
 
 
 @contextmanager
 def within(share: float) -> Iterator[None]:
-    """Let allocations fail beyond a share of the memory that is available now, on Linux."""
-    # Linux grants more than there is, and kills a process that touches it: an error can be caught, SIGKILL cannot.
+    """Make allocations fail beyond a share of the memory that is available now; Linux only."""
+    # Linux grants more memory than there is, and kills a process that touches it. An error can be caught, SIGKILL not.
     available, used = available_memory(), _data_bytes()
     if available is None or used is None:
         yield
         return
+    # Only the soft limit is lowered, so that it can be raised again.
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     bounds = [used + int(share * available), *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
     resource.setrlimit(resource.RLIMIT_DATA, (min(bounds), hard))
@@ -91,13 +93,14 @@ def available_memory() -> int | None:
         limit = int((_CGROUP / "memory.max").read_text())
         used = int((_CGROUP / "memory.current").read_text())
         statistics = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        # The container counts file caches as used, but drops inactive ones before it runs out.
         return max(0, min(whole, limit - used + int(statistics["inactive_file"])))
     except (OSError, ValueError, KeyError):  # no such file, or "max"
         return whole
 
 
 def _data_bytes() -> int | None:
-    """Return the bytes of this process that RLIMIT_DATA limits."""
+    # RLIMIT_DATA limits what the kernel reports as VmData.
     return _kilobytes(Path("/proc/self/status"), "VmData")
 
 
@@ -109,8 +112,8 @@ def _kilobytes(path: Path, name: str) -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
 
 
+# A function of GNU's C library; None where the C library is another one.
 def _of_c_library(name: str) -> Callable[..., int] | None:
-    """Return a function of GNU's C library; None where the C library is another one."""
     if not sys.platform.startswith("linux"):
         return None
     found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)

@@ -22,21 +22,20 @@ _MAX_REASON = 300  # characters of a compiler's message
 def compile_networks(
     state: TrainingState, step_config: StepConfig, log: Callable[[str], None], backend: Backend = "inductor"
 ) -> bool:
-    """Compile the modules of a training by a round that is undone; where that fails they stay as they are.
+    """Compile the modules of a training by one round, which is undone afterwards.
 
     Args:
-        state: of the training; afterwards it is the same as before.
-        step_config: of the training.
         log: receives how long it took, or why it failed.
-        backend: what generates code from the captured graphs.
+        backend: generates code from the captured graphs.
 
     Returns:
-        Whether they are compiled.
+        Whether they are compiled; after a failure they run eagerly, as before.
     """
     started = time.monotonic()
     before = state.copy()
     modules = list(state.modules.values())
     for module in modules:
+        # Full graphs only: a graph break would fall back to eager code silently. Shapes never change in a training.
         module.compile(backend=backend, fullgraph=True, dynamic=False)
     try:
         # Without regularisation: such steps run eagerly and would compile nothing.
@@ -45,6 +44,7 @@ def compile_networks(
         run_updates(state, step_config, step_config.hyperparameters(state), Round(updates, batches))
     except Exception as error:  # noqa: BLE001  # compilers and what they need fail in many ways, none of them ours
         for module in modules:
+            # This undoes `Module.compile`: torch has no public function for it.
             module._compiled_call_impl = None
         state.drop_gradients()
         reason = " ".join(str(error).split())
@@ -53,5 +53,6 @@ def compile_networks(
     else:
         compiled = True
         log(f"compiled {len(modules)} networks in {time.monotonic() - started:.1f} s")
+    # The round changed weights, moments, random states and the position in the data.
     state.restore(before.tensors, before.values)
     return compiled

@@ -1,4 +1,4 @@
-"""A rank other than the first: it runs the rounds that rank 0 commands, decides nothing and writes nothing."""
+"""Ranks other than the first: they run the rounds that rank 0 commands, decide nothing and write nothing."""
 
 from __future__ import annotations
 
@@ -27,16 +27,14 @@ _POLL_SECONDS = 0.1
 
 
 def follow(run_id: str, token: int, settings: WorkerSettings, stop_requested: Callable[[], bool]) -> ExitCode:
-    """Wait until rank 0 has written what the attempt is, then run its commands until it ends.
-
-    Where this rank runs out of memory in a round, it decides itself how the attempt ends: rank 0 waits for it in vain.
+    """Wait until rank 0 has written the start of the attempt, then run its commands until it ends.
 
     Raises:
         RuntimeError: rank 0 is gone.
     """
     attempt = Attempt(settings.runs_dir / run_id, token)
     while not attempt.config.exists():
-        if stop_requested():  # before rank 0 relies on this rank, whose end is not this rank's to report
+        if stop_requested():  # rank 0 does not rely on this rank yet, and reports the stop itself
             return ExitCode.COMPLETED
         time.sleep(_POLL_SECONDS)
     start = json.loads(attempt.config.read_text())
@@ -50,18 +48,20 @@ def follow(run_id: str, token: int, settings: WorkerSettings, stop_requested: Ca
     if ranks.command() is Command.SYNC_STATE:
         state.broadcast(ranks)
         try:
+            # Every rank takes the same steps as `trainer.train`: both contain collective operations.
             step_config, slices = fit_slices(config, resolved, state, ranks)
             run_commands(state, step_config)
         except TrainingFailed:
             ranks.command()  # rank 0 has found the same, and sends the end
         except CannotContinue:  # memory ran out
+            # This rank decides how the attempt ends: rank 0 waits in a collective operation that never completes.
             return _slice_finer(attempt, settings, resolved, partial(finer, state, step_config, slices))
     ranks.close()
     return ExitCode.COMPLETED
 
 
+# Make the next attempt use smaller slices, or write the reason why there can be none.
 def _slice_finer(attempt: Attempt, settings: WorkerSettings, resolved: Resolved, slices: Callable[[], int]) -> ExitCode:
-    """Let the next attempt use smaller slices, or write the reason why there can be none."""
     try:
         finer = resolved.model_copy(update={"accumulate": slices()})
     except TrainingFailed as error:

@@ -1,7 +1,6 @@
-"""Trial of a training's memory: whether its batches fit into that of its devices, before it begins.
+"""Memory trial: how many slices a batch needs to fit into the memory of its devices.
 
-A batch that does not fit is cut into slices whose gradients are accumulated; the batch of an update stays the same. An
-error later leaves half of a round, which cannot be continued: the run resumes from its checkpoint.
+The gradients of slices are accumulated; the batch of an update stays the same.
 """
 
 from __future__ import annotations
@@ -23,20 +22,18 @@ _USABLE = 0.9  # of the memory that a machine has available: others want some, t
 
 
 def fits(state: TrainingState, step_config: StepConfig, ranks: Ranks = SINGLE, run: RunUpdates | None = None) -> bool:
-    """Run the heaviest round once (by `run`, if it is given) and undo it.
-
-    Returns:
-        Whether every rank had the memory for it.
-    """
+    """Run the heaviest round once (by `run`, if given), undo it, and return whether every rank had enough memory."""
     before = state.copy()
     fitted = True
     try:
         with translate_oom(), ranks.no_sync(), _bounded(state.device, ranks):
+            # Tried before the training: an error within a later round leaves half of it, and costs the run its progress
+            # since the last checkpoint.
             state.images = 0  # the first step of a run is regularised, if any is
             run_round(state, step_config, run=run)
     except OutOfMemory:
         fitted = False
-    # Leave nothing behind: neither gradients and cached memory, nor anything of the state.
+    # Undo the round: drop gradients and cached memory, then restore the state.
     state.drop_gradients()
     gc.collect()
     if state.device.type == "cuda":
@@ -44,11 +41,12 @@ def fits(state: TrainingState, step_config: StepConfig, ranks: Ranks = SINGLE, r
     elif not fitted:
         give_memory_back()
     state.restore(before.tensors, before.values)
+    # All ranks must use the same number of slices.
     return not ranks.any(not fitted)
 
 
+# Makes allocations of a CPU rank fail beyond its share of the machine's memory; those of a GPU fail by themselves.
 def _bounded(device: torch.device, ranks: Ranks) -> AbstractContextManager[None]:
-    """Bound a CPU rank to its share of the memory, so that allocations fail beyond it; a GPU's fail by themselves."""
     return within(_USABLE / ranks.count) if device.type == "cpu" else nullcontext()
 
 
@@ -59,7 +57,7 @@ def slices(
     least: int = 1,
     run: Callable[[StepConfig], RunUpdates] | None = None,
 ) -> int:
-    """Find into how many slices each rank has to cut its rows of a batch, from `least` on, doubling.
+    """Return into how many slices each rank has to cut its rows of a batch: `least`, doubled as often as needed.
 
     Args:
         step_config: makes the configuration for a number of slices.

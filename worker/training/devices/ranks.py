@@ -1,9 +1,7 @@
 """Ranks: the processes that train one run together, one for each device (torch.distributed, Lightning Fabric).
 
-Every rank holds the same modules, averages, optimizers and random states, to the bit: all draw the same order and
-noise, each works on its own rows of a batch, and sums over ranks (gradients, batch statistics, losses) come out the
-same in each. Only rank 0 decides, reports and writes; it sends the others a `Command` for each round, and its whole
-state where that has changed otherwise than by a round.
+Every rank holds the same modules, averages, optimizers and random states, bit by bit. Each works on its own rows of a
+batch. Rank 0 decides, reports and writes; it sends the others a `Command` for each round.
 """
 
 from __future__ import annotations
@@ -21,19 +19,19 @@ from torch import Tensor
 
 from models.networks.rows import Rows
 
-# For a rank to reach the next sum of a round.
+# Timeout of a collective operation within a round.
 _WORKING = timedelta(minutes=10)
-# For rank 0 to send its next command: it may be evaluating, or writing to a slow disk.
+# Timeout of rank 0's next command: it may be evaluating, or writing to a slow disk.
 _WAITING = timedelta(hours=12)
-_BUCKET = 1 << 23  # values that are summed at once
+_BUCKET = 1 << 23  # values in one all-reduce
 
 
 class Command(IntEnum):
-    """What rank 0 lets the others do."""
+    """A command of rank 0 to the other ranks."""
 
     END = 0
     ROUND = 1
-    # One that logs the norms of gradients.
+    # A round that logs the norms of gradients.
     LOGGED_ROUND = 2
     # Receive rank 0's state.
     SYNC_STATE = 3
@@ -43,9 +41,7 @@ class Ranks:
     """This process among the `count` that train a run; a single one communicates with nobody.
 
     Args:
-        rank: from 0; rank 0 decides, reports and writes.
-        count: of all ranks.
-        control: a process group on the CPU, with long timeouts: for what is no part of a step.
+        control: a process group on the CPU with long timeouts, for everything outside of a step.
     """
 
     def __init__(self, rank: int = 0, count: int = 1, control: torch.distributed.ProcessGroup | None = None) -> None:
@@ -56,17 +52,16 @@ class Ranks:
 
     @property
     def is_main(self) -> bool:
-        """Whether this rank decides, reports and writes."""
         return self.rank == 0
 
     @property
     def synchronising(self) -> bool:
-        """Whether gradients and statistics of this rank are averaged with those of others."""
+        """Whether gradients and statistics are averaged over the ranks."""
         return self.count > 1 and not self._is_local
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
-        """Compute without the other ranks: on this rank's rows only, and nothing to be kept."""
+        """Compute on this rank's rows only, without the other ranks; the results must be discarded."""
         self._is_local = True
         try:
             yield
@@ -74,7 +69,7 @@ class Ranks:
             self._is_local = False
 
     def rows(self, batch: int) -> Rows:
-        """Return this rank's rows of a batch; each rank has equally many."""
+        """Return this rank's rows of a batch of `batch` rows."""
         each = batch // self.count
         return Rows(self.rank * each, (self.rank + 1) * each, batch)
 
@@ -83,6 +78,7 @@ class Ranks:
         if not self.synchronising:
             return
         for bucket in _buckets(tensors):
+            # One flat tensor per bucket: few calls, and the same order of sums on every rank.
             flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
             torch.distributed.all_reduce(flat)
             flat.div_(self.count)
@@ -91,7 +87,7 @@ class Ranks:
                 tensor.copy_(mean.view(tensor.shape))
 
     def command(self, command: Command = Command.END) -> Command:
-        """Return rank 0's command, on every rank; what the others pass does not matter."""
+        """Return rank 0's command on every rank; the arguments of other ranks are ignored."""
         if self.count == 1:
             return command
         sent = torch.tensor(command, dtype=torch.int64)
@@ -99,11 +95,12 @@ class Ranks:
         return Command(int(sent))
 
     def broadcast(self, value: Any = None) -> Any:
-        """Return rank 0's value, any JSON, on every rank."""
+        """Return rank 0's value, which must be JSON, on every rank."""
         if self.count == 1:
             return value
-        # Never torch's own broadcast of objects: it would unpickle what comes in over a socket.
+        # Not torch's `broadcast_object_list`: it unpickles what arrives over a socket.
         data = bytearray(json.dumps(value).encode()) if self.is_main else bytearray()
+        # The length first, so that the others can allocate the message.
         length = torch.tensor(len(data))
         torch.distributed.broadcast(length, 0, group=self._control)
         message = (
@@ -113,13 +110,13 @@ class Ranks:
         return json.loads(message.numpy().tobytes())
 
     def broadcast_tensors(self, tensors: Iterable[Tensor]) -> None:
-        """Overwrite tensors, on the CPU, with those of rank 0, of the same shapes."""
+        """Overwrite CPU tensors with those of rank 0, which have the same shapes."""
         if self.count > 1:
             for tensor in tensors:
                 torch.distributed.broadcast(tensor, 0, group=self._control)
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is set on any rank."""
+        """Return whether the flag is set on any rank."""
         if self.count == 1:
             return flag
         votes = torch.tensor(flag, dtype=torch.int64)
@@ -127,7 +124,7 @@ class Ranks:
         return bool(votes)
 
     def close(self) -> None:
-        """Leave the process group, once all ranks have come so far; rank 0 ends the others."""
+        """Wait for all ranks, then leave the process group; rank 0 ends the others."""
         if self.count > 1:
             if self.is_main:
                 self.command(Command.END)
@@ -140,22 +137,22 @@ SINGLE = Ranks()
 
 
 class LaunchInfo(NamedTuple):
-    """This process among those that torchrun has started."""
+    """The rank of this process among those that torchrun has started."""
 
     rank: int
     ranks: int
 
 
 def launch_info() -> LaunchInfo:
-    """Read this process's place from torchrun's environment variables; the first of one without them."""
+    """Read this process's rank and their number from torchrun's environment variables; rank 0 of 1 without them."""
     return LaunchInfo(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def join_ranks(devices: Sequence[torch.device]) -> Ranks:
-    """Join the process group of the ranks that torchrun started, one for each of the `devices`.
+    """Join the process group of the ranks that torchrun started, one for each device.
 
     Raises:
-        RuntimeError: they did not all come.
+        RuntimeError: their number differs from that of the devices.
     """
     count = launch_info().ranks
     if count != len(devices):
@@ -173,12 +170,13 @@ def join_ranks(devices: Sequence[torch.device]) -> Ranks:
         strategy=DDPStrategy(timeout=_WORKING),
     )
     fabric.launch()
+    # A second group: commands may take hours, a sum within a round that takes minutes means a lost rank.
     control = torch.distributed.new_group(backend="gloo", timeout=_WAITING)
     return Ranks(fabric.global_rank, fabric.world_size, control)
 
 
+# Groups of tensors: few all-reduces, and none needs much memory beside the tensors.
 def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Group tensors, so that there are few all-reduces and none needs much memory beside them."""
     buckets: list[list[Tensor]] = []
     size = _BUCKET
     for tensor in tensors:

@@ -1,4 +1,4 @@
-"""Batch normalisation over the rows of all ranks, on any device: torch's own is for GPUs only."""
+"""Batch normalisation over the rows of all ranks, on any device (torch's own needs GPUs)."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ def synchronise(network: nn.Module, ranks: Ranks) -> None:
 class SynchronisedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation whose statistics in training are over the rows of all ranks (arXiv 1502.03167).
 
-    Means and variances of the ranks are gathered, and gradients flow back through them to all ranks. Gradients are
-    right once they are averaged over the ranks, each of its own rows' mean loss.
+    Means and variances of the ranks are gathered, and gradients flow back through them to all ranks.
 
     Args:
-        layer: whose parameters and statistics it takes over.
-        ranks: which see each other's rows.
+        layer: its parameters and running statistics are taken over, not copied.
     """
 
     def __init__(self, layer: nn.BatchNorm2d, ranks: Ranks) -> None:
@@ -45,10 +43,13 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
         if not (self.training and self.ranks.synchronising):
             return super().forward(x)
         rows = x.float()
-        # [2, C] of each rank. The variance over all ranks is the mean of variances plus the variance of means.
+        # Mean and variance of this rank, [2, C]; in fp32, because sums of squares lose too much in bf16.
         own = torch.stack((rows.mean((0, 2, 3)), rows.var((0, 2, 3), correction=0)))
         rank, count = self.ranks.rank, self.ranks.count
+        # All-gather as a sum: each rank pads its statistics with zeros at the places of the others.
         gathered: Tensor = _Sum.apply(pad(own[None], (0, 0, 0, 0, rank, count - rank - 1)))  # type: ignore[no-untyped-call]
+        # Ranks have equally many rows. The variance over all of them is the mean of variances plus the variance of
+        # means.
         mean = gathered[:, 0].mean(0)
         variance = gathered[:, 1].mean(0) + gathered[:, 0].var(0, correction=0)
         self._remember(mean.detach(), variance.detach(), count * rows.numel() // self.num_features)
@@ -60,13 +61,14 @@ class SynchronisedBatchNorm(nn.BatchNorm2d):
     def _remember(self, mean: Tensor, variance: Tensor, values: int) -> None:
         momentum = self.momentum or 0.0
         self.get_buffer("running_mean").lerp_(mean, momentum)
+        # Running statistics keep the unbiased variance, as in torch.
         self.get_buffer("running_var").lerp_(variance * (values / (values - 1)), momentum)
         self.get_buffer("num_batches_tracked").add_(1)
 
 
+# The sum over all ranks, on each of them. Its gradient is the same sum; it is right once gradients are averaged over
+# the ranks, each of the mean loss of its own rows.
 class _Sum(torch.autograd.Function):
-    """The sum over all ranks, in each of them: so is its gradient."""
-
     @staticmethod
     def forward(_ctx: Any, tensor: Tensor) -> Tensor:
         return _summed(tensor)

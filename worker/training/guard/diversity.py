@@ -9,15 +9,14 @@ from worker.data.prepared import Prepared
 from worker.evaluation.diversity import pairwise_diversity
 from worker.training.reporting.snapshots import choose_real, grid_layout
 
-_MIN_REAL = 0.5  # of 255: a data set of less diversity shows one image, and ratios would be noise
+_MIN_REAL = 0.5  # of 255: below it all images of the data set are nearly the same, and ratios would be noise
 
 
 class SnapshotDiversity:
-    """Compares the images of a run's grid with real ones, chosen in the same way.
+    """Diversity of the images of a run's grid, relative to real images chosen in the same way.
 
     Args:
-        prepared: the data of the run.
-        classes: of a conditional run, else 0.
+        classes: number of classes of a conditional run, else 0.
     """
 
     def __init__(self, prepared: Prepared, classes: int) -> None:
@@ -30,7 +29,7 @@ class SnapshotDiversity:
         self._real = pairwise_diversity(real, None if self._labels is None else self._labels[first])
 
     def relative(self, images: Pixels) -> float | None:
-        """Return the pairwise diversity as a share of that of real images; None where real ones are all alike.
+        """Return the pairwise diversity of images as a share of that of real ones; None where those are all alike.
 
         Args:
             images: uint8 `[N, H, W, C]`, those of the grid in its order.

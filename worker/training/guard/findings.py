@@ -22,9 +22,9 @@ Verdict = Kind | Literal["healthy", "discriminator_ahead", "generator_ahead", "r
 
 ADVERSARIES: Final = ("discriminator", "generator")
 
-# Rounds in which only numbers count: networks that have hardly begun are alike in everything else.
+# Rounds in which only numbers that are not finite count: nothing else says much about networks so young.
 YOUNG: Final = 500
-# Of the run: a generator that has never made different images has so long to begin.
+# Share of the run that a generator has to begin to make different images.
 GRACE: Final = 0.1
 
 # Mean distance between generated images, of that between real ones. Twenty seeds of quick-28 on MNIST had 0.76 and more
@@ -37,7 +37,7 @@ EXPLODED: Final = 1000.0
 FADED: Final = 0.001
 # Adam divides by the root of the mean square plus 1e-8: gradients below that move nothing any more.
 STILL: Final = 1e-8
-# Times the best score (or a part of it, where higher is better): StudioGAN's DCGAN on CIFAR-10 decays from an FID of 49
+# Multiple of the best score (its inverse where higher is better): StudioGAN's DCGAN on CIFAR-10 decays from FID 49
 # to 137, while scores on 2,000 samples differ from one evaluation to the next by a tenth or two.
 WORSE: Final = 2.0
 # Of what the run has gained since its first score: where scores may be 0 or less (KID), multiples say nothing.
@@ -45,24 +45,25 @@ LOST: Final = 0.1
 
 
 class Finding(Frozen):
-    """A rule that has held for long enough, and the evidence, as the middle of a sentence; stored as `seen`."""
+    """A rule that has held for long enough, and its evidence, as the middle of a sentence."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     kind: Kind
+    # Checkpoints store it as `seen`.
     evidence: str = Field(alias="seen")
 
 
 @dataclass(frozen=True)
 class Health:
-    """A verdict, the reasons for it, each a sentence, and what the figures of the tick mean in one."""
+    """A verdict, its reasons as sentences, and one sentence on what the figures of the tick mean."""
 
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     sentence: str = ""
 
     def after(self, findings: Sequence[Finding]) -> Health:
-        """Return the verdict with active findings of the guard before everything else."""
+        """Return the verdict with active findings of the guard in front."""
         if not findings:
             return self
         reasons = (*(f"{finding.evidence[0].upper()}{finding.evidence[1:]}" for finding in findings), *self.reasons)
@@ -74,10 +75,9 @@ class Rules:
     """Settings of the rules for one run; all lengths in real images.
 
     Attributes:
-        acts: whether findings lead to a rollback; otherwise only numbers that are not finite do.
-        total: the run's length.
-        young: only numbers count before this position.
-        parameters: of the generator.
+        acts: whether every finding leads to a rollback; otherwise only numbers that are not finite do.
+        young: only numbers that are not finite count before this position.
+        parameters: number of the generator's parameters.
         networks: names of the guarded optimizers, in the order of their gradients' norms.
     """
 
@@ -89,9 +89,8 @@ class Rules:
 
     @classmethod
     def of(cls, config: TrainingConfig, count: int, networks: tuple[str, ...] = ADVERSARIES) -> Self:
-        """Derive them from a training's configuration and the number of images in its data set."""
         return cls(
-            # A minimax generator's gradient fades whenever the discriminator is ahead: that is what it shows.
+            # A minimax generator's gradient fades whenever the discriminator is ahead: expected, no failure.
             acts=config.guard == "full" and not LOSSES.get(config.loss).fades,
             total=config.total_images(count),
             young=YOUNG * config.batch_size * config.discriminator.steps,
@@ -100,13 +99,12 @@ class Rules:
         )
 
     def act_on(self, finding: Finding) -> bool:
-        """Whether a finding leads to a rollback."""
         return self.acts or finding.kind == "diverged"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the rules look at; None where it was not measured this time."""
+    """The values that the rules judge; None where one was not measured this time."""
 
     images: int
     gradients: tuple[float, ...] | None
@@ -114,7 +112,6 @@ class Measured:
     score: Score | None
 
     def missing(self) -> set[Kind]:
-        """Return the rules whose measurement is missing."""
         kinds: dict[Kind, object] = {
             "exploding": self.gradients,
             "discriminator_won": self.gradients,
@@ -131,8 +128,6 @@ class Before:
     Attributes:
         diverse: whether the generator has ever made different images.
         usual: norms of gradients, of each guarded optimizer; None until enough is known.
-        first: the first score.
-        best: the best one.
     """
 
     diverse: bool
@@ -145,10 +140,12 @@ def find(rules: Rules, before: Before, measured: Measured) -> Iterator[Finding]:
     """Yield the rules that hold at an evaluation."""
     diversity, score = measured.diversity, measured.score
     if measured.gradients is not None:
+        # Only a pair of adversaries has a generator that learns from the other network.
         if rules.networks == ADVERSARIES:
             usual = None if before.usual is None else before.usual[1]
             yield from _discriminator_won(rules, measured.gradients[1], usual)
         yield from _exploding(rules, measured.gradients, before.usual)
+    # Generators often make nearly equal images early in a run, and recover.
     begun = before.diverse or measured.images >= GRACE * rules.total
     if diversity is not None and diversity < COLLAPSED and begun:
         evidence = f"images of different latents differ by {diversity:.0%} of what real images differ by"
@@ -159,6 +156,7 @@ def find(rules: Rules, before: Before, measured: Measured) -> Iterator[Finding]:
 
 def _discriminator_won(rules: Rules, norm: float, usual: float | None) -> Iterator[Finding]:
     evidence = "the generator learns nothing from the discriminator any more: its gradient is"
+    # A norm is the root mean square of its values, times the root of their number.
     if norm < STILL * math.sqrt(rules.parameters):
         yield Finding(kind="discriminator_won", evidence=f"{evidence} {norm:.1e}, too small to move it")
     elif usual is not None and norm < FADED * usual:
@@ -169,6 +167,7 @@ def _exploding(rules: Rules, norms: tuple[float, ...], usual: tuple[float, ...] 
     if usual is None:
         return
     for name, norm, before in zip(rules.networks, norms, usual, strict=True):
+        # One finding is enough: the other network usually follows.
         if norm > EXPLODED * before:
             evidence = f"the {name}'s gradient is {norm:.1e}, usually it was {before:.1e}"
             yield Finding(kind="exploding", evidence=evidence)
@@ -179,5 +178,6 @@ def _worsening(score: Score, first: Score, best: Score) -> Iterator[Finding]:
     lost = (score.value - best.value) if score.lower_is_better else (best.value - score.value)
     # Higher is better: half the best is as bad as twice the best is where lower is better.
     room = abs(best.value) * ((WORSE - 1) if score.lower_is_better else (1 - 1 / WORSE))
+    # Both bounds: multiples mean nothing near 0, and gains mean nothing soon after the first score.
     if lost > max(room, LOST * abs(best.value - first.value)):
         yield Finding(kind="worsening", evidence=f"the score is {score.value:.4g}, at its best it was {best.value:.4g}")

@@ -1,7 +1,6 @@
-"""The guard of a training: what it knows at fixed image counts, how long rules have to hold, where to roll back to.
+"""The guard of a training: its state at fixed image counts, how long rules have to hold, where to roll back to.
 
-Pure functions on an immutable state that is part of every checkpoint; the rules are in `findings`. The loop measures
-and acts; where there are several ranks, rank 0 decides.
+Pure functions on an immutable state that is part of every checkpoint; the rules are in `findings`.
 """
 
 from __future__ import annotations
@@ -20,45 +19,42 @@ from models.scores import Score, comparable, improves
 from worker.training.guard.findings import COLLAPSED, Before, Finding, Kind, Measured, Rules, find
 
 MAX_ROLLBACKS: Final = 3
-# What each rollback multiplies all learning rates by: half of it is the usual next guess, an eighth the last one.
+# Each rollback multiplies all learning rates by this: half is the usual next guess, an eighth the last one.
 LR_FACTOR: Final = 0.5
-# What each rollback multiplies the penalty's weight by, where there is a penalty.
+# Each rollback multiplies the weight of the penalty, if there is one, by this.
 PENALTY_FACTOR: Final = 2.0
 
-# A rule has to hold for so many evaluations in a row, and for such a share of the run: a healthy run looks lost at
-# times (the plain networks do for two of a hundred epochs) and comes back by itself.
+# A rule has to hold for this many evaluations in a row, and for this share of the run: a healthy run looks lost at
+# times (the plain networks do for two of a hundred epochs) and recovers by itself.
 EVALUATIONS: Final = 3
 SHARE: Final = 0.05
-# Of the run: the least distance between rollback checkpoints where no score says that one is better than another.
+# Share of the run between rollback checkpoints at least, where no score says that one is better than another.
 APART: Final = 0.03
-_REMEMBERED = 20  # evaluations whose gradients make what is usual
+_REMEMBERED = 20  # evaluations whose median norms define the usual one
 _ENOUGH = 3  # of them before anything is unusual
 
 
 class Streak(Frozen):
-    """Since which position, and for how many evaluations in a row, a rule holds."""
+    """The position since which a rule holds, and for how many evaluations in a row."""
 
     since: int
     evaluations: int
 
 
 class GuardState(Frozen):
-    """What the guard knows of a run at a position; part of the checkpoint, where aliases are the stored names.
+    """The state of the guard at a position.
 
     Attributes:
-        rollbacks: how often the run was rolled back.
-        rolled_back_to: where to, the last time.
-        rollback_target: where it would be rolled back to now.
         ended: the length at which the guard ended the run with its best version; None before that.
         gradients: norms for each guarded optimizer, at each tick since the last evaluation.
-        usual: medians of those at earlier evaluations, while all was well.
+        usual: medians of those at earlier evaluations at which no rule held.
         diverse: whether the generator has ever made different images.
-        first: the first score of this protocol.
-        best: the best one.
+        first, best: scores of the present protocol.
         streaks: rules that hold now.
         active: findings of the last evaluation: rules that have held for long enough.
     """
 
+    # Aliases are the names in checkpoints.
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     rollbacks: int = 0
@@ -75,25 +71,22 @@ class GuardState(Frozen):
 
     @property
     def lr_factor(self) -> float:
-        """The factor on all learning rates."""
         return float(LR_FACTOR**self.rollbacks)
 
     @property
     def penalty_factor(self) -> float:
-        """The factor on the penalty's weight."""
         return float(PENALTY_FACTOR**self.rollbacks)
 
     def backoff(self) -> dict[str, float]:
-        """Return what rollbacks have changed, as clients read it."""
+        """Return the number of rollbacks and their factors, as clients read them."""
         return {"rollbacks": self.rollbacks, "lr_factor": self.lr_factor, "penalty_factor": self.penalty_factor}
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What is measured at a snapshot.
+    """Measurements at a snapshot.
 
     Attributes:
-        images: the position.
         diversity: of the fixed samples, as a share of that of real images; None where those are all alike.
         score: the chosen one; None where there was none.
     """
@@ -106,7 +99,7 @@ class Observation:
 def check_tick(
     state: GuardState, figures: Mapping[str, float | None], gradients: Sequence[str]
 ) -> tuple[GuardState, Finding | None]:
-    """Record the norms of a tick's gradients, by their names; find figures that are not finite."""
+    """Record the norms of a tick's gradients by their names; return a finding if a figure is not finite."""
     if not all(math.isfinite(value) for value in figures.values() if value is not None):
         return state, Finding(kind="diverged", evidence="a loss or a gradient is no longer a finite number")
     norms = tuple(norm for name in gradients if (norm := figures[name]) is not None)
@@ -116,13 +109,13 @@ def check_tick(
 
 
 def check_weights(broken: Sequence[str]) -> Finding | None:
-    """Find numbers that are not finite, by the names of the tensors that hold some."""
+    """Return a finding if there are tensors, given by name, with values that are not finite."""
     return Finding(kind="diverged", evidence=f"{broken[0]} holds numbers that are not finite") if broken else None
 
 
 def observe(rules: Rules, state: GuardState, observation: Observation) -> GuardState:
-    """Apply the rules to what was measured; those that have held for long enough are active in the new state."""
-    # Networks that have hardly begun: only where to roll back to can change.
+    """Return the state after the rules were applied to an observation."""
+    # Networks that have hardly begun: only the rollback target can change.
     if observation.images < rules.young:
         target = _here(state, observation) if _is_apart(rules, state, observation) else state.rollback_target
         return state.model_copy(update={"gradients": (), "rollback_target": target})
@@ -131,7 +124,7 @@ def observe(rules: Rules, state: GuardState, observation: Observation) -> GuardS
     measured = Measured(observation.images, _typical(state), observation.diversity, observation.score)
     before = Before(state.diverse, _usual(state), state.first, state.best)
     findings = {finding.kind: finding for finding in find(rules, before, measured)}
-    # What was not measured this time neither holds for longer nor has ended.
+    # A rule that was not measured this time neither holds for longer nor has ended.
     missing = measured.missing()
     streaks = {kind: streak for kind, streak in state.streaks.items() if kind in missing}
     streaks |= {kind: _longer(state.streaks.get(kind), observation.images) for kind in findings}
@@ -140,8 +133,9 @@ def observe(rules: Rules, state: GuardState, observation: Observation) -> GuardS
 
     score, now = measured.score, measured.gradients
     is_best = score is not None and improves(score, state.best)
-    # Without scores any point is good at which no rule holds.
+    # Without scores, any point at which no rule holds is good.
     is_good = is_best or (state.best is None and score is None and _is_apart(rules, state, observation))
+    # A point at which some rule holds becomes neither a target nor part of what is usual: it may be failing already.
     return state.model_copy(
         update={
             "rollback_target": _here(state, observation) if is_good and not streaks else state.rollback_target,
@@ -156,7 +150,8 @@ def observe(rules: Rules, state: GuardState, observation: Observation) -> GuardS
 
 
 def after_rollback(checkpoint: GuardState, rollbacks: int, ended: int | None) -> GuardState:
-    """Return the state to continue with after a rollback: that of the rollback checkpoint, without findings."""
+    """Return the guard state with which a run continues after a rollback."""
+    # Streaks and findings belong to the failed path. Rollbacks are counted on it, so that they come to an end.
     update: dict[str, object] = {
         "rollbacks": rollbacks,
         "rolled_back_to": checkpoint.rollback_target.images,
@@ -168,9 +163,9 @@ def after_rollback(checkpoint: GuardState, rollbacks: int, ended: int | None) ->
 
 
 def monitored(state: GuardState, observation: Observation, gradients: Sequence[str]) -> dict[str, float | None]:
-    """Return what the rules look at, for people and for calibration; `state` is the one before the observation.
+    """Return the values that the rules judge, for plots and calibration; `state` is the one before the observation.
 
-    Norms of gradients, by their names, are multiples of the usual ones; None until enough is known.
+    Norms of gradients are multiples of the usual ones; None until enough is known.
     """
     now, usual = _typical(state), _usual(state)
     if now is None or usual is None:
@@ -181,9 +176,9 @@ def monitored(state: GuardState, observation: Observation, gradients: Sequence[s
 
 
 def _comparable(state: GuardState, score: Score | None) -> GuardState:
-    """Forget scores of another protocol than that of a new one, and what followed from them."""
     if score is None or state.best is None or comparable(score, state.best):
         return state
+    # Scores of another protocol are not comparable: drop them, and what followed from them.
     update: dict[str, object] = {
         "first": None,
         "best": None,
@@ -194,7 +189,7 @@ def _comparable(state: GuardState, score: Score | None) -> GuardState:
 
 
 def _is_apart(rules: Rules, state: GuardState, observation: Observation) -> bool:
-    """Whether a rollback checkpoint here would be far enough from the present one to be worth its copy."""
+    # Each rollback checkpoint costs a copy of the whole state.
     return observation.images - state.rollback_target.images >= APART * rules.total
 
 
@@ -203,7 +198,6 @@ def _here(state: GuardState, observation: Observation) -> Position:
 
 
 def _typical(state: GuardState) -> tuple[float, ...] | None:
-    """Return the median norms since the last evaluation."""
     return _medians(state.gradients) if state.gradients else None
 
 

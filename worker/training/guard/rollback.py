@@ -1,4 +1,4 @@
-"""Rollback: restores a training's best point with smaller learning rates, or ends the run there."""
+"""Rollback: restores a training's best checkpoint with smaller learning rates, or ends the run there."""
 
 from __future__ import annotations
 
@@ -16,14 +16,11 @@ def roll_back(
     """Restore the rollback checkpoint, save it as the newest checkpoint, and report it.
 
     Args:
-        state: of the training; afterwards it is where the run continues or ends.
-        finding: why.
+        finding: the reason.
         total: the run's length in images.
-        checkpoints: of the run.
-        reporter: writes the event.
 
     Raises:
-        GaveUp: there is no rollback checkpoint, or nothing there is worth publishing.
+        GaveUp: there is no rollback checkpoint, or its state is not worth publishing.
         OSError: a report or a checkpoint could not be written.
     """
     images, rollbacks = state.images, state.guard.rollbacks + 1
@@ -32,6 +29,7 @@ def roll_back(
     if checkpoint is None:
         raise GaveUp(f"{reason}; there is no valid checkpoint to roll back to: start a new run with lower rates")
     ends = rollbacks > MAX_ROLLBACKS
+    # A generator that has never made different images makes no version.
     if ends and not GuardState.model_validate(checkpoint.values["guard"]).diverse:
         raise GaveUp(
             f"{reason}, and {MAX_ROLLBACKS} rollbacks with smaller learning rates did not help; no earlier point is "
@@ -43,8 +41,8 @@ def roll_back(
     outcome = _ended(state.images) if ends else _rolled_back(state)
     health = Health("stopped" if ends else "rolled_back", (f"{reason}.", outcome), f"{reason}. {outcome}")
 
-    # Reported before it is saved: a run killed in between reports it twice, the other way round never. Histories are
-    # cut last: a run killed before that resumes from the checkpoint, which cuts them as well.
+    # Reported before it is saved: a run killed in between reports it twice; in the other order it might never do so.
+    # Histories are cut last: a run killed before that resumes from the checkpoint, which cuts them as well.
     reporter.rolling_back(health, state.images)
     checkpoints.save(state)
     checkpoints.wait()

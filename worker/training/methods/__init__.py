@@ -10,5 +10,4 @@ METHODS: dict[str, type[Method]] = {"adversarial": Adversarial}
 
 
 def create_method(config: TrainingConfig) -> Method:
-    """Create the method that a training's configuration names."""
     return METHODS[config.method](config)

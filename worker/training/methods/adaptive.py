@@ -19,18 +19,18 @@ def new_adaptive_state(device: torch.device) -> Tensor:
 def adapt(state: Tensor, sign: Tensor, batch_size: int, limit: float) -> None:
     """Move the probability by sign(E[sign D(x)] - 0.6) x 4 x batch / 500,000, every 4 batches (section 3.1).
 
-    It grows while the discriminator is sure of the images that it is trained on. Nothing waits for the device.
-
     Args:
         state: see `new_adaptive_state`.
         sign: mean sign of the discriminator's outputs on one batch of real images, a scalar.
-        batch_size: of that batch.
-        limit: the largest probability; without it changes can leak into generated images.
+        limit: the largest probability.
     """
     p, signs, batches = state
     signs += sign
     batches += 1
+    # All on the device, with masks instead of branches: reading a value would wait for the device, and a recorded round
+    # cannot branch.
     full = batches == _EVERY
     p += full * torch.sign(signs / _EVERY - _TARGET) * (_EVERY * batch_size / _SPEED)
+    # Changes that hit nearly every image leak into generated ones.
     p.clamp_(0.0, limit)
     state[1:] *= ~full

@@ -33,7 +33,7 @@ from worker.training.schedule import annealed
 
 @dataclass(frozen=True)
 class Objective:
-    """What both networks minimise, on the rows of one microbatch: x real images, y their labels, z latents."""
+    """The losses of both networks on the rows of one microbatch: x real images, y their labels, z latents."""
 
     method: Adversarial
     state: StepState
@@ -46,6 +46,7 @@ class Objective:
         with torch.no_grad(), self.state.autocast():
             fake = self.G(self.z(), *y).float()
         real_logits, fake_logits, penalty = self.logits_and_penalty(x, fake, y)
+        # A paired loss takes the differences between real and generated outputs; its `fake` is zero.
         loss_real = f.real(real_logits - fake_logits if f.paired else real_logits)
         loss_fake = f.fake(fake_logits)
         terms = {"loss": loss_real + loss_fake, "loss_d_real": loss_real, "loss_d_fake": loss_fake}
@@ -58,7 +59,7 @@ class Objective:
             return terms | {"sign": real_logits.sign().mean()} if self.method.adaptive else terms
 
     def generator(self) -> Terms:
-        """min over G: E[f_generator(D(G(z)))], through a discriminator that collects no gradients."""
+        """min over G: E[f_generator(D(G(z)))]."""
         f, y = self.method.loss, self.conditioning
         with self.state.autocast():
             fake = self.G(self.z(), *y).float()
@@ -76,7 +77,7 @@ class Objective:
     def logits_and_penalty(
         self, real: Tensor, fake: Tensor, y: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the logits of real and of generated images, and R(D) without its weight if this step has it."""
+        """Return logits `[n]` of real and generated images, and R(D) unweighted, None in steps without it."""
         count, points = len(real), self.method.penalty.points
         penalty = self.method.penalty.formula if self.batch.update.regularised else None
         if penalty is not None and points == "images":
@@ -84,6 +85,7 @@ class Objective:
             images = torch.cat((real, fake)).requires_grad_()
             logits = self.D_eager(self.augmented(images), *twice(y))
             return logits[:count], logits[count:], penalty(logits, images)
+        # One pass over both halves where no layer mixes rows: fewer and larger kernels.
         with self.state.autocast():
             if self.method.joined:
                 both = self.D(self.augmented(torch.cat((real, fake))), *twice(y)).float()
@@ -93,6 +95,7 @@ class Objective:
                 real_logits, fake_logits = self.D(shown[0], *y).float(), self.D(shown[1], *y).float()
         if penalty is None:
             return real_logits, fake_logits, None
+        # WGAN-GP: gradients between real and generated images need a pass of their own.
         images = mixtures(real, fake, self.batch.rows.of(self.state.noise.shares(self.state.batch_size)))
         return real_logits, fake_logits, penalty(self.D_eager(self.augmented(images), *y), images)
 
@@ -104,14 +107,14 @@ class Objective:
     def D(self) -> nn.Module:  # noqa: N802
         return self.state.modules["discriminator"]
 
+    # D without the compiled code, which cannot be differentiated twice.
     def D_eager(self, *inputs: Tensor) -> Tensor:  # noqa: N802
-        """Run D without what the compiler may have made of it."""
         with _eager(self.D):
             logits: Tensor = self.D(*inputs)
         return logits
 
     def z(self) -> Tensor:
-        """Draw the latents of these rows: of a whole batch, so that slices and ranks see the same ones."""
+        # Drawn for a whole batch, so that every slice and rank draws the same numbers.
         return self.batch.rows.of(self.state.noise.latents(self.state.batch_size))
 
     @property
@@ -121,28 +124,28 @@ class Objective:
 
     @cached_property
     def conditioning(self) -> tuple[Tensor, ...]:
-        """The labels of the real images, drawn ones without images; empty where networks are not conditional."""
+        """Labels of the real images, or drawn ones in updates without images; empty for unconditional networks."""
         if self.batch.images is not None:
             return () if self.batch.labels is None else (self.batch.labels,)
         labels = self.state.noise.labels(self.state.batch_size)
         return () if labels is None else (self.batch.rows.of(labels),)
 
     def augmented(self, images: Tensor) -> Tensor:
-        """Return images as the discriminator sees them."""
         names = self.method.config.augment.policy
         if not names:
             return images
+        # The adaptive probability stays on the device.
         p = self.state.buffers["confidence"][0] if self.method.adaptive else self.hyperparameters["augment_p"]
         return augment(images, names, p, self.state.noise.generator, self.batch.rows)
 
 
+# Labels for real and generated images in one batch.
 def twice(labels: Sequence[Tensor]) -> list[Tensor]:
-    """Repeat labels for real and generated images in one batch."""
     return [torch.cat((each, each)) for each in labels]
 
 
 def _eager(network: nn.Module) -> AbstractContextManager[object]:
-    # Asked first: the context imports torch's compiler, which takes seconds.
+    # Checked first: the context imports torch's compiler, which takes seconds.
     return nullcontext() if network._compiled_call_impl is None else torch.compiler.set_stance("force_eager")
 
 
@@ -159,7 +162,8 @@ class Adversarial(Method):
         self.loss = LOSSES.get(config.loss)
         self.penalty = PENALTIES.get(config.penalty.kind)
         self.adaptive = config.augment.control == "adaptive"
-        # Batch norm has to see real and generated images apart (arXiv 1511.06434): joined, they share statistics.
+        # With batch norm, real and generated images go through D apart (arXiv 1511.06434): joined, they share
+        # statistics.
         self.joined = not config.discriminator.network.uses_batch_norm
         generator, discriminator = config.generator, config.discriminator
         self.optimizers = {
@@ -196,6 +200,7 @@ class Adversarial(Method):
         return {"confidence": new_adaptive_state(device)}
 
     def updates(self, images: int) -> tuple[Update, ...]:
+        # Steps are counted over the whole run, so that lazy penalties do not depend on where a run resumes.
         first, config = images // self.config.batch_size, self.config
         steps = range(first, first + config.discriminator.steps)
         discriminator = tuple(Update("discriminator", regularised=self.is_penalised(step)) for step in steps)
@@ -203,7 +208,6 @@ class Adversarial(Method):
         return discriminator + (generator,) * config.generator.steps
 
     def is_penalised(self, step: int) -> bool:
-        """Whether the discriminator's `step`-th step of the run, from 0, has a penalty."""
         return self.penalty.takes_gradients and step % self.config.penalty.every == 0
 
     def hyperparameters(self, images: int, length: int, penalty_factor: float) -> dict[str, float]:
@@ -214,11 +218,11 @@ class Adversarial(Method):
         }
 
     def penalty_weight(self, progress: float) -> float:
-        """Return the penalty's weight after a share of the run, without what rollbacks change."""
+        """Return the penalty's weight at a share of the run, without the factor of rollbacks."""
         return annealed(self.config.penalty.weight, self.config.penalty.weight_end, progress)
 
     def augment_p(self, progress: float) -> float:
-        """Return the probability of each change to an image; its limit where it is adaptive."""
+        """Return the probability of each change to an image; the limit where it is adaptive."""
         augment = self.config.augment
         return annealed(0.0, augment.p, progress) if augment.control == "cosine" else augment.p
 

@@ -1,7 +1,7 @@
 """Training methods: the modules and optimizers that they declare, and the losses of one step.
 
-A method computes on tensors only. What surrounds it works on any method: gradient accumulation, ranks, averages,
-telemetry, recorded graphs (`worker.training.rounds`), checkpoints (`worker.training.state`) and the guard.
+A method computes on tensors only. Gradient accumulation, ranks, averages, telemetry, recorded graphs, checkpoints and
+the guard work on any method.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from worker.training.guard.findings import Health
 # Named scalars of a step; `loss` is what its optimizer minimises, the others are reported.
 Terms = dict[str, Tensor]
 
-# Named terms as means over the steps since the last tick; None where there were none.
+# Means of named terms over the steps since the last tick; None where there were none.
 Means = dict[str, float | None]
 
 # Settings of one round by name: numbers, or scalars on the device where a recorded round is replayed.
@@ -31,10 +31,9 @@ Hyperparameters = Mapping[str, float | Tensor]
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """An Adam optimizer: the modules that it updates, and its settings.
+    """The settings of an Adam optimizer, and the names of the modules that it updates.
 
     Attributes:
-        modules: their names.
         gradient: the name under which the norm of their gradients is reported.
         lr_end, beta2_end: reached by a cosine over the run; None keeps the first value.
     """
@@ -49,7 +48,7 @@ class OptimizerSpec:
 
 @dataclass(frozen=True)
 class Update:
-    """One optimizer step of a round. Rounds of equal updates share a recorded CUDA graph.
+    """One optimizer step of a round.
 
     Attributes:
         optimizer: its name.
@@ -58,6 +57,7 @@ class Update:
         regularised: whether the step has a regularisation term, which may be computed in fp32 and never compiled.
     """
 
+    # Rounds of equal updates share a recorded CUDA graph: all that decides which kernels run is here.
     optimizer: str
     takes_images: bool = True
     counts_images: bool = True
@@ -69,8 +69,6 @@ class Microbatch:
     """The rows of a batch that one forward and backward pass works on.
 
     Attributes:
-        update: what the pass is for.
-        rows: which rows of the batch.
         images: real ones, float32 `[n, C, H, W]` in [-1, 1]; None where the update takes none.
         labels: int64 `[n]` of the images, where networks are conditional.
     """
@@ -82,13 +80,10 @@ class Microbatch:
 
 
 class Noise:
-    """Draws latents, labels and mixing shares for whole batches.
+    """Random latents, labels and mixing shares for whole batches.
 
     Args:
-        latent: length and prior of a latent.
-        seed: of the random generator.
-        device: to draw on.
-        labels: int64 `[N]`, those of the data for conditional networks: they are drawn as often as they occur there.
+        labels: int64 `[N]`, those of the data set for conditional networks; drawn labels have their frequencies.
     """
 
     def __init__(self, latent: Latent, seed: int, device: torch.device, labels: Tensor | None = None) -> None:
@@ -109,8 +104,9 @@ class Noise:
         return torch.rand(count, generator=self.generator, device=self._device)
 
     def labels(self, count: int) -> Tensor | None:
-        """Draw int64 `[count]`; None, and nothing drawn, where networks are not conditional."""
+        """Draw int64 `[count]`; return None for unconditional networks."""
         if self._labels is None:
+            # Nothing is drawn then: the random state stays as it is.
             return None
         chosen = torch.randint(len(self._labels), (count,), generator=self.generator, device=self._device)
         return self._labels.index_select(0, chosen)
@@ -118,39 +114,40 @@ class Noise:
 
 @dataclass(frozen=True)
 class StepState:
-    """What the maths of a step may use.
+    """The part of a training that a step may use.
 
     Attributes:
-        modules: those that are trained, by name.
         buffers: the method's own tensors, by name.
-        noise: latents and other random numbers, drawn for whole batches.
         batch_size: rows of a whole batch.
-        autocast: the forward passes' precision. Enter it anew for every pass: it caches bf16 copies of the weights,
-            which are stale after an optimizer's step, and have no gradient after a pass under `no_grad`.
+        autocast: makes the context of one forward pass in the precision of the training.
     """
 
     modules: Mapping[str, nn.Module]
     buffers: Mapping[str, Tensor]
     noise: Noise
     batch_size: int
+    # Entered anew for every pass: it caches bf16 copies of the weights, which are stale after an optimizer step, and
+    # which have no gradient after a pass under `no_grad`.
     autocast: Callable[[], AbstractContextManager[object]]
 
 
 class Method(ABC):
-    """How networks are trained together, by a training's configuration; it has no tensors.
+    """How networks are trained together, by the configuration of a training; it holds no tensors.
 
     Attributes:
-        optimizers: by name. Checkpoints keep them in this order.
+        optimizers: by name.
         averages: moving averages of trained modules: name of the average to name of the module.
-        generators: what a version consists of: name of the generator to name of its average.
+        generators: the content of a version: name of the generator to name of its average.
         guarded: names of optimizers, in the order in which the guard keeps the norms of their gradients.
-        terms: groups of reported terms. Each group is summed by itself, for the steps whose terms have all of it.
+        terms: groups of reported terms.
     """
 
+    # Checkpoints keep them in this order.
     optimizers: Mapping[str, OptimizerSpec]
     averages: Mapping[str, str]
     generators: Mapping[str, str]
     guarded: tuple[str, ...]
+    # Each group is summed by itself, over the steps whose terms contain all of it.
     terms: tuple[tuple[str, ...], ...]
 
     @abstractmethod
@@ -158,10 +155,10 @@ class Method(ABC):
 
     @abstractmethod
     def build(self) -> dict[str, nn.Module]:
-        """Build the modules that are trained, on the CPU, in the order in which checkpoints keep them."""
+        """Build the modules that are trained, on the CPU, in the order of checkpoints."""
 
     def example(self, _module: str) -> list[Tensor] | None:
-        """Return inputs for one pass of a module, for the summary of its layers; None shows no shapes."""
+        """Return inputs for one pass of a module, for the summary of its layers; None omits shapes."""
         return None
 
     @abstractmethod
@@ -181,9 +178,11 @@ class Method(ABC):
         return {}
 
     def hyperparameters(self, _images: int, _length: int, _penalty_factor: float) -> dict[str, float]:
-        """Return settings of the round that begins at `images` besides those of optimizers and averages.
+        """Return settings of the round that begins at `images`, besides those of optimizers and averages.
 
-        Schedules reach their ends after `length` images; rollbacks multiply weights of penalties by a factor.
+        Args:
+            _length: images after which schedules reach their ends.
+            _penalty_factor: of rollbacks, on the weights of penalties.
         """
         return {}
 
@@ -191,5 +190,5 @@ class Method(ABC):
         """Adapt buffers to the terms of a whole batch, on the device, after the optimizer's step."""
 
     def report(self, means: Means, _buffers: Mapping[str, Tensor], _progress: float) -> Means:
-        """Turn means of terms and norms of gradients into the figures of a tick, after a share of the run."""
+        """Return the figures of a tick at a share of the run, from means of terms and norms of gradients."""
         return means

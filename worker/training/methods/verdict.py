@@ -1,13 +1,12 @@
-"""Verdicts on an adversarial training: what the figures of a tick mean, in words.
-
-A run that looks lost early often recovers by itself (the plain MLP on MNIST shows a discriminator loss of 0.08 at
-epoch 2 and is well at epoch 100): nothing acts on these verdicts; that is the guard's business.
-"""
+"""Verdicts on an adversarial training: the meaning of the figures of a tick, in words."""
 
 from __future__ import annotations
 
 from models.objectives.losses import Balance, LossSpec
 from worker.training.guard.findings import Health
+
+# Nothing acts on these verdicts, the guard has rules of its own: a run that looks lost early often recovers by itself
+# (the plain MLP on MNIST has a discriminator loss of 0.08 at epoch 2 and is well at epoch 100).
 
 # Where a network counts as ahead: probabilities far from the 0.5 of balance, or a share of the balanced loss.
 _SURE, _UNSURE = 0.9, 0.1
@@ -17,21 +16,18 @@ _EVEN = 0.8
 
 
 def judge(loss: LossSpec, figures: dict[str, float | None]) -> Health:
-    """Judge a tick's figures.
+    """Judge the finite figures of a tick, as the method reports them.
 
     At balance D(x) = D(G(z)) = 0.5: the summed cross-entropy of the discriminator is 2 ln 2 = 1.386 and the generator's
-    non-saturating loss ln 2 = 0.693 (arXiv 1406.2661, section 4.1); least squares on 0 and 1 gives 0.25 and 0.125. A
-    critic's loss has no such value: it says how far apart real and generated images are, on a scale of its own.
-
-    Args:
-        loss: what is minimised.
-        figures: finite ones, as the method reports them.
+    non-saturating loss ln 2 = 0.693 (arXiv 1406.2661, section 4.1); least squares on 0 and 1 gives 0.25 and 0.125.
     """
     d_real, d_fake = figures["d_real"], figures["d_fake"]
     loss_d, loss_g = figures["loss_d"] or 0.0, figures["loss_g"] or 0.0
     if d_real is not None and d_fake is not None:
         return _by_probabilities(loss, loss_d, loss_g, d_real, d_fake)
     if loss.balance is None:
+        # A critic's loss has no value at balance: it measures the distance of real and generated images on a scale of
+        # its own.
         return _by_distance(loss_d, loss_g)
     return _by_loss(loss.balance, loss_d, loss_g)
 
@@ -86,8 +82,8 @@ def _by_loss(balance: Balance, loss_d: float, loss_g: float) -> Health:
     return Health("healthy", (), f"{summary}: {_balance(loss_d / balance.discriminator)}.")
 
 
+# How far a discriminator's loss is from balance, by its share of the balanced loss.
 def _balance(share: float) -> str:
-    """Describe how far a discriminator's loss is from balance, by its share of the balanced loss."""
     if share < _EVEN:
         return "D is ahead, as it is while G has something to learn from it"
     return "the two are near balance, D can hardly tell the images apart"

@@ -24,13 +24,13 @@ from worker.training.reporting.reporter import Reporter
 
 
 def software() -> dict[str, str]:
-    """Return the versions of what trains a generator, by name."""
+    """Return the versions of Python and torch, which a version records."""
     return {"python": platform.python_version(), "torch": torch.__version__}
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes for one attempt at a run: where it is, and before that the best of its snapshots so far."""
+    """Publishes versions for one attempt at a run."""
 
     store: ModelStore
     records: Records
@@ -40,24 +40,24 @@ class Publisher:
     reporter: Reporter
 
     def __call__(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:
-        """Publish one version with its scores, and the best snapshot if no version is one yet.
-
-        The same position of a run is never published twice; the newest one comes last, so that it is `latest`.
+        """Publish a version with its scores, and before it the best snapshot if no version has its position yet.
 
         Raises:
             ClaimLost: another attempt owns the run.
-            RecordsUnavailable: the database is away, and this was the `last` chance.
+            RecordsUnavailable: the database is unavailable at the `last` publication.
         """
         try:
             found = {snapshot.images: snapshot for snapshot in list_snapshots(self.run_dir)}
             best = _best(found)
+            # The best first, so that the newest position becomes `latest`. A position is never published twice.
             if best is not None and best.images != images and best.weights is not None:
                 earlier = self._publish(best.images, best, best.weights.read_bytes(), best.picture.read_bytes())
                 if not earlier.already:
                     self.reporter.published(earlier.model, earlier.version, best.images)
-            # Without a snapshot: a run that was resumed beyond its target stops at once, wherever it is.
+            # There may be no snapshot here: a run that was resumed beyond its length stops at once, wherever it is.
             published = self._publish(images, found.get(images), weights, preview)
         except RecordsUnavailable as error:
+            # Any other publication is made up for by the next one.
             if last:
                 raise
             self.reporter.log(f"nothing is published at {images / 1000:g} kimg: the database is away ({error})")
@@ -74,11 +74,12 @@ class Publisher:
         evaluation = None if snapshot is None else snapshot.evaluation()
         draft = self.run.draft(images, weights, preview, evaluation)
         name, config = next(iter(self.run.generators.items()))
+        # Computed only if the version is really written: it searches the whole data set.
         pairs = partial(self._pairs, draft.weights[name], config)
         return publish(self.store, self.records, replace(draft, pairs=pairs))
 
     def _pairs(self, weights: bytes, config: GeneratorConfig) -> Pairs:
-        """Return the first samples, each beside the most similar image of the data."""
+        # The first samples, each beside the most similar image of the data set.
         images = neighbours.generate_samples(load_generator(weights, config), config, self.run.config.seed)
         return neighbours.neighbour_pairs(images, self.prepared)
 

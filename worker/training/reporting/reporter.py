@@ -1,4 +1,4 @@
-"""Reports of an attempt: ticks, events, snapshots, lines in the log."""
+"""Reports of an attempt: ticks, events, snapshots and lines of the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from worker.training.schedule import thin
 
 
 class Reporter:
-    """Writes reports into one attempt's folder, nowhere else."""
+    """Writes reports into one attempt's folder."""
 
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
@@ -26,7 +26,6 @@ class Reporter:
         self._health: Health | None = None
 
     def tick(self, tick: Tick) -> None:
-        """Append one progress report."""
         append_line(self._attempt.ticks, tick)
         self._events.append("tick", tick)
 
@@ -39,14 +38,15 @@ class Reporter:
     def snapshot(
         self, images: int, picture: bytes, weights: bytes, monitored: Mapping[str, float | None] | None = None
     ) -> None:
-        """Write a snapshot; delete weights of older ones but the best and some, evenly spread."""
+        """Write a snapshot, and delete the weights of older ones except the best and some, evenly spread."""
         name = kimg_name(images)
         folder = self._attempt.snapshots
-        # The picture last: readers list pictures, and look for weights beside them.
+        # The picture last: readers list pictures, and expect the weights of each beside it.
         replace_file(folder / f"{name}.safetensors", weights)
         replace_file(folder / f"{name}.png", picture)
         weighted = ((parse_kimg_name(path.stem), path) for path in folder.glob("*.safetensors"))
         kept = {position: path for position, path in weighted if position is not None}
+        # Pictures are small and all stay; weights are thinned out.
         for position in thin(sorted(kept), best=_best(folder)):
             kept[position].unlink()
         data: SnapshotData = {
@@ -58,7 +58,6 @@ class Reporter:
         self._events.append("snapshot", data)
 
     def picture(self, images: int) -> bytes | None:
-        """Read the picture of this attempt's snapshot at a position; None where there is none."""
         path = self._attempt.snapshots / f"{kimg_name(images)}.png"
         return path.read_bytes() if path.exists() else None
 
@@ -69,17 +68,15 @@ class Reporter:
         self._events.append("score", evaluation.event())
 
     def rolling_back(self, health: Health, images: int) -> None:
-        """Write the event of a rollback to a position, with its reasons."""
         self._events.append("health", {**_health_data(health), "rolled_back_to": images / 1000})
         self._health = health
         self.log(" ".join(health.reasons))
 
     def rolled_back(self, images: int, rolled_back_from: int) -> None:
-        """Delete reports beyond the position that the run was rolled back to."""
+        """Delete reports beyond the position of the rollback."""
         self._attempt.roll_back(images, rolled_back_from)
 
     def published(self, model: str, version: int, images: int) -> None:
-        """Write the event of a new version."""
         data: PublishedData = {
             "model": model,
             "version": version,
@@ -90,7 +87,7 @@ class Reporter:
         self._events.append("published", data)
 
     def log(self, message: str) -> None:
-        """Write a line into the log (standard output, which the supervisor keeps) and its event."""
+        """Write a line to standard output, which the supervisor stores, and its event."""
         print(message, file=sys.stdout, flush=True)  # noqa: T201  # standard output is the run's log
         self._events.append("log", {"message": message})
 
@@ -100,7 +97,6 @@ def _health_data(health: Health) -> HealthData:
 
 
 def _best(folder: Path) -> int | None:
-    """Return the position of the best-scoring snapshot of a folder."""
     found = (read_evaluation(path) for path in sorted(folder.glob("*.json")))
     best = best_evaluation(evaluation for evaluation in found if evaluation is not None)
     return None if best is None else best.images

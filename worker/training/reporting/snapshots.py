@@ -1,4 +1,4 @@
-"""Snapshot grids: images of fixed latents as a training proceeds, and real images in the same layout."""
+"""Snapshot grids: images of fixed latents during a training, and real images in the same layout."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST = 1024
 
 
 class SnapshotRenderer:
-    """Renders fixed images of a seed as a grid: the pictures that sampling gives for that seed.
+    """Renders images of fixed latents as a grid: those that sampling returns for the seed of the run.
 
-    They are the first 64 as 8x8. A conditional generator has a row for each class, with the same 8 latents in each;
-    one with more than 32 classes has one image of each of the first 1,024, all of the same latent.
+    There are 8x8. A conditional generator has a row for each class, with the same 8 latents in each; one with more than
+    32 classes has one image of each of the first 1,024, all of the same latent.
     """
 
     def __init__(self, config: GeneratorConfig, seed: int, device: torch.device) -> None:
@@ -33,22 +33,21 @@ class SnapshotRenderer:
         self._device = device
 
     def generate(self, generator: nn.Module) -> pictures.Pixels:
-        """Return the images of a generator in evaluation mode, uint8 `[N, H, W, C]`; no random number is drawn."""
+        """Return the images of a generator in evaluation mode, uint8 `[N, H, W, C]`."""
+        # Draws no random number: snapshots must not change the training.
         pixels = run_generator(generator, self._inputs, device=self._device, batch_size=_BATCH)
         images: pictures.Pixels = pixels.cpu().permute(0, 2, 3, 1).numpy()
         return images
 
     def grid(self, generator: nn.Module) -> bytes:
-        """Return the grid of a generator in evaluation mode, as PNG."""
         return self.arrange(self.generate(generator))
 
     def arrange(self, images: pictures.Pixels) -> bytes:
-        """Lay images out as a grid, as PNG."""
         return pictures.encode(pictures.grid(images, nrow=self._nrow), "png")
 
 
 def grid_layout(classes: int) -> tuple[Indices, Labels | None, int]:
-    """Return indices of the seed, labels of a conditional generator, and images in a row of the grid."""
+    """Return the indices of samples, the labels (None if unconditional), and the images in a row of the grid."""
     if not classes:
         return np.arange(SIDE * SIDE), None, SIDE
     if classes <= _ROWS:
@@ -59,11 +58,10 @@ def grid_layout(classes: int) -> tuple[Indices, Labels | None, int]:
 
 
 def real_grid(prepared: Prepared, classes: int) -> bytes:
-    """Return images from all over a data set as PNG, in as many rows and columns as a run's snapshots have.
+    """Return real images as PNG, in the layout of a run's snapshots.
 
     Args:
-        prepared: the images that the run trains on.
-        classes: of a conditional run, whose grid has rows of classes, or else 0.
+        classes: number of classes of a conditional run, else 0.
     """
     _, _, nrow = grid_layout(classes)
     images = np.ascontiguousarray(prepared.images[choose_real(prepared, classes)].transpose(0, 2, 3, 1))
@@ -71,13 +69,13 @@ def real_grid(prepared: Prepared, classes: int) -> bytes:
 
 
 def choose_real(prepared: Prepared, classes: int) -> Indices:
-    """Return the index of a real image for each place of the grid; some repeat where there are too few."""
+    """Return the index of a real image for each place of the grid; they repeat where there are too few."""
     indices, labels, _ = grid_layout(classes)
+    # Spread over the whole data set: neighbours in a file are often alike.
     return _of_each(prepared, labels) if labels is not None else _spread(np.arange(prepared.count), len(indices))
 
 
 def _of_each(prepared: Prepared, wanted: Indices) -> Indices:
-    """Return the index of an image for each wanted label."""
     assert prepared.labels is not None
     chosen = np.empty_like(wanted)
     for label in np.unique(wanted):

@@ -18,12 +18,11 @@ _SPEED_TICKS = 10
 
 
 class TermSums:
-    """Sums of each step's terms since the last tick, kept on the device: reading them is the only synchronisation.
+    """Sums of each step's terms since the last tick, kept on the device.
 
     Args:
-        groups: names of terms that are reported by the same steps; the others are left out.
+        groups: names of terms that the same steps report; other terms are ignored.
         gradients: name of each optimizer, and the name under which the norm of its gradients is reported.
-        device: of the training.
 
     Attributes:
         tensor: float64; for each group the sums of its terms, then the number of steps in them.
@@ -38,22 +37,24 @@ class TermSums:
         ]
         self._gradients = gradients
         self._one = torch.ones((), device=device)
+        # In float64, because a tick can sum over many thousand steps.
         self.tensor = torch.zeros(ends[-1] if ends else 0, dtype=torch.float64, device=device)
         # No part of a checkpoint: gradients are logged in the round before a tick, which takes them at once.
         self._norms = torch.full((len(gradients),), -1.0, device=device)
         self.norms: dict[str, Tensor] = dict(zip(gradients, self._norms, strict=True))
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
-        """Add one step's terms, scalars, to each group of which it has all."""
+        """Add one step's terms, scalars, to each group that they contain."""
         for group, part in self._slices:
-            # Groups are reported as a whole.
+            # Steps report a group as a whole, so its first name is enough.
             if group[0] in terms:
                 self.tensor[part] += torch.stack([*(terms[name] for name in group), self._one])
 
     def take(self) -> dict[str, float | None]:
-        """Return the means and the norms by name, and start again from zero; None for what no step has reported."""
+        """Return means and norms by name and reset them; None for terms that no step has reported."""
         means: dict[str, float | None] = {}
         for group, part in self._slices:
+            # The only point at which a training waits for the device.
             *values, steps = self.tensor[part].tolist()
             means |= {name: value / steps if steps else None for name, value in zip(group, values, strict=True)}
         for name, norm in zip(self._gradients.values(), self._norms.tolist(), strict=True):
@@ -65,17 +66,14 @@ class TermSums:
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast images pass, and how long the rest will take; the estimate is None while warming up."""
+    """Images per second, and the seconds left; None while warming up."""
 
     images_per_second: float
     eta_seconds: float | None
 
 
 class ThroughputMeter:
-    """Measures images per second between ticks, from the end of the warm-up on.
-
-    A tick before that contains the warm-up, and is left out of the estimate.
-    """
+    """Measures images per second between ticks, from the end of the warm-up on."""
 
     def __init__(self, images: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -94,6 +92,7 @@ class ThroughputMeter:
         speed = _speed(self._last, mark)
         self._last = mark
         self._marks.append(mark)
+        # A tick before the end of the warm-up contains it: the estimate starts after that tick.
         steady = _speed(self._marks[0], mark)
         return Pace(speed, (total - images) / steady if steady > 0 else None)
 
@@ -113,16 +112,14 @@ def make_tick(
     backoff: Mapping[str, float],
     sentence: str,
 ) -> Tick:
-    """Return one tick as clients read it.
+    """Return a tick as clients read it.
 
     Args:
-        figures: of the steps since the last tick, as the method reports them.
-        pace: the speed at this tick.
         images: real images shown so far.
         total: the run's length in images.
-        count: images in the data set, which make an epoch.
-        backoff: how often the guard has rolled the run back, and what that changed.
-        sentence: what the figures mean.
+        count: images in the data set, which are an epoch.
+        backoff: number of rollbacks and their factors.
+        sentence: the meaning of the figures.
     """
     values = {
         "images": images,

@@ -1,7 +1,6 @@
-"""Checkpoints on disk, `{checkpoints,best}/KIMG/{state.safetensors, state.json}`: whole or not there.
+"""Checkpoints on disk: `{checkpoints,best}/KIMG/{state.safetensors, state.json}`.
 
-A run resumes from the newest of its `checkpoints/`; a rollback restores one in `best/`; whichever attempt wrote them.
-`worker.training.state.state` defines what is in one, `worker.training.state.manager` when one is written and deleted.
+A run resumes from the newest one in its `checkpoints/`; a rollback restores one in `best/`, of any attempt.
 """
 
 from __future__ import annotations
@@ -30,19 +29,18 @@ _FORMAT = 1
 
 
 class InvalidCheckpoint(ValueError):
-    """A checkpoint that is torn, corrupt or not ours; the message says what is wrong with which file."""
+    """A checkpoint that is incomplete, corrupt or of another format; the message names the file."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read whole and matches its checksum.
+    """A complete checkpoint that matches its checksum.
 
     Attributes:
-        token: the attempt that wrote it.
-        path: its folder.
+        token: of the attempt that wrote it.
         tensors: every tensor of the state, on the CPU.
-        values: the state's plain values.
-        environment: what exactness depends on (threads, versions ...) when it was written; stored as `facts`.
+        values: the other values of the state.
+        environment: settings and versions on which exact results depend.
     """
 
     token: int
@@ -53,12 +51,10 @@ class Checkpoint:
 
     @property
     def images(self) -> int:
-        """Real images counted when it was written."""
         return int(self.values["images"])
 
     @property
     def position(self) -> Position:
-        """Where the run was when it was written."""
         return Position(int(self.values["guard"]["rollbacks"]), self.images)
 
     @property
@@ -71,8 +67,7 @@ def newest_valid(run_dir: Path, on_skip: Callable[[str], None]) -> Checkpoint | 
     """Read the newest checkpoint of the newest attempt that has a valid one.
 
     Args:
-        run_dir: the run's folder, with one folder per attempt.
-        on_skip: receives why a newer one was skipped.
+        on_skip: receives the reason for each newer one that is skipped.
     """
     for token, folder in list_run_checkpoints(run_dir):
         try:
@@ -83,12 +78,10 @@ def newest_valid(run_dir: Path, on_skip: Callable[[str], None]) -> Checkpoint | 
 
 
 def read_rollback_checkpoint(run_dir: Path, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
-    """Read the rollback checkpoint of a position, or the nearest one before it that is valid.
+    """Read the rollback checkpoint of a position, or the nearest valid one before it.
 
     Args:
-        run_dir: the run's folder.
-        position: the guard's rollback target.
-        on_skip: receives why that one was skipped.
+        on_skip: receives the reason for each one that is skipped.
     """
     for _, token, folder in list_rollback_checkpoints(run_dir, position):
         try:
@@ -99,10 +92,10 @@ def read_rollback_checkpoint(run_dir: Path, position: Position, on_skip: Callabl
 
 
 def read(folder: Path, token: int) -> Checkpoint:
-    """Read one checkpoint.
+    """Read a checkpoint.
 
     Raises:
-        InvalidCheckpoint: a file is missing, cut short, or does not match its checksum.
+        InvalidCheckpoint: a file is missing, incomplete, or does not match its checksum.
     """
     try:
         header = json.loads((folder / _VALUES).read_bytes())
@@ -111,22 +104,25 @@ def read(folder: Path, token: int) -> Checkpoint:
         raise InvalidCheckpoint(f"{folder / _VALUES}: {error}") from error
     if not isinstance(header, dict) or header.get("format") != _FORMAT:
         raise InvalidCheckpoint(f"{folder / _VALUES}: not a checkpoint of format {_FORMAT}")
+    # The header is written last and has the checksum of the tensors, so a torn pair of files is noticed.
     if hashlib.sha256(data).hexdigest() != header.get("sha256"):
         raise InvalidCheckpoint(f"{folder / _TENSORS}: the file does not match its sha256")
     try:
+        # Format 1 stores the environment as `facts`.
         return Checkpoint(token, folder, weights.load(data), dict(header["values"]), dict(header["facts"]))
     except (weights.CheckpointError, KeyError, TypeError) as error:
         raise InvalidCheckpoint(f"{folder}: {error}") from error
 
 
 def write(folder: Path, copy: StateCopy, environment: Mapping[str, Any]) -> Path:
-    """Write a checkpoint below `folder`; it appears under its name only when all of it is on the disk.
+    """Write a checkpoint into a folder named after its position below `folder`, and return its path.
 
     Raises:
-        OSError: it could not be written; then nothing of it is left.
+        OSError: it could not be written; then nothing of it remains.
     """
     target = folder / copy.position.name
     if target.exists():
+        # The same position of a run has the same state.
         return target
     with staging_folder(target) as staging:
         weights.save(copy.tensors, staging / _TENSORS)
@@ -135,6 +131,7 @@ def write(folder: Path, copy: StateCopy, environment: Mapping[str, Any]) -> Path
         header = {"format": _FORMAT, "sha256": digest, "values": copy.values, "facts": dict(environment)}
         with (staging / _VALUES).open("w", encoding="utf-8") as text:
             json.dump(header, text, indent=1)
+            # On the disk before the folder gets its name: a power failure must not leave a named but empty checkpoint.
             text.flush()
             os.fsync(text.fileno())
     return target
@@ -148,7 +145,7 @@ def list_run_checkpoints(run_dir: Path) -> Iterator[tuple[int, Path]]:
 
 
 def list_rollback_checkpoints(run_dir: Path, position: Position) -> list[tuple[Position, int, Path]]:
-    """List position, token and folder of the rollback checkpoints for a target, the best first."""
+    """Return position, token and folder of the rollback checkpoints for a target, the best first."""
     found = [
         (at, attempt.token, path)
         for attempt in list_attempts(run_dir)
@@ -159,7 +156,6 @@ def list_rollback_checkpoints(run_dir: Path, position: Position) -> list[tuple[P
 
 
 def list_checkpoints(folder: Path) -> list[tuple[Position, Path]]:
-    """List checkpoint folders, newest first."""
     with suppress(FileNotFoundError):
         found = [(position, path) for path in folder.iterdir() if (position := Position.parse(path.name))]
         return sorted(found, reverse=True)
@@ -167,26 +163,27 @@ def list_checkpoints(folder: Path) -> list[tuple[Position, Path]]:
 
 
 def rollback_target(values: Mapping[str, Any]) -> Position:
-    """Return the rollback target of a state."""
     return GuardState.model_validate(values["guard"]).rollback_target
 
 
 def rollback_target_of(folder: Path) -> Position | None:
-    """Read the rollback target of a checkpoint; None where it cannot be read: nothing can resume from it either."""
+    """Return the rollback target of a checkpoint; None if it cannot be read."""
     try:
         return rollback_target(json.loads((folder / _VALUES).read_bytes())["values"])
     except (OSError, ValueError, KeyError, TypeError):
+        # Nothing can resume from such a checkpoint, so it needs no rollback checkpoint.
         return None
 
 
 @contextmanager
 def staging_folder(target: Path) -> Iterator[Path]:
-    """Yield a folder to fill, then rename it to `target`; if it cannot be filled, nothing of it is left."""
+    """Yield a folder to fill, then rename it to `target`; after an error nothing of it remains."""
     staging = target.with_name(STAGING + target.name)
     try:
         staging.mkdir()
         yield staging
         sync_folder(staging)
+        # A rename is atomic: readers see the whole checkpoint or none.
         staging.rename(target)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)

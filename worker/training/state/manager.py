@@ -1,7 +1,4 @@
-"""Checkpoint manager: saves a run's state in the background while it trains, and deletes what is no longer needed.
-
-The files are described in `worker.training.state.checkpoints`.
-"""
+"""Checkpoint manager: saves the state of a run in the background, and deletes checkpoints that are no longer needed."""
 
 from __future__ import annotations
 
@@ -28,25 +25,23 @@ from worker.training.state.checkpoints import (
 )
 from worker.training.state.state import StateCopy, TrainingState
 
-# Checkpoints of a run that are kept, over all its attempts.
+# Checkpoints that a run keeps, over all its attempts.
 MAX_CHECKPOINTS: Final = 2
-# Share of a training's time that copies at intervals of time may take.
+# Share of a training's time that its periodic copies may take.
 MAX_STOPPED_SHARE: Final = 0.02
 
 
 class CheckpointManager:
     """Saves a run's newest checkpoints and their rollback checkpoints, and deletes the others.
 
-    The training waits for the copy of its state; it waits for the disk only at its end and at a rollback.
-
     Args:
-        attempt: whose folder is written.
-        environment: what exactness depends on, to be stored with each checkpoint.
+        environment: settings and versions on which exact results depend, stored with each checkpoint.
     """
 
     def __init__(self, attempt: Attempt, environment: Mapping[str, Any]) -> None:
         self._attempt = attempt
         self._environment = environment
+        # The training waits for copies of its state; it waits for the disk only at its end and at a rollback.
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: list[Future[None]] = []
         self._lock = Lock()
@@ -57,17 +52,17 @@ class CheckpointManager:
 
     @property
     def busy(self) -> bool:
-        """Whether a checkpoint is still being written."""
         return any(not writing.done() for writing in self._writing)
 
     def is_due(self, interval: float) -> bool:
-        """Whether `interval` seconds, or as many as bound the copies' share of the time, have passed since a copy."""
+        """Return whether it is time for a periodic checkpoint, at least `interval` seconds after the last copy."""
+        # Large states are copied less often, so that copies take at most their share of the time.
         return not self.busy and time.monotonic() - self._copied_at >= max(
             interval, self._copy_seconds / MAX_STOPPED_SHARE
         )
 
     def save(self, state: TrainingState) -> None:
-        """Copy the state and write it in the background as a checkpoint; wait first while another is being written.
+        """Copy the state, and write it in the background as a checkpoint.
 
         Raises:
             OSError: an earlier checkpoint could not be written.
@@ -75,35 +70,35 @@ class CheckpointManager:
         # A rollback checkpoint of this position is a checkpoint as well.
         if state.position == self._newest_position:
             return
+        # At most one copy waits in memory.
         self.wait()
         copy = self._copy(state)
         self._newest_position = state.position
         self._submit(lambda: self._write(copy))
 
     def save_rollback_checkpoint(self, state: TrainingState) -> None:
-        """Copy the state and write it in the background as a rollback checkpoint, once the disk is free.
-
-        It replaces one that still waits for the disk. Once the run has begun, it is a checkpoint as well, of the same
-        files.
+        """Copy the state, and write it in the background as a rollback checkpoint.
 
         Raises:
             OSError: an earlier checkpoint could not be written.
         """
         copy = self._copy(state)
         if state.images:
+            # Except at the start, its files are a checkpoint too (`_link`).
             self._newest_position = state.position
-        # The writer takes the newest one; a task for it is queued only where none is waiting yet.
+        # It replaces one that still waits for the disk; the queue has at most one task for them.
         with self._lock:
             waiting, self._pending = self._pending, copy
         if waiting is None:
             self._submit(self._write_rollback_checkpoint)
 
     def read_rollback_checkpoint(self, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
-        """Read the rollback checkpoint of a position, of this attempt or an earlier one.
+        """Read the rollback checkpoint of a position, of any attempt.
 
         Raises:
             OSError: a checkpoint could not be written.
         """
+        # It may be in the queue still.
         self.wait()
         return read_rollback_checkpoint(self._attempt.dir.parent, position, on_skip)
 
@@ -130,7 +125,7 @@ class CheckpointManager:
         self._writing.append(self._writer.submit(write))
 
     def _write(self, copy: StateCopy) -> None:
-        # Not over a good one: the guard finds such numbers by itself, at a position that no clock chooses.
+        # Keep the good one: the guard finds such values by itself, at a position that does not depend on time.
         if copy.not_finite():
             return
         write(self._attempt.checkpoints, copy, self._environment)
@@ -152,22 +147,23 @@ class CheckpointManager:
             return
         try:
             with staging_folder(target) as staging:
+                # Two names of the same files: no second copy on the disk.
                 for file in source.iterdir():
                     (staging / file.name).hardlink_to(file)
         except OSError:  # a file system without such links
             write(self._attempt.checkpoints, copy, self._environment)
 
     def _delete_old(self, goal: Position) -> None:
-        """Delete all checkpoints but the newest, and all rollback checkpoints that neither they nor the run needs."""
         run_dir = self._attempt.dir.parent
         every = list_attempts(run_dir)
-        # A later attempt may be reading anything.
+        # A later attempt may be reading any of them.
         if every[-1].token > self._attempt.token:
             return
-        # What earlier attempts left stays until this one has a checkpoint.
+        # Checkpoints of earlier attempts stay until this one has its own.
         has_checkpoint = bool(list_checkpoints(self._attempt.checkpoints))
         ours = every if has_checkpoint else [self._attempt]
         found = [folder for _, folder in list_run_checkpoints(run_dir)]
+        # Each kept checkpoint needs its rollback checkpoint, as does the run itself.
         goals = {goal, *(other for folder in found[:MAX_CHECKPOINTS] if (other := rollback_target_of(folder)))}
         needed = {path for goal in goals for _, _, path in list_rollback_checkpoints(run_dir, goal)[:1]}
         dropped = found[MAX_CHECKPOINTS:] if has_checkpoint else []

@@ -1,7 +1,4 @@
-"""Everything of a training that outlives a process: modules, averages, optimizers, random states, counters.
-
-One object owns it all, so that a checkpoint cannot forget a part; `worker.training.state.checkpoints` puts it on disk.
-"""
+"""State of a training that outlives a process: modules, averages, optimizers, random states, counters."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ _CUDA: Final = "random.cuda"
 
 
 class Batches(Protocol):
-    """An endless source of real images, whose whole state is its position; `labels` are the whole set's, or None."""
+    """An endless source of real images; its position is its whole state, `labels` are those of the data set or None."""
 
     position: int
     labels: Tensor | None
@@ -40,16 +37,16 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class StateCopy:
-    """A copy of the whole state at one position, on the CPU; it shares nothing with the state itself."""
+    """A copy of the whole state at one position, on the CPU, which shares no memory with the state."""
 
     position: Position
     tensors: dict[str, Tensor]
     values: dict[str, Any]
 
     def not_finite(self) -> list[str]:
-        """List the tensors that hold a NaN or an infinity."""
-        # With numpy: the thread that writes checkpoints calls this. Where two threads use torch's operators, OpenMP
-        # puts the workers of both to sleep between two of them: a quarter of a small network's speed on two threads.
+        """Return the names of tensors with a NaN or an infinity."""
+        # With numpy, because the thread that writes checkpoints calls this. If two threads use torch's operators,
+        # OpenMP puts the workers of both to sleep in between: a quarter of a small network's speed on two threads.
         return [
             name
             for name, tensor in self.tensors.items()
@@ -58,7 +55,7 @@ class StateCopy:
 
 
 class Seeds(NamedTuple):
-    """Independent seeds for weights and dropout, for latents, and for the order of the data; 32 bits each."""
+    """Independent 32-bit seeds for weights and dropout, for latents, and for the order of the data."""
 
     weights: int
     noise: int
@@ -66,24 +63,18 @@ class Seeds(NamedTuple):
 
 
 def seeds(seed: int) -> Seeds:
-    """Derive a run's seeds."""
     # torch's CPU generator uses 32 bits only: runs whose seeds differ above them would share weights.
     return Seeds(*(int(word) for word in np.random.SeedSequence(seed).generate_state(len(Seeds._fields))))
 
 
 class TrainingState:
-    """Modules, averages, optimizers, the data's position, the method's buffers, random states, and counters.
-
-    The state of the guard is part of it, because it changes learning rates.
+    """Modules, averages, optimizers, the position in the data, buffers of the method, random states and counters.
 
     Attributes:
-        method: what the modules are and how they are trained.
-        modules: those that are trained, by name.
-        averages: moving averages of modules' weights, in evaluation mode, by name: what is shown and published.
-        optimizers: by name; `networks` are what each of them updates.
+        averages: moving averages of modules, in evaluation mode; these are shown and published.
+        networks: name of each optimizer to what it updates.
         sums: terms since the last tick.
-        buffers: tensors of the method.
-        images: how many real ones were counted.
+        images: number of real images counted.
     """
 
     def __init__(self, config: TrainingConfig, batches: Batches, device: torch.device) -> None:
@@ -112,38 +103,36 @@ class TrainingState:
         self.noise = Noise(config.latent, drawn.noise, device, batches.labels if config.conditional else None)
         self.batches = batches
         self.images = 0
+        # Part of the state, because it changes learning rates.
         self.guard = GuardState()
 
+    # Several modules as one, whose parameters' names begin with the names of the modules.
     def _joined(self, names: tuple[str, ...]) -> nn.Module:
-        """Return the module of that name, or several as one, whose parameters' names begin with theirs."""
         if len(names) == 1:
             return self.modules[names[0]]
         return nn.ModuleDict({name: self.modules[name] for name in names})
 
     def generators(self) -> dict[str, nn.Module]:
-        """Return the averages that make a version, by the names that it has for them."""
+        """Return the averages that make a version, by the names of its generators."""
         return {name: self.averages[average] for name, average in self.method.generators.items()}
 
     @property
     def shown(self) -> nn.Module:
-        """The average whose images are shown and scored: that of the method's first generator."""
+        """The average of the method's first generator, whose images are shown and scored."""
         return next(iter(self.generators().values()))
 
     def generator_weights(self) -> bytes:
-        """Return the weights of all generators as one safetensors file.
-
-        Where there are several, names of tensors begin with that of their generator.
-        """
+        """Return the weights of all generators as one safetensors file."""
         generators = self.generators()
+        # With several generators, names of tensors begin with the name of theirs.
         return generator_bytes(self.shown if len(generators) == 1 else nn.ModuleDict(generators))
 
     @property
     def position(self) -> Position:
-        """Where the training is."""
         return Position(self.guard.rollbacks, self.images)
 
     def copy(self) -> StateCopy:
-        """Copy everything: `state_dict` only aliases tensors that the next step changes."""
+        # `state_dict` only aliases tensors that the next step changes.
         tensors = {
             # The copy is made contiguous, which is how safetensors stores it.
             name: tensor.detach().clone(memory_format=torch.contiguous_format).cpu()
@@ -157,37 +146,34 @@ class TrainingState:
         return StateCopy(self.position, tensors, values)
 
     def not_finite(self) -> list[str]:
-        """List the tensors that hold a NaN or an infinity; waits for the device."""
+        """Return the names of tensors with a NaN or an infinity; waits for the device."""
         # One transfer for all tensors instead of one for each.
         named = [(name, tensor) for name, tensor in self._tensors() if tensor.is_floating_point()]
         marks = torch.stack([torch.isfinite(tensor).all() for _, tensor in named]).tolist()
         return [name for (name, _), finite in zip(named, marks, strict=True) if not finite]
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """Continue from what `copy` returned.
-
-        On another kind of device than that, whose random states mean nothing here, new ones are drawn from the run's
-        seed and the position: the same ones each time, but others than there.
+        """Restore what `copy` returned.
 
         Raises:
-            KeyError, RuntimeError: it is the state of another configuration, or of another version of the program.
+            KeyError, RuntimeError: it is of another configuration, or of another version of the program.
         """
         for name, module in self._modules():
             module.load_state_dict(_under(tensors, name), strict=True)
         for name, tensor in (*self._moments(), *self._own_tensors()):
-            # Copied, never assigned: fused Adam walks weights and moments flat, in the layout of their creation.
+            # Copied in place: fused Adam reads weights and moments as flat arrays, which needs their original layout.
             tensor.copy_(tensors[name])
         self.batches.position = int(values["position"])
         self.images = int(values["images"])
         self.guard = GuardState.model_validate(values["guard"])
-        # Last, because nothing above may draw from it.
+        # Last, because the steps above may draw random numbers.
         if (_CUDA in tensors) == (self.device.type == "cuda"):
             self.set_randomness(tensors)
         else:
+            # Random states of another kind of device mean nothing here.
             self._draw_anew()
 
     def broadcast(self, ranks: Ranks) -> None:
-        """Overwrite the state of every rank with rank 0's; all ranks call this."""
         if ranks.count == 1:
             return
         copy = self.copy()
@@ -197,24 +183,25 @@ class TrainingState:
             self.restore(copy.tensors, values)
 
     def _draw_anew(self) -> None:
+        # From seed and position, so that each resumption from here draws the same numbers.
         drawn = np.random.SeedSequence((self._seed, self.images)).generate_state(2)
         torch.manual_seed(int(drawn[0]))
         self.noise.generator.manual_seed(int(drawn[1]))
 
     def drop_gradients(self) -> None:
-        """Drop what an interrupted round may have left."""
+        """Drop gradients that an interrupted round may have left."""
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
 
     def randomness(self) -> dict[str, Tensor]:
-        """Copy every random state."""
+        """Return copies of all random states."""
         states = {"random.noise": self.noise.generator.get_state(), "random.torch": torch.get_rng_state()}
         if self.device.type == "cuda":
             states[_CUDA] = torch.cuda.get_rng_state(self.device)
         return states
 
     def set_randomness(self, states: Mapping[str, Tensor]) -> None:
-        """Continue all random generators from what `randomness` returned."""
+        """Restore what `randomness` returned."""
         self.noise.generator.set_state(states["random.noise"])
         torch.set_rng_state(states["random.torch"])
         if self.device.type == "cuda":
