@@ -24,8 +24,8 @@ class PenaltySpec:
     Attributes:
         name: in configurations.
         title, sentence: shown to people.
-        formula: maps outputs `[M]` and their float32 images `[M, C, H, W]`, which need gradients, to a scalar; None for no
-            penalty.
+        formula: maps outputs `[M]` and their float32 images `[M, C, H, W]`, which need gradients, to a scalar;
+            None for no penalty.
         points: where gradients are taken: at the images of a step (real ones, then equally many generated ones), or at
             `mixtures` of both.
         grows_with_size: whether its weight has to grow with the third power of the images' side.
