@@ -1,4 +1,4 @@
-"""Inference: a generator run over named inputs, and its images as pixels."""
+"""Inference: one pass or more of a generator over named inputs, and its images as pixels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ CPU = torch.device("cpu")
 
 
 def to_uint8(x: Tensor) -> Tensor:
-    """Convert float32 values in [-1, 1] to pixels on their own device: floor((x + 1) * 127.5 + 0.5), clamped to 0..255.
-
-    The mapping is fixed, never stretched to a batch's own range, so that an image does not depend on its neighbours.
-    """
-    # Conversion truncates, and after the clamp that is the floor.
+    """Convert float32 values in [-1, 1] to pixels on their device: floor((x + 1) * 127.5 + 0.5), clamped to 0..255."""
+    # A fixed mapping, not stretched to the range of a batch: an image must not depend on its neighbours. Conversion
+    # truncates, which after the clamp is the floor.
     return x.add(1.0).mul_(127.5).add_(0.5).clamp_(0.0, 255.0).byte()
 
 
@@ -32,11 +30,9 @@ def run_generator(
     """Return the images of a generator, uint8 `[n, C, H, W]` on the device.
 
     Args:
-        generator: on the device, in evaluation mode; it takes float32.
-        inputs: at least one image's.
-        device: where the generator is.
-        batch_size: images in one pass, the last one may have fewer; None runs one pass. Passes of other sizes may
-            round differently.
+        generator: on the device, in evaluation mode, in float32.
+        inputs: of at least one image.
+        batch_size: images in one pass; None runs one pass. Passes of other sizes may round differently.
     """
     size = batch_size or len(inputs)
     batches = (inputs.slice(start, start + size) for start in range(0, len(inputs), size))
@@ -50,11 +46,11 @@ def to_tensors(inputs: Inputs, device: torch.device) -> list[Tensor]:
 
 
 def forward(generator: nn.Module, arguments: Sequence[Tensor], dtype: torch.dtype = torch.float32) -> Tensor:
-    """Run one pass: float32 `[n, C, H, W]` in [-1, 1], or thereabouts.
+    """Run one pass; return float32 `[n, C, H, W]`, mostly in [-1, 1].
 
     Args:
         generator: with weights of type `dtype`.
-        arguments: the inputs on its device, in its order; those with fractions are converted to `dtype`.
+        arguments: the inputs on its device, in its order; floating-point ones are converted to `dtype`.
     """
     cast = [argument.to(dtype) if argument.is_floating_point() else argument for argument in arguments]
     images: Tensor = generator(*cast)

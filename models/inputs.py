@@ -39,7 +39,7 @@ class Inputs:
 
     def slice(self, start: int, stop: int) -> Inputs:
         """Return images `start` to `stop` - 1, as views."""
-        # Views: what a request waits for in a queue is cut without copying.
+        # Views: requests in a queue are split without copying.
         return Inputs({name: array[start:stop] for name, array in self.arrays.items()})
 
     def pad(self, count: int) -> Inputs:
@@ -67,9 +67,9 @@ def make_inputs(
     """Draw the inputs of images of one seed, or of a seed for each.
 
     Args:
-        specs: what the generator takes, by name: latents and labels.
+        specs: inputs of the generator by name: latents and labels.
         seed: 0 to 2^63-1; or `[n]` of them.
-        indices: `[n]`, each 0 to 2^63-1: which images of the seed.
+        indices: `[n]`, each 0 to 2^63-1, of the images within their seed.
         psi: truncation, or `[n]` of them.
         label: the class of every image, or `[n]` of them; None draws one for each from its seed.
 
@@ -96,12 +96,12 @@ def make_labels(spec: LabelInput, seed: Seeds, indices: Indices, label: int | La
 
 
 def truncate(z: NDArray[np.floating[Any]], psi: Psi) -> Latents:
-    """Shrink latents `[n, dim]` towards their mean, 0: the families here have no mapped latent to truncate instead.
+    """Scale latents `[n, dim]` towards their mean, 0.
 
     Args:
-        z: rounded to float32 first, so that a latent on a path has the same bytes as the one it was drawn from.
-        psi: 1 leaves latents as they are, 0 is the mean image; or `[n]`, one for each latent.
+        psi: 1 leaves latents unchanged, 0 is the mean image; or `[n]`, one for each latent.
     """
+    # Rounded first, so that a latent on a path has the same bytes as the one it was drawn from.
     rounded = z.astype(np.float32, copy=False)
     if isinstance(psi, np.ndarray):
         return rounded * psi[:, None]

@@ -1,8 +1,4 @@
-"""Latents and labels from seed and index: the same values on every machine and in every batch.
-
-Counter-based random numbers, Philox4x32-10 (Salmon et al. 2011, doi 10.1145/2063384.2063405), and our own Box-Muller
-transform: numpy promises the streams of its bit generators, but not of its normal distribution.
-"""
+"""Latents and labels from seed and index: the same values on every machine and in every batch."""
 
 from __future__ import annotations
 
@@ -11,23 +7,24 @@ from numpy.typing import NDArray
 
 from models.config.inputs import Latent
 
+# Counter-based random numbers, Philox4x32-10 (Salmon et al. 2011, doi 10.1145/2063384.2063405), and our own Box-Muller
+# transform: numpy guarantees the streams of its bit generators, but not of its normal distribution.
 _ROUNDS = 10
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = 0x9E3779B9, 0xBB67AE85
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
-# The block that class labels are drawn from: far beyond those of any latent.
+# The block for class labels: far beyond those of any latent.
 _CLASS_BLOCK = 2**31
-# Images per pass: larger arrays fall out of the cache (4,096 images of 100 values: 10.7 ms so, 14.5 ms in one pass).
+# Images per pass: larger arrays leave the cache (4,096 images of 100 values: 10.7 ms so, 14.5 ms in one pass).
 _CHUNK = 256
 
 
 def draw_latents(latent: Latent, seed: int | NDArray[np.uint64], indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Draw the latents of some images, of one seed or each of its own.
+    """Draw the latents of images, of one seed or each of its own.
 
     Args:
-        latent: their length and prior.
         seed: 0 to 2^63-1; or `[n]` of them.
         indices: `[n]`, each 0 to 2^63-1.
 
@@ -35,7 +32,7 @@ def draw_latents(latent: Latent, seed: int | NDArray[np.uint64], indices: NDArra
         float32 `[n, dim]`: each value N(0, 1), or uniform in [-1, 1].
     """
     result = np.empty((len(indices), latent.dim), np.float32)
-    # A block gives four values; those of the last one that are too many are cut off.
+    # A block gives four values; the excess of the last one is cut off.
     blocks = np.arange(-(-latent.dim // 4), dtype=np.uint64)
     transform = _box_muller if latent.prior == "normal" else _uniform
     for start in range(0, len(indices), _CHUNK):
@@ -79,8 +76,8 @@ def philox(
     return a, b, c, d
 
 
+# A word as a value in the open interval (0, 1): never 0, so that its logarithm is finite.
 def _unit(word: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Map a word into the open interval (0, 1): never 0, so that its logarithm is finite."""
     return (word.astype(np.float64) + 0.5) * 2.0**-32
 
 

@@ -47,7 +47,7 @@ class Registry(Generic[S]):
         return spec
 
     def unregister(self, name: str) -> None:
-        """Remove a specification: tests register their own.
+        """Remove a specification.
 
         Raises:
             KeyError: none has that name.
@@ -76,9 +76,8 @@ class Registry(Generic[S]):
 class Registered:
     """Pydantic metadata of a string that names a registered specification: `Annotated[str, Registered(LOSSES)]`.
 
-    The JSON schema has the names as `enum`, and what people read about them as `x-enum-titles` and
-    `x-enum-descriptions` in the same order. Both follow the registry at the time of validation: what is registered
-    later is accepted too.
+    The JSON schema has the names as `enum`, and titles and sentences as `x-enum-titles` and `x-enum-descriptions`. All
+    follow the registry at the time of validation.
     """
 
     def __init__(self, registry: Registry[Any]) -> None:

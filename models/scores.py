@@ -1,7 +1,4 @@
-"""Scores of generators, and the one rule by which the best is chosen.
-
-`worker.evaluation` measures scores; manifests, snapshots, the guard and the alias `best` compare them by this rule.
-"""
+"""Scores of generators, and the rule that selects the best one."""
 
 from __future__ import annotations
 
@@ -117,11 +114,7 @@ def is_best(score: Score, others: Iterable[Score]) -> bool:
 
 
 def best_evaluation(evaluations: Iterable[Evaluation]) -> Evaluation | None:
-    """Return the best evaluation of a run, given oldest first; None where there are none.
-
-    Only those with the protocol of the newest one take part: a resumed run may measure another score. Of equals the
-    first is the best.
-    """
+    """Return the best evaluation of a run, given oldest first; None if there are none."""
     ordered = list(evaluations)
     best: Evaluation | None = None
     for evaluation in ordered:

@@ -18,21 +18,21 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int | None = None) -> None:
-    """Ask the kernel to kill this process when its parent dies. Does nothing outside Linux: use `watch` too.
-
-    Call it first. The signal fires when the parent's *thread* that forked ends, so start children from a thread that
-    outlives them.
+    """Make the kernel kill this process when its parent dies; Linux only.
 
     Args:
-        parent: the expected process id of the parent, if known. If this process has another parent already, the
-            parent died before the call, and this process exits with `EXIT_CODE`.
+        parent: the expected process id of the parent, if known; with another one this process exits with `EXIT_CODE`.
     """
+    # To be called first. The signal is sent when the parent's *thread* that forked ends: start children from a thread
+    # that
+    # outlives them.
     before = os.getppid()
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) was refused")
     if os.getppid() != (before if parent is None else parent):
+        # The parent died before the call above.
         os._exit(EXIT_CODE)
 
 

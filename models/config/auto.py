@@ -1,8 +1,4 @@
-"""`preset=auto`: preset, size, classes, augmentation, batch, penalty and length for a data set and a device.
-
-The app calls it to refuse at once what no device could train. The worker that first claims the run decides, because it
-knows its device.
-"""
+"""Choice of the settings of `preset=auto`: preset, size, classes, augmentation, batch, penalty and length."""
 
 from __future__ import annotations
 
@@ -25,20 +21,20 @@ from models.objectives.augmentations import AUGMENTATIONS, DIFF_AUGMENT
 from models.objectives.losses import LOSSES
 from models.objectives.penalties import PENALTIES
 
-# From so many images on a discriminator does not memorise them in a training of usual length.
+# Number of images from which on a discriminator does not memorise them in a training of usual length.
 MANY: Final = 20_000
 # Largest size chosen on a CPU for many images: more would take days.
 CPU_SIZE: Final = 32
 # Largest size chosen on a CPU for a few images, which teach larger networks little.
 FEW_SIZE: Final = 64
-# Of the device's memory: libraries take some, and so may an app on the same device.
+# Usable share of the device's memory: libraries take some, and so may an app on the same device.
 MEMORY_SHARE: Final = 0.75
 SMALLEST_BATCH: Final = 8
 CPU_SECONDS: Final = 2 * 3600
 # Floating-point operations per second that a core reaches in training, roughly.
 CORE_OPERATIONS: Final = 40e9
 SHORTEST_KIMG: Final = 50
-# One of each kind between which choices differ: a request that fits all of them fits any worker.
+# One device for each different choice: a request that fits all of them fits any worker.
 DEVICES: Final = (
     Device(kind="cpu", cores=2, memory_bytes=8 << 30),
     Device(kind="cuda", cores=8, memory_bytes=8 << 30),
@@ -56,11 +52,11 @@ class Choice(Frozen):
 
 
 def choose(info: DatasetInfo, device: Device) -> Choice:
-    """Choose what suits a data set on a device.
+    """Choose settings for a data set on a device.
 
     Args:
-        info: of at least two images that are as large as the smallest size, see `complete`.
-        device: where it will be trained.
+        info: of at least two images, none smaller than the smallest size (see `complete`).
+        device: that will train it.
     """
     size, why_size = _size(info, device)
     suggestion = suggest_preset(size, info.channels, info.count, device.kind)
@@ -155,7 +151,7 @@ def _penalty(info: DatasetInfo, training: Mapping[str, Any], size: int) -> _Deci
         return {}, {}
     if size == training["size"]:
         return {}, {"penalty": f"Gamma, the weight of R1 + R2, is {penalty['weight']:g}, as the preset has it."}
-    # As 0.25 (size / 32)^3, the first guess for any size, grows.
+    # It grows as 0.25 (size / 32)^3, the first guess for any size.
     scaled = {
         f"penalty.{name}": _rounded(penalty[name] * (size / training["size"]) ** 3)
         for name in ("weight", "weight_end")
@@ -207,10 +203,8 @@ def _rounded(value: float) -> float:
 def complete(request: TrainRequest, info: DatasetInfo, device: Device) -> tuple[TrainingConfig, Choice]:
     """Complete a request for `preset=auto` for one device; settings of the request take precedence.
 
-    The configuration keeps "auto" as the name of its preset; the choice has the one behind it.
-
     Raises:
-        ConfigError: the data set is too small, or an override does not fit what was chosen.
+        ConfigError: the data set is too small, or an override does not fit the choice.
     """
     info = _as_requested(request, info)
     if errors := _unsuitable(info):

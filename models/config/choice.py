@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from models.config.presets import Preset, load
 
-# Up to so many images a discriminator soon memorises.
+# A discriminator soon memorises data sets of up to this many images.
 FEW: Final = 2000
 
 DeviceKind = Literal["cpu", "cuda"]
@@ -52,7 +52,7 @@ _HALF_AS_WIDE: Final = MappingProxyType(
 _FOR_FEW = "it is made for a few images, which others learn by heart"
 _FOR_CPU = "small convolutional networks are what a CPU can train"
 _FOR_GPU = "a GPU affords residual networks, which train steadily"
-# The first that holds counts.
+# The first rule that holds decides.
 _RULES: Final = (
     _Rule("small-data-64", (64,), _FOR_FEW, few=True),
     _Rule("small-data-128", (128,), _FOR_FEW, few=True),
@@ -77,16 +77,14 @@ _SIZES: Final = sorted({size for rule in _RULES for size in rule.sizes})
 
 
 def suggest_preset(size: int, channels: int, count: int, kind: DeviceKind | None = None) -> Suggestion | None:
-    """Suggest a preset for `count` images of `size` pixels on each side.
+    """Return a preset for `count` images of `size` pixels on each side.
 
     Args:
-        size: at least 28 on a known device; between two sizes with rules, and beyond the last, the lower one decides.
-        channels: of the images.
-        count: of the images.
-        kind: of the device; None where it is not known: then presets say themselves for which images they are proposed.
+        size: at least 28 on a known device; below a size with rules, the next lower one decides.
+        kind: of the device; None if unknown: presets then define for which images they are proposed.
 
     Returns:
-        None only where no preset is proposed for images of exactly this size.
+        None only if no preset is proposed for images of exactly this size.
     """
     if kind is None:
         return _proposed(size, channels, count)

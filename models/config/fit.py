@@ -46,8 +46,8 @@ def _hint(info: DatasetInfo) -> str:
 
 
 def _colours(config: TrainingConfig, info: DatasetInfo) -> Iterator[ErrorItem]:
-    # Images are turned grey on the way in where a preset wants them so; colours cannot be made up. Of a folder only
-    # some images were looked at: others may have colours.
+    # A preset for grey images converts others to grey, but colours cannot be invented. Only some images of a folder
+    # were inspected: others may have colours.
     is_known = info.prepared or info.name in BUILTIN
     if config.channels == info.channels or not is_known or (config.channels == 1 and not info.prepared):
         return

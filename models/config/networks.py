@@ -1,4 +1,4 @@
-"""Configurations of a generator and of a discriminator: everything needed to build one again."""
+"""Configurations of a generator and of a discriminator: everything that is needed to build one again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.families.spec import AnyDiscriminator, AnyGenerator, Network, Work
 
 MAX_PARAMETERS: Final = 100_000_000
 MAX_CLASSES: Final = 100_000
-# Values that a conditional generator learns for each class and takes beside the latent.
+# Width of the learned embedding of a class, which a conditional generator takes beside the latent.
 EMBEDDED: Final = 64
 
 Classes = Annotated[
@@ -47,7 +47,7 @@ class GeneratorConfig(_ImageConfig):
     network: AnyGenerator
     classes: Classes = 0
 
-    # Cached, like `shape`: each request for images reads them.
+    # Cached, like `shape`: every request for images reads it.
     @cached_property
     def inputs(self) -> dict[str, InputSpec]:
         """Inputs by name, in the order in which the network takes them."""

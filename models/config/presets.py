@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from models.config.values import Channels, Frozen, Name
 
-# The preset that is chosen for a data set and a device, by `models.config.auto`.
+# The preset whose settings `models.config.auto` chooses for a data set and a device.
 AUTO = "auto"
 
 

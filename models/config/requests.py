@@ -1,6 +1,6 @@
-"""Requests for a training, and how they become complete configurations.
+"""Requests for a training, and their completion to configurations.
 
-What a data set is, is left to `models.datasets.catalogue`; what needs a device to decide, to the worker.
+Descriptions of data sets are in `models.datasets.catalogue`; the worker decides what depends on the device.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Overrides = Annotated[dict[Annotated[str, Field(max_length=128)], Override], Fie
 Location = tuple[str | int, ...]
 InfoOf = Callable[[str], DatasetInfo | None]
 
-# What `conditional` may be until the data set is known: true where its classes can be learned apart.
+# Value of `conditional` until the data set is known: then true if it has classes that can be learned separately.
 WHERE_POSSIBLE: Final = "auto"
 
 
@@ -54,11 +54,7 @@ class ErrorItem(Frozen):
 
 
 class ConfigError(ValueError):
-    """A request that makes no complete configuration.
-
-    Args:
-        errors: everything that was found wrong with it, at least one.
-    """
+    """A request that makes no complete configuration; `errors` has at least one problem."""
 
     def __init__(self, errors: list[ErrorItem]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, error.loc))}: {error.msg}" for error in errors))
@@ -91,17 +87,12 @@ def _builtin_or_none(dataset: str) -> DatasetInfo | None:
 def resolve(request: TrainRequest, info_of: InfoOf = _builtin_or_none) -> TrainingConfig:
     """Complete a request from its preset, and from its data set the classes of a conditional training.
 
-    An override of a network's family starts from that family's defaults, not from the preset's network. `conditional`,
-    a preset's or an override, may be "auto", see `WHERE_POSSIBLE`.
-
     Args:
-        request: a preset and what to do differently.
-        info_of: describes a data set, where that matters; it may raise a `DatasetProblem`.
+        info_of: describes a data set, if that matters; it may raise a `DatasetProblem`.
 
     Raises:
-        ConfigError: the preset is unknown, an override is unknown, contradicts another or does not fit, the model's
-            name is reserved, nothing names a data set, or it has no labels where they are needed. Each error says
-            where and what to do.
+        ConfigError: the preset or an override is unknown, overrides contradict each other or do not fit, the model's
+            name is reserved, or the data set is missing or has no labels where they are needed.
     """
     preset = load().get(request.preset)
     if preset is None:

@@ -1,4 +1,4 @@
-"""What is decided at the first start of a run: device, precision, threads, length, evaluations."""
+"""Decisions at the first start of a run: device, precision, threads, length, evaluations."""
 
 from __future__ import annotations
 
@@ -51,13 +51,10 @@ class Resolved(Frozen):
         return cast(ResolvedRow, self.model_dump())
 
 
-# Rows of other versions of the program may have further keys: they are passed on as they are.
+# Rows of other versions of the program may have other keys too: they are kept.
 @with_config(ConfigDict(extra="allow"))
 class ResolvedRow(TypedDict, total=False):
-    """The decisions in a run's row: none before its first start.
-
-    `preset=auto` writes `preset`, `reasons` and `config` first; the rest follows when the training begins.
-    """
+    """The decisions in a run's row; empty before its first start."""
 
     preset: str
     device: Annotated[str, Field(description="several are separated by commas", examples=["cpu", "cuda:0,cuda:1"])]

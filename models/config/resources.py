@@ -1,4 +1,4 @@
-"""What a training takes, by arithmetic on its configuration, and what a device has to offer; all without torch."""
+"""Resources of a training, by arithmetic on its configuration, and of devices; all without torch."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Device(Frozen):
 
 
 def local(settings: SharedSettings) -> Device:
-    """Describe the first device that a worker on this machine would train on, under the same settings."""
+    """Return the first device that a worker with these settings would train on here."""
     cores = settings.threads or training_threads()
     name, _, index = settings.device.partition(",")[0].strip().partition(":")
     if name != "cpu" and (memory := _cuda_memory(int(index) if index.isdecimal() else 0)) is not None:
@@ -46,7 +46,7 @@ def local(settings: SharedSettings) -> Device:
 
 
 def main_memory() -> int:
-    """Count the bytes of this machine's memory, or of this container's share."""
+    """Return the bytes of this machine's memory, or of this container's share."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         return min(whole, int(_CGROUP_MEMORY.read_text()))
@@ -54,8 +54,8 @@ def main_memory() -> int:
         return whole
 
 
+# A GPU's memory in bytes, as its driver reports it; None if there is no GPU.
 def _cuda_memory(index: int) -> int | None:
-    """Ask the driver for a GPU's memory; None where it is not there."""
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:
@@ -67,10 +67,7 @@ def _cuda_memory(index: int) -> int | None:
 
 
 def operations(config: TrainingConfig) -> float:
-    """Count floating-point operations for each real image, two for each multiplication; updates are left out.
-
-    A penalty takes a pass more, its gradient and the way back through both, for two images at each step that takes it.
-    """
+    """Count the floating-point operations for each real image, two for each multiplication, without optimizer steps."""
     generator, discriminator = config.generator_config().work().products, config.discriminator_config().work().products
     judging = 2.0 * discriminator * (1 + _BACKWARD)
     if PENALTIES.get(config.penalty.kind).takes_gradients:
@@ -81,7 +78,7 @@ def operations(config: TrainingConfig) -> float:
 
 
 def memory_bytes(config: TrainingConfig, count: int) -> int:
-    """Bound the bytes that a training's tensors take: weights and what goes with them, `count` images, activations."""
+    """Estimate the bytes that a training's tensors take: weights, moments, averages, `count` images and activations."""
     generator, discriminator = config.generator_config(), config.discriminator_config()
     weights = _COPIES * (generator.parameters() + discriminator.parameters()) + generator.parameters()
     judged = 2 * discriminator.work().values * (2 if PENALTIES.get(config.penalty.kind).takes_gradients else 1)

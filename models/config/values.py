@@ -1,4 +1,4 @@
-"""Values that configurations are made of: frozen models, names, image shapes, and the error of a conflict."""
+"""Values of configurations: frozen models, names, image shapes, and the error of a conflict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Size = Literal[28, 32, 64, 128, 256]
 Channels = Literal[1, 3]
 
-# Sizes that presets are made for; a larger one is trained where a request names it.
+# Sizes for which there are presets; a request can name a larger one.
 CHOSEN_SIZES: Final[tuple[Size, ...]] = (28, 32, 64, 128)
 
 
@@ -27,10 +27,10 @@ class Frozen(BaseModel):
 
 
 class ConfigConflict(ValueError):
-    """Settings that are each allowed but do not fit together.
+    """Settings that are valid each by itself but not together.
 
     Args:
-        problems: what is wrong and what to do, each with the dotted path of the setting to change.
+        problems: the dotted path of each setting to change, and what is wrong with it and what to do.
     """
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""Network families: layers as plain values, what they cost by arithmetic, and who builds them.
+"""Network families: layers as plain values, their cost by arithmetic, and their builders.
 
 A family is a module here (its configuration, without torch), one in `models.networks` (its layers), its presets, and
 its name in the list below.

@@ -49,6 +49,8 @@ class DcganGenerator(GeneratorNetwork):
 
     def parameters(self, shape: ImageShape, inputs: int) -> int:
         base = BASE[shape.height] ** 2 * self.widths[0]
+        # Linear layer with bias and batch normalisation; convolutions with 4x4 weights; normalisation, and the last
+        # bias.
         linear = (inputs + 1) * base + 2 * self.widths[0]
         outputs = (*self.widths[1:], shape.channels)
         convolutions = sum(16 * a * b for a, b in zip(self.widths, outputs, strict=True))

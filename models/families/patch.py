@@ -1,4 +1,4 @@
-"""Small convolutional networks that work on patches of 4 x 4 pixels, so that a CPU trains them in minutes."""
+"""Small convolutional networks that work on patches of 4 x 4 pixels, for training on a CPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATCH: Final = 4
 
 
 def grid(shape: ImageShape) -> tuple[int, int]:
-    """Count the rows and columns of patches in an image."""
+    """Return the rows and columns of patches in an image."""
     return shape.height // PATCH, shape.width // PATCH
 
 
@@ -51,6 +51,7 @@ class PatchGenerator(GeneratorNetwork):
     def parameters(self, shape: ImageShape, inputs: int) -> int:
         rows, columns = grid(shape)
         linear = (inputs + 1) * self.widths[0] * rows * columns
+        # 3x3 weights without bias between widths, and a gain and a shift for each normalised channel.
         convolutions = sum(9 * a * b for a, b in pairwise(self.widths)) + 2 * sum(self.widths)
         return linear + convolutions + (9 * self.widths[-1] + 1) * shape.channels * PATCH**2
 

@@ -48,8 +48,8 @@ class _Residual(Frozen):
         """Count the residual blocks of the network."""
         return self.blocks * len(self.widths)
 
+    # Weights of blocks and of changes of width.
     def _body(self) -> int:
-        """Count the weights of blocks and of changes of width."""
         # Two 1x1 convolutions between width and twice it, groups of 3x3 between them, two biases.
         block = sum(4 * width**2 + 2 * width * 9 * GROUP + 4 * width for width in self.widths)
         changes = sum(a * b for a, b in pairwise(self.widths) if a != b)

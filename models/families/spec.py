@@ -1,4 +1,4 @@
-"""Specifications of network families, and configuration fields that hold a network of any registered family."""
+"""Specifications of network families, and configuration fields for a network of any registered family."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ Widths = Annotated[tuple[Width, ...], Field(min_length=1, max_length=8)]
 
 
 class Work(NamedTuple):
-    """One pass for one image: multiplications by weights, and the values that the layers return.
+    """The work of one pass for one image: multiplications by weights, and values that the layers return."""
 
-    Normalisation, activation and dropout are left out: they multiply little, and keep about as much again each.
-    """
-
+    # Normalisation, activation and dropout are not counted: they multiply little, and each keeps about as many values
+    # again.
     products: int
     values: int
 
@@ -37,7 +36,7 @@ class Network(Frozen):
     """The configuration of one network; a subclass names its family: `family: Literal["mlp"] = "mlp"`."""
 
     family: str
-    # How to get rid of batch normalisation where it is in the way: the setting, and what to do with it.
+    # For messages: the setting that removes batch normalisation, and the advice.
     without_batch_norm: ClassVar[tuple[str, str]] = ("family", "choose another family")
 
     @property
@@ -99,10 +98,7 @@ class FamilySpec:
 
     Attributes:
         name: in configurations, as `family`.
-        title: for people.
-        sentence: what it is, for people.
-        generator: the generator's configuration.
-        discriminator: the discriminator's configuration.
+        title, sentence: shown to people.
     """
 
     name: str
@@ -116,10 +112,9 @@ FAMILIES: Final[Registry[FamilySpec]] = Registry("family")
 
 
 class OfAnyFamily:
-    """Pydantic metadata of a field that holds one side's network of whichever family its `family` names.
+    """Pydantic metadata of a field for one side's network of any family.
 
-    It validates like a union discriminated by `family`, and has the JSON schema of one, but follows the registry: what
-    is registered later is accepted too.
+    It validates like a union discriminated by `family`, and has the JSON schema of one.
     """
 
     def __init__(self, side: Side) -> None:
@@ -141,9 +136,9 @@ class OfAnyFamily:
         return _adapter(self._side, FAMILIES.names()).validate_python(value, strict=True)
 
 
+# The union of the registered families. `names` is the key of the cache: a family that is registered later counts too.
 @cache
 def _adapter(side: Side, names: tuple[str, ...]) -> TypeAdapter[Any]:
-    """Build the union over the registered families; `names` makes the cache follow the registry."""
     members = tuple(getattr(FAMILIES.get(name), side) for name in names)
     union: Any = Annotated[Union[members], Field(discriminator="family")]  # noqa: UP007  # built at run time
     return TypeAdapter(union)
@@ -157,7 +152,7 @@ AnyDiscriminator = Annotated[DiscriminatorNetwork, OfAnyFamily("discriminator")]
 
 
 def base_side(bases: Mapping[int, int], shape: ImageShape) -> int:
-    """Look up the side of the square that a network grows to a square image by doubling.
+    """Return the side of the square that a network grows to a square image by doubling.
 
     Raises:
         ConfigConflict: the image is not square, or of a size without a base.
@@ -182,12 +177,11 @@ def require_widths(widths: Sequence[int], side: int, base: int, extra: int) -> N
 
 
 def resized_widths(widths: Sequence[int], count: int, multiple: int = 1) -> tuple[int, ...]:
-    """Return `count` of a network's widths, from its lowest resolution on; what is missing at the end is half as wide.
+    """Return the first `count` widths of a network; each missing one is half as wide as the one before.
 
     Args:
         widths: from the lowest resolution to the highest.
-        count: how many there are to be.
-        multiple: of which each new one is a multiple.
+        multiple: of which each new width is a multiple.
     """
     result = list(widths[:count])
     while len(result) < count:
@@ -196,20 +190,18 @@ def resized_widths(widths: Sequence[int], count: int, multiple: int = 1) -> tupl
 
 
 def doublings(side: int, base: int) -> int:
-    """Count the doublings from one side to another."""
+    """Return the number of doublings from `base` to `side`."""
     return (side // base).bit_length() - 1
 
 
 def total(layers: Sequence[Work]) -> Work:
-    """Add up the work of layers."""
     return Work(sum(layer.products for layer in layers), sum(layer.values for layer in layers))
 
 
 def dense(inputs: int, outputs: int) -> Work:
-    """Count the work of a fully connected layer."""
     return Work(inputs * outputs, outputs)
 
 
 def convolution(inputs: int, outputs: int, area: int, kernel: int = 1) -> Work:
-    """Count the work of a convolution that returns `area` values for each output channel."""
+    """Return the work of a convolution with `area` values in each output channel."""
     return Work(kernel**2 * inputs * outputs * area, outputs * area)
