@@ -31,8 +31,8 @@ from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
 
 CPU = torch.device("cpu")
+# With the batch size of the rounds between checkpoints.
 PRESETS = {"mlp-mnist": 32, "dcgan-64": 4, "r3gan-32": 2}
-"""With the batch size of the rounds between checkpoints."""
 BOUND = 0.02
 
 

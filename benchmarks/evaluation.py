@@ -78,7 +78,7 @@ def main() -> None:
     print("| preset | training | evaluations | each | the end | of the training | planned |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for preset in PRESETS:
-        # A first time for the classifier and the baselines, which are made once for each data set.
+        # The first evaluation also trains the classifier and measures the baselines, once for each data set.
         measure(preset, prepared, arguments.work / "evaluation")
         print(measure(preset, prepared, arguments.work / "evaluation"), flush=True)
 

@@ -22,8 +22,8 @@ from models.config.training import TrainingConfig
 from models.records import Records, Run
 from worker.settings import WorkerSettings
 
+# Lengths of probe runs: the first fills caches, the other two give the time per image.
 PROBE_KIMG = 8.0, 8.0, 40.0
-"""Lengths of probe runs: the first fills caches, the other two give the time per image."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Program:
-    """A program in a process of its own, since each configures memory and numerics of its process."""
+    """Run a program in a process of its own, because each configures memory and numerics of its process."""
 
     function: Callable[[int, int], Result]
     process: ProcessPoolExecutor

@@ -1,4 +1,4 @@
-"""The work in a request by itself, in a process of its own: raw batches, the encoder, and one request's whole work.
+"""The work of a request alone, in a process of its own: raw batches, the encoder, and one request's whole work.
 
 Batches are run by the engine's own classes, with the numerics that the service chose and wrote down.
 """
@@ -33,17 +33,17 @@ T = TypeVar("T")
 Work = Literal["batch", "replay", "encode", "request"]
 COUNT = 25
 TEXT = {"model": "dcgan-128", "version": "1", "seed": "1234567890123", "first index": "0"}
+# CUDA-graph replays that are launched before the first is waited for.
 REPLAYS = 32
-"""CUDA-graph replays that are launched before anybody waits for them."""
 
 
 class Timed(NamedTuple):
-    """How much was done in how long."""
+    """Amount of work, and the seconds that it took."""
 
     images: int
     took: float
+    # Seconds of each repetition.
     seconds: list[float]
-    """What each time took."""
 
     @property
     def per_second(self) -> float:
@@ -52,13 +52,13 @@ class Timed(NamedTuple):
 
 
 class Alone:
-    """The process, from outside."""
+    """Client of the process."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
     def measure(self, work: Work, model: str, seconds: float) -> Timed:
-        """Do the work again and again for a while."""
+        """Repeat the work for some seconds."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps([work, model, seconds]), file=self._process.stdin, flush=True)
@@ -76,7 +76,7 @@ def alone(folder: Path, device: str, threads: int) -> Iterator[Alone]:
 
 
 class _Worker:
-    """The process, from inside. What is not about batches alone runs on the first worker."""
+    """The work inside the process; except for batches, it runs on the first worker."""
 
     def __init__(self, folder: Path, device: str, threads: int) -> None:
         use_deterministic_kernels()
@@ -113,7 +113,7 @@ class _Worker:
         return self._calibrations.build_runner(load_generator(weights, config), config, digest, _at_once)
 
     def _on_every_worker(self, model: str, step: Callable[[str, int], Callable[[], int]], seconds: float) -> Timed:
-        """Do something on all workers at the same time, as the service does."""
+        """Run a function on all workers at the same time, as the service does."""
 
         def run(index: int) -> Timed:
             self._workers[index].enter()
@@ -131,7 +131,7 @@ class _Worker:
         return lambda: len(runner.run(inputs, worker))
 
     def _replay(self, model: str, worker: int) -> Callable[[], int]:
-        """The captured pass by itself: nothing is copied in or out."""
+        """Run the captured pass alone, without copies in or out."""
         runner = self._runners[model]
         graph = runner.networks[worker]._graph(self._drawn(model, runner.batch_size), runner.batch_size)._graph
 
@@ -162,7 +162,7 @@ def _at_once(work: Callable[[int], T], worker: int | None = None) -> T:
 
 
 def _repeated(step: Callable[[], object], images: int, seconds: float) -> Timed:
-    """Do something of so many images again and again, after once for warmth."""
+    """Repeat a function on `images` images, after one call as warm-up."""
     step()
     times: list[float] = []
     began = time.perf_counter()
@@ -173,7 +173,7 @@ def _repeated(step: Callable[[], object], images: int, seconds: float) -> Timed:
 
 
 def main() -> None:
-    """Be the process: a question per line, until there are no more."""
+    """Run the process: one request per line, until the end of input."""
     folder, device, threads = sys.argv[1:]
     worker = _Worker(Path(folder), device, int(threads))
     for line in sys.stdin:

@@ -25,10 +25,10 @@ LARGEST = 200
 PATIENCE_SECONDS = 600
 MODEL_WEIGHTS = {"mlp": 6, "dcgan-64": 3, "dcgan-128": 1}
 FORMAT_WEIGHTS = {"png": 10, "npy": 4, "jpeg": 2, "zip": 2, "webp": 2}
+# Larger grids are requested as PNG: the slower formats would make this a benchmark of their encoders.
 SLOW_PIXELS = 1 << 20
-"""Larger grids are requested as PNG: the slower formats would make this a benchmark of their encoders."""
+# Shares of the requests that name an old version, repeat a recent one, have a psi, have an nrow or a scale.
 PINNED, REPEATED, TRUNCATED, ARRANGED = 0.02, 0.1, 0.3, 0.3
-"""Shares of the requests that name an old version, repeat a recent one, have a psi, have an nrow or a scale."""
 RECENT = 100
 FIRST_VERSIONS = 2
 PUBLISH_SECONDS = 10.0

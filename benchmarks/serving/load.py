@@ -20,10 +20,10 @@ from typing import Any
 
 from benchmarks.serving.wire import Answer, Connections
 
+# Seeds have 13 digits, so that each request is as long as the next.
 FIRST_SEEDS = 10**12
-"""Seeds have 13 digits, so that each request is as long as the next."""
+# However short a measurement is, each client gets this many answers in it, on average.
 PER_CLIENT = 2
-"""However short a measurement is, each client gets this many answers in it, on average."""
 DRAIN_SECONDS = 120.0
 _MODEL = re.compile(rb"\r\nx-atelier-model: *([^\r]+)", re.IGNORECASE)
 _RETRY = re.compile(rb"\r\nretry-after: *(\d+)", re.IGNORECASE)
@@ -57,26 +57,26 @@ class Outcome:
     Times are the monotonic clock's, which all processes of a machine share.
     """
 
+    # Which of `paths` it was; 0 without them.
     tags: list[int] = field(default_factory=list)
-    """Which of `paths` it was; 0 without them."""
     started: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    # 0: the connection broke.
     status: list[int] = field(default_factory=list)
-    """0: the connection broke."""
     size: list[int] = field(default_factory=list)
     digest: list[str] = field(default_factory=list)
     model: list[str] = field(default_factory=list)
     retry_after: list[bool] = field(default_factory=list)
     began: float = 0.0
     ended: float = 0.0
+    # Bytes that came in between `began` and `ended`.
     received: int = 0
-    """Bytes that came in between `began` and `ended`."""
+    # Share of a core that the generator itself took.
     cpu: float = 0.0
-    """Share of a core that the generator itself took."""
+    # Requests that were due while every connection was busy.
     unsent: int = 0
-    """Requests that were due while every connection was busy."""
+    # With a rate: for how long those not answered by the end had waited.
     waiting: list[float] = field(default_factory=list)
-    """With a rate: for how long those not answered by the end had waited."""
 
     def add(self, tag: int, answer: Answer) -> None:
         """Note an answer."""
@@ -120,7 +120,7 @@ class Outcome:
 
 
 def start(plan: LoadPlan) -> Callable[[], Outcome]:
-    """Begin; the result waits for the end."""
+    """Start a plan; the result waits for its end."""
     command = [sys.executable, "-m", "benchmarks.serving.load"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
@@ -143,7 +143,7 @@ def run(plan: LoadPlan) -> Outcome:
 
 
 class _Load:
-    """One plan being carried out."""
+    """A running plan."""
 
     def __init__(self, plan: LoadPlan) -> None:
         self._plan = plan
@@ -176,7 +176,7 @@ class _Load:
         outcome.ended = time.monotonic()
         outcome.cpu = (_cpu() - cpu) / (outcome.ended - outcome.began)
         outcome.received = self._connections.received - received
-        # Others are measured next: nothing may be left for the service to do.
+        # Others are measured next: the service must have nothing left to do.
         self._drain()
 
     def _listed(self) -> None:
@@ -197,7 +197,7 @@ class _Load:
         while (now := time.monotonic()) < outcome.ended:
             while due <= now:
                 if connections.busy < plan.clients:
-                    # Counted from when it was due: a generator that is late must not make the service look quick.
+                    # Counted from when it was due: a late load generator must not make the service look fast.
                     connections.send(*next(self._requests), started=due)
                 else:
                     outcome.unsent += 1
@@ -251,7 +251,7 @@ def _cpu() -> float:
 
 
 def main() -> None:
-    """Be the process."""
+    """Run the process."""
     plan: dict[str, Any] = json.loads(sys.stdin.buffer.read())
     gc.disable()
     sys.stdout.write(json.dumps(asdict(_Load(LoadPlan(**plan)).run())))

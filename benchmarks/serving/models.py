@@ -1,4 +1,4 @@
-"""The generators that are served: random but seeded weights, shaped so that their pictures cost what real ones do.
+"""Generators for the benchmark: random but seeded weights whose pictures cost as much as real ones.
 
 Untrained networks generate grey noise. Noise takes an encoder several times as long as a picture does, and flat grey
 next to nothing; here kernels interpolate and normalisation has seen latents, so that smooth blobs come out.
@@ -27,8 +27,8 @@ MODELS: dict[str, GeneratorConfig] = {
     "dcgan-64": GeneratorConfig(size=64, channels=3, latent=Latent(), network=DCGAN),
     "dcgan-128": GeneratorConfig(size=128, channels=3, latent=Latent(), network=DCGAN),
 }
+# Spread of the values before tanh: most pixels lie between the extremes, some at them.
 CONTRAST = 1.5
-"""Spread of the values before tanh: most pixels lie between the extremes, some at them."""
 PROBES = 64
 
 

@@ -1,4 +1,4 @@
-"""What else a user might run, as processes: `python -m benchmarks.serving.peers plain|constant …`.
+"""Peers that a user might run instead, as processes: `python -m benchmarks.serving.peers plain|constant …`.
 
 Written as well as a user would write it who knows FastAPI: the weights that the service serves, latents from a seeded
 generator of torch's, `inference_mode`, and torchvision's `save_image` into memory. `peers_litserve` has the other peer.
@@ -118,7 +118,7 @@ def main() -> None:
         app = plain(options.file, options.model, torch.device(options.device), options.threads)
     else:
         app = constant(options.file.read_bytes())
-    # As the service's own server is set up; its event loop and HTTP parser are uvicorn's choice for all of them.
+    # The settings of the service's own server; uvicorn chooses event loop and HTTP parser for all of them.
     uvicorn.run(
         app,
         host="127.0.0.1",

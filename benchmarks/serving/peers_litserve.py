@@ -21,31 +21,31 @@ class GeneratorAPI(litserve.LitAPI):  # type: ignore[misc]  # untyped
         self.weights, self.name, self.threads = weights, name, threads
 
     def setup(self, device: str) -> None:
-        """Load, in the worker's process."""
+        """Load the generator in the worker's process."""
         torch.set_num_threads(self.threads)
         self.torch_device = torch.device(device)
         self.generator = load(self.weights, self.name, self.torch_device)
 
     def decode_request(self, request: dict[str, int]) -> Tensor:
-        """Seed to latents."""
+        """Draw the latents of a request."""
         return draw(request["seed"], self.name)
 
     def batch(self, inputs: list[Tensor]) -> Tensor:
-        """Requests to one batch."""
+        """Stack requests to one batch."""
         return torch.cat(inputs)
 
     def predict(self, x: Tensor) -> Tensor:
-        """Latents to images."""
+        """Generate the images of a batch."""
         with torch.inference_mode():
             images: Tensor = self.generator(x.to(self.torch_device)).cpu()
             return images
 
     def unbatch(self, output: Tensor) -> list[Tensor]:
-        """One batch to requests."""
+        """Split a batch into requests."""
         return list(torch.split(output, COUNT))
 
     def encode_response(self, output: Tensor) -> Response:
-        """Images to an answer."""
+        """Encode the images of a response."""
         return Response(png(output), media_type="image/png")
 
 

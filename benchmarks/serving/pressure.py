@@ -25,8 +25,8 @@ SWAP_P99 = 2.0
 OVERLOAD = 10
 CONNECTIONS = 8000
 FLAT = 1.05
+# The bound is one on the predicted wait: predictions may err by a tenth.
 WAIT_MARGIN = 1.1
-"""The bound is one on the predicted wait: predictions may err by a tenth."""
 RECOVERY_SECONDS = 2.0
 RECOVERED = 1.5
 SAMPLE_SECONDS = 0.25
@@ -88,7 +88,7 @@ def _waits(outcome: Outcome, published: Mapping[str, float]) -> tuple[list[float
 
 
 def overload(bench: Bench, report: Report, seconds: float) -> None:
-    """Send ten times as many requests as can be served, whatever comes back."""
+    """Send ten times as many requests as can be served."""
     model = bench.models[min(1, len(bench.models) - 1)]
     path = f"/samples?n=25&model={model}&seed={{seed}}"
     with bench.atelier() as service:
@@ -100,7 +100,7 @@ def overload(bench: Bench, report: Report, seconds: float) -> None:
         recovery = _recovery(service, model, RECOVERED * percentile(capacity.latencies(), 99))
     answers = Counter(outcome.status)
     unkind = sum(s not in (200, 503) or (s == 503 and not r) for s, r in _pairs(outcome))
-    # A refusal comes at once: whoever still waits was accepted, and has waited for at least so long.
+    # A refusal comes at once: a request that still waits was accepted, and has waited for at least this long.
     accepted = [outcome.seconds[i] for i in outcome.measured() if outcome.status[i] == 200] + outcome.waiting
     name = f"{model}, {OVERLOAD}x overload"
     report.none(f"{name}, answers other than 200, or 503 with Retry-After", unkind, len(outcome.status))
@@ -147,7 +147,7 @@ def _recovery(service: Service, model: str, usual: float) -> float:
 
 @contextmanager
 def _resident(pid: int) -> Iterator[list[int]]:
-    """Sample a process's resident memory, in bytes, now and then."""
+    """Sample the resident memory of a process, in bytes, at intervals."""
     samples: list[int] = []
     over = threading.Event()
 

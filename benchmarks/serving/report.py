@@ -25,15 +25,15 @@ class Report:
     targets: list[Target] = field(default_factory=list)
 
     def at_least(self, name: str, value: float, limit: float, unit: str = "") -> None:
-        """Judge a figure that should be high."""
+        """Compare a figure with its lower limit."""
         self._judge(Target(name, f"{value:.2f}{unit}", f"at least {limit:g}{unit}", value >= limit))
 
     def at_most(self, name: str, value: float, limit: float, unit: str = "") -> None:
-        """Judge a figure that should be low."""
+        """Compare a figure with its upper limit."""
         self._judge(Target(name, f"{value:.2f}{unit}", f"at most {limit:.4g}{unit}", value <= limit))
 
     def none(self, name: str, count: int, among: int) -> None:
-        """Judge a count of what should not happen."""
+        """Compare a count of failures with 0."""
         self._judge(Target(name, f"{count:,} of {among:,}", "none", count == 0 and among > 0))
 
     def _judge(self, target: Target) -> None:
@@ -56,7 +56,7 @@ def table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> N
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the value that `percent` of 100 lie below."""
+    """Return a percentile of the values."""
     return float(np.percentile(values, percent))
 
 

@@ -1,4 +1,4 @@
-"""Servers as processes of their own: started, awaited, stopped while another is measured, ended."""
+"""Servers in processes of their own: start, wait, stop while another is measured, end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Service:
         return _cpu_seconds(process / "task" / str(self.pid) / "stat"), _cpu_seconds(process / "stat")
 
     def pause(self) -> None:
-        """Stop it: it takes no time from the one that is measured, not even by polling its queues."""
+        """Stop it, so that it takes no time from the one that is measured."""
         os.killpg(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -125,10 +125,10 @@ class Reply(NamedTuple):
 
 
 class Bench(NamedTuple):
-    """What all sections measure with."""
+    """Settings and helpers of all sections."""
 
+    # A data directory, with version 1 of each model in it.
     folder: Path
-    """A data directory, with version 1 of each model in it."""
     device: str
     threads: int
     models: tuple[str, ...]

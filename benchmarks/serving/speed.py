@@ -21,23 +21,23 @@ NPY_SHARE, PNG_SHARE = 0.9, 0.8
 OVERHEAD_MS = 1.0
 CACHED_SHARE = 0.8
 STREAM_CLIENTS = 4
+# Per request as npy: little enough that what is under way when the time is up does not matter.
 STREAM_IMAGES = {"mlp": 1024, "dcgan-64": 64, "dcgan-128": 32}
-"""Per request as npy: little enough that what is under way when the time is up does not matter."""
+# Images per PNG: the default, and where a request itself costs more than its images, many.
 GRIDS = {"mlp": (25, 400), "dcgan-64": (25,), "dcgan-128": (25,)}
-"""Images per PNG: the default, and where a request itself costs more than its images, many."""
 TUNING_SECONDS = 3.0
 REPEAT_CLIENTS = 16
+# Settings of LitServe that are tried; the best serves.
 LITSERVE: tuple[tuple[str, ...], ...] = (
     ("--batch", "4", "--batch-timeout", "0.001"),
     ("--batch", "16", "--batch-timeout", "0.002"),
     ("--batch", "16", "--batch-timeout", "0.02"),
     ("--batch", "16", "--batch-timeout", "0.002", "--fast-queue"),
 )
-"""Settings of LitServe that are tried; the best serves."""
 
 
 class Contender(NamedTuple):
-    """A running service and how it is asked for a PNG grid of 25 images."""
+    """A running service and its request for a PNG grid of 25 images."""
 
     name: str
     service: Service
@@ -45,7 +45,7 @@ class Contender(NamedTuple):
     body: str | None = None
 
     def load(self, clients: int, seconds: float) -> Outcome:
-        """Load it, and nothing else meanwhile."""
+        """Load this service while the others are stopped."""
         with self.service.alive():
             plan = LoadPlan(self.service.port, clients, self.path, self.body, seconds=seconds)
             return run(plan).require(200)
@@ -53,7 +53,7 @@ class Contender(NamedTuple):
 
 @dataclass
 class Rounds:
-    """What the rounds of one contender gave."""
+    """Results of the rounds of one contender."""
 
     rates: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
@@ -104,7 +104,7 @@ def _judge(model: str, found: Mapping[str, Rounds], report: Report) -> None:
 def _in_turns(bench: Bench, contenders: list[Contender], clients: int) -> dict[str, Rounds]:
     found = {contender.name: Rounds() for contender in contenders}
     for turn in range(bench.rounds):
-        # Every other round backwards: whoever comes first would always meet the same neighbour.
+        # Every other round in reverse order, so that no contender always follows the same one.
         for contender in contenders if turn % 2 == 0 else reversed(contenders):
             found[contender.name].add(contender.load(clients, bench.seconds))
     return found
@@ -163,18 +163,18 @@ def against_itself(bench: Bench, report: Report) -> None:
 
 
 class Pace(NamedTuple):
-    """What one round gave: images per second, and what a PNG grid took from the cores."""
+    """Results of one round: images per second, and processor time per PNG grid."""
 
+    # Of CUDA graphs, with nothing copied; 0 on a CPU.
     replays: float
-    """Of CUDA graphs, with nothing copied; 0 on a CPU."""
     batches: float
     encoder: float
     npy: float
     png: float
+    # Milliseconds of the event loop's thread per PNG grid.
     loop: float
-    """Milliseconds of the event loop's thread per PNG grid."""
+    # Milliseconds of all threads per PNG grid.
     all: float
-    """Milliseconds of all threads per PNG grid."""
 
 
 def _pace(bench: Bench, service: Service, reference: Alone, model: str, count: int) -> Pace:
@@ -200,7 +200,7 @@ def one_client(bench: Bench, report: Report) -> None:
         for model in bench.models:
             served, direct = [], []
             path = f"/samples?n=25&model={model}&seed={{seed}}"
-            # Short turns: what else the machine does meets both alike.
+            # Short rounds, so that other load affects both alike.
             for _ in range(4 * bench.rounds):
                 served += run(LoadPlan(service.port, 1, path, seconds=bench.seconds / 4)).require(200).latencies()
                 service.pause()

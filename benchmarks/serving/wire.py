@@ -24,11 +24,11 @@ class Answer(NamedTuple):
 
     started: float
     seconds: float
+    # 0: the connection broke before the answer was whole.
     status: int
-    """0: the connection broke before the answer was whole."""
     size: int
+    # sha256 of the body in hexadecimal; empty unless requested.
     digest: str
-    """sha256 of the body in hexadecimal; empty unless requested."""
     head: bytes
 
 
@@ -42,8 +42,8 @@ class Connection:
     def __init__(self, port: int, digests: bool) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The number of the current request; -1: none.
         self.tag = -1
-        """The number of the current request; -1: none."""
         self._digests = digests
         self.started = 0.0
         self._pending = b""
@@ -52,8 +52,8 @@ class Connection:
     def _reset(self) -> None:
         self._head = b""
         self._size = 0
+        # Bytes of the body, or of its current chunk, that are missing.
         self._left = 0
-        """Bytes of the body, or of its current chunk, that are missing."""
         self._chunked = False
         self._hash = hashlib.sha256() if self._digests else None
 
@@ -64,7 +64,7 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> tuple[int, Answer | None]:
-        """Read what has arrived: the bytes of it, and the answer if it is whole now.
+        """Read what has arrived; return its bytes, and the answer if it is complete.
 
         Raises:
             ConnectionError: the other side closed.
@@ -137,8 +137,8 @@ class Connections:
         self._poll = select.epoll()
         self._all: dict[int, Connection] = {}
         self._idle: list[Connection] = []
+        # Bytes that came in, headers included.
         self.received = 0
-        """Bytes that came in, headers included."""
 
     def __len__(self) -> int:
         return len(self._all)
@@ -154,7 +154,7 @@ class Connections:
         try:
             connection.send(request, tag, started)
         except ConnectionError:
-            # Nothing was asked yet: it was closed for idleness.
+            # No request was sent on it yet: it was closed for idleness.
             self._close(connection)
             self._open().send(request, tag, started)
 
