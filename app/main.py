@@ -43,11 +43,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app(settings: AppSettings | None = None) -> FastAPI:
-    """Build the ASGI application. Nothing is opened, and torch is not imported, before it starts.
+    """Build the ASGI application.
 
     Args:
         settings: read from the environment unless given.
     """
+    # Nothing is opened, and torch is not imported, before the lifespan starts: the schema is made without both.
     settings = settings or AppSettings()
     app = FastAPI(
         title="Atelier",

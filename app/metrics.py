@@ -12,9 +12,10 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class ModelMetrics:
-    """Metrics of one model; the engine's `Observer`. Labels are looked up once: it takes longer than counting."""
+    """Metrics of one model; the engine's `Observer`."""
 
     def __init__(self, metrics: Metrics, model: str) -> None:
+        # Labels are looked up once: the lookup takes longer than counting.
         self.images = metrics.images.labels(model)
         self.refused = metrics.refused.labels(model)
         self.kept, self.shared, self.made, self.known = (
@@ -28,22 +29,19 @@ class ModelMetrics:
         self._model = model
 
     def queued(self, seconds: float) -> None:
-        """Count a wait for the device."""
         self._queue_seconds.observe(seconds)
 
     def generated(self, images: int, slots: int, seconds: float) -> None:
-        """Count a tile."""
         self._tile_images.inc(images)
         self._tile_places.inc(slots)
         self._device_seconds.inc(seconds)
 
     def encoded(self, kind: str, seconds: float) -> None:
-        """Count an encoder's work."""
         self._encode_seconds.labels(self._model, kind).inc(seconds)
 
 
 class Metrics:
-    """What is counted while requests come and go; the gauges are set just before they are read."""
+    """Counters and histograms of requests; the gauges are set just before they are read."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -62,7 +60,7 @@ class Metrics:
         self.images = Counter("atelier_images", "Images served", ["model"], registry=self.registry)
         self.answers = Counter(
             "atelier_answers",
-            "Answers with pictures: made, shared with a request in flight, kept from before, known to the client (304)",
+            "Responses with images: made, shared with a request in flight, kept from before, known to the client (304)",
             ["model", "how"],
             registry=self.registry,
         )
@@ -86,15 +84,16 @@ class Metrics:
         )
         self.wait = Gauge("atelier_wait_seconds", "Predicted wait of a request made now", registry=self.registry)
         self.flight = Gauge("atelier_flight_bytes", "Pictures being made and sent", registry=self.registry)
-        self.cache = Gauge("atelier_answer_cache_bytes", "Answers kept", registry=self.registry)
+        self.cache = Gauge("atelier_answer_cache_bytes", "Cached responses", registry=self.registry)
         self._models: dict[str, ModelMetrics] = {}
         self.streams = Gauge("atelier_event_streams", "Event streams open", registry=self.registry)
         self.loaded = Gauge("atelier_loaded_versions", "Versions ready to serve", registry=self.registry)
         self.runs = Gauge("atelier_runs", "Runs", ["state"], registry=self.registry)
-        self.up = Gauge("atelier_up", "1: the service answers", ["service"], registry=self.registry)
+        self.up = Gauge("atelier_up", "1: the service responds", ["service"], registry=self.registry)
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a response. Methods and routes are few, whatever clients send."""
+        """Count a response."""
+        # Methods and route templates are few, even if clients send others: the cache stays small.
         key = (method, route, status)
         if (counts := self._answers.get(key)) is None:
             counts = self.requests.labels(method, route, str(status)), self.seconds.labels(method, route)
@@ -104,13 +103,12 @@ class Metrics:
         durations.observe(seconds)
 
     def of(self, model: str) -> ModelMetrics:
-        """Return the metrics of a model, which must exist: names from clients would grow this without bound."""
+        # Only for models that exist: with names from clients the number of series would have no bound.
         if (model_metrics := self._models.get(model)) is None:
             model_metrics = self._models.setdefault(model, ModelMetrics(self, model))
         return model_metrics
 
     def render(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
@@ -121,7 +119,7 @@ class MetricsMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and record its status and duration; an exception counts as 500."""
+        # An exception counts as status 500.
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -72,7 +72,7 @@ class AppSettings(SharedSettings):
 
     @cached_property
     def keys_required(self) -> bool:
-        """Whether a request has to carry a key."""
+        """Whether requests need a key."""
         return self.auth == "on" or (self.auth == "auto" and not self.loopback)
 
     @cached_property

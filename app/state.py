@@ -1,6 +1,6 @@
 """State of the application: store, records, engine, notifications, keys; starts and stops them.
 
-Only the model store is needed to start. Without the database or Redis sampling still works, and each is tried again.
+Only the model store is needed to start. Sampling works without the database and Redis; connections to both are retried.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class AppState:
         self._database_away = False
 
     async def start(self) -> None:
-        """Open everything. A missing database or Redis is tried again in the background.
+        """Open everything. A missing database or Redis is retried in the background.
 
         Raises:
             UnsafeStart: the address is reachable by others, and no key exists.
@@ -78,11 +78,12 @@ class AppState:
         self._watcher = asyncio.create_task(self._watch_database(), name="database")
 
     def open_database(self) -> None:
-        """Migrate the database, if that is not done, and read the keys. An unavailable database is not an error.
+        """Migrate the database, if that is not done, and read the keys.
 
         Raises:
             UnsafeStart: the address is reachable by others, and no key exists.
         """
+        # An unavailable database is no error: sampling works without it.
         if self._read_database() and self.settings.keys_required and not self.authenticator.any():
             raise UnsafeStart(
                 f"{self.settings.host} can be reached by others and there are no keys. Make one with "
@@ -107,7 +108,7 @@ class AppState:
         """Return the workers that have reported within `WORKER_SILENCE`.
 
         Raises:
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
         """
         now = datetime.now(UTC)
         return [worker for worker in self.records.workers() if now - worker.seen_at < WORKER_SILENCE]

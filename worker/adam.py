@@ -1,4 +1,4 @@
-"""Adam without torch's optimiser classes: the first one that is made imports torch's compiler, 3 s of every start."""
+"""The Adam optimizer without torch's optimizer classes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ _EPSILON = 1e-8
 class Adam:
     """`torch.optim.Adam(..., fused=True)`, to the bit (Kingma and Ba 2015, arXiv 1412.6980, algorithm 1).
 
-    Fused Adam walks parameter, gradient and moments flat in memory. A contiguous moment beside a channels-last weight
-    is read in the wrong order, without an error: the moments are laid out like their parameters from the beginning, and
-    what is restored is copied into them.
-
     Args:
-        network: whose parameters to move, on the device where they stay.
+        network: the network with the parameters, on its final device.
         lr: the learning rate.
         betas: decay of the first and the second moment.
 
@@ -26,12 +22,16 @@ class Adam:
         state: `step`, `exp_avg` and `exp_avg_sq` of each parameter.
     """
 
+    # torch's own classes import its compiler when the first one is made: 3 s of every start.
     def __init__(self, network: nn.Module, lr: float, betas: tuple[float, float]) -> None:
         self.lr: float | Tensor = lr
         self.betas: tuple[float, float | Tensor] = betas
         self.state: dict[nn.Parameter, dict[str, Tensor]] = {
             parameter: {
                 "step": torch.zeros((), device=parameter.device),
+                # Laid out like their parameter, and restored by copying: fused Adam walks parameter, gradient and
+                # moments flat in memory, and would read a contiguous moment beside a channels-last weight in the wrong
+                # order, without an error.
                 "exp_avg": torch.zeros_like(parameter, requires_grad=False),
                 "exp_avg_sq": torch.zeros_like(parameter, requires_grad=False),
             }
@@ -39,13 +39,12 @@ class Adam:
         }
 
     def set(self, lr: float | Tensor, beta2: float | Tensor) -> None:
-        """Set the learning rate and the decay of the second moment for the steps to come."""
         self.lr = lr
         self.betas = (self.betas[0], beta2)
 
     @torch.no_grad()
     def step(self) -> None:
-        """Move every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         moved = [(weight, weight.grad, state) for weight, state in self.state.items() if weight.grad is not None]
         weights = [weight.data for weight, _, _ in moved]
         gradients = [gradient for _, gradient, _ in moved]
@@ -74,7 +73,6 @@ class Adam:
         )
 
     def zero_grad(self) -> None:
-        """Drop the gradients."""
         for parameter in self.state:
             parameter.grad = None
 

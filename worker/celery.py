@@ -1,6 +1,6 @@
 """The Celery application: `celery -A worker.celery worker -P threads -c 1 -Q train` (or `-Q background`).
 
-Messages only wake a worker up; the work is `worker.service`'s.
+Messages only wake a worker up; `worker.service` does the work.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ app.conf.update(
         messages.PREPARE_UPLOADS: {"queue": messages.BACKGROUND},
     },
     worker_prefetch_multiplier=1,
-    # The worker starts without Redis and waits for it as long as it takes: it also looks for work by itself.
+    # The worker starts without Redis and waits for it as long as it takes: it also polls for work without messages.
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     # Tasks are acknowledged early, so there are none to cancel; the setting avoids a warning at each lost connection.
@@ -53,14 +53,12 @@ class WorkerServiceStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celer
         super().__init__(worker, **options)
 
     def start(self, worker: Any) -> None:
-        """Start the threads that look for work."""
         queues = sorted(worker.app.amqp.queues.consume_from)
         worker_service().start(
             ",".join(queues), trains=messages.TRAIN in queues, prepares=messages.BACKGROUND in queues
         )
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002  # Celery's signature
-        """Hand the work over."""
         worker_service().ask_to_stop()
         worker_service().wait_until_closed()
 
@@ -72,5 +70,6 @@ app.steps["worker"].add(WorkerServiceStep)
 
 @worker_shutting_down.connect  # type: ignore[untyped-decorator]
 def hand_over(**_: Any) -> None:
-    """Hand the run over at once: Celery itself only waits for the task that works on it."""
+    """Hand the run over at once."""
+    # Celery itself only waits for the task that works on the run.
     worker_service().ask_to_stop()

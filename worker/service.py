@@ -1,8 +1,4 @@
-"""The worker service: what one worker process does beside listening to Celery.
-
-It looks for work by itself, so that neither a lost message nor an absent Redis strands a run; it registers itself; it
-reaps; and it makes the process end when asked to, whatever state Celery's connection is in.
-"""
+"""The worker service: a worker process's threads beside Celery. They poll for work, register the worker, and reap."""
 
 from __future__ import annotations
 
@@ -55,9 +51,10 @@ class WorkerService:
 
         Args:
             queue: the names of the queues this worker serves, for the list of workers.
-            trains: whether to look for runs; a worker that only prepares data sets must not.
-            prepares: whether to look for uploaded data sets; a worker that only trains must not.
+            trains: whether to claim runs; false for a worker that only prepares data sets.
+            prepares: whether to claim uploaded data sets; false for a worker that only trains.
         """
+        # Polling: neither a lost message nor an absent Redis may strand a run.
         self._every(self._settings.look_seconds, "registration", lambda: self._register_and_reap(queue))
         if trains:
             self._every(self._settings.look_seconds, "training", self.train_runs)
@@ -66,37 +63,37 @@ class WorkerService:
         threading.Thread(target=self._close, name="closer", daemon=True).start()
 
     def ask_to_stop(self) -> None:
-        """Hand the job under way over and claim no other. May be called in a signal handler, and repeatedly."""
+        """Hand over the current job and claim no other. May be called repeatedly and in signal handlers."""
         # `set` takes a lock that is not reentrant: a second signal during the first must not wait for it.
         if not self._stopping.is_set():
             self._stopping.set()
 
     def wait_until_closed(self) -> None:
-        """Wait until no work is left; the process ends by itself if that takes too long."""
+        """Wait until all work has ended."""
+        # Bounded by `_close`, which ends the process when the work takes too long.
         self._closed.wait()
 
     def train_runs(self) -> None:
-        """Claim runs and train them until none is left or this worker has to go.
+        """Claim and train runs until none is left or this worker must stop.
 
         Raises:
-            RecordsUnavailable: the database did not answer; nothing is lost, the next call claims.
+            RecordsUnavailable: the database did not respond; the next call continues.
         """
         self._migrate()
         with self._training:  # Celery's task and the polling thread both call this
             self._runs.work(self.worker, self._devices)
 
     def prepare_datasets(self) -> None:
-        """Claim uploaded data sets and prepare them until none waits or this worker has to go.
+        """Claim and prepare uploaded data sets until none waits or this worker must stop.
 
         Raises:
-            RecordsUnavailable: the database did not answer; nothing is lost, the next call claims.
+            RecordsUnavailable: the database did not respond; the next call continues.
         """
         self._migrate()
         with self._preparing:
             self._datasets.work(self.worker)
 
     def _migrate(self) -> None:
-        """Migrate the database, once it answers."""
         # Not at the start: a worker may start before its database.
         with self._migrating:
             if not self._migrated:
@@ -129,7 +126,7 @@ class WorkerService:
         self._threads.append(thread)
 
     def _close(self) -> None:
-        """Once asked to stop: wait for the work to end, leave the list of workers, and make sure the process ends."""
+        """After a stop request: wait for the work to end, remove this worker's row, and end the process."""
         # Celery's own shutdown waits for its broker connection in more than one place, and a database can hang. Nothing
         # that matters is held in this process by then, so that it may be cut short.
         self._stopping.wait()
@@ -153,5 +150,4 @@ class WorkerService:
 
 @cache
 def worker_service() -> WorkerService:
-    """Return this process's service."""
     return WorkerService(settings())

@@ -1,4 +1,4 @@
-"""Settings of workers, the only reader of their environment, and the number of devices that they name."""
+"""Settings of workers, read from the environment here and nowhere else in the worker."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class WorkerSettings(SharedSettings):
     poll_seconds: Seconds = 1
     # Between two beats of a running run, and of the worker itself.
     beat_seconds: Seconds = 10
-    # A run whose beat has not moved for so long is taken from its worker.
+    # A run is taken from its worker when its beat has not moved for this long.
     lost_after_seconds: Seconds = 60
-    # For a training to write its checkpoint after being asked to stop; then it is killed.
+    # For a training to write its checkpoint after a request to stop; then it is killed.
     grace_seconds: Seconds = 45
 
     # A preparation of a data set that has read no file for so long is killed.
@@ -49,15 +49,14 @@ class WorkerSettings(SharedSettings):
 
 @cache
 def settings() -> WorkerSettings:
-    """Read the environment, once."""
     return WorkerSettings()
 
 
 def device_count(device: str) -> int:
-    """Count the devices that an `ATELIER_DEVICE` value names; a CPU counts as one, each time it is named.
+    """Count the devices that an `ATELIER_DEVICE` value names.
 
     Args:
-        device: `auto`, `cpu`, `cuda`, or a list such as `cuda:0,cuda:1` or `cpu,cpu`.
+        device: `auto`, `cpu`, `cuda`, or a list such as `cuda:0,cuda:1` or `cpu,cpu`, in which each entry counts.
     """
     if device in ("auto", "cuda"):
         return max(1, _cuda_devices())
@@ -65,7 +64,7 @@ def device_count(device: str) -> int:
 
 
 def _cuda_devices() -> int:
-    """Count the devices that the driver shows: it respects `CUDA_VISIBLE_DEVICES` and a container's devices."""
+    # By the driver, without torch: it respects `CUDA_VISIBLE_DEVICES` and a container's devices.
     try:
         driver = ctypes.CDLL(CUDA_DRIVER)
     except OSError:

@@ -1,4 +1,4 @@
-"""Celery tasks. A message only wakes a worker up: what to do is in the database."""
+"""Celery tasks. A message only wakes a worker up: the work itself is in the database."""
 
 from __future__ import annotations
 

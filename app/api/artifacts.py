@@ -83,7 +83,7 @@ class PublishRequest(Frozen):
     responses={200: {"content": {"text/csv": {}}}, **responses(404, 503)},
 )
 def ticks(run_id: str, query: Annotated[TicksQuery, Query()], app_state: AppStateDep) -> Any:
-    """Return every tick, as one history: ticks that a resume has undone are left out."""
+    """Return every tick as one history, without the ticks that a resume has undone."""
     items = history.read_ticks(_run_dir(app_state, run_id))
     if query.format == "json":
         return Ticks(items=items)

@@ -30,13 +30,12 @@ class ManagedProcess:
     started: float = field(default=0.0, init=False)
 
     def start(self) -> None:
-        """Start the process in its own group, so that Ctrl-C does not reach it, with a pipe that closes when we die.
-
-        Call it from the main thread: the parent-death signal is bound to the thread that started the process.
-        """
+        """Start the process in a group of its own. Call it from the main thread."""
         self.reap()
         _rotate(self.log)
         with self.log.open("ab") as log:
+            # From the main thread: the parent-death signal is bound to the thread that started the process. A group of
+            # its own, so that Ctrl-C does not reach it, and a pipe that closes when this process dies.
             self.process = subprocess.Popen(
                 self.command,
                 stdin=subprocess.PIPE,
@@ -48,7 +47,6 @@ class ManagedProcess:
         self.started = time.monotonic()
 
     def reap(self) -> None:
-        """Wait for an ended process, and close our end of its pipe."""
         if self.process is not None:
             self.process.wait()
             assert self.process.stdin is not None
@@ -56,7 +54,6 @@ class ManagedProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the process is alive."""
         return self.process is not None and self.process.poll() is None
 
     def exit_reason(self) -> str | None:
@@ -66,7 +63,7 @@ class ManagedProcess:
         return f"exit status {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
 
     def restart_delay(self) -> float:
-        """Return the seconds until the next start: doubled after each early exit."""
+        """Return the seconds until the next start, doubled after each early exit."""
         self.failures = 1 if time.monotonic() - self.started > STABLE_SECONDS else self.failures + 1
         return float(min(MAX_RESTART_SECONDS, MIN_RESTART_SECONDS * 2 ** (self.failures - 1)))
 
@@ -84,7 +81,7 @@ def with_watchdog(command: Sequence[str], niceness: int = 0) -> list[str]:
 
 
 def terminate(children: Sequence[ManagedProcess], seconds: float, hurry: Callable[[], bool]) -> list[str]:
-    """Send SIGTERM, then SIGKILL after `seconds` or when `hurry()`. Return the names of the killed ones."""
+    """Send SIGTERM, then SIGKILL after `seconds` or when `hurry()`. Return the names of the killed processes."""
     alive = [child for child in children if child.running]
     for child in alive:
         _signal(child, signal.SIGTERM)
@@ -109,7 +106,7 @@ def _signal(child: ManagedProcess, number: signal.Signals) -> None:
 
 
 def _rotate(log: Path) -> None:
-    """Move a log that has grown large aside; one old log is kept."""
+    """Move a large log aside; one old log is kept."""
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists() and log.stat().st_size > LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))

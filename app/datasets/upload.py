@@ -1,6 +1,6 @@
 """Uploads: the multipart body of `POST /datasets`, streamed to the disk within limits.
 
-`models.datasets` checks the archive; the client's key was checked before.
+`models.datasets` checks the archive; the client's key has already been checked.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NO_LINKS: Final = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, e
 
 @dataclass
 class MultipartForm:
-    """The fields of a multipart body parsed so far; bytes of the file wait in `pending`."""
+    """The fields of a multipart body parsed so far; `pending` holds unread bytes of the file."""
 
     fields: dict[str, str] = field(default_factory=dict)
     pending: bytearray = field(default_factory=bytearray)
@@ -47,20 +47,16 @@ class MultipartForm:
     _value: bytearray = field(default_factory=bytearray)
 
     def begin_part(self) -> None:
-        """Begin a part, without headers."""
         self._headers = []
         self._value = bytearray()
 
     def begin_header(self) -> None:
-        """Begin a header."""
         self._headers.append((bytearray(), bytearray()))
 
     def header_name(self, data: bytes, start: int, end: int) -> None:
-        """Append to the header's name."""
         self._headers[-1][0].extend(data[start:end])
 
     def header_value(self, data: bytes, start: int, end: int) -> None:
-        """Append to the header's value."""
         self._headers[-1][1].extend(data[start:end])
 
     def end_headers(self) -> None:
@@ -92,7 +88,6 @@ class MultipartForm:
             raise _invalid_field(self._name, f"this has more than {_MAX_FIELD_BYTES} bytes")
 
     def end_part(self) -> None:
-        """Store a field's value."""
         if self._name != FILE:
             self.fields[self._name] = self._value.decode("utf-8", "replace")
 
@@ -101,7 +96,7 @@ class MultipartForm:
         self.ended = True
 
     def take(self) -> bytes:
-        """Return the bytes of the file that wait, and clear them."""
+        """Return and clear the pending bytes of the file."""
         data = bytes(self.pending)
         self.pending.clear()
         return data
@@ -131,7 +126,7 @@ class UploadWriter:
 
         Raises:
             Problem: 507, there is no disk space for it.
-            ArchiveProblem: it is a gzip that is damaged or a bomb.
+            ArchiveProblem: the file is a damaged gzip or a decompression bomb.
         """
         if not self._begun:
             self._begun = True
@@ -217,11 +212,11 @@ async def receive_upload(
     Args:
         request: its body is unread.
         writer: of the file.
-        check_fields: called in a thread with the fields sent before the file; what it raises ends the upload early.
+        check_fields: called in a thread with the fields sent before the file; an exception ends the upload early.
 
     Raises:
-        Problem: the body is no form, or incomplete, or there is no disk space for it.
-        ArchiveProblem: the file is a gzip that is damaged or a bomb.
+        Problem: the body is not a form or is incomplete, or there is no disk space for it.
+        ArchiveProblem: the file is a damaged gzip or a decompression bomb.
     """
     form = MultipartForm()
     checked = False

@@ -72,7 +72,6 @@ class DatasetDetail(DatasetView):
 
 
 def builtin_view(app_state: AppState, dataset: BuiltinDataset) -> DatasetView:
-    """Build the view of a built-in data set."""
     return DatasetView.model_validate(
         {
             **dataset.model_dump(exclude={"folder", "counts"}),
@@ -85,7 +84,7 @@ def builtin_view(app_state: AppState, dataset: BuiltinDataset) -> DatasetView:
 
 
 def builtin_picture_folder(app_state: AppState, dataset: BuiltinDataset) -> Path | None:
-    """Find the folder of a built-in set's pictures; None before it is prepared in its original size."""
+    """Return the folder of a built-in set's pictures; None before it is prepared in its original size."""
     prepared = app_state.settings.prepared_dir.glob(
         f"{dataset.name}-{dataset.size}-{dataset.channels}-{'[0-9a-f]' * 16}"
     )
@@ -93,7 +92,6 @@ def builtin_picture_folder(app_state: AppState, dataset: BuiltinDataset) -> Path
 
 
 def upload_view(row: Dataset) -> DatasetView:
-    """Build the view of an uploaded data set."""
     report = ValidationReport.model_validate(row.report) if row.report else None
     known: dict[str, Any] = {}
     if report is not None:
@@ -153,7 +151,6 @@ def find_upload(app_state: AppState, name: str) -> Dataset:
 
 
 def upload_folder(app_state: AppState, row: Dataset) -> UploadFolder:
-    """Return the folder of an uploaded data set."""
     return UploadFolder(app_state.settings.uploads_dir / row.id)
 
 

@@ -1,7 +1,4 @@
-"""Admission control: bounds on the predicted wait ahead of a request and on the bytes of images in flight.
-
-What a request itself will take never counts against it: a large one is as welcome as a small one on an idle device.
-"""
+"""Admission control: bounds on the predicted wait ahead of a request and on the bytes of images in flight."""
 
 from __future__ import annotations
 
@@ -23,11 +20,11 @@ WAIT_MARGIN = 1.4
 
 
 class Overloaded(Exception):
-    """Too much work is waiting already.
+    """Too much work is waiting.
 
     Args:
-        reason: what there is too much of.
-        retry_after: whole seconds after which it should have eased.
+        reason: what exceeds its bound.
+        retry_after: whole seconds after which a retry should succeed.
     """
 
     def __init__(self, reason: str, retry_after: int) -> None:
@@ -79,15 +76,17 @@ class Admission:
         """Admit a request that takes `size` bytes.
 
         Args:
-            waits: it will be queued; a cached body is not.
+            waits: whether the request will be queued; a cached body is sent at once.
 
         Raises:
             Overloaded: a bound would be broken.
         """
+        # The request's own time does not count: an idle device admits a large request like a small one.
         seconds = self.seconds_ahead() if waits else 0.0
         if seconds > self._bound:
             # By then half of what is allowed to wait is left.
             raise Overloaded(f"{seconds:.1f} s of work wait", math.ceil(seconds - self._bound / 2))
+        # With nothing in flight any size is admitted; otherwise a request above the bound could never be served.
         if self.bytes and self.bytes + size > self._max_bytes:
             raise Overloaded("pictures in flight fill the memory set aside for them", self._until_free(size))
         return Reservation(self, size)
@@ -106,18 +105,17 @@ class Admission:
             reservation.release()
 
     def released(self, seconds: float) -> None:
-        """Note how long a reservation lasted."""
+        """Update the mean lifetime of reservations."""
         self._mean_seconds += SMOOTHING * (seconds - self._mean_seconds)
 
     def _until_free(self, size: int) -> int:
-        """Predict in how many whole seconds `size` bytes are free: after the mean time all in flight is released."""
+        """Predict the whole seconds until `size` bytes are free."""
         missing = self.bytes + size - self._max_bytes
+        # Everything in flight now is released within about the mean time, so the missing share takes that share of it.
         return max(1, math.ceil(self._mean_seconds * min(1.0, missing / self.bytes)))
 
 
 class _Job:
-    """Work that is handed to a thread. Dropped, it keeps nothing alive that the work refers to."""
-
     def __init__(self, work: Callable[[], Any]) -> None:
         self._work: Callable[[], Any] | None = work
 
@@ -129,13 +127,14 @@ class _Job:
         return result, time.perf_counter() - started
 
     def drop(self) -> None:
+        # A cancelled future may live on in the executor's queue: it must not keep the inputs and images alive.
         self._work = None
 
 
 class ThreadPool:
-    """Threads for what neither the device nor the event loop should wait for: drawing latents and encoding.
+    """Threads for work that would block the event loop: drawing latents and encoding. Not thread-safe.
 
-    It predicts how long new work would wait. For one event loop; not thread-safe.
+    It predicts how long new work would wait.
     """
 
     def __init__(self, count: int) -> None:
@@ -147,11 +146,11 @@ class ThreadPool:
         self._waiting: Counter[str] = Counter()
 
     async def run(self, work: Callable[[], T], kind: str = "other", size: int = 1) -> T:
-        """Run `work` on one of the threads. Cancelled before it begins, it never does; later, its end is awaited.
+        """Run `work` on one of the threads. Cancellation drops it, or waits for its end if it has begun.
 
         Args:
             kind: work of one kind takes about as long for the same size.
-            size: of this work, such as bytes.
+            size: amount of this work, such as bytes.
         """
         job = _Job(work)
         self._waiting[kind] += size
@@ -167,7 +166,6 @@ class ThreadPool:
         return cast(T, result)
 
     def seconds_ahead(self) -> float:
-        """Predict how long work submitted now would wait."""
         return sum(size * self._rates.get(kind, 0.0) for kind, size in self._waiting.items()) / self._count
 
     def stop(self) -> None:
@@ -180,11 +178,12 @@ class ThreadPool:
 
 
 async def _finished(future: Future[T]) -> T:
-    """Await a thread's work; when cancelled, still until it ends: what it refers to is in memory until then."""
     waited = asyncio.wrap_future(future)
     try:
         return await asyncio.shield(waited)
     except asyncio.CancelledError:
+        # Work that has begun cannot be cancelled, and its inputs stay in memory until it ends: the reservation has to
+        # last as long.
         if not future.cancel():
             # An error is of no interest any more.
             await asyncio.gather(waited, return_exceptions=True)

@@ -1,8 +1,7 @@
 """Calibration: the numerics of a network on a device, measured and tested once, then read from a file.
 
-A record holds for every version of the same network configuration on the same device model with the same software, so
-that neither a restart nor a new version changes a byte. The numerics and the reference batch size are part of the
-fingerprint in ETags; smaller sizes are not, for they give the very same floats.
+A record holds for every version of the same network configuration on the same device model with the same software. The
+numerics and the reference batch size are part of the fingerprint in ETags.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ class SelfTestFailed(Exception):
 
 
 class PrecisionTooLow(Exception):
-    """A version's images suffer more from reduced precision than those for which it was chosen."""
+    """Reduced precision changes a version's images more than those for which it was chosen."""
 
 
 class Key(Frozen):
@@ -66,7 +65,6 @@ class Key(Frozen):
 
     @cached_property
     def digest(self) -> str:
-        """The name of the record's file."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -87,6 +85,7 @@ class Record(Frozen):
     @cached_property
     def fingerprint(self) -> str:
         """Distinguishes numerics in ETags."""
+        # Smaller batch sizes are left out: they give the very same floats.
         text = f"{self.key.digest} {self.numerics.model_dump_json()} {self.batch_size}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -106,11 +105,12 @@ class Calibrations:
         self._records: dict[tuple[GeneratorConfig, str | None], Record | None] = {}
 
     def known(self, generator: GeneratorConfig, weights: str) -> Record | None:
-        """Return the record for a version, None before there is one. A file that cannot be parsed counts as none.
+        """Return the record for a version, None before there is one. A file that cannot be parsed is ignored.
 
         Args:
             weights: their sha256.
         """
+        # Kept in files, so that neither a restart nor a new version of the model changes a byte.
         return self._known(generator, weights) or self._known(generator, None)
 
     def build_runner(self, module: nn.Module, generator: GeneratorConfig, weights: str, run_pass: RunPass) -> Runner:
@@ -164,7 +164,8 @@ class Calibrations:
         return record if record.key == key else None
 
     def _write(self, record: Record) -> None:
-        """Write a record; on a disk that cannot be written it holds until this process ends."""
+        """Write a record to its file."""
+        # On a read-only or full disk the record holds until this process ends.
         path = self._path(record.key)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -203,11 +204,10 @@ class _Calibrator:
     def build_runner(self, record: Record) -> Runner:
         """Build the networks that serve and test them on every worker, the probes in other slots than before.
 
-        A small size that disagrees is left out here, which changes no byte.
-
         Raises:
             PrecisionTooLow: the record's precision, chosen for other weights, is not enough for these.
         """
+        # A small size that disagrees is left out here: batches are then padded to the next size, which changes no byte.
         networks = self._build_networks(record)
         network, probes = networks[0], self._test.inputs(record.batch_size)
         images = self._test.run(network, probes)
@@ -247,14 +247,13 @@ class _Calibrator:
         return Network(copy.deepcopy(self._module), self._workers[0].device, numerics, batch)
 
     def _build_networks(self, record: Record) -> list[Network]:
-        """Build one network per device, shared by all of that device's workers."""
         built: dict[torch.device, Network] = {}
         for device in dict.fromkeys(worker.device for worker in self._workers):
             built[device] = Network(copy.deepcopy(self._module), device, record.numerics, record.batch_size)
         return [built[worker.device] for worker in self._workers]
 
     def _rank_numerics(self, reduced: bool) -> list[Numerics]:
-        """Return the candidates by speed, without those that err too much or gain too little over `PLAIN`."""
+        """Return the candidates by speed, without those with too large an error or too little gain over `PLAIN`."""
         plain, probes = self._build_network(PLAIN, PROBE_SIZE), self._test.inputs(PROBE_SIZE)
         expected = self._test.run(plain, probes)
         _check_finite(expected)
@@ -310,7 +309,7 @@ def _reversed(inputs: Inputs) -> Inputs:
 
 
 def _by_preference(seconds: dict[int, float]) -> Sequence[int]:
-    """Order batch sizes by preference: the one to take if it passes the test, then those below it."""
+    """Order batch sizes by preference: the best one first, then the smaller ones."""
     sizes = sorted(seconds)
     rates = {size: size / seconds[size] for size in sizes if seconds[size] <= MAX_SECONDS or size == sizes[0]}
     chosen = next(size for size in sorted(rates) if rates[size] >= ENOUGH_THROUGHPUT * max(rates.values()))

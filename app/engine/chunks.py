@@ -1,4 +1,4 @@
-"""Chunks: large requests are generated and sent in parts, so that neither images nor responses are in memory whole."""
+"""Chunks: large requests are generated and sent in parts, which bounds the memory for images and responses."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Devices that generate images, and the worker threads that run passes on them.
-
-On the CPU each worker is one thread, and every pass runs on that thread alone: the bytes of an image then do not depend
-on the number of threads, and passes do not wait for each other as those that share all cores do.
-"""
+"""Devices that generate images, and the worker threads that run passes on them."""
 
 from __future__ import annotations
 
@@ -24,17 +20,20 @@ class WorkerThread:
     device: torch.device
 
     def enter(self) -> None:
-        """Prepare the calling thread for this worker's passes."""
+        # One thread per pass: an image's bytes then do not depend on the number of threads, and passes do not wait for
+        # each other, as they do when all of them share all cores.
         torch.set_num_threads(1)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
 
 
 def choose_devices(name: str) -> list[torch.device]:
-    """Resolve `auto` (every GPU like the first one, else the CPU), `cuda` (the same, or an error), `cpu`, or a list.
+    """Resolve a device setting.
+
+    `auto` is every GPU of the first one's model, else the CPU; `cuda` requires a GPU; otherwise `cpu` or a list.
 
     Raises:
-        ValueError: a device does not exist here, or those listed are of different kinds.
+        ValueError: a device does not exist here, or the listed ones are of different kinds.
     """
     if name in ("auto", "cuda"):
         if torch.cuda.is_available():
@@ -43,6 +42,7 @@ def choose_devices(name: str) -> list[torch.device]:
         if name == "auto":
             return [torch.device("cpu")]
     devices = [_device(part.strip()) for part in name.split(",")]
+    # Different models choose different kernels, and so other bytes for the same image.
     if len(kinds := {describe_device(device) for device in devices}) > 1:
         raise ValueError(
             f'ATELIER_DEVICE is "{name}", which are different devices ({", ".join(sorted(kinds))}): they would '
@@ -71,13 +71,14 @@ def worker_threads(devices: Sequence[torch.device], threads: int) -> list[Worker
 
 
 def use_deterministic_kernels() -> None:
-    """Forbid, for the whole process, kernels that a stopwatch chooses or that sum in no fixed order."""
+    # For the whole process: some kernels sum in no fixed order, and the benchmark mode chooses kernels by their speed
+    # at that moment.
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
 
 
 def describe_device(device: torch.device) -> str:
-    """Return the device's model: two devices of one description choose the same kernels."""
+    """Return the device's model: two devices with the same description choose the same kernels."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{_cpu_name()}, {torch.backends.cpu.get_cpu_capability()}"

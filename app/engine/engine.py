@@ -1,8 +1,4 @@
-"""The sampling engine: from a model's name and a source of inputs to images. Importing it imports torch.
-
-A version that became the newest is loaded and tested beside the one that serves, which goes on serving meanwhile, and
-also afterwards if the new one cannot be loaded.
-"""
+"""The sampling engine: from a model's name and a source of inputs to images. Importing it imports torch."""
 
 from __future__ import annotations
 
@@ -43,12 +39,12 @@ INLINE_VALUES = 1 << 13
 
 
 class Source(Protocol):
-    """The images of a request, in order, as inputs that are made when they are needed."""
+    """The images of a request, in order, as inputs that are drawn when needed."""
 
     def __len__(self) -> int: ...
 
     def inputs(self, start: int, stop: int) -> Inputs:
-        """Make the inputs of images `start` to `stop` - 1: the same whatever else is requested."""
+        """Draw the inputs of images `start` to `stop` - 1; they do not depend on other requests."""
 
 
 class SamplingEngine:
@@ -103,7 +99,7 @@ class SamplingEngine:
         self._watcher = asyncio.create_task(self._watch(), name="model directory")
 
     async def stop(self) -> None:
-        """Fail all that waits and end every thread."""
+        """Fail all waiting requests and end every thread."""
         if self._watcher is not None:
             self._watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -133,8 +129,8 @@ class SamplingEngine:
     def resolve(self, ref: str | None) -> WholeVersion:
         """Return the version that serves `ref` now, without waiting for anything.
 
-        A reference that moves (a bare name, an alias, None for the default model) stays with the version it meant
-        before, if that is still there, until the one that it means now is loaded.
+        A movable reference (a bare name, an alias, None for the default model) keeps its previous version, if that
+        still exists, until the new one is loaded.
 
         Raises:
             ModelError: there is none, or it is not whole.
@@ -154,7 +150,7 @@ class SamplingEngine:
         return wanted
 
     def _former(self, ref: str | None) -> WholeVersion | None:
-        """Return what `ref` was last served by, while it is loaded and has not been deleted."""
+        """Return the version that last served `ref`, while it is loaded and not deleted."""
         former = self._served.get(ref)
         if former is None or not self._pool.has(former) or not self._exists(key_of(former)):
             return None
@@ -163,7 +159,7 @@ class SamplingEngine:
     async def load(self, ref: str | None) -> WholeVersion:
         """Return the version that serves `ref`, loaded.
 
-        Where a moving reference leads to a version that turns out broken, the next best one takes its place.
+        If a movable reference leads to a version that proves broken, the next best one is loaded.
 
         Raises:
             ModelError: there is none, it is not whole, or it cannot be loaded.
@@ -232,7 +228,7 @@ class SamplingEngine:
         Args:
             kind: of encoder.
             size: bytes that are encoded; kind and size predict the waits of others.
-            inline: run it on the event loop instead, where it takes less time than waking a thread.
+            inline: run it on the event loop, for work shorter than waking a thread.
         """
 
         def timed() -> tuple[T, float]:
@@ -266,9 +262,9 @@ class SamplingEngine:
             self._seconds_in_preparation -= seconds
 
     async def _watch(self) -> None:
-        """Scan the store again and again, so that new versions are loaded before they are requested."""
         while True:
             await self._scan()
+            # New versions are loaded before the first request for them.
             for ref in (None, *(ref for ref in self._served if ref is not None)):
                 self._follow(ref)
             await asyncio.sleep(SCAN_SECONDS)
@@ -280,16 +276,18 @@ class SamplingEngine:
         self._pool.retain(self._exists)
 
     def _exists(self, loaded: GeneratorKey) -> bool:
-        """Return whether a version was neither deleted nor replaced by hand since its generator was loaded."""
+        # A version may be deleted, or replaced by hand, after its generator was loaded.
         try:
             version = self._store.resolve(loaded.ref)
         except ModelError as error:
-            # One whose files were damaged later is whole in memory.
+            # If its files were damaged after the load, it is still whole in memory.
             return not isinstance(error, UnknownModel)
         return loaded.generator in version.manifest.generators and key_of(version, loaded.generator) == loaded
 
     def _follow(self, ref: str | None) -> None:
-        """Load what `ref` means now if another version serves it; the default model is loaded in any case."""
+        """Load the version that `ref` means now, if another one serves it; load the default model in any case."""
+        # The new version is loaded and tested beside the one that serves. That one goes on serving meanwhile, and also
+        # afterwards if the new one cannot be loaded.
         try:
             version = self.resolve(ref)
         except ModelError as error:

@@ -1,6 +1,6 @@
 """Folding and fusing of layers for inference: the same function with fewer passes over memory.
 
-Both rewrite the `nn.Sequential`s in a module, and leave layers that they do not know as they are.
+Both rewrite the `nn.Sequential`s in a module, and leave unknown layers unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Layers = list[nn.Module]
 def fold(module: nn.Module) -> nn.Module:
     """Fold each batch normalisation into the layer before it.
 
-    In exact arithmetic nothing changes: y = (W x + b - mean) * s + beta is linear in x. It rounds differently.
+    y = (W x + b - mean) * s + beta is linear in x, so the result is the same but for rounding.
 
     Args:
         module: in evaluation mode; modified.
@@ -31,14 +31,14 @@ def has_onednn() -> bool:
 
 
 def fuse(module: nn.Module, batch: int) -> nn.Module:
-    """Fuse linear layers and transposed convolutions on the CPU with the ReLU behind them, as oneDNN primitives.
+    """Fuse linear layers and transposed convolutions with the ReLU that follows, as oneDNN primitives on the CPU.
 
-    torch's compiler would choose the same operators: the result is written once, and the weights are laid out in memory
-    beforehand as the kernels for `batch` images read them.
+    The weights are laid out in memory as the kernels for `batch` images read them.
 
     Args:
         module: in its final data type; modified.
     """
+    # These are the operators that torch's compiler chooses; here they need no compiler.
     return _rewritten(module, lambda layers: _fused(layers, batch))
 
 
@@ -63,9 +63,9 @@ def _folded(layers: Layers) -> Layers:
 
 
 def _fold_into_linear(linear: nn.Linear, norm: nn.BatchNorm2d) -> None:
-    """Fold a normalisation of channels into the linear layer whose outputs are unflattened to those channels."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
+    # The outputs are unflattened to channels x height x width: each channel's statistics apply to `square` outputs.
     square = linear.out_features // norm.num_features
     statistics = (norm.running_mean, norm.running_var)
     mean, variance, scale, shift = (part.repeat_interleave(square) for part in (*statistics, norm.weight, norm.bias))
@@ -91,8 +91,6 @@ def _fused(layers: Layers, batch: int) -> Layers:
 
 
 class FusedLinear(nn.Module):
-    """A linear layer and what follows it, as one oneDNN primitive."""
-
     def __init__(self, layer: nn.Linear, batch: int) -> None:
         super().__init__()
         self.activation = "none"
@@ -106,11 +104,6 @@ class FusedLinear(nn.Module):
 
 
 class FusedConvTranspose(nn.Module):
-    """A transposed convolution and what follows it, as one oneDNN primitive.
-
-    The weights are laid out for the first batch, whose shape decides the kernel; batches of other shapes may follow.
-    """
-
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
         super().__init__()
         self.activation = "none"
@@ -120,6 +113,7 @@ class FusedConvTranspose(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute activation(convolution + b), `[N, C, H, W]`."""
+        # Laid out at the first batch, whose shape decides the kernel; batches of other shapes may follow.
         if not self._laid_out:
             reorder = torch.ops.mkldnn._reorder_convolution_transpose_weight
             self._weight = nn.Parameter(reorder(self._weight, *self._geometry, x.shape), requires_grad=False)

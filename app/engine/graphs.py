@@ -45,7 +45,7 @@ class Graph:
         self._pinned_pixels = torch.empty(self._pixels.shape, dtype=torch.uint8, pin_memory=True)
 
     def generate(self, inputs: Inputs) -> Images:
-        """Run the pass over the inputs and zeros behind them: uint8 `[len(inputs), H, W, C]`."""
+        """Run the pass over the inputs, padded with zeros, and return uint8 `[len(inputs), H, W, C]`."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             self._replay(inputs)
             self._pinned_pixels.copy_(self._pixels, non_blocking=True)
@@ -55,7 +55,7 @@ class Graph:
         return images
 
     def floats(self, inputs: Inputs) -> NDArray[np.float32]:
-        """Run the pass and return what the pixels are made from: float32 `[len(inputs), C, H, W]`."""
+        """Run the pass and return the generator's outputs, float32 `[len(inputs), C, H, W]`."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             self._replay(inputs)
             outputs = self._floats[: len(inputs)].cpu()
@@ -65,6 +65,7 @@ class Graph:
     def _replay(self, inputs: Inputs) -> None:
         for pinned, argument, array in zip(self._pinned, self._arguments, inputs.arrays.values(), strict=True):
             pinned[: len(array)] = torch.from_numpy(array)
+            # Zeros, so that no values of an earlier pass are generated again.
             pinned[len(array) :] = 0
             argument.copy_(pinned, non_blocking=True)
         self._graph.replay()

@@ -37,7 +37,6 @@ class Numerics(Frozen):
 
     @property
     def bytes(self) -> int:
-        """Size of one weight."""
         return DTYPES[self.precision].itemsize
 
 
@@ -95,17 +94,15 @@ class Network:
         self.bytes = max(weights, _allocated(device) - before)
 
     def exact(self, inputs: Inputs) -> Bits:
-        """Run one pass over exactly these inputs; returns the bit patterns of its outputs, `[B, C, H, W]`.
-
-        Pixels would hide a difference in the last bit, except where a value lies at the edge between two levels.
-        """
+        """Run one pass over exactly these inputs; return the bit patterns of its outputs, `[B, C, H, W]`."""
+        # Floats, not pixels: rounding to 256 levels hides most differences in the last bit.
         if self.device.type == "cuda":
             return self._graph(inputs, len(inputs)).floats(inputs).view(np.int32)
         floats: NDArray[np.float32] = self._forward(_padded(inputs, len(inputs))).contiguous().numpy()
         return floats.view(np.int32)
 
     def generate(self, inputs: Inputs, size: int) -> Images:
-        """Run one pass over the inputs, padded to `size`; returns uint8 `[len(inputs), H, W, C]`."""
+        """Run one pass over the inputs, padded to `size`; return uint8 `[len(inputs), H, W, C]`."""
         if self.device.type == "cuda":
             return self._graph(inputs, size).generate(inputs)
         with torch.inference_mode():
@@ -128,12 +125,12 @@ class Network:
         return graph
 
     def keep(self, sizes: tuple[int, ...]) -> None:
-        """Release what was recorded for passes of other sizes."""
+        # Recorded graphs of sizes that the self-test has rejected would keep their memory for ever.
         self._graphs = {size: graph for size, graph in self._graphs.items() if size in sizes}
 
 
 def _padded(inputs: Inputs, size: int) -> list[Tensor]:
-    """Copy inputs, and zeros behind them, into torch's own memory."""
+    """Copy inputs into torch's own memory, padded with zeros."""
     # Matrix products may round by how their operands are aligned, and numpy's arrays are not aligned.
     padded = []
     for array in inputs.arrays.values():
@@ -145,7 +142,8 @@ def _padded(inputs: Inputs, size: int) -> list[Tensor]:
 
 
 def _align(module: nn.Module) -> None:
-    """Move weights that lie inside a file's bytes to memory of their own, which torch aligns."""
+    # Weights inside a file's bytes are not aligned, and matrix products may round by how their operands are aligned:
+    # torch aligns the memory that it allocates.
     for tensor in (*module.parameters(), *module.buffers()):
         tensor.data = tensor.data.clone()
 

@@ -1,4 +1,4 @@
-"""Observers of the engine: it keeps no metrics itself."""
+"""Observers of the engine, which keeps no metrics of its own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ class Observer(Protocol):
     """Receives what happens for one model. Called from several threads at once; times are in seconds."""
 
     def queued(self, seconds: float) -> None:
-        """A request got its first slot in a batch after this time."""
+        """A request waited this long for its first slot in a batch."""
 
     def generated(self, images: int, slots: int, seconds: float) -> None:
-        """A batch of so many slots, so many of them in use, took a worker thread this time."""
+        """A worker thread took this long for a batch of `slots`, `images` of them in use."""
 
     def encoded(self, kind: str, seconds: float) -> None:
         """An encoder of this kind worked for this time."""

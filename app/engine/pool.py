@@ -32,7 +32,7 @@ SMOOTHING = 0.3
 
 
 class GeneratorKey(NamedTuple):
-    """What distinguishes a loaded generator from others: files may be replaced by hand."""
+    """Identity of a loaded generator."""
 
     ref: str
     generator: str
@@ -101,12 +101,11 @@ class ModelPool:
     def load(self, version: WholeVersion, generator: str | None = None) -> Future[Runner]:
         """Start loading a generator, None for the version's first.
 
-        Nothing is started if it is loaded, being loaded, or was found too large a moment ago.
-
         Returns:
             A future that others may wait for too: do not cancel it. It raises `VersionNotReady` where the version
             cannot be loaded, `DoesNotFit` where there is no memory for it now.
         """
+        # Nothing starts if the generator is loaded, is being loaded, or was found too large a moment ago.
         key = key_of(version, generator)
         with self._lock:
             if (runner := self._loaded.get(key)) is not None:
@@ -122,11 +121,10 @@ class ModelPool:
             return self._loading[key]
 
     def seconds_ahead(self) -> float:
-        """Predict how long a load that is requested now would wait for others."""
         return len(self._loading) * self._seconds
 
     def pin(self, version: WholeVersion) -> None:
-        """Pin this version instead of the one before: it is never evicted, and may take more than the budget."""
+        """Pin this version instead of the previous one: it is never evicted and may exceed the budget."""
         key = key_of(version)
         if key != self._pinned:
             self._refused.pop(key, None)
@@ -189,7 +187,7 @@ class ModelPool:
         """Evict the least recently used versions until `size` more bytes fit.
 
         Raises:
-            DoesNotFit: they would not even then; nothing is evicted.
+            DoesNotFit: they do not fit even then; nothing was evicted.
         """
         self._evict(size, version)
         # torch keeps a GPU's freed memory, which the worker may need.
@@ -215,7 +213,7 @@ def _does_not_fit(version: WholeVersion, reason: str) -> DoesNotFit:
 
 
 def _lower_priority() -> None:
-    """Leave the cores to the worker threads: loads are not urgent."""
+    # Loads are not urgent: the cores belong to the worker threads.
     torch.set_num_threads(1)
     # Elsewhere niceness is the whole process's.
     if sys.platform == "linux":
@@ -225,7 +223,7 @@ def _lower_priority() -> None:
 
 
 def _reason(error: Exception) -> str:
-    """Return in a few words why a version cannot be loaded; unexpected errors are logged whole."""
+    """Return in a few words why a version cannot be loaded; log unexpected errors with their traceback."""
     if isinstance(error, CheckpointError | SelfTestFailed):
         return f"cannot be loaded: {error}"
     log.error("unexpected error while loading a version", exc_info=error)

@@ -35,7 +35,7 @@ class BatchRunner(Protocol):
         """Slots of a full batch."""
 
     def next_count(self, waiting: int) -> int:
-        """Return how many of the images that wait, at least one, the next batch takes."""
+        """Return how many of the waiting images, at least one, the next batch takes."""
 
     def slots(self, count: int) -> int:
         """Return the slots of the batch in which `count` images, at most `batch_size`, are generated."""
@@ -45,7 +45,7 @@ class BatchRunner(Protocol):
 
 
 class QueuedRequest:
-    """Images that somebody waits for. Cancelling `future` drops those that are not generated yet."""
+    """A queued request for images. Cancelling `future` drops the images that are not generated yet."""
 
     def __init__(self, runner: BatchRunner, inputs: Inputs, observer: Observer = NULL_OBSERVER) -> None:
         self.runner = runner
@@ -71,7 +71,7 @@ class QueuedRequest:
 
     @property
     def wanted(self) -> int:
-        """Slots that it may take before it goes to the back."""
+        """Slots that the request may take before it goes to the back of the queue."""
         return min(self.left, self.deficit)
 
     def take(self, slots: int) -> Part:
@@ -83,8 +83,10 @@ class QueuedRequest:
         return part
 
     def deliver(self, start: int, images: Images) -> None:
-        """Add the images from `start` on; parts may come in any order, the last one completes the future."""
+        """Add the images from `start` on; the last part completes the future."""
+        # Parts arrive in any order: several workers may run batches of one request.
         with self._lock:
+            # The usual case, one batch: no copy.
             if len(images) == len(self.inputs):
                 self._images = images
             else:
@@ -96,8 +98,8 @@ class QueuedRequest:
                 self.future.set_result(self._images)
 
     def fail(self, error: BaseException) -> None:
-        """End with an error, unless it has ended."""
         with self._lock:
+            # Another worker may have failed or completed it, or the client cancelled it.
             if not self.future.done() and self.future.set_running_or_notify_cancel():
                 self.future.set_exception(error)
 
@@ -120,15 +122,15 @@ class Batch(NamedTuple):
 class Queue:
     """Waiting requests in deficit round robin (Shreedhar and Varghese 1995, doi 10.1145/217382.217453).
 
-    A request of at most one quantum is served in order of arrival, and a large one gets one quantum per round, however
-    large it is. Slots that a batch has left go to the next requests for the same runner. No operation depends on how
-    many wait. Not thread-safe.
+    A request of at most one quantum is served in order of arrival; a larger one gets one quantum per round. Free slots
+    of a batch go to the next requests for the same runner. Not thread-safe.
     """
 
     def __init__(self) -> None:
         # Requests by runner, in order; none is empty.
         self._lines: dict[BatchRunner, deque[QueuedRequest]] = {}
         self._positions = count()
+        # Both sums are kept up to date, so that no operation depends on the number of waiting requests.
         # Sum of `wanted` over each line.
         self._wanted: Counter[BatchRunner] = Counter()
         # Sum of `left` over each line.
@@ -141,13 +143,12 @@ class Queue:
         return bool(self._lines)
 
     def add(self, request: QueuedRequest) -> None:
-        """Put a request at the back."""
         request.position = next(self._positions)
         self._lines.setdefault(request.runner, deque()).append(request)
         self._count(request, 1)
 
     def next_batch(self) -> Batch | None:
-        """Fill the next batch; None if nobody waits. Cancelled requests met on the way are dropped."""
+        """Fill the next batch, without cancelled requests; None if no request waits."""
         while self._lines:
             # The runner of the request that has waited longest.
             runner = min(self._lines, key=lambda runner: self._lines[runner][0].position)
@@ -177,7 +178,8 @@ class Queue:
                 self.add(request)
 
     def seconds(self) -> float:
-        """Predict the wait of a new request: one quantum of each one that waits, however large it is."""
+        """Predict the seconds that a new request waits."""
+        # The new request comes after one quantum of each waiting one, however large they are.
         return sum(slots / runner.batch_size * runner.seconds for runner, slots in self._wanted.items())
 
     def clear(self) -> list[QueuedRequest]:
@@ -189,11 +191,10 @@ class Queue:
         return requests
 
     def _count(self, request: QueuedRequest, sign: int) -> None:
-        """Add a request to the sums, or take it out before it changes."""
+        """Add a request to the sums (`sign` 1), or subtract it before it changes (-1)."""
         self._wanted[request.runner] += sign * request.wanted
         self._left[request.runner] += sign * request.left
 
 
 def quantum(runner: BatchRunner) -> int:
-    """Return the slots that a request may take before it goes to the back of the queue."""
     return max(QUANTUM, runner.batch_size)

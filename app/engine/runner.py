@@ -1,9 +1,4 @@
-"""Runners: a version's network in the few fixed batch sizes in which its images are generated.
-
-Matrix products and convolutions choose their kernels by the shape of the batch, and kernels round differently: an
-image's bytes would depend on what else was requested. So every pass has one of a few sizes, padded if need be, and only
-sizes that were tested to give the very same floats are used beside each other (`calibration`).
-"""
+"""Runners: a version's network in the few fixed batch sizes in which its images are generated."""
 
 from __future__ import annotations
 
@@ -31,33 +26,33 @@ class Runner:
 
     def __init__(self, networks: Sequence[Network], sizes: tuple[int, ...], seconds: float, fingerprint: str) -> None:
         self.networks = networks
+        # Few and fixed: matrix products and convolutions choose kernels by the shape of the batch, and kernels round
+        # differently, so an image's bytes would depend on the other requests in its batch. Smaller batches are padded,
+        # and only sizes that gave the very same floats in the self-test are used together (`calibration`).
         self.sizes = sizes
         self.seconds = seconds
         self.fingerprint = fingerprint
 
     @property
     def batch_size(self) -> int:
-        """The reference size."""
         return self.sizes[-1]
 
     @property
     def bytes(self) -> int:
-        """Memory of all networks together."""
+        # Workers on one device share a network: it counts once.
         return sum(network.bytes for network in {id(network): network for network in self.networks}.values())
 
     def next_count(self, waiting: int) -> int:
-        """Return how many waiting images the next batch takes: all, unless much of a slow one would stay empty.
-
-        The others wait for the next batch, and fill it with what arrives meanwhile.
-        """
+        """Return how many of the waiting images the next batch takes."""
         count = min(waiting, self.batch_size)
         size = self.slots(count)
         smaller = max((each for each in self.sizes if each < size), default=0)
         quick = size / self.batch_size * self.seconds <= QUICK_SECONDS
+        # All of them, unless many slots of a slow batch would stay empty: then the rest waits for the next batch, and
+        # fills it together with the images that arrive meanwhile.
         return count if quick or count >= MIN_FILL * size or 2 * smaller < size else smaller
 
     def slots(self, count: int) -> int:
-        """Return the smallest admitted size that holds `count` images."""
         return min(size for size in self.sizes if size >= count)
 
     def run(self, inputs: Inputs, worker: int) -> Images:

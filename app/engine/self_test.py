@@ -20,7 +20,7 @@ MAX_ERROR = 0.5
 
 
 class RunPass(Protocol):
-    """Runs one pass on a worker's thread in its turn, and returns its result: `Batcher.run_background`."""
+    """Runs one pass between a worker's batches, on its thread, and returns the result: `Batcher.run_background`."""
 
     def __call__(self, work: Callable[[int], T], worker: int | None = None) -> T:
         """Run `work`, which receives the worker's index, and wait for it."""
@@ -41,7 +41,6 @@ class SelfTest:
         self._random = np.random.Generator(np.random.Philox(20240229))
 
     def inputs(self, count: int) -> Inputs:
-        """Draw random inputs for `count` images."""
         return Inputs({name: self._draw(spec, count) for name, spec in self._specs.items()})
 
     def _draw(self, spec: InputSpec, count: int) -> Array:
@@ -53,7 +52,6 @@ class SelfTest:
         raise ValueError(f"there are no test inputs of kind {spec.kind}")
 
     def run(self, network: Network, inputs: Inputs, worker: int = 0) -> Bits:
-        """Run one pass over exactly these inputs."""
         return self._run_pass(lambda _: network.exact(inputs), worker)
 
     def seconds(self, network: Network, size: int) -> float:

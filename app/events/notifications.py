@@ -1,8 +1,4 @@
-"""Notifications over Redis: wake-ups to the workers, change notifications from them.
-
-All of them may be lost: workers check the queue at intervals, and event streams read files at least once a second. An
-unavailable Redis is logged once and is never an error.
-"""
+"""Notifications over Redis: wake-ups to the workers, change notifications from them."""
 
 from __future__ import annotations
 
@@ -27,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Any notification may be lost: workers check the queue at intervals, and event streams read files at least once a
+# second. An unavailable Redis is therefore logged once and never an error.
 TIMEOUT_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
 SILENCE_SECONDS = 5.0
@@ -64,7 +62,8 @@ class Notifications:
     # Change notifications from the workers.
 
     def next(self) -> asyncio.Event:
-        """Return the event that the next change sets. Take it before reading state, so that no change is missed."""
+        """Return the event that the next change sets; take it before reading state."""
+        # Taken afterwards, it would miss a change between the read and the wait.
         return self._changed
 
     def announce(self) -> None:
@@ -107,15 +106,15 @@ class Notifications:
     # Wake-ups to the workers.
 
     def look(self) -> None:
-        """Wake a training worker: there may be a run to claim. Does not block."""
+        """Wake a training worker to claim a run. Does not block."""
         self._send((broker.TRAIN_RUNS, broker.TRAIN, ()))
 
     def prepare(self, dataset: str, size: int, channels: int) -> None:
-        """Wake a background worker: a data set will be needed. Does not block."""
+        """Wake a background worker to prepare a data set for a run. Does not block."""
         self._send((broker.PREPARE_DATASET, broker.BACKGROUND, (dataset, size, channels)))
 
     def look_at_uploads(self) -> None:
-        """Wake a background worker: there may be an uploaded data set to prepare. Does not block."""
+        """Wake a background worker to prepare uploaded data sets. Does not block."""
         self._send((broker.PREPARE_UPLOADS, broker.BACKGROUND, ()))
 
     def _send(self, message: _Message) -> None:

@@ -1,7 +1,6 @@
 """Server-sent events of runs, data sets and models, read from files and rows.
 
-Notifications only say when to read; without them everything is read once a second. No state is kept between
-connections: an event's id is its position in the run's files.
+An event's id is its position in the run's files.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Frames = AsyncGenerator[bytes]
 
 
 class EventStream(StreamingResponse):
-    """A streaming response that proxies must not buffer or cache."""
+    """A streaming response without buffering or caching by proxies."""
 
     media_type = "text/event-stream"
 
@@ -76,12 +75,13 @@ class RunFollower:
         return frames
 
     def read_row(self, run: Run) -> list[bytes]:
-        """Return a state frame if the row differs from the one sent last. It has no id, because it is in no file."""
+        """Return a state frame, without an id, if the row has changed since the last one sent."""
         self.run = run
         position = self.app_state.records.queue_position(run)
         snapshot = run.state, run.wanted, run.token, run.failures, run.error, run.config, run.resolved, position
         if snapshot == self._sent:
             return []
+        # No id: a row is in no file, and its changes cannot be replayed.
         state = {"run": run.id, **runs.view(self.app_state, run).model_dump(mode="json")}
         self._sent = snapshot
         return [_frame("state", state)]
@@ -166,6 +166,8 @@ async def follow_service(follower: ServiceFollower) -> Frames:
 
 async def _poll(app_state: AppState, poll: Callable[[], list[bytes]], ended: Callable[[], bool]) -> Frames:
     """Poll, yield and wait for the next change, until `ended()` or shutdown."""
+    # Notifications only trigger the next read; without them everything is read once a second. No state is kept between
+    # connections: ids are positions in files.
     last_sent = time.monotonic()
     while not app_state.stopping:
         changed = app_state.notifications.next()

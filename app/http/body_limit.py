@@ -23,7 +23,6 @@ class BodyLimit:
         self.uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Respond with 413, or pass the request on and count the bytes received."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -34,6 +33,7 @@ class BodyLimit:
             return
         received = 0
 
+        # Without Content-Length the size is known only while the body is read.
         async def counting() -> Message:
             nonlocal received
             message = await receive()

@@ -17,7 +17,7 @@ GRACE_SECONDS = 0.05
 
 
 class ClientDisconnected(Problem):
-    """The client closed the connection. Nobody receives this problem: it ends the request, and counts as status 499."""
+    """The client closed the connection: ends the request, counted as status 499; no response is sent."""
 
     def __init__(self) -> None:
         super().__init__(499, "Client Closed Request", "the client disconnected before the response was ready")

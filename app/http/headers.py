@@ -29,7 +29,7 @@ _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 def preferred(accept: Iterable[str], offers: Mapping[F, str]) -> F | None:
-    """Return the first offer if it is acceptable at all, else the acceptable one of the highest weight, else None.
+    """Return the first offer if it is acceptable, else the acceptable one with the highest weight, else None.
 
     Args:
         accept: the values of the Accept headers; without any, everything is acceptable.
@@ -89,7 +89,7 @@ def cache_control(*, seeded: bool, pinned: bool, private: bool) -> str:
     Args:
         seeded: the request names its seed.
         pinned: the request names a version, not an alias.
-        private: only the caller may see the answer.
+        private: only the caller may see the response.
     """
     if not seeded:
         return "no-store"

@@ -37,7 +37,7 @@ def problem_of(error: ModelError) -> Problem:
 
 
 def install(app: FastAPI) -> None:
-    """Answer these errors with problems, whichever route raises them."""
+    """Register handlers that respond to these errors with problems, on every route."""
     app.add_exception_handler(ModelError, _on_model_error)
     app.add_exception_handler(Overloaded, _on_overload)
     app.add_exception_handler(Stopped, _on_stopped)

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): every error is answered as `application/problem+json`, without internal details."""
+"""Problem details (RFC 9457): every error response is `application/problem+json`, without internal details."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Problem(Exception):
     Args:
         status: HTTP status, 400 to 599.
         title: the kind of problem in a few words; constant for one kind.
-        detail: what was wrong this time, where, and what to do.
+        detail: the error in this request, its place, and the remedy.
         errors: for invalid input, each with `loc` and `msg`, as attributes or keys.
         headers: additional response headers, such as `Retry-After`.
         members: additional members of the JSON object, for programs.

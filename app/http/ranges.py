@@ -1,4 +1,4 @@
-"""Responses from open files, whole or the range of bytes that is requested (RFC 9110, section 14)."""
+"""Responses from open files, whole or a requested range of bytes (RFC 9110, section 14)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))")
 def file_response(
     file: BinaryIO, size: int, request: Mapping[str, str], headers: Mapping[str, str], media_type: str
 ) -> Response:
-    """Send a file and close it.
-
-    One range is answered with 206, or with 416 where the file has no such bytes; several, and what is no range of
-    bytes, with the whole file, as the RFC allows.
+    """Send a file and close it: 206 for one range, 416 for an unsatisfiable one, else 200 with the whole file.
 
     Args:
         file: open at its start, with `size` bytes.
         request: the request's headers.
         headers: the response's, with an ETag.
     """
+    # Several ranges, and units other than bytes, get the whole file, as the RFC allows.
     headers = {**headers, "Accept-Ranges": "bytes"}
     wanted = request.get("range")
     # If-Range: a download that was begun with another version starts again.

@@ -33,7 +33,7 @@ class Files(StaticFiles):
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
-        """Return the file or its compressed form, by Accept-Encoding; 304 if the client has it."""
+        """Return the file, compressed as Accept-Encoding allows; 304 if the client has it."""
         request = Headers(scope=scope)
         plain = Path(full_path)
         packed = [(encoding, plain.with_name(plain.name + suffix)) for encoding, suffix in _ENCODINGS]

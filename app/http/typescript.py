@@ -1,10 +1,10 @@
-"""Writes the API's schema as TypeScript, so that the compiler checks every call that the page makes.
+"""The API's schema as TypeScript, for the type check of the page's calls.
 
     python -m app.http.typescript > app/web/src/api/schema.d.ts
 
-`Schemas` holds what is sent as JSON, `Operations` what each route takes and gives. The file is made for the type check
-only: nothing of it is left in what browsers load, so the build does without.
-The package openapi-typescript writes its types with the compiler's own tree, which TypeScript has no more since 7.
+`Schemas` holds the JSON bodies, `Operations` the parameters and responses of each route. The build does not need the
+file: types are erased from the scripts that browsers load. The package openapi-typescript writes its types with the
+compiler's own tree, which TypeScript has no more since 7.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _given(operation: Schema, where: str) -> str:
 
 def _parameter(parameter: Schema) -> str:
     text = _type(parameter["schema"])
-    # Seeds go up to 2^63 - 1, which JavaScript's numbers do not hold: whoever asks may write them as text.
+    # Seeds go up to 2^63 - 1, which JavaScript's numbers do not hold: clients may write them as text.
     return f"{text} | string" if re.search(r"\bnumber\b", text) else text
 
 

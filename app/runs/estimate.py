@@ -1,4 +1,4 @@
-"""Estimates of a training's size, memory and time: by arithmetic, and from the speed of earlier runs here."""
+"""Estimates of a training's size, memory and time, from arithmetic and from the speed of earlier runs here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECENT_RUNS = 50
 
 
 class Estimate(BaseModel):
-    """Null means not known before the run has started."""
+    """Estimate of a training; null: not known before the run has started."""
 
     generator_parameters: int
     discriminator_parameters: int

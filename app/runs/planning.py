@@ -1,7 +1,4 @@
-"""Training plans: a request becomes a complete configuration, or is refused before it is queued.
-
-`app.datasets.views` describes data sets, `models.config.fit` finds conflicts, `models.config.auto` chooses.
-"""
+"""Training plans: a request becomes a complete configuration, or is refused before it is queued."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ from models.datasets.info import DatasetInfo
 
 
 class ChosenPreset(BaseModel):
-    """What `preset=auto` would choose."""
+    """The preset and settings that `preset=auto` would choose."""
 
     preset: str = Field(description="the preset behind it")
     reasons: list[str] = Field(description="a sentence for each choice")
@@ -41,7 +38,6 @@ class TrainingPlan:
 
     @property
     def preset(self) -> str:
-        """The preset whose networks and settings it has."""
         return self.config.preset if self.chosen is None else self.chosen.preset
 
 
@@ -94,12 +90,13 @@ def _auto(app_state: AppState, request: TrainRequest, info: DatasetInfo) -> Trai
 
 
 def _devices(app_state: AppState, config: TrainingConfig) -> list[ErrorItem]:
-    """Refuse more devices than any present worker has; without any worker nothing is refused, one may start later."""
+    """Refuse more devices than any present worker has."""
+    # Without any worker nothing is refused: one may start later.
     owned = [worker.devices for worker in app_state.workers() if broker.TRAIN in worker.queue.split(",")]
     if not owned or config.devices <= max(owned):
         return []
     message = (
-        f"the run asks for {config.devices} devices and no worker here owns more than {max(owned)}: ask for fewer, or "
+        f"the run requests {config.devices} devices and no worker here owns more than {max(owned)}: request fewer, or "
         "start a worker whose ATELIER_DEVICE names more"
     )
     return [ErrorItem(loc=("overrides", "devices"), msg=message)]

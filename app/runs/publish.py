@@ -1,4 +1,4 @@
-"""VersionDraft of a run's snapshot as a version, on request."""
+"""Publication of a run's snapshot as a version, on request."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def _health(health: HealthData | None, tick: Tick | None) -> HealthView:
 
 
 def configuration(run: Run) -> TrainingConfig | None:
-    """Return a run's configuration; None if it is of another version of the program and not valid here."""
+    """Return a run's configuration; None if another version of the program wrote it and it is not valid here."""
     try:
         return TrainingConfig.model_validate(run.config)
     except ValidationError:

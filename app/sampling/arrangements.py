@@ -1,7 +1,4 @@
-"""Arranged images: between seeds, across classes, over truncations, along a loop.
-
-An image of a seed has the very same inputs here as in `SeedImages`.
-"""
+"""Arranged images: between seeds, across classes, over truncations, along a closed path."""
 
 from __future__ import annotations
 
@@ -116,7 +113,7 @@ class Between(Arrangement):
 class LoopPath(Arrangement):
     """The frames of a walk from image 0 of each seed to that of the next, and from the last back to the first.
 
-    The frame after the last would be the first one again. Each leg takes as long as any other.
+    The frame after the last would equal the first. All legs take the same time.
 
     Args:
         seeds: at least two.

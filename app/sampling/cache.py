@@ -1,8 +1,4 @@
-"""Two bounded caches: parsed requests by what was sent, and response bodies by ETag.
-
-Neither needs invalidation. What may change between two equal requests (the key, the version that a name means) is never
-in the first; a body of the second is what its ETag says for ever. Both are for one event loop and not thread-safe.
-"""
+"""Two bounded caches: parsed requests by what was sent, and response bodies by ETag."""
 
 from __future__ import annotations
 
@@ -14,6 +10,9 @@ from starlette.types import Scope
 T = TypeVar("T")
 RequestKey = tuple[bytes, ...]
 
+# Neither cache needs invalidation. What may change between two equal requests (the key, the version that a name means)
+# is never in the first; an ETag of the second names the same bytes for ever. Both are for one event loop and not
+# thread-safe.
 MAX_REQUESTS = 4096
 # Requests whose key is longer are parsed every time.
 MAX_KEY_BYTES = 1024
@@ -24,7 +23,7 @@ MAX_SHARE = 8
 
 
 class RequestCache(Generic[T]):
-    """What the last requests were parsed to, least recently used first."""
+    """Parsed requests, least recently used first."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[RequestKey, T] = OrderedDict()
@@ -42,7 +41,7 @@ class RequestCache(Generic[T]):
 
 
 def request_key(scope: Scope) -> RequestKey:
-    """Return everything that parsing a sampling request depends on: path, query string, Accept headers."""
+    """Return all that parsing a sampling request depends on: path, query string, Accept headers."""
     accept = (value for name, value in scope["headers"] if name == b"accept")
     return (scope["path"].encode(), scope["query_string"], *accept)
 
@@ -69,8 +68,8 @@ class AnswerCache:
         return body
 
     def put(self, tag: str, body: bytes) -> None:
-        """Store a body, unless it is too large a share of the cache."""
         size = len(body) + ENTRY_OVERHEAD
+        # One body must not evict most others.
         if size > self._max_bytes // MAX_SHARE or tag in self._bodies:
             return
         self._bodies[tag] = body

@@ -1,4 +1,4 @@
-"""Image sequences: which images a request means, in order, as generator inputs and as the response describes them."""
+"""Image sequences: the images that a request means, in order, as generator inputs and in the response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Description = dict[str, object]
 
 
 class ImageSequence(ABC):
-    """Images of one generator, at least one; their inputs are made when they are needed (the engine's `Source`)."""
+    """Images of one generator, at least one; inputs are drawn when needed (the engine's `Source`)."""
 
     generator: GeneratorConfig
 
@@ -36,7 +36,7 @@ class ImageSequence(ABC):
 
     @abstractmethod
     def inputs(self, start: int, stop: int) -> Inputs:
-        """Make the inputs of images `start` to `stop` - 1: the same whatever else is requested."""
+        """Draw the inputs of images `start` to `stop` - 1; they do not depend on other requests."""
 
     @abstractmethod
     def labels(self, start: int, stop: int) -> Labels | None:
@@ -52,11 +52,11 @@ class ImageSequence(ABC):
 
     @abstractmethod
     def common(self) -> Mapping[str, object]:
-        """Return what all images have in common, as JSON values."""
+        """Return the properties that all images share, as JSON values."""
 
     @abstractmethod
     def places(self) -> list[Description]:
-        """Return what each image is, as JSON values."""
+        """Return the properties of each image, as JSON values."""
 
     def index_json(self, model: str, files: Sequence[str], classes: Sequence[str]) -> bytes:
         """Return `index.json` of an archive.

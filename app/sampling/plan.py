@@ -1,4 +1,4 @@
-"""Render plans: requests for images with every choice made, and the ETag and headers that follow from them."""
+"""Render plans: requests for images with all choices made, and their ETag and headers."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Encoder(Protocol):
 
     @property
     def streams(self) -> bool:
-        """Whether a body can be sent while it is encoded; others are sent whole."""
+        """Whether a body is sent while it is encoded."""
 
     def etag_parts(self) -> tuple[object, ...]:
-        """Return all that decides the bytes of given images, the encoder's release included, as JSON values."""
+        """Return all that decides the bytes for given images, the encoder's release included, as JSON values."""
 
     def peak_bytes(self, plan: RenderPlan) -> int:
         """Bound the memory that generating, encoding and sending takes at any one time."""
@@ -46,15 +46,15 @@ class Encoder(Protocol):
         """Return the length of a streamed body where it is known beforehand."""
 
     def encode(self, plan: RenderPlan, images: AsyncGenerator[Images], run: RunEncoder) -> AsyncGenerator[bytes]:
-        """Encode images as they are generated; yields the whole body at once unless `streams`.
+        """Encode images as they are generated; yield the whole body at once unless `streams`.
 
-        Closes `images` when it ends or is closed itself.
+        Closes `images` at the end or when closed itself.
         """
 
 
 @dataclass(frozen=True)
 class RenderPlan:
-    """What is generated, by which version in which numerics, and how it is encoded.
+    """The images to generate, the version and numerics, and the encoder.
 
     Attributes:
         fingerprint: names the numerics, as `SamplingEngine.fingerprint` returns it.

@@ -1,4 +1,4 @@
-"""The plan stage: a valid query and a version become a `RenderPlan`, or a 422 where the version cannot answer."""
+"""The plan stage: a valid query and a version become a `RenderPlan`, or a 422 for what the version lacks."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _LISTED_CLASSES = 50
 def plan_samples(
     query: SampleQuery, image_format: ImageFormat, settings: AppSettings, version: WholeVersion, fingerprint: str
 ) -> RenderPlan:
-    """Plan `/samples`; without a seed one is drawn.
+    """Plan `/samples`; draw a seed if none is given.
 
     Raises:
-        Problem: 422, the version cannot answer this.
+        Problem: 422, the version does not support this.
     """
     generator = version.manifest.generator
     images = SeedImages(generator, _drawn(query.seed), query.n, query.psi, find_label(version, query.class_))
@@ -58,10 +58,10 @@ def plan_samples(
 def plan_grid(
     query: GridQuery, image_format: ImageFormat, settings: AppSettings, version: WholeVersion, fingerprint: str
 ) -> RenderPlan:
-    """Plan `/grid`; without seeds one is drawn.
+    """Plan `/grid`; draw a seed if none is given.
 
     Raises:
-        Problem: 422, the version cannot answer this.
+        Problem: 422, the version does not support this.
     """
     images = _arrange(query, version)
     columns = images.row_length()
@@ -90,7 +90,7 @@ def plan_walk(
     """Plan `/walk`.
 
     Raises:
-        Problem: 422, the version cannot answer this.
+        Problem: 422, the version does not support this.
     """
     generator = version.manifest.generator
     label = find_label(version, query.class_)
@@ -122,7 +122,7 @@ def find_label(version: WholeVersion, wanted: str | None) -> int | None:
         return None
     names = version.manifest.classes if version.manifest.generator.classes else ()
     if not names:
-        raise _invalid("class", f"{version.ref} is not conditional: it has no classes to ask for")
+        raise _invalid("class", f"{version.ref} is not conditional: it has no classes to choose from")
     if wanted in names:
         return names.index(wanted)
     if wanted.isascii() and wanted.isdecimal() and len(wanted) <= len(str(len(names))) and int(wanted) < len(names):

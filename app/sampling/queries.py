@@ -1,4 +1,4 @@
-"""The parse stage: query parameters of `/samples`, `/grid` and `/walk`, and what no model could answer."""
+"""The parse stage: query parameters of `/samples`, `/grid` and `/walk`, and their limits for any model."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def parse_query(query_type: type[Q], query_string: bytes) -> Q:
 
 
 def negotiate(accept: Iterable[str], offers: Mapping[F, str]) -> F:
-    """Choose a format by the Accept headers: the first offer if it is acceptable at all.
+    """Choose a format by the Accept headers, the first offer preferred.
 
     Args:
         offers: media types by format.
@@ -202,7 +202,7 @@ def negotiate(accept: Iterable[str], offers: Mapping[F, str]) -> F:
 
 
 def check_samples(query: SampleQuery, image_format: ImageFormat, settings: AppSettings) -> None:
-    """Refuse what no model could answer.
+    """Check the limits that hold for any model.
 
     Raises:
         Problem: 422.
@@ -215,7 +215,7 @@ def check_samples(query: SampleQuery, image_format: ImageFormat, settings: AppSe
 
 
 def check_grid(query: GridQuery, image_format: ImageFormat) -> None:
-    """Refuse what no model could answer.
+    """Check the limits that hold for any model.
 
     Raises:
         Problem: 422.
@@ -236,7 +236,7 @@ def check_grid(query: GridQuery, image_format: ImageFormat) -> None:
 
 
 def check_walk(query: WalkQuery, settings: AppSettings) -> None:
-    """Refuse what no model could answer.
+    """Check the limits that hold for any model.
 
     Raises:
         Problem: 422.

@@ -1,4 +1,4 @@
-"""The respond stage: from the cache at once, else generated and encoded, once for all requests for the same body."""
+"""The respond stage: bodies from the cache, else generated once for all requests for the same body."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class RenderResponse(Response):
             the request and the settings alone.
 
     Raises, when called and before anything is sent:
-        Problem: the version cannot answer this.
+        Problem: the version does not support this.
         ModelError: there is no such model, or it cannot be loaded.
-        Overloaded: too much work is waiting already.
+        Overloaded: too much work is waiting.
     """
 
     def __init__(self, state: AppState, model: str | None, make_plan: MakePlan) -> None:
@@ -74,7 +74,7 @@ class RenderResponse(Response):
         return plan
 
     async def _send_at_once(self, plan: RenderPlan, scope: Scope, send: Send) -> bool:
-        """Send what needs no waiting: 304, HEAD, a small cached body. Returns whether it did."""
+        """Send a response that needs no waiting (304, HEAD, a small cached body); return whether it was sent."""
         if_none_match = [value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"]
         if if_none_match and matches_etag(if_none_match, plan.etag):
             self._metrics(plan).known.inc()
@@ -109,7 +109,6 @@ class RenderResponse(Response):
             log.info("response of %s aborted: %s", plan.version.ref, reason)
 
     async def _stream(self, plan: RenderPlan, writer: BodyWriter) -> None:
-        """Send a body while it is generated and encoded."""
         with self._state.engine.admission.admit(plan.encoder.peak_bytes(plan)):
             self._metrics(plan).made.inc()
             async with aclosing(self._generate_and_encode(plan)) as chunks:
@@ -122,12 +121,13 @@ class RenderResponse(Response):
                 await writer.end()
 
     async def _send_shared(self, plan: RenderPlan, receive: Receive, writer: BodyWriter) -> None:
-        """Send a body that is in the cache, or computed once for all that wait for it."""
+        """Send a cached body, or one computed once for all waiting clients."""
         admission, single_flight = self._state.engine.admission, self._state.single_flight
         cached = self._state.answer_cache.get(plan.etag)
         size = plan.encoder.peak_bytes(plan) if cached is None else len(cached)
         metrics = self._metrics(plan)
         how = metrics.kept if cached is not None else metrics.shared if plan.etag in single_flight else metrics.made
+        # A cached body too: sent to a slow client it stays in memory, and counts as in flight.
         with single_flight.join(
             plan.etag,
             lambda: admission.reserve(size, waits=cached is None),

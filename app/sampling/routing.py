@@ -1,7 +1,4 @@
-"""Routes of the sampling endpoints: FastAPI describes them in the schema; they parse their own queries.
-
-Solving a route's dependencies takes FastAPI longer than everything else that a cached answer needs.
-"""
+"""Routes of the sampling endpoints: described by FastAPI in the schema, parsed by their own queries."""
 
 from __future__ import annotations
 
@@ -29,7 +26,7 @@ BINARY = {"schema": {"type": "string", "format": "binary"}}
 class SamplingRoute(APIRoute):
     """A route whose endpoint takes `request`, `query` and `app_state`, and returns a `RenderResponse`.
 
-    Its dependencies beside these are scopes (`Requires`), declared on its own router and nowhere else.
+    Other dependencies must be scopes (`Requires`), declared on its own router.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -48,6 +45,7 @@ class SamplingRoute(APIRoute):
         # Every time: keys may be revoked between two equal requests.
         for scope_check in self._scope_checks:
             scope_check.check(scope)
+        # Without FastAPI's dependency solver, which takes longer than the rest of a cached response.
         state: AppState = scope["app"].state.atelier
         key = request_key(scope)
         if (response := state.request_cache.get(key)) is None:

@@ -1,4 +1,4 @@
-"""Response bodies sent in chunks, each after the one before was taken: a slow reader costs one chunk of buffer."""
+"""Response bodies sent in chunks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from starlette.types import Send
 from app.sampling.plan import RawHeaders
 
 # uvicorn's high-water mark: what the server buffers of a response anyway.
+# Each chunk is sent after the previous one was taken: a slow reader costs one chunk of buffer.
 CHUNK_BYTES = 1 << 16
 
 
 class ClientStalled(Exception):
-    """The client has read nothing for too long; its response is aborted."""
+    """The client has read nothing for too long; the response is aborted."""
 
 
 async def send_empty(send: Send, status: int, headers: RawHeaders) -> None:
-    """Send a response without a body. It holds no memory, so it may take as long as the connection lasts."""
+    """Send a response without a body, without a time limit."""
+    # It holds no memory, so it may take as long as the connection lasts.
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
@@ -46,7 +48,6 @@ class BodyWriter:
         self.started = False
 
     async def whole(self, body: bytes) -> None:
-        """Send headers and body."""
         if len(body) <= CHUNK_BYTES:
             await self._within_limit(send_small(self._send, self._headers, body))
             return
@@ -55,20 +56,18 @@ class BodyWriter:
         await self.end()
 
     async def start(self, length: int | None) -> None:
-        """Send the headers, with the length if it is known."""
+        """Send the headers, with the length if known."""
         known = [] if length is None else [(b"content-length", str(length).encode())]
         await self._within_limit(
             self._send({"type": "http.response.start", "status": 200, "headers": [*self._headers, *known]})
         )
 
     async def write(self, data: bytes) -> None:
-        """Send part of the body."""
         for start in range(0, len(data), CHUNK_BYTES):
             chunk = data[start : start + CHUNK_BYTES]
             await self._within_limit(self._send({"type": "http.response.body", "body": chunk, "more_body": True}))
 
     async def end(self) -> None:
-        """End the body."""
         await self._within_limit(self._send({"type": "http.response.body", "body": b""}))
 
     async def _within_limit(self, sending: Awaitable[None]) -> None:

@@ -11,8 +11,6 @@ from app.engine.admission import Reservation
 
 
 class _Call:
-    """One computation, the clients that wait for it, and the memory reserved for it."""
-
     def __init__(self, reservation: Reservation, work: Coroutine[Any, Any, bytes]) -> None:
         self.waiters = 0
         self.reservation = reservation
@@ -50,7 +48,7 @@ class SingleFlight:
     def join(
         self, tag: str, reserve: Callable[[], Reservation], compute: Callable[[], Coroutine[Any, Any, bytes]]
     ) -> Iterator[asyncio.Task[bytes]]:
-        """Start computing a body, or wait for it with those who do already; it is cancelled when all have left.
+        """Start computing a body, or join the running computation; it is cancelled when all clients have left.
 
         Args:
             tag: the body's ETag.
@@ -58,12 +56,13 @@ class SingleFlight:
             compute: computes the body; called for the first request only.
 
         Yields:
-            The task; its error is raised to everybody. Leave only when the body is sent: its bytes count until then.
+            The task; its error is raised to all clients. Leave only when the body is sent.
         """
         if (call := self._calls.get(tag)) is None:
             call = self._calls[tag] = _Call(reserve(), compute())
         call.waiters += 1
         try:
+            # Until the last client has left, the body's bytes count as in flight.
             yield call.task
         finally:
             call.leave()

@@ -52,15 +52,17 @@ class _Session:
 
 
 class Authenticator:
-    """Keys and sessions in memory, so that verification works without the database. Sessions end with the process."""
+    """Keys and sessions in memory. Sessions end with the process."""
 
     def __init__(self, *, required: bool) -> None:
         self.required = required
+        # In memory, so that verification works without the database.
         self._callers: dict[str, Caller] | None = None
         self._sessions: dict[str, _Session] = {}
 
     def load(self, keys: Sequence[KeyRecord]) -> None:
-        """Replace the keys by those of the database. Sessions of revoked keys end."""
+        """Replace the keys by those of the database."""
+        # Sessions of revoked keys end too: they hold a key's hash, not its scopes.
         self._callers = {key.hash: Caller(key.name, frozenset(key.scopes)) for key in keys}
 
     def any(self) -> bool:
@@ -76,7 +78,7 @@ class Authenticator:
 
     def _by_hash(self, key_hash: str) -> Caller | None:
         if self._callers is None:
-            raise retry_later("Keys not loaded", "the database that holds the keys has not answered yet")
+            raise retry_later("Keys not loaded", "the database that holds the keys has not responded yet")
         return self._callers.get(key_hash)
 
     def open_session(self, secret: str) -> tuple[str, Caller]:
@@ -93,7 +95,6 @@ class Authenticator:
         return token, caller
 
     def close_session(self, token: str) -> None:
-        """End a session, if it exists."""
         self._sessions.pop(token, None)
 
     def _drop_old_sessions(self) -> None:
@@ -141,7 +142,6 @@ class Authentication:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Authenticate the request, then pass it on or respond with 401 or 503."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -1,9 +1,4 @@
-"""Host and origin checks against cross-site requests and DNS rebinding; security headers for browsers.
-
-A web page elsewhere can send requests to 127.0.0.1 through its visitor's browser, and by DNS rebinding (its own name,
-resolved to this address) even read the responses. It cannot forge three headers: `Host` is the name that the browser
-resolved, `Origin` and `Sec-Fetch-Site` say which page sent the request. Programs other than browsers send only `Host`.
-"""
+"""Host and origin checks against cross-site requests and DNS rebinding; security headers for browsers."""
 
 from __future__ import annotations
 
@@ -47,14 +42,17 @@ class OriginCheck:
         self._known_host = lru_cache(maxsize=64)(self._is_known_host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or respond with 403."""
         if scope["type"] == "http" and (reason := self.refusal(scope)):
             await Problem(403, phrase(403), reason).response()(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
     def refusal(self, scope: Scope) -> str | None:
-        """Return the reason to refuse a request, None to accept it."""
+        """Return the reason to refuse a request; None to accept it."""
+        # A web page elsewhere can send requests to 127.0.0.1 through its visitor's browser, and by DNS rebinding (its
+        # own name, resolved to this address) even read the responses. It cannot forge three headers: `Host` is the name
+        # that the browser resolved, `Origin` and `Sec-Fetch-Site` say which page sent the request. Programs other than
+        # browsers send only `Host`.
         if not self._known_host(host := header(scope, b"host") or ""):
             return f'the host "{host}" is not one of this service\'s names; ATELIER_ALLOWED_HOSTS adds some'
         origin = header(scope, b"origin")
@@ -64,7 +62,9 @@ class OriginCheck:
             return f'pages of the origin "{origin}" may not call this service; ATELIER_ORIGINS lets them'
         site = header(scope, b"sec-fetch-site")
         if site not in (None, "same-origin", "none") and not _link_followed(scope):
-            return f"a page of another site asked for this (Sec-Fetch-Site: {site}); open it from this service's page"
+            return (
+                f"a page of another site sent this request (Sec-Fetch-Site: {site}); open it from this service's page"
+            )
         return None
 
     def _is_known_host(self, host: str) -> bool:

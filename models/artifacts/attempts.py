@@ -24,14 +24,14 @@ def kimg_name(images: int) -> str:
 
 
 def parse_kimg_name(name: str) -> int | None:
-    """Return the images of a `kimg_name`, or None where `name` is not one."""
     match = _KIMG_NAME.fullmatch(name)
     return int(match[1]) * 1000 + int(match[2]) if match else None
 
 
 class Position(NamedTuple):
-    """Where a run is. It sorts by rollbacks first: after a rollback the images are fewer, but the position is later."""
+    """Position of a run, ordered by rollbacks, then images."""
 
+    # First in the order: after a rollback the images are fewer, but the position is later.
     rollbacks: int
     images: int
 
@@ -86,15 +86,12 @@ class Attempt:
         append_line(self.ticks, {"images": images, ROLLED_BACK: rolled_back_from, "time": utc_now()})
 
     def start_images(self) -> int | None:
-        """Return the images of `start()`."""
         start = self.start()
         return None if start is None else start.images
 
     def start(self) -> Position | None:
-        """Read from `config.json` where this attempt began; None before the trainer has started.
-
-        A rollback to before that position lowers the images.
-        """
+        """Read from `config.json` where this attempt began; None before the trainer has started."""
+        # A rollback to before that position lowers the images.
         try:
             config = json.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError):

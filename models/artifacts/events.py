@@ -47,7 +47,7 @@ class Event:
 
 
 class EventWriter:
-    """Appends events to one attempt's file; one writer at a time: the trainer while it lives, else its supervisor."""
+    """Appends events to one attempt's file. One writer at a time: the trainer while it lives, else its supervisor."""
 
     def __init__(self, attempt: Attempt) -> None:
         attempt.create()
@@ -75,11 +75,12 @@ class EventTail:
         self._offsets: dict[int, int] = {}
 
     def read(self) -> list[Event]:
-        """Return the events appended since the last call, in order. Only the new bytes are read."""
+        """Return the events appended since the last call, in order."""
         events: list[Event] = []
         for attempt in list_attempts(self._run_dir):
             if attempt.token < self._last.token:
                 continue
+            # From the last offset: only new bytes are read.
             lines, self._offsets[attempt.token] = read_lines(attempt.events, self._offsets.get(attempt.token, 0))
             for line in lines:
                 identity = EventId(attempt.token, int(line["seq"]))

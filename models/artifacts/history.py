@@ -37,7 +37,6 @@ class Snapshot:
 
 
 def read_evaluation(path: Path) -> Evaluation | None:
-    """Read an evaluation; None where the file is missing or not valid."""
     try:
         return Evaluation.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -45,7 +44,6 @@ def read_evaluation(path: Path) -> Evaluation | None:
 
 
 def read_ticks(run_dir: Path) -> list[Tick]:
-    """Read the ticks of a run, oldest first."""
     history: list[Tick] = []
     for attempt in list_attempts(run_dir):
         if (start := attempt.start_images()) is not None:
@@ -77,7 +75,7 @@ def last_tick(run_dir: Path) -> Tick | None:
 
 
 def _newest(lines: list[dict[str, Any]], horizon: float) -> Tick | None:
-    """Return the last tick that neither a later rollback nor the start of a later attempt, `horizon`, has undone."""
+    """Return the last tick that no rollback has undone, nor the start of a later attempt (`horizon`)."""
     for line in lines[::-1]:
         if ROLLED_BACK in line:
             horizon = min(horizon, line["images"])
@@ -87,22 +85,24 @@ def _newest(lines: list[dict[str, Any]], horizon: float) -> Tick | None:
 
 
 def list_snapshots(run_dir: Path) -> list[Snapshot]:
-    """List the snapshots of a run, oldest first; of two at the same position, that of the newer attempt."""
+    """List the snapshots of a run, oldest first, one per position."""
     found: dict[int, Snapshot] = {}
     for attempt, horizon in _horizons(run_dir):
         for picture in attempt.snapshots.glob("*.png"):
             images = parse_kimg_name(picture.stem)
             if images is not None and (horizon is None or images <= horizon):
                 weights = picture.with_suffix(".safetensors")
+                # Of two at the same position, the newer attempt's replaces the older.
                 found[images] = Snapshot(attempt.token, images, picture, weights if weights.exists() else None)
     return [found[images] for images in sorted(found)]
 
 
 def _horizons(run_dir: Path) -> list[tuple[Attempt, int | None]]:
-    """Return each attempt with the least images at which a later one began: what is beyond them is dropped."""
+    """Return each attempt with the least images at which a later one began."""
     result: list[tuple[Attempt, int | None]] = []
     horizon: int | None = None
     for attempt in reversed(list_attempts(run_dir)):
+        # What this attempt wrote beyond the horizon is dropped.
         result.append((attempt, horizon))
         start = attempt.start_images()
         if start is not None:

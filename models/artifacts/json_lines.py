@@ -55,7 +55,6 @@ def read_lines(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """Return the object of one line, or None where the line is torn."""
     try:
         value = json.loads(line)
     except ValueError:
@@ -64,7 +63,6 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 def file_size(path: Path) -> int:
-    """Return a file's size in bytes, 0 where there is no file."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Contents of ticks and events: what a run writes for people, and what the API and the page read.
+"""Contents of ticks and events, as the API and the page read them.
 
-Files of earlier versions of the program have fewer keys, and methods may report terms of their own: keys that are not
-listed here are passed on as they are.
+Files of earlier versions of the program have fewer keys, and methods may report terms of their own: unlisted keys are
+passed on unchanged.
 """
 
 from __future__ import annotations

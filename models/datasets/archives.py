@@ -1,6 +1,7 @@
 """Archives of images, zip or tar: recognised by their first bytes, checked, and read file by file.
 
-Nothing here unpacks one to the disk. A tar.gz becomes its tar while it is received (`Gunzip`), under the same limits.
+Archives are never unpacked to the disk. A tar.gz becomes its tar while it is received (`Gunzip`), under the same
+limits.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def open_archive(path: Path, limits: Limits) -> Iterator[tuple[Archive, Contents
     """Open an archive and check its contents, by its headers.
 
     Raises:
-        ArchiveProblem: it is no zip or tar, is damaged, or holds something that is refused.
+        ArchiveProblem: the file is not a zip or tar, is damaged, or contains refused files.
     """
     kind = _kind(path)
     try:
@@ -69,7 +70,7 @@ def check_archive(path: Path, limits: Limits) -> Contents:
     """Check an archive and return its contents.
 
     Raises:
-        ArchiveProblem: see `opened`.
+        ArchiveProblem: see `open_archive`.
     """
     with open_archive(path, limits) as (_, contents):
         return contents
@@ -101,7 +102,7 @@ class Gunzip:
     """Decompresses a gzip as it arrives, within the limits.
 
     Raises:
-        ArchiveProblem: from `feed` and `finish`: it is damaged, cut off, followed by other bytes, or a bomb.
+        ArchiveProblem: from `feed` and `finish`: the gzip is damaged, cut off, followed by other bytes, or a bomb.
     """
 
     def __init__(self, limits: Limits) -> None:

@@ -1,6 +1,6 @@
 """Names of data sets: the built-in ones with their properties, and `folder:PATH` below the images directory.
 
-Only names of files are read here; `worker.data` decodes them.
+Only file names are read here; `worker.data` decodes the images.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class UnknownDataset(DatasetProblem):
 
 
 class BuiltinDataset(Frozen):
-    """The training split of a data set that every installation knows, `size` x `size` px.
+    """The training split of a built-in data set, `size` x `size` px.
 
     `counts` are the images of each class, or of a set without labels all of them; `folder` is torchvision's, below the
     data sets directory; None: the files ship with Atelier.
@@ -58,7 +58,6 @@ class BuiltinDataset(Frozen):
 
     @property
     def count(self) -> int:
-        """Number of images."""
         return sum(self.counts)
 
     def is_available(self, datasets_dir: Path) -> bool:
@@ -145,7 +144,6 @@ def display_name(name: str) -> str:
 
 
 def no_images(dataset: str, folder: Path) -> DatasetProblem:
-    """Return the error of a folder without an image file."""
     known = " ".join(sorted(IMAGE_SUFFIXES))
     return DatasetProblem(f'"{dataset}": there is no image file in {folder}: put some there (known endings: {known})')
 
@@ -154,7 +152,7 @@ def find_folder(dataset: str, images_dir: Path) -> Path:
     """Return the folder that `folder:PATH` names, inside `images_dir`, with links resolved.
 
     Raises:
-        UnknownDataset: `dataset` is no `folder:PATH`.
+        UnknownDataset: `dataset` is not a `folder:PATH`.
         DatasetProblem: the folder leaves `images_dir` or does not exist.
     """
     if not dataset.startswith(FOLDER):

@@ -51,12 +51,12 @@ def folder_info(name: str, images_dir: Path) -> DatasetInfo:
 
 
 def _some(files: Sequence[Path]) -> Sequence[Path]:
-    """Choose files evenly from a folder, always the same ones."""
+    """Choose files evenly from a folder."""
+    # Always the same ones, so that the information does not change between two requests.
     return files[:: -(-len(files) // _MAX_HEADERS)]
 
 
 def _header(file: Path) -> _Header | None:
-    """Read the header of an image; None for a damaged one."""
     try:
         with Image.open(file, formats=_FORMATS) as image:
             return _Header(min(image.size), image.mode in _GREY)

@@ -18,7 +18,7 @@ MAX_CLASSES: Final = 100
 
 
 class DatasetInfo(Frozen):
-    """What is known of a data set before it is opened."""
+    """Information on a data set before it is opened."""
 
     name: str
     count: Annotated[int, Field(ge=0, description="images; of a folder, files that may turn out unusable")]
@@ -31,7 +31,7 @@ class DatasetInfo(Frozen):
     )
 
     def class_problem(self) -> str | None:
-        """Return why its classes cannot be learned, as the end of a sentence; None where they can."""
+        """Return why the classes cannot be learned, as the end of a sentence; None if they can."""
         number = len(self.classes)
         if number < 2:
             return "there are not two"

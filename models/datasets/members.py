@@ -1,8 +1,4 @@
-"""Checks of the files in an archive: names, kinds and sizes, before anything is decompressed.
-
-Nothing is ever written under a name from an archive. One whose names lead out of its folder is refused as a whole all
-the same: it was made to do harm.
-"""
+"""Checks of the files in an archive: names, kinds and sizes, before anything is decompressed."""
 
 from __future__ import annotations
 
@@ -54,7 +50,7 @@ class Member:
 
 @dataclass
 class Contents:
-    """What an archive holds: the images, by name; the names of other files; names in no known encoding."""
+    """Contents of an archive: the images by name, the names of other files, names in an unknown encoding."""
 
     images: list[Member] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
@@ -62,7 +58,8 @@ class Contents:
 
 
 def decode_name(raw: bytes) -> tuple[str, bool]:
-    """Decode a name as UTF-8, else as code page 437, which has all bytes; also return whether it was UTF-8."""
+    """Decode a name as UTF-8, else as code page 437; also return whether it was UTF-8."""
+    # Code page 437 decodes any bytes.
     try:
         return raw.decode(), True
     except UnicodeDecodeError:
@@ -84,6 +81,8 @@ def safe_path(name: str) -> PurePosixPath:
     if name.startswith("/") or re.match(r"[A-Za-z]:", name):
         raise ArchiveProblem(f'"{shown}" is an absolute name: pack the folder by its own name')
     parts = [part for part in name.split("/") if part not in ("", ".")]
+    # Nothing is ever written under a name from an archive. The whole archive is refused all the same: such names are
+    # made to do harm.
     if ".." in parts:
         raise ArchiveProblem(f'"{shown}" leads out of its folder: pack the folder without ".."')
     if len(parts) > _MAX_DEPTH:
@@ -96,7 +95,6 @@ def safe_path(name: str) -> PurePosixPath:
 
 
 def printable(name: str) -> str:
-    """Escape what cannot be shown in a message."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
@@ -155,10 +153,11 @@ def _check_totals(count: int, total: int, packed_bytes: int, limits: Limits) -> 
 
 
 def check_ratio(unpacked: int, packed: int, limits: Limits) -> None:
-    """Check the compression ratio: no images reach a high one.
+    """Check the compression ratio.
 
     Raises:
         ArchiveProblem: it is above the limit.
     """
+    # No images reach a high ratio; bombs do.
     if unpacked > _RATIO_FLOOR and unpacked > limits.ratio * packed:
         raise ArchiveProblem(f"the archive unpacks to more than {limits.ratio} times its size: images never do")

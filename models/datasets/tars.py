@@ -1,7 +1,4 @@
-"""Tar archives, listed and read file by file in any order; never unpacked to the disk.
-
-The standard library reads the headers, through a guard: it would trust a header about how much to read at once.
-"""
+"""Tar archives, listed and read file by file in any order; never unpacked to the disk."""
 
 from __future__ import annotations
 
@@ -17,17 +14,17 @@ _MAX_HEADER_BYTES: Final = 64 << 10  # long names and extended headers are read 
 
 
 class _Guard(io.FileIO):
-    """A file of which at most a header is read at once."""
+    """A file that refuses reads of more than 64 KiB."""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read `size` bytes, at most 64 KiB."""
+        # The standard library reads as much as a header claims.
         if size is None or not 0 <= size <= _MAX_HEADER_BYTES:
             raise ArchiveProblem("a header of the tar claims a senseless length: it is damaged, or made to do harm")
         return super().read(size) or b""
 
 
 class _FileSlice(io.RawIOBase):
-    """A slice of a file, as a file; closing it leaves the file open."""
+    """Part of a file, as a file; closing it leaves the file open."""
 
     def __init__(self, file: IO[bytes], start: int, size: int) -> None:
         super().__init__()
@@ -62,7 +59,7 @@ class Tar:
         """Open an archive.
 
         Raises:
-            tarfile.TarError: it is no tar.
+            tarfile.TarError: the file is not a tar.
         """
         self._guard = _Guard(path)
         self._file = path.open("rb")
@@ -121,11 +118,9 @@ class Tar:
                 raise ArchiveProblem("there are bytes after the tar's end, or in place of a header: it is damaged")
 
     def open(self, member: Member) -> IO[bytes]:
-        """Open a file to read from."""
         return io.BufferedReader(_FileSlice(self._file, member.place, member.size))
 
     def close(self) -> None:
-        """Close the archive."""
         self._tar.close()
         self._guard.close()
         self._file.close()

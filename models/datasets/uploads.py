@@ -1,6 +1,6 @@
 """Folders of uploaded data sets, with the worker's findings, report and progress.
 
-`uploads/ID/` holds the archive and, once it is complete, `prepared/`. An id is never used again, unlike a name.
+`uploads/ID/` holds the archive and, once it is complete, `prepared/`.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class ValidationReport(Frozen):
 class UploadFolder:
     """The folder of one uploaded data set."""
 
+    # Named by the id: unlike a name, an id is never used again.
     path: Path
 
     @property
@@ -100,27 +101,25 @@ class UploadFolder:
 
     @property
     def work(self) -> Path:
-        """The unfinished preparation, which a later attempt continues."""
+        # The unfinished preparation, which a later attempt continues.
         return self.path / "work"
 
     @property
     def prepared(self) -> Path:
-        """The prepared set: it exists when it is complete."""
+        """The prepared set; it exists only when complete."""
         return self.path / "prepared"
 
     @property
     def log(self) -> Path:
-        """The output of the preparing processes."""
         return self.path / "prepare.log"
 
     @property
     def deleted(self) -> Path:
-        """A mark that the data set is being deleted: once it has no row, the folder may be removed."""
+        """Marks a deletion: once the row is gone, the folder may be removed."""
         return self.path / "deleted"
 
     @property
     def lock(self) -> Path:
-        """The lock of the one process that prepares."""
         return self.path / "lock"
 
     def report(self) -> ValidationReport | None:
@@ -139,41 +138,41 @@ class UploadFolder:
             return []
 
     def progress(self) -> tuple[int, int]:
-        """Read how many files are done, and the total; zeros before they are known, or after a power cut."""
+        """Read the number of files done, and the total; zeros before they are known."""
         try:
             done, total = json.loads((self.path / "progress.json").read_bytes())
             return int(done), int(total)
+        # After a power cut the file may hold anything.
         except (FileNotFoundError, ValueError, TypeError):
             return 0, 0
 
     def set_progress(self, done: int, total: int) -> None:
-        """Write how many files are done; a reader sees the old numbers or the new."""
+        """Write the number of files done, and the total."""
         temporary = self.path / ".progress.json"
         temporary.write_text(json.dumps((done, total)))
+        # Atomic: a reader sees the old numbers or the new.
         temporary.replace(self.path / "progress.json")
 
     def failure(self) -> str | None:
-        """Read why the images cannot be prepared; None if they can, or after a power cut."""
+        """Read why the images cannot be prepared; None if they can."""
         try:
             return str(json.loads((self.path / "failure.json").read_bytes())["reason"])
+        # After a power cut the file may hold anything.
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
     def clear_failure(self) -> None:
-        """Remove the reason of an earlier attempt's failure."""
         (self.path / "failure.json").unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(uploads_dir: Path, dataset_id: str) -> Iterator[UploadFolder]:
-    """Create the folder of a new data set, and hold its lock, so that `sweep` keeps it though it has no row yet.
-
-    After an exception the folder is removed.
-    """
+    """Create and lock the folder of a new data set; remove it after an exception."""
     uploads_dir.mkdir(parents=True, exist_ok=True)
     folder = UploadFolder(uploads_dir / dataset_id)
     with ExitStack() as stack:
         with locked(uploads_dir / _LOCK):
+            # Locked from the beginning: `sweep` removes unlocked folders that have no row yet.
             folder.path.mkdir()
             stack.enter_context(locked(folder.lock))
         try:
@@ -193,8 +192,6 @@ def remove(uploads_dir: Path, dataset_id: str) -> None:
 def sweep(uploads_dir: Path, known: Callable[[], Collection[str]]) -> None:
     """Remove interrupted uploads, and the rest of deleted sets.
 
-    A prepared set that nobody deleted stays even if it has no row: the database may have been replaced.
-
     Args:
         uploads_dir: the folder of all uploads.
         known: returns the ids that have a row; called while no other process works in the candidates. An upload that
@@ -213,9 +210,10 @@ def sweep(uploads_dir: Path, known: Callable[[], Collection[str]]) -> None:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether no process works in a folder, and it holds no prepared set that is kept."""
+    """Return whether no process works in a folder and it contains no prepared set to keep."""
     upload = UploadFolder(folder)
     if upload.prepared.exists() and not upload.deleted.exists():
+        # Kept even without a row: the database may have been replaced.
         return False
     descriptor = os.open(upload.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -232,10 +230,11 @@ def _mark_gone(folder: Path) -> Path:
 
 
 def folder_size(folder: Path) -> int:
-    """Return the bytes of all files below a folder; hard links count once, vanishing files not at all."""
+    """Return the bytes of all files below a folder."""
     sizes: dict[int, int] = {}
     for root, _, names in os.walk(folder):
         for name in names:
+            # By inode, so that hard links count once; files may vanish meanwhile.
             with suppress(FileNotFoundError):
                 status = os.lstat(os.path.join(root, name))  # noqa: PTH118  # of many files, fast
                 sizes[status.st_ino] = status.st_size

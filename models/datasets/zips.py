@@ -1,9 +1,4 @@
-"""Zip archives, listed and read file by file in any order; never unpacked to the disk.
-
-The standard library reads the directory and the files. What it would trust is checked first: the length of the
-directory, and that no two files share bytes, by which a small zip can hold petabytes (D. Fifield, "A better zip bomb",
-2019).
-"""
+"""Zip archives, listed and read file by file in any order; never unpacked to the disk."""
 
 from __future__ import annotations
 
@@ -38,9 +33,10 @@ class Zip:
         """Open an archive and check its directory.
 
         Raises:
-            ArchiveProblem: it is damaged, or must not be read.
+            ArchiveProblem: it is damaged or refused.
         """
         with path.open("rb") as file:
+            # Before the standard library, which reads a directory of any length into memory.
             count = _check_end(file, limits)
         self._zip = zipfile.ZipFile(path)
         self._entries = self._zip.infolist()
@@ -55,6 +51,7 @@ class Zip:
         Raises:
             ArchiveProblem: something in it is refused.
         """
+        # Files that share bytes: a small zip could hold petabytes (D. Fifield, "A better zip bomb", 2019).
         self._check_overlaps()
         odd_names: list[str] = []
         contents = check_members(self._members(odd_names), self._packed, self._limits)
@@ -86,7 +83,6 @@ class Zip:
         return self._zip.open(self._entries[member.place])
 
     def close(self) -> None:
-        """Close the archive."""
         self._zip.close()
 
 
@@ -102,7 +98,7 @@ def _check_kind(entry: zipfile.ZipInfo) -> None:
 
 
 def _check_end(file: IO[bytes], limits: Limits) -> int:
-    """Check the directory's end and length before it is read into memory, and return its number of files.
+    """Check the directory's end and length, and return its number of files.
 
     Source: APPNOTE 4.3.14 to 4.3.16.
     """
@@ -127,7 +123,7 @@ def _check_end(file: IO[bytes], limits: Limits) -> int:
 
 
 def _end64(file: IO[bytes], end_at: int) -> tuple[int, int] | None:
-    """Read number of files and length of a zip64 directory, if there is one."""
+    """Read the number of files and the length of a zip64 directory, if there is one."""
     if end_at < _END64_LOCATOR.size:
         return None
     file.seek(end_at - _END64_LOCATOR.size)

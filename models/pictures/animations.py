@@ -1,8 +1,4 @@
-"""Animations: WebP and GIF loops and MP4 video, encoded frame by frame.
-
-Pillow's own writers collect every raw frame before they write the first: a time-lapse of 1042 x 1042 px would take
-gigabytes. Here Pillow encodes each frame as it comes, and the container is written around the encoded frames.
-"""
+"""Animations: WebP and GIF loops and MP4 video, encoded frame by frame."""
 
 from __future__ import annotations
 
@@ -33,8 +29,8 @@ class _Encoder(Protocol):
 class Animation:
     """An encoder of one animation: the file is what `add` returns for each frame, followed by what `end` returns.
 
-    A WebP file begins with its own length, so that all of it comes from `end`; the others come as they are made. MP4
-    frames with odd sides grow by a row or a column. Not thread-safe.
+    WebP comes whole from `end`, the other formats frame by frame. MP4 frames with odd sides grow by a row or a column.
+    Not thread-safe.
 
     Args:
         format: WebP and MP4 are lossy, GIF has 256 levels or colours per frame.
@@ -77,7 +73,8 @@ class Animation:
 
 
 def animation_encoder(format: AnimationFormat) -> str:  # noqa: A002
-    """Return the name and release of the encoder, for ETags: another one may write other bytes."""
+    """Return the name and release of the encoder, for ETags."""
+    # Another release may write other bytes.
     return _ENCODERS[format]
 
 
@@ -109,7 +106,6 @@ class WebPEncoder:
         self._chunks: list[bytes] = []
 
     def add(self, frame: Pixels) -> bytes:
-        """Encode a frame; returns nothing, since the file begins with its length."""
         canvas = _uint24(frame.shape[1] - 1) + _uint24(frame.shape[0] - 1)
         if not self._chunks:
             self._chunks.append(_riff_chunk(b"VP8X", bytes([self._ANIMATED, 0, 0, 0]) + canvas))
@@ -117,15 +113,17 @@ class WebPEncoder:
         # At (0, 0), as large as the canvas, replacing what was there before.
         header = bytes(6) + canvas + _uint24(self._duration) + bytes([self._NOT_BLENDED])
         self._chunks.append(_riff_chunk(b"ANMF", header + _webp_bitstream(frame)))
+        # Nothing yet: the file begins with its length.
         return b""
 
     def end(self) -> bytes:
-        """Return the whole file."""
         length = 4 + sum(map(len, self._chunks))
         return b"".join([b"RIFF", struct.pack("<I", length), b"WEBP", *self._chunks])
 
 
 def _webp_bitstream(frame: Pixels) -> bytes:
+    # Frame by frame: Pillow's own writers collect every raw frame before they write the first, which takes gigabytes
+    # for a time-lapse of 1042 x 1042 px. The container is written around the encoded frames.
     image = io.BytesIO()
     to_pillow(frame).save(image, "webp", quality=85, method=2)
     return image.getvalue()[12:]  # without the file header "RIFF", size, "WEBP"
@@ -151,7 +149,6 @@ class GifEncoder:
         self._has_header = False
 
     def add(self, frame: Pixels) -> bytes:
-        """Return the blocks of the frame; before the first also the header of the file."""
         control = b"!\xf9\x04\x00" + struct.pack("<HB", self._delay, 0) + b"\x00"
         blocks = control + _gif_image_block(frame)
         if self._has_header:
@@ -161,12 +158,11 @@ class GifEncoder:
         return b"GIF89a" + struct.pack("<HHBBB", width, height, 0b0111_0000, 0, 0) + self._LOOP_FOREVER + blocks
 
     def end(self) -> bytes:
-        """Return the trailer."""
         return b";"
 
 
 def _gif_image_block(frame: Pixels) -> bytes:
-    """Return the image block of a GIF by Pillow, its global palette made the block's own."""
+    """Return the image block of a GIF by Pillow, with its global palette as a local one."""
     file = io.BytesIO()
     image = to_pillow(frame)
     # The octree takes 18 ms for 1042 x 1042 px where the median cut takes 300, and loses 2 dB to it.

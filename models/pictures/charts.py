@@ -38,7 +38,7 @@ def loss_chart(ticks: Ticks, title: str) -> bytes:
 
     Args:
         ticks: as in a run's `ticks.jsonl`; a value that is null or NaN leaves a gap.
-        title: shown above, without markup.
+        title: shown above the plot, as plain text.
     """
     # Imported here because it takes longer than everything else in `models`; no pyplot, so that threads can draw.
     from matplotlib.backends.backend_agg import FigureCanvasAgg

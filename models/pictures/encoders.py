@@ -63,7 +63,6 @@ def encode(picture: Pixels, format: Format, text: Mapping[str, str] | None = Non
 
 
 def side_limit(format: Format) -> int:  # noqa: A002
-    """Return the largest side in pixels that a format allows."""
     return _SIDE_LIMITS[format]
 
 

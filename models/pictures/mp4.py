@@ -1,4 +1,4 @@
-"""MP4 video (H.264) by PyAV. Importing this module loads FFmpeg."""
+"""MP4 video (H.264) by PyAV."""
 
 from __future__ import annotations
 
@@ -37,14 +37,13 @@ class _Buffer:
         return len(data)
 
     def take(self) -> bytes:
-        """Return what was written since the last call."""
         data = bytes(self._written)
         self._written.clear()
         return data
 
 
 class Mp4Encoder:
-    """Fragments of a second each. Odd sides grow by one pixel, since chroma has half the resolution."""
+    """An encoder of fragments of one second each; odd sides grow by one pixel."""
 
     def __init__(self, fps: float, frames: int) -> None:
         self._rate = Fraction(fps).limit_denominator(1001)
@@ -55,10 +54,11 @@ class Mp4Encoder:
         self._count = 0
 
     def add(self, frame: Pixels) -> bytes:
-        """Encode a frame; returns the header with the first one, and a fragment whenever one is complete."""
+        """Encode a frame; return the header with the first one, and each fragment when complete."""
         first = self._count == 0
         if first:
             _configure(self._stream, frame, self._rate)
+        # Chroma has half the resolution: both sides must be even.
         video_frame = _to_video_frame(frame)
         video_frame.pts, video_frame.time_base = self._count, 1 / self._rate
         self._count += 1
@@ -67,7 +67,6 @@ class Mp4Encoder:
         return _with_duration(data, self._seconds) if first else data
 
     def end(self) -> bytes:
-        """Return the last fragment."""
         self._output.mux(self._stream.encode())
         self._output.close()
         return self._buffer.take()
@@ -98,10 +97,8 @@ def _to_video_frame(frame: Pixels) -> VideoFrame:
 
 
 def _with_duration(beginning: bytes, seconds: Fraction) -> bytes:
-    """Write the duration into the header, where the muxer, which does not know it yet, has written 0.
-
-    The standard has the box mehd for it (ISO/IEC 14496-12, section 8.8.2); FFmpeg, and so Chromium, reads mdhd.
-    """
+    """Write the duration into the header (mehd: ISO/IEC 14496-12, section 8.8.2)."""
+    # The muxer does not know the duration yet and has written 0. FFmpeg, and so Chromium, reads it from mdhd.
     data = bytearray(beginning)
     struct.pack_into(">I", data, data.index(b"mdhd") + 20, _timescale_units(seconds, data, b"mdhd"))
     extends = struct.pack(">I4sII", 16, b"mehd", 0, _timescale_units(seconds, data, b"mvhd"))

@@ -29,7 +29,6 @@ def encode_png(picture: Pixels, info: PngInfo) -> bytes:
     """Encode a picture `[H, W, C]` of one channel as grey, of three as RGB.
 
     Args:
-        picture: the pixels.
         info: chunks to write before the pixels.
     """
     height, width, channels = picture.shape

@@ -1,8 +1,6 @@
 """Rows: runs, data sets, publications, workers and keys, in SQLite or PostgreSQL.
 
-Files belong to `models.store`, `models.artifacts` and `models.datasets`.
-
-Every method may be called from any thread, and raises `RecordsUnavailable` when the database is away.
+Every method may be called from any thread, and raises `RecordsUnavailable` while the database is away.
 """
 
 from __future__ import annotations
@@ -76,4 +74,4 @@ __all__ = [
 
 
 class Records(Runs, RunClaims, Datasets, DatasetClaims, Publications, Workers, Keys):
-    """All rows, as users and as workers see them."""
+    """All rows, for the app and for workers."""

@@ -1,8 +1,4 @@
-"""Rows as workers see them: register, claim, beat, release, and take back what another worker has lost.
-
-Runs and data sets are claimed alike. Each claim raises the row's fencing token, and every later change is one
-conditional UPDATE on that token: a worker that was declared lost, and is not, can change nothing.
-"""
+"""Rows on the workers' side: register, claim, beat, release, and take back the claims of lost workers."""
 
 from __future__ import annotations
 
@@ -35,7 +31,7 @@ Row = TypeVar("Row")
 
 
 def require_held(claim: Claim, row: Row | None) -> Row:
-    """Return the row that a statement on a claimed row has found or changed.
+    """Return the row that a statement on a claimed row found or changed.
 
     Raises:
         ClaimLost: there is none, so the claim no longer holds.
@@ -46,6 +42,8 @@ def require_held(claim: Claim, row: Row | None) -> Row:
 
 
 def _held(claim: Claim) -> ColumnElement[bool]:
+    # Each claim raises the row's fencing token, and every later change is one conditional UPDATE on that token: a
+    # worker that was declared lost by mistake can change nothing.
     if claim.kind == "run":
         return and_(RunRow.id == claim.id, RunRow.token == claim.token, RunRow.state == "running")
     return and_(DatasetRow.id == claim.id, DatasetRow.token == claim.token, DatasetRow.worker.is_not(None))
@@ -67,10 +65,10 @@ class Claims(Database):
             ]
 
     def take_back(self, lease: LeaseState, reason: str) -> Run | Dataset | None:
-        """Take a row from a worker that has not moved (token, beat) for too long; counts as a death.
+        """Take back a row whose (token, beat) has not moved for too long; counts as a death.
 
         Returns:
-            The row as it is then; None when its worker has moved after all, and nothing changed.
+            The changed row; None if its worker has moved after all.
         """
         # Conditional on the beat: a worker that moved between the list and this statement keeps its row.
         held = _held(lease.claim)
@@ -113,31 +111,28 @@ class RunClaims(Claims):
             return change_run(connection, statement)
 
     def claimed_run(self, claim: Claim) -> Run:
-        """Read a claimed run."""
         with self._reading() as connection:
             run = find_run(connection, claim.id)
         return require_held(claim, run if run is not None and (run.claim, run.state) == (claim, "running") else None)
 
     def beat_run(self, claim: Claim) -> None:
-        """Count one more sign of life."""
         self._change_run(claim, beat=RunRow.beat + 1)
 
     def wanted(self, claim: Claim) -> Wanted | None:
-        """Read whether users want a running run to be paused or cancelled."""
+        """Read whether a user wants the run paused or cancelled."""
         with self._reading() as connection:
             row = connection.execute(select(RunRow.wanted).where(_held(claim))).one_or_none()
         return cast("Wanted | None", require_held(claim, row).wanted)
 
     def reset_failures(self, claim: Claim) -> None:
-        """Forget earlier deaths, since there is a new checkpoint."""
+        # After a new checkpoint: only deaths without progress count.
         self._change_run(claim, failures=0)
 
     def settle(self, claim: Claim, config: TrainingConfig, resolved: ResolvedRow) -> Run:
-        """Replace a run's configuration by the one chosen at its first start; `resolved` says why."""
+        """Replace a run's configuration by the one chosen at its first start; `resolved` explains the choice."""
         return self._change_run(claim, config=config.model_dump(mode="json"), resolved=resolved)
 
     def set_resolved(self, claim: Claim, resolved: ResolvedRow) -> None:
-        """Write what the worker has decided for this run."""
         self._change_run(claim, resolved=resolved)
 
     def release_run(self, claim: Claim, outcome: Outcome, error: str | None = None, died: bool = False) -> Run:
@@ -162,7 +157,7 @@ def _released_run(outcome: Outcome, error: str | None, died: bool) -> dict[str, 
     state: Any = literal(outcome)
     message: Any = storable(error) if outcome == "failed" else None
     if outcome == "queued":
-        # What a user has asked for meanwhile comes first; else the third death without a new checkpoint ends the run.
+        # A user's request comes first; else the third death without a new checkpoint ends the run.
         spent = failures >= MAX_FAILURES if died else literal(False)
         nothing_wanted = RunRow.wanted.is_(None)
         state = case((RunRow.wanted.is_not(None), RunRow.wanted), (spent, "failed"), else_=literal("queued"))
@@ -192,7 +187,7 @@ class DatasetClaims(Claims):
             return change_dataset(connection, update(DatasetRow).where(DatasetRow.id == first, waiting).values(claimed))
 
     def beat_dataset(self, claim: Claim, done: int, total: int) -> None:
-        """Count one more sign of life, and note the progress: `done` of `total` files."""
+        """Increment the beat, and write the progress: `done` of `total` files."""
         # The row keeps the furthest that any attempt came. Earlier deaths are forgotten once an attempt has come past
         # that and past a point from which a later one can continue: repeated or lost work is no progress.
         kept = done - done % SYNC_EVERY
@@ -213,7 +208,7 @@ class DatasetClaims(Claims):
         return self._change_dataset(claim, state="failed", worker=None, error=storable(reason), ended_at=utc_now())
 
     def release_dataset(self, claim: Claim, death: str | None = None) -> Dataset:
-        """Release a data set whose preparation another attempt will continue.
+        """Release a data set, for another attempt to continue its preparation.
 
         Args:
             claim: the claim that holds it.
@@ -242,10 +237,11 @@ def _dead_dataset(reason: str) -> dict[str, Any]:
 
 
 class Workers(Database):
-    """The part of `Records` that lists worker processes, for people; a beat alone decides whether a row is lost."""
+    """The part of `Records` that lists worker processes, for people."""
 
     def worker_seen(self, worker_id: str, host: str, pid: int, devices: int, queue: str) -> None:
-        """Note that a worker is alive; only the worker itself calls this for its id."""
+        """Insert or update the row of this worker."""
+        # For display only: a claim's beat alone decides whether a row is lost.
         now = utc_now()
         values = {"host": host, "pid": pid, "devices": devices, "queue": queue, "seen_at": now}
         with self._writing() as connection:

@@ -39,7 +39,7 @@ def parse_url(address: str) -> URL:
     """Read a database address; `postgres://` and `postgresql://` mean the psycopg driver.
 
     Raises:
-        ValueError: it is no address, or of a database other than a SQLite file or PostgreSQL.
+        ValueError: the address is not valid, or the database is neither a SQLite file nor PostgreSQL.
     """
     try:
         url = make_url(address)
@@ -111,11 +111,12 @@ class Database:
         return self._url.render_as_string(hide_password=True)
 
     def migrate(self) -> None:
-        """Bring the database to this version's tables; any number of processes may do so at once.
+        """Bring the database to this version's tables.
 
         Raises:
             RecordsUnavailable: the database cannot be reached.
         """
+        # Any number of processes may do this at once.
         if self._url.get_backend_name() == "sqlite":
             self._prepare_file()
         with self._writing() as connection:
@@ -133,7 +134,7 @@ class Database:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
 
     def ping(self) -> None:
-        """Check that the database answers.
+        """Check that the database responds.
 
         Raises:
             RecordsUnavailable: it does not.
@@ -142,7 +143,6 @@ class Database:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
-        """Close every connection."""
         self._engine.dispose()
 
     @contextmanager
@@ -164,7 +164,8 @@ class Database:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        """Yield a connection in a transaction, committed at the end; on SQLite it has the write lock from the start."""
+        """Yield a connection in a transaction that is committed at the end."""
+        # On SQLite it takes the write lock at the start.
         with self._translated(), self._engine.begin() as connection:
             yield connection
 
@@ -175,18 +176,17 @@ def utc_now() -> datetime:
 
 
 def storable(message: str | None) -> str | None:
-    """Replace what a database refuses to store: NUL on PostgreSQL, halves of surrogate pairs on both."""
+    """Replace characters that a database refuses: NUL on PostgreSQL, halves of surrogate pairs on both."""
     if message is None:
         return None
     return message.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def new_id() -> str:
-    """Make an id that is unique and sorts by the microsecond it was made in: 55 bits of time, 75 random bits."""
+    """Return a unique id that sorts by its time of creation: 55 bits of microseconds, 75 random bits."""
     number = time.time_ns() // 1000 << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
     return "".join(_DIGITS[number >> shift & 31] for shift in range(5 * (ID_LENGTH - 1), -1, -5))
 
 
 def is_id(text: str) -> bool:
-    """Whether `text` has the form of an id."""
     return len(text) == ID_LENGTH and set(text) <= set(_DIGITS)

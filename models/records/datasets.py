@@ -1,7 +1,4 @@
-"""Uploaded data sets as users see them: create, list, delete. The workers' side is `models.records.claims`.
-
-A row appears once its archive is on the disk, checked.
-"""
+"""Uploaded data sets on the users' side: create, list, delete. The workers' side is `models.records.claims`."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ def _to_dataset(row: RowMapping) -> Dataset:
 
 
 def change_dataset(connection: Connection, statement: Update | Delete) -> Dataset | None:
-    """Execute a change of at most one data set and return its row; None when the conditions did not hold."""
+    """Execute a change of at most one data set and return its row; None if the conditions do not hold."""
     row = connection.execute(statement.returning(*COLUMNS)).mappings().one_or_none()
     return _to_dataset(row) if row is not None else None
 
@@ -33,13 +30,14 @@ class Datasets(Database):
     """The part of `Records` that keeps uploaded data sets."""
 
     def create_dataset(self, dataset_id: str, name: str, options: dict[str, Any], size: int) -> Dataset:
-        """Create the row of a data set whose archive, of `size` bytes, is on the disk; it waits to be prepared.
+        """Create the row of a data set that waits to be prepared; its archive has `size` bytes.
 
-        It replaces one of that name that could not be prepared.
+        It replaces a failed one of the same name.
 
         Raises:
-            DatasetExists: there is one of that name.
+            DatasetExists: the name is taken.
         """
+        # A row appears only once its archive is on the disk and checked.
         values = {
             "id": dataset_id,
             "name": name,
@@ -63,7 +61,6 @@ class Datasets(Database):
             raise DatasetExists(f'there is a data set "{name}" already: choose another name, or delete it') from error
 
     def get_dataset(self, name: str) -> Dataset | None:
-        """Read a data set; None when there is none of that name."""
         if "\0" in name:  # PostgreSQL refuses to compare with NUL, and no name holds it
             return None
         with self._reading() as connection:
@@ -71,18 +68,18 @@ class Datasets(Database):
         return _to_dataset(row) if row is not None else None
 
     def list_datasets(self) -> list[Dataset]:
-        """List the data sets by name."""
         with self._reading() as connection:
             rows = connection.execute(select(*COLUMNS).order_by(DatasetRow.name)).mappings()
             return [_to_dataset(row) for row in rows]
 
     def delete_dataset(self, name: str) -> Dataset:
-        """Delete a data set's row and return it; a worker that prepares it loses its claim.
+        """Delete a data set's row and return it.
 
         Raises:
             UnknownDatasetRow: there is none of that name.
             DatasetInUse: a run that has not ended names it.
         """
+        # A worker that prepares it loses its claim.
         using = exists().where(RunRow.dataset == name, RunRow.state.in_(UNFINISHED))
         statement = delete(DatasetRow).where(DatasetRow.name == name, ~using)
         if self.get_dataset(name) is None:

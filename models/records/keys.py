@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked. Only their hashes are stored; the app verifies against them from memory."""
+"""API keys: create, list, revoke. Only their hashes are stored."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ SECRET_BYTES = 32
 
 
 def hash_key(key: str) -> str:
-    """Hash a whole key, as it is stored: sha256 in hexadecimal.
-
-    A key has 256 random bits: a slow password hash would protect it no better.
-    """
+    """Return a key's sha256 in hexadecimal, as it is stored."""
+    # A key has 256 random bits: a slow password hash would protect it no better.
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -27,10 +25,10 @@ class Keys(Database):
     """The part of `Records` that keeps keys."""
 
     def add_key(self, name: str, scopes: Collection[Scope]) -> tuple[str, str]:
-        """Make a key, `atl_ID_SECRET`.
+        """Create a key, `atl_ID_SECRET`.
 
         Returns:
-            Its id, and the whole key: it is shown here once and can never be read again.
+            Its id, and the whole key.
 
         Raises:
             ValueError: there are no scopes, or one is unknown.
@@ -50,6 +48,7 @@ class Keys(Database):
         }
         with self._writing() as connection:
             connection.execute(insert(KeyRow).values(row))
+        # The whole key is available only here; the database has its hash.
         return key_id, key
 
     def keys(self) -> list[Key]:
@@ -60,7 +59,6 @@ class Keys(Database):
             return [Key(row.id, row.name, _scopes(row.scopes), row.created_at) for row in rows]
 
     def key_hashes(self) -> list[KeyRecord]:
-        """List what is needed to verify keys."""
         statement = select(KeyRow.id, KeyRow.name, KeyRow.hash, KeyRow.scopes)
         with self._reading() as connection:
             rows = connection.execute(statement)

@@ -13,7 +13,8 @@ from models.records.values import Claim, Publication
 
 
 def _lock_model(connection: Connection, model: str) -> None:
-    """Serialize the publishers of one model; SQLite has one writer anyway."""
+    """Serialize the publishers of one model."""
+    # SQLite has one writer anyway.
     if connection.dialect.name == "postgresql":
         key = {"model": f"atelier model {model}"}
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:model, 0))"), key)
@@ -31,7 +32,7 @@ class Publications(Database):
         """Return the version number of a run's publication at a position: the same one at every attempt.
 
         Args:
-            claim: of the run. Only its newest token gets a number, also after the run has ended.
+            claim: of the run, under its newest token; the run may have ended.
             images: the position.
             model: the model's name.
             taken: numbers that the model directory uses for something else. They are skipped, even where one of them
@@ -59,7 +60,7 @@ class Publications(Database):
             return version
 
     def publications(self, run_id: str) -> list[Publication]:
-        """List a run's version numbers by position, those whose files were never finished included."""
+        """List a run's version numbers by position, including those without complete files."""
         statement = (
             select(PublicationRow.images, PublicationRow.model, PublicationRow.version)
             .where(PublicationRow.run == run_id)

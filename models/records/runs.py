@@ -1,4 +1,4 @@
-"""Runs as users see them: create, list, cancel, pause, resume. The workers' side is `models.records.claims`."""
+"""Runs on the users' side: create, list, cancel, pause, resume. The workers' side is `models.records.claims`."""
 
 from __future__ import annotations
 
@@ -31,18 +31,16 @@ def _canonical(value: Any) -> str:
 
 
 def to_run(row: RowMapping) -> Run:
-    """Read a row of `RUN_COLUMNS`."""
     return Run(**row)
 
 
 def find_run(connection: Connection, run_id: str) -> Run | None:
-    """Read a run."""
     row = connection.execute(select(*RUN_COLUMNS).where(RunRow.id == run_id)).mappings().one_or_none()
     return to_run(row) if row is not None else None
 
 
 def change_run(connection: Connection, statement: Update) -> Run | None:
-    """Execute an update of at most one run and return the changed run; None when the conditions did not hold."""
+    """Execute an update of at most one run and return the changed run; None if the conditions do not hold."""
     row = connection.execute(statement.returning(*RUN_COLUMNS)).mappings().one_or_none()
     return to_run(row) if row is not None else None
 
@@ -80,7 +78,7 @@ class Runs(Database):
             return run, False
 
     def repeated(self, idempotency_key: str, request: dict[str, Any]) -> Run | None:
-        """Return the run that an earlier request with this key created; None where there is none.
+        """Return the run that an earlier request with this key created, if any.
 
         Raises:
             IdempotencyConflict: the key was used with another request.
@@ -99,7 +97,6 @@ class Runs(Database):
         return run
 
     def get_run(self, run_id: str) -> Run | None:
-        """Read a run; None when there is none of that id."""
         with self._reading() as connection:
             return find_run(connection, run_id)
 
@@ -128,7 +125,7 @@ class Runs(Database):
         return runs[:limit], runs[limit - 1].id if len(runs) > limit else None
 
     def queue_position(self, run: Run) -> int | None:
-        """Return a queued run's place in the queue, from 1; None when it is not queued."""
+        """Return a queued run's place in the queue, from 1; None if it is not queued."""
         before = or_(RunRow.queued_at < run.queued_at, and_(RunRow.queued_at == run.queued_at, RunRow.id < run.id))
         statement = select(func.count()).where(RunRow.state == "queued", before)
         if run.state != "queued":
@@ -137,13 +134,13 @@ class Runs(Database):
             return connection.execute(statement).scalar_one() + 1
 
     def count_runs(self) -> dict[str, int]:
-        """Count the runs by state; a state that none is in is left out."""
+        """Count the runs by state, without states of no run."""
         statement = select(RunRow.state, func.count()).group_by(RunRow.state)
         with self._reading() as connection:
             return dict(connection.execute(statement).all())
 
     def cancel(self, run_id: str) -> Run:
-        """Cancel a run: at once, or while it runs through its worker (`wanted`); repeating it changes nothing.
+        """Cancel a run; repeating it changes nothing.
 
         Raises:
             UnknownRun: there is no such run.
@@ -153,6 +150,7 @@ class Runs(Database):
         statement = (
             update(RunRow)
             .where(RunRow.id == run_id, RunRow.state.in_(("queued", "paused", "running", "cancelled")))
+            # A waiting run ends at once; a running one is cancelled by its worker, which reads `wanted`.
             .values(
                 state=case((waiting, "cancelled"), else_=RunRow.state),
                 wanted=case((RunRow.state == "running", "cancelled"), else_=None),
@@ -163,7 +161,7 @@ class Runs(Database):
             return change_run(connection, statement) or _refuse(find_run(connection, run_id), run_id, "cancelled")
 
     def pause(self, run_id: str) -> Run:
-        """Pause a run: at once, or while it runs through its worker (`wanted`); repeating it changes nothing.
+        """Pause a run; repeating it changes nothing.
 
         Raises:
             UnknownRun: there is no such run.
@@ -173,6 +171,7 @@ class Runs(Database):
         statement = (
             update(RunRow)
             .where(RunRow.id == run_id, RunRow.state.in_(("queued", "paused", "running")), ~being_cancelled)
+            # A queued run is paused at once; a running one is paused by its worker, which reads `wanted`.
             .values(
                 state=case((RunRow.state == "queued", "paused"), else_=RunRow.state),
                 wanted=case((RunRow.state == "running", "paused"), else_=None),

@@ -33,13 +33,12 @@ NAMES = {
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite, which has no such type, keeps it without its zone."""
+    """An aware time in UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert an aware time to UTC."""
         if value is None:
             return None
         utc = value.astimezone(UTC)
@@ -50,14 +49,14 @@ class UtcTime(TypeDecorator[datetime]):
         value: datetime | None,
         dialect: Dialect,  # noqa: ARG002  # SQLAlchemy's signature
     ) -> datetime | None:
-        """Return an aware time in UTC."""
+        # SQLite has no such type and stores the time without its zone.
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    """Collects the tables; text is unbounded: its length is checked where a request is parsed."""
+    """Base of the tables."""
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {  # noqa: RUF012  # read by SQLAlchemy, never changed
@@ -108,8 +107,9 @@ class RunRow(Base):
 
 
 class PublicationRow(Base):
-    """A version number allocated to a run at a position; rows are never deleted, so that no number is used twice."""
+    """A version number allocated to a run at a position."""
 
+    # Rows are never deleted, so that no number is used twice.
     __tablename__ = "publications"
     __table_args__ = (UniqueConstraint("model", "version"),)
 

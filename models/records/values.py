@@ -1,4 +1,4 @@
-"""What rows are read as (immutable, detached from the database), and the errors that `Records` raises."""
+"""Values of rows (immutable, detached from the database), and the errors that `Records` raises."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Run:
-    """One training job, as its row stood when it was read. Times are aware, in UTC."""
+    """One training job, as its row was when it was read. Times are aware, in UTC."""
 
     id: str
     state: State
@@ -61,13 +61,13 @@ class Run:
 
     @property
     def claim(self) -> Claim:
-        """The claim that its newest token stands for."""
+        """The claim of the newest token."""
         return Claim("run", self.id, self.token)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One uploaded data set, as its row stood when it was read. Times are aware, in UTC."""
+    """One uploaded data set, as its row was when it was read. Times are aware, in UTC."""
 
     id: str
     name: str
@@ -87,13 +87,13 @@ class Dataset:
 
     @property
     def claim(self) -> Claim:
-        """The claim that its newest token stands for."""
+        """The claim of the newest token."""
         return Claim("dataset", self.id, self.token)
 
 
 @dataclass(frozen=True)
 class LeaseState:
-    """A claimed row as it stood when it was read: its claim, the beats so far, and the worker's name."""
+    """A claimed row as it was when it was read: its claim, the beats so far, and the worker's name."""
 
     claim: Claim
     beat: int
@@ -110,7 +110,7 @@ class Publication(NamedTuple):
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker process that is alive; `seen_at` is for people to read and decides nothing."""
+    """A worker process; `seen_at` is for display only."""
 
     id: str
     host: str
@@ -133,7 +133,7 @@ class Key:
 
 @dataclass(frozen=True)
 class KeyRecord:
-    """What is needed to verify a key: the sha256 of the whole key, in hexadecimal."""
+    """The data that verifies a key: the sha256 of the whole key, in hexadecimal."""
 
     id: str
     name: str
@@ -174,7 +174,7 @@ class DatasetInUse(RecordsError):
 
 
 class IdempotencyConflict(RecordsError):
-    """An idempotency key came again with another request."""
+    """An idempotency key was used with another request."""
 
 
 class InvalidCursor(RecordsError, ValueError):
@@ -182,7 +182,7 @@ class InvalidCursor(RecordsError, ValueError):
 
 
 class InvalidLength(RecordsError, ValueError):
-    """The length that a run is to be resumed with cannot be used."""
+    """The new length of a resumed run cannot be used."""
 
 
 class ClaimLost(RecordsError):

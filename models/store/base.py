@@ -1,4 +1,4 @@
-"""What a model store does, whatever it keeps versions in. The local directory, `models.store.local`, is the first."""
+"""The interface of model stores; the local directory, `models.store.local`, is the first implementation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.store.versions import UnusableVersion, Version, WholeVersion
 
 
 class Staging(Protocol):
-    """A version before its commit: nobody sees it."""
+    """A version before its commit, invisible to readers."""
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, or replace one, and wait until it survives a crash.
@@ -21,10 +21,10 @@ class Staging(Protocol):
         """
 
     def commit(self, manifest: Manifest) -> bool:
-        """Make the files the version that the manifest describes: all of it, or nothing.
+        """Make the files the version that the manifest describes: atomically.
 
         Returns:
-            False where something stands under that number already; another number may be tried.
+            False if that number is taken; the caller may try another one.
 
         Raises:
             OSError: it could not be written.
@@ -34,19 +34,19 @@ class Staging(Protocol):
 class ModelStore(Protocol):
     """Published versions and their aliases; may be used from any thread.
 
-    Questions are answered from memory, from what the last scan has found; the first one scans.
+    Reads use the result of the last scan, in memory; the first one scans.
     """
 
     def scan(self) -> frozenset[str]:
-        """Look at everything again, without reading weights.
+        """Examine all versions and aliases, without reading weights.
 
         Returns:
-            The names of the models that have changed, come or gone since the last scan. A bad version is never an
+            The names of the models that were changed, added or removed since the last scan. A bad version is never an
             error: it is described by its state and reason.
         """
 
     def refresh(self) -> None:
-        """Look at everything again, but leave changes to be reported by the next `scan`."""
+        """Examine everything, but leave changes to be reported by the next `scan`."""
 
     def models(self) -> list[ModelInfo]:
         """List the models by name."""
@@ -76,42 +76,42 @@ class ModelStore(Protocol):
 
         Raises:
             VersionNotReady: the file is missing or has another size by now.
-            BrokenVersion: the bytes are not those that the manifest was written for; the version is marked so.
+            BrokenVersion: the bytes are not those of the manifest; the version is marked broken.
         """
 
     def open(self, version: WholeVersion, name: str) -> BinaryIO:
-        """Open a listed file at its start, after checking its sha256: for files that are not needed in memory whole.
+        """Open a listed file at its start, after checking its sha256.
 
         Raises:
             VersionNotReady: the file is missing or has another size by now.
-            BrokenVersion: the bytes are not those that the manifest was written for; the version is marked so.
+            BrokenVersion: the bytes are not those of the manifest; the version is marked broken.
         """
 
     def mark_broken(self, version: Version, reason: str) -> UnusableVersion:
-        """Remember that a version cannot be used, until one of its files changes; return it in that state."""
+        """Mark a version as broken until one of its files changes; return it in that state."""
 
     def set_alias(self, model: str, alias: str, number: int) -> None:
         """Point an alias at a whole version.
 
         Raises:
-            InvalidName: the alias can have no such name.
+            InvalidName: the name is not allowed.
             ReadOnlyModel: the model cannot be changed.
             UnknownModel: there is no such model or version.
             AliasConflict: the version is not whole.
-            OSError: it could not be written; the alias is as it was.
+            OSError: it could not be written; the alias is unchanged.
         """
 
     def delete_alias(self, model: str, alias: str) -> None:
         """Remove an alias.
 
         Raises:
-            InvalidName: there can be no such alias, or it is `latest`.
+            InvalidName: the name is not allowed, or is `latest`.
             ReadOnlyModel: the model cannot be changed.
             UnknownModel: there is no such model or alias.
         """
 
     def delete_version(self, model: str, number: int) -> None:
-        """Delete a version's files; its number never returns.
+        """Delete a version's files; its number is never used again.
 
         Raises:
             ReadOnlyModel: the model cannot be changed.
@@ -120,15 +120,15 @@ class ModelStore(Protocol):
         """
 
     def numbers(self, model: str) -> set[int]:
-        """Return every number of a model that something stands under now, deleted versions included."""
+        """Return every number in use by a model now, deleted versions included."""
 
     def examine(self, model: str, number: int) -> Version | Deletion | None:
-        """Look at what stands under a number now; None where nothing does, or nothing that can be understood."""
+        """Examine the version or deletion under a number now; None if there is none, or it is unreadable."""
 
     def stage(self, model: str, run: str, images: int, token: int) -> AbstractContextManager[Staging]:
-        """Begin a version of a run at a position; what is not committed is removed at the end.
+        """Begin a version of a run at a position; it is removed at the end unless committed.
 
-        What attempts of the run with lower tokens have left unfinished is removed first.
+        Unfinished versions of earlier attempts of the run (lower tokens) are removed first.
 
         Raises:
             OSError: it could not be begun.
@@ -138,5 +138,5 @@ class ModelStore(Protocol):
         """Point `best` at a version if it is the best (`ModelInfo.is_best`); repeating it changes nothing.
 
         Raises:
-            OSError: the alias could not be written; it is as it was.
+            OSError: the alias could not be written and is unchanged.
         """

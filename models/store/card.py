@@ -1,4 +1,4 @@
-"""Model cards, `card.md`: what a version is, what it was made from, how good it is and how to use it."""
+"""Model cards, `card.md`: origin, scores and use of a version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKUP: Final = re.compile(r"[\\`*\[\]<>|!&~]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z]
 
 
 class Pairs(NamedTuple):
-    """Generated images beside the nearest ones of the data, as PNG; `searched` of the data's `images` were compared."""
+    """Generated images beside their nearest training images, as PNG; `searched` of `images` were compared."""
 
     picture: bytes
     searched: int
@@ -123,19 +123,21 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape Markdown, for a sentence or a cell of a table: the text may come from whoever named a data set."""
+    """Escape Markdown, for a sentence or a cell of a table."""
+    # The text may come from anyone who named a data set.
     return _MARKUP.sub(lambda found: f"\\{found[0]}", _line(text))
 
 
 def _code(text: str) -> str:
-    """Format text as code, between more backticks than it has in a row."""
+    """Format text as code."""
+    # Between more backticks than the text has in a row.
     line = _line(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     return f"{fence} {line} {fence}" if "`" in line else f"{fence}{line}{fence}"
 
 
 def _line(text: str) -> str:
-    """Replace by spaces what ends a line, is invisible, changes the direction of writing, or is no character."""
+    """Replace line ends, invisible characters, changes of direction and non-characters by spaces."""
     return "".join(" " if unicodedata.category(each)[0] == "C" or each.isspace() else each for each in text)
 
 

@@ -1,4 +1,4 @@
-"""The models of a store as they were found at one moment, and which version a reference means."""
+"""The models of a store at one moment, and the resolution of references."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ class ModelInfo:
         return self.name == STARTER
 
     def whole(self) -> list[WholeVersion]:
-        """List the whole versions in order."""
         return [version for version in self.versions if version.state == "whole"]
 
     def version(self, number: int) -> Version:
@@ -72,15 +71,13 @@ class ModelInfo:
         return max((version.manifest.created_at for version in self.whole()), default=None)
 
     def is_best(self, number: int) -> bool:
-        """Check whether a version's first score beats every other whole version's of the same protocol.
-
-        The first version with a protocol has nothing to beat; one without scores is never the best.
-        """
+        """Check whether a version's first score beats every other whole version's of the same protocol."""
         manifests = {version.number: version.manifest for version in self.versions if version.manifest is not None}
         if number not in manifests or not manifests[number].scores:
             return False
         name, score = next(iter(manifests[number].scores.items()))
         rivals = (version.manifest.scores.get(name) for version in self.whole() if version.number != number)
+        # The first version with a protocol has no rivals and is the best.
         return is_best(score, (rival for rival in rivals if rival is not None))
 
     def replace(self, old: Version, new: Version) -> ModelInfo:
@@ -100,15 +97,9 @@ class Catalogue:
     default_ref: str | None = None
 
     def listed(self) -> list[ModelInfo]:
-        """List the models by name."""
         return sorted(self.models.values(), key=lambda info: info.name)
 
     def model(self, name: str) -> ModelInfo:
-        """Return a model.
-
-        Raises:
-            UnknownModel: there is none of that name.
-        """
         try:
             return self.models[name]
         except KeyError:
@@ -126,7 +117,6 @@ class Catalogue:
 
     @cached_property
     def _newest(self) -> str:
-        """The model published last, else the starter."""
         writable = (info for info in self.models.values() if not info.read_only)
         dated = [(at, info.name) for info in writable if (at := info.published_at()) is not None]
         return max(dated)[1] if dated else STARTER

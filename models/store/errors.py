@@ -1,4 +1,4 @@
-"""Errors of model stores; the app says which HTTP status each means."""
+"""Errors of model stores; `app.http.model_problems` maps them to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from models.store.versions import UnusableVersion, Version
 
 
 class ModelError(Exception):
-    """Base of what a model store refuses."""
+    """Base of the errors of model stores."""
 
 
 class UnknownModel(ModelError, LookupError):
@@ -46,10 +46,10 @@ class BrokenVersion(VersionNotReady):
 
 
 class DoesNotFit(VersionNotReady):
-    """The version needs more memory than there is for it now, even with everything else unloaded.
+    """The version does not fit into memory now, even with everything else unloaded.
 
     Args:
-        seconds: when to try again.
+        seconds: until the next try.
     """
 
     def __init__(self, version: Version, reason: str, seconds: int) -> None:

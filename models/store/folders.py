@@ -1,4 +1,4 @@
-"""Folders of a local store: versions judged by their manifests and by stats, aliases as small files, deletions."""
+"""Folders of a local store: examination of versions by manifests and stats, alias files, deletions."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _NotWhole(Exception):
 
 
 def lock_model(folder: Path) -> AbstractContextManager[None]:
-    """Lock a model against other changes of its aliases and deletions, by other processes too."""
+    """Lock a model against changes of its aliases and deletions by other threads and processes."""
     return locked(folder / _LOCK)
 
 
@@ -48,7 +48,7 @@ def examine_model(folder: Path, name: str, before: ModelInfo | None = None) -> M
     """Examine a model's folder; None when it holds no version.
 
     Args:
-        before: what was found last: versions whose files have not changed are taken from it.
+        before: the previous result; versions with unchanged files are taken from it.
 
     Raises:
         OSError: the folder cannot be listed.
@@ -60,10 +60,10 @@ def examine_model(folder: Path, name: str, before: ModelInfo | None = None) -> M
 
 
 def list_numbers(folder: Path) -> Iterator[int]:
-    """Yield every number that something stands under in a model's folder, deleted versions included.
+    """Yield every number in use in a model's folder, deleted versions included.
 
     Raises:
-        OSError: the folder cannot be listed, other than because it is none.
+        OSError: the folder exists and cannot be listed.
     """
     try:
         with os.scandir(folder) as entries:
@@ -75,16 +75,16 @@ def list_numbers(folder: Path) -> Iterator[int]:
 
 
 def examine_version(folder: Path, model: str, number: int, before: Version | None = None) -> Version | None:
-    """Examine a version's folder; contents of files are not read, but for a manifest that has changed.
+    """Examine a version's folder by stats; only a changed manifest is read.
 
     Args:
         folder: the version's folder.
         model: the name that the manifest must give.
         number: the number that the manifest must give.
-        before: what was found last: it is returned again, in its state, where no stamp has changed.
+        before: the previous result; it is returned unchanged if no stamp has changed.
 
     Returns:
-        What is there; None for a deleted version. A bad version is described, never an exception.
+        The version, whole or unusable; None for a deleted one.
     """
     stamps: tuple[Stamp, ...] = ()
     manifest: Manifest | None = None
@@ -107,7 +107,7 @@ def examine_version(folder: Path, model: str, number: int, before: Version | Non
     except OSError as error:
         # It may pass without any file changing: no stamps, so that the next scan examines it again.
         problem, stamps = _NotWhole("broken", f"it cannot be read: {error}"), ()
-    # The same files: what was found out about their contents still holds.
+    # The same files: earlier findings about their contents still hold.
     if before is not None and stamps and before.revision == stamps:
         return before
     if problem is None and manifest is not None:
@@ -153,7 +153,7 @@ def _compare_sizes(manifest: Manifest, stamps: tuple[Stamp, ...]) -> None:
 
 
 def delete_version(folder: Path, version: Version) -> None:
-    """Remove a version's files; `deleted.json` stays, and keeps its number and its position in its run.
+    """Remove a version's files; `deleted.json` keeps its number and its position in its run.
 
     Raises:
         OSError: a file could not be removed; the version is deleted once `deleted.json` is there.
@@ -181,7 +181,7 @@ def delete_version(folder: Path, version: Version) -> None:
 
 
 def read_deletion(folder: Path) -> Deletion | None:
-    """Read what is left of a deleted version; None where it cannot be understood."""
+    """Read the record of a deleted version; None if it is not valid."""
     try:
         return Deletion.model_validate_json((folder / DELETED).read_bytes())
     except ValueError:
@@ -189,10 +189,10 @@ def read_deletion(folder: Path) -> Deletion | None:
 
 
 def read_aliases(folder: Path) -> dict[str, int]:
-    """Read a model's aliases by name; files that are none are passed over.
+    """Read a model's aliases by name, without files that are not aliases.
 
     Raises:
-        OSError: the folder cannot be listed, other than because it is missing.
+        OSError: the folder exists and cannot be listed.
     """
     try:
         with os.scandir(folder / _ALIASES) as entries:
@@ -219,7 +219,7 @@ def write_alias(folder: Path, alias: str, number: int) -> None:
     """Point an alias at a version; the caller holds `lock_model`.
 
     Raises:
-        OSError: it could not be written; the alias is as it was.
+        OSError: it could not be written; the alias is unchanged.
     """
     (folder / _ALIASES).mkdir(exist_ok=True)
     replace_file(folder / _ALIASES / alias, f"{number}\n".encode())

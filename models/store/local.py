@@ -1,7 +1,4 @@
-"""A model store in a local directory: `NAME/VERSION/` and `NAME/aliases/`, found by scanning, resolved from memory.
-
-Nothing is created by reading: the directory need not exist.
-"""
+"""A model store in a local directory, `NAME/VERSION/` and `NAME/aliases/`, scanned and then resolved from memory."""
 
 from __future__ import annotations
 
@@ -47,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 STARTER_FOLDER = Path(__file__).parents[1] / STARTER
 
-# What rename reports where something stands already: a folder that is not empty, or a file.
+# Errors of rename for a name that is taken, by a folder that is not empty or by a file.
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
 Change = Callable[[ModelInfo, Path], None]
@@ -57,10 +54,10 @@ class LocalStore:
     """A `ModelStore` in a directory."""
 
     def __init__(self, root: Path, default_model: str | None = None, *, starter: Path = STARTER_FOLDER) -> None:
-        """Use the directory `root`, which need not exist yet.
+        """Use the directory `root`.
 
         Args:
-            root: where models are published.
+            root: where models are published; it need not exist yet.
             default_model: the reference that is meant where none is given.
             starter: the folder of the model that is always there.
         """
@@ -73,7 +70,6 @@ class LocalStore:
         self._complaints: dict[str, str] = {}
 
     def scan(self) -> frozenset[str]:
-        """Look at everything again: stats, and the contents of changed manifests and of aliases."""
         with self._lock:
             self.refresh()
             changed = frozenset(self._changed)
@@ -81,7 +77,6 @@ class LocalStore:
             return changed
 
     def refresh(self) -> None:
-        """Look at everything again, but leave changes to be reported by the next `scan`."""
         # One scan at a time; readers go on with the catalogue of the last one.
         with self._lock:
             before = self._catalogue.models if self._catalogue is not None else {}
@@ -89,19 +84,15 @@ class LocalStore:
             self._update({name: info for name, info in found.items() if info is not None})
 
     def models(self) -> list[ModelInfo]:
-        """List the models by name."""
         return self._found().listed()
 
     def model(self, name: str) -> ModelInfo:
-        """Return a model; `UnknownModel` where there is none of that name."""
         return self._found().model(name)
 
     def resolve(self, ref: str | None) -> WholeVersion:
-        """Return the whole version that a reference means."""
         return self._found().resolve(ref)
 
     def read(self, version: WholeVersion, name: str) -> bytes:
-        """Read a listed file into memory, once, and check it."""
         entry = version.manifest.files[name]
         # Never memory-mapped: a file that is truncated later would kill the process.
         with self._opened(version, name) as file:
@@ -110,7 +101,6 @@ class LocalStore:
         return data
 
     def open(self, version: WholeVersion, name: str) -> BufferedReader:
-        """Open a listed file at its start, after checking it."""
         file = self._opened(version, name)
         try:
             # The very file that is handed out is checked: another one may take its name meanwhile.
@@ -136,7 +126,6 @@ class LocalStore:
             raise BrokenVersion(self.mark_broken(version, reason))
 
     def mark_broken(self, version: Version, reason: str) -> UnusableVersion:
-        """Remember that a version cannot be used, until one of its files changes; return it in that state."""
         broken = unusable(version, "broken", reason)
         with self._lock:
             models = self._found().models
@@ -147,8 +136,6 @@ class LocalStore:
         return broken
 
     def set_alias(self, model: str, alias: str, number: int) -> None:
-        """Point an alias at a whole version."""
-
         def change(info: ModelInfo, folder: Path) -> None:
             version = info.version(number)
             if version.state != "whole":
@@ -158,8 +145,6 @@ class LocalStore:
         self._change_alias(model, alias, change)
 
     def delete_alias(self, model: str, alias: str) -> None:
-        """Remove an alias."""
-
         def change(info: ModelInfo, folder: Path) -> None:
             if alias not in info.aliases:
                 raise UnknownModel(f'the model {model} has no alias "{alias}"')
@@ -168,8 +153,6 @@ class LocalStore:
         self._change_alias(model, alias, change)
 
     def delete_version(self, model: str, number: int) -> None:
-        """Delete a version's files; `deleted.json` stays, so that its number never returns."""
-
         def change(info: ModelInfo, folder: Path) -> None:
             version = info.version(number)
             users = [alias for alias, target in info.aliases.items() if target == number and alias != LATEST]
@@ -177,6 +160,7 @@ class LocalStore:
                 raise VersionInUse(
                     f"{version.ref} is what {', '.join(users)} points at: move or delete the alias first"
                 )
+            # `deleted.json` stays in the folder, so that the number is never used again.
             folders.delete_version(folder / str(number), version)
 
         self._change(model, change)
@@ -187,7 +171,7 @@ class LocalStore:
         self._change(model, change)
 
     def _change(self, model: str, change: Change) -> None:
-        """Apply `change` to a model as it is on the disk now, alone among threads and processes."""
+        """Apply `change` to a model's present state on the disk, alone among threads and processes."""
         # First without the lock: a model that is not there has no folder to lock.
         self.refresh()
         if self.model(model).read_only:
@@ -200,18 +184,15 @@ class LocalStore:
         self.refresh()
 
     def numbers(self, model: str) -> set[int]:
-        """Return every number of a model that something stands under now, deleted versions included."""
         return set(folders.list_numbers(self._folder(model)))
 
     def examine(self, model: str, number: int) -> Version | Deletion | None:
-        """Look at what stands under a number now."""
         folder = self._folder(model) / str(number)
         version = folders.examine_version(folder, model, number)
         return folders.read_deletion(folder) if version is None else version
 
     @contextmanager
     def stage(self, model: str, run: str, images: int, token: int) -> Iterator[LocalStaging]:
-        """Begin a version in a hidden folder of the model; what is not committed is removed at the end."""
         folder = self._folder(model)
         folder.mkdir(parents=True, exist_ok=True)
         sync_folder(self._root)
@@ -224,7 +205,6 @@ class LocalStore:
             shutil.rmtree(staging, ignore_errors=True)
 
     def promote_best(self, model: str, number: int) -> None:
-        """Point `best` at a version if it is the best."""
         folder = self._folder(model)
         with folders.lock_model(folder):
             # Read afresh, not from the catalogue: scores of versions that others have just published count too.
@@ -236,13 +216,13 @@ class LocalStore:
         return self._starter if model == STARTER else self._root / model
 
     def _found(self) -> Catalogue:
-        # No lock: whoever samples never waits for a scan of a slow disk.
+        # No lock: sampling never waits for a scan of a slow disk.
         if self._catalogue is None:
             self.refresh()
         return self._catalogue or Catalogue({}, self._default_model)
 
     def _update(self, models: dict[str, ModelInfo]) -> None:
-        """Replace the catalogue; what differs is reported by the next `scan`."""
+        """Replace the catalogue; the next `scan` reports the differences."""
         before = self._catalogue.models if self._catalogue is not None else {}
         for name in before.keys() | models.keys():
             if before.get(name) != models.get(name):
@@ -258,7 +238,7 @@ class LocalStore:
         except FileNotFoundError:
             names = set()
         except OSError as error:
-            # A disk that is away for a moment takes no model away that is being served.
+            # A disk that is away for a moment must not remove models that are being served.
             self._complain(".", f"the model directory {self._root} cannot be read: {error}")
             names = set(before)
         return sorted(names | {STARTER})
@@ -274,7 +254,7 @@ class LocalStore:
         return info
 
     def _complain(self, about: str, message: str | None) -> None:
-        """Log a complaint once, until it changes or is over (None)."""
+        """Log a complaint once, until it changes or ends (None)."""
         if message is None:
             self._complaints.pop(about, None)
         elif self._complaints.get(about) != message:
@@ -289,19 +269,17 @@ class LocalStaging:
         self._folder = folder
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file, or replace one, and wait until it is on the disk."""
         (self._folder / name).unlink(missing_ok=True)
         write_file(self._folder / name, data)
 
     def commit(self, manifest: Manifest) -> bool:
-        """Rename the folder to the version's number; False when something stands there."""
         self.write(MANIFEST, manifest.to_json())
         # Names before the rename: after a power cut the version must not be there without its files.
         sync_folder(self._folder)
         try:
             self._folder.rename(self._folder.parent / str(manifest.version))
         except OSError as error:
-            # Rename is what decides: looking first would leave time for somebody to copy a version in.
+            # Rename decides: after a check beforehand somebody could still copy a version in.
             if error.errno not in _TAKEN:
                 raise
             return False
@@ -315,10 +293,11 @@ def _digest(file: BufferedReader) -> str:
 
 
 def _discard_older_staging(folder: Path, run: str, token: int) -> None:
-    """Remove what earlier attempts of this run left unfinished; one that still lives is fenced, and finds it gone."""
+    """Remove the unfinished versions of earlier attempts of this run."""
     for path in folder.iterdir():
         staging = re.fullmatch(rf"\.staging-{re.escape(run)}-[0-9.]+-([0-9]+)-[0-9a-f]+", path.name)
         if staging and int(staging[1]) < token:
+            # An earlier attempt that still runs is fenced: its next write fails.
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -33,7 +33,7 @@ FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
 class ManifestError(ValueError):
-    """A manifest cannot be used; `arriving` where it merely seems to end too early."""
+    """A manifest cannot be used; `arriving` if it seems to be incomplete."""
 
     def __init__(self, reason: str, arriving: bool = False) -> None:
         super().__init__(reason)
@@ -48,12 +48,11 @@ class FileEntry(Frozen):
 
     @classmethod
     def of(cls, data: bytes) -> FileEntry:
-        """Describe a file of these bytes."""
         return cls(sha256=hashlib.sha256(data).hexdigest(), size=len(data))
 
 
 class Provenance(Frozen):
-    """Where a version comes from; `run` is None for versions made elsewhere, `kimg` is the position in its run."""
+    """Origin of a version; `run` is None for versions made elsewhere, `kimg` is the position in its run."""
 
     run: str | None = None
     preset: str
@@ -69,7 +68,7 @@ class Provenance(Frozen):
 
 
 class GeneratorEntry(Frozen):
-    """One generator of a version: its file of weights, its configuration, and what it takes and makes."""
+    """One generator of a version: its file of weights, configuration, inputs and output."""
 
     weights: FileName
     config: GeneratorConfig
@@ -90,13 +89,13 @@ class GeneratorEntry(Frozen):
 
 
 class EncoderEntry(Frozen):
-    """A network that was not trained with the generators, but that they need."""
+    """A frozen network that the generators need."""
 
     weights: FileName
 
 
 class Manifest(Frozen):
-    """Everything about a version but its bytes: format 2, into which format 1 is converted when it is read.
+    """The description of a version, in format 2; format 1 is converted when it is read.
 
     Attributes:
         format: of `manifest.json`: 1 has one generator, named `generator`, and nothing that only format 2 can say.
@@ -171,18 +170,17 @@ class ManifestV1(Frozen):
 
     @classmethod
     def of(cls, manifest: Manifest) -> ManifestV1:
-        """Convert back what was read in format 1."""
+        """Convert back a manifest that was read in format 1."""
         shared = {name: getattr(manifest, name) for name in cls.model_fields if name != "generator"}
         return cls(**shared, generator=manifest.generator)
 
     def upgrade(self) -> Manifest:
-        """Convert to what the program works with."""
+        """Convert to the current format."""
         shared = {name: getattr(self, name) for name in type(self).model_fields if name != "generator"}
         return Manifest(**shared, generators={GENERATOR: GeneratorEntry.of(GENERATOR, self.generator)})
 
 
 def weights_file(generator: str) -> str:
-    """Return the name of the file with a generator's weights."""
     return f"{generator}.safetensors"
 
 
@@ -203,7 +201,7 @@ def _check_classes(generator: GeneratorConfig, classes: Sequence[str]) -> None:
 
 
 class Deletion(Frozen):
-    """What is left of a deleted version, `deleted.json`: its number is never used again."""
+    """The record of a deleted version, `deleted.json`: its number is never used again."""
 
     model: str
     version: int
@@ -238,8 +236,9 @@ def _parse(data: bytes) -> Manifest:
 
 
 class _Format(BaseModel):
-    """The format alone: each has errors of its own fields."""
+    """The format alone."""
 
+    # Read first, because each format has errors of its own fields.
     format: Literal[1, 2] = 1
 
 

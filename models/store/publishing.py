@@ -1,7 +1,4 @@
-"""Publishing: a run's generators become a version, whole or not at all, and once however often it is tried.
-
-`models.records` allocates the number, the store keeps the files.
-"""
+"""Publishing: a run's generators become a version, atomically and once."""
 
 from __future__ import annotations
 
@@ -38,12 +35,12 @@ from models.store.versions import STARTER, Version
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """What all publications of an attempt at a run have in common.
+    """The data that all publications of an attempt have in common.
 
     Attributes:
-        claim: of the run, which must still hold when its versions are numbered.
-        preset: the one behind `auto`.
-        software: the versions that it was trained with, by name.
+        claim: of the run; it must still hold when its versions are numbered.
+        preset: the preset that `auto` has chosen, or the requested one.
+        software: versions of the software that trained it, by name.
     """
 
     claim: Claim
@@ -67,8 +64,8 @@ class TrainedRun:
 
         Args:
             images: the position, in real images shown to the discriminator.
-            weights: the averaged generators as one safetensors file, as snapshots keep them. Where there are several,
-                each tensor's name begins with that of its generator.
+            weights: the averaged generators as one safetensors file, as snapshots keep them. With several generators
+                each tensor's name begins with its generator's.
             preview: a PNG.
             evaluation: at this position, if there was one.
         """
@@ -96,7 +93,6 @@ class VersionDraft:
 
     @property
     def model(self) -> str:
-        """The model's name."""
         return self.source.config.model
 
     def files(self) -> dict[str, bytes]:
@@ -104,7 +100,6 @@ class VersionDraft:
         return {**{weights_file(name): data for name, data in self.weights.items()}, PREVIEW: self.preview}
 
     def manifest(self, version: int, files: Mapping[str, bytes]) -> Manifest:
-        """Return the manifest of a version with these files."""
         source = self.source
         return Manifest(
             model=self.model,
@@ -126,7 +121,7 @@ class VersionDraft:
 
 
 def _split(weights: bytes, generators: Sequence[str]) -> dict[str, bytes]:
-    """Split a safetensors file into one for each generator, by what the names of its tensors begin with."""
+    """Split a safetensors file into one for each generator, by the prefixes of its tensors' names."""
     if len(generators) == 1:
         return {generators[0]: weights}
     tensors = safetensors.numpy.load(weights)
@@ -172,16 +167,16 @@ def publish(store: ModelStore, records: Records, draft: VersionDraft) -> Publish
 
     Raises:
         ClaimLost: a newer attempt holds the run; nothing was published.
-        RecordsUnavailable: the database is away; trying again is safe.
+        RecordsUnavailable: the database is away; a retry is safe.
         ReadOnlyModel: the model is the starter.
-        InvalidName: no model can be called that.
-        OSError: a file could not be written, such as on a full disk; trying again is safe.
+        InvalidName: the model's name is not allowed.
+        OSError: a file could not be written, such as on a full disk; a retry is safe.
     """
     _check_name(draft.model)
     published = _find_published(store, records, draft)
     if published is None:
         published = _publish_new(store, records, draft)
-    # Also for what was published before: the attempt that did so may have been killed before this.
+    # Also for an existing version: the attempt that published it may have been killed before this step.
     store.promote_best(published.model, published.version)
     return published
 
@@ -196,7 +191,7 @@ def _check_name(name: str) -> None:
 
 
 def _find_published(store: ModelStore, records: Records, draft: VersionDraft) -> Published | None:
-    """Return the version of the same run at the same position, be it deleted since."""
+    """Return the version of the same run at the same position, also if it was deleted since."""
     position = draft.source.claim.id, draft.images
     for row in records.publications(draft.source.claim.id):
         if row.images != draft.images:

@@ -1,4 +1,4 @@
-"""Versions of models as values, and the numbers, names and references that mean them."""
+"""Versions of models as values; their numbers, names and references."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LATEST = "latest"
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 
-# Whatever changes when a file of the version does; another value means that the version must be examined again.
+# A value that changes with any file of the version; the version must then be examined again.
 Revision = tuple[object, ...]
 
 
@@ -43,7 +43,7 @@ class UnusableVersion:
     """A version that cannot be served.
 
     Attributes:
-        state: `arriving` while files are missing or short; `broken` when it cannot become whole by itself.
+        state: `arriving` while files are missing or short; `broken` if it needs a repair.
         reason: why it is not whole.
         manifest: None while it cannot be read.
     """

@@ -1,4 +1,4 @@
-"""Tensors as safetensors files, checked name by name; no pickle is ever read."""
+"""Tensors as safetensors files, checked name by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CheckpointError(ValueError):
 
 
 def save(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors as one safetensors file: after a crash there is the whole new file or what was there before.
+    """Write tensors as one safetensors file, atomically.
 
     Args:
         tensors: of any device and memory format; they must not change meanwhile.
@@ -41,6 +41,7 @@ def load(data: bytes) -> dict[str, Tensor]:
     Raises:
         CheckpointError: `data` is not such a file.
     """
+    # Pickles are never read: they can execute code.
     try:
         return safetensors.torch.load(data)
     # Besides its own error it lets others through for element types that torch does not know.
@@ -49,7 +50,6 @@ def load(data: bytes) -> dict[str, Tensor]:
 
 
 def generator_bytes(generator: nn.Module) -> bytes:
-    """Return a generator's weights and running statistics as a safetensors file."""
     return safetensors.torch.save(_packed(generator.state_dict()))
 
 
@@ -69,7 +69,8 @@ def load_generator(data: bytes, config: GeneratorConfig) -> nn.Module:
 
 
 def _packed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return tensors in the contiguous layout that the format requires; channels-last ones are copied."""
+    """Return tensors in the contiguous layout that the format requires."""
+    # Channels-last tensors are copied.
     return {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
 
 

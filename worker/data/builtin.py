@@ -110,8 +110,9 @@ def _load_by_torchvision(dataset: BuiltinDataset, raw: Path, scratch: Path) -> A
 
 
 class _TimeoutHandler(urllib.request.BaseHandler):
-    """Sets the time-out that torchvision's downloads lack: a silent server would hold them for ever."""
+    """Sets a time-out for torchvision's downloads."""
 
+    # A silent server would block torchvision's downloads for ever.
     def http_request(self, request: urllib.request.Request) -> urllib.request.Request:
         request.timeout = _TIMEOUT_SECONDS
         return request
@@ -124,7 +125,8 @@ def _set_download_timeout() -> None:
 
 
 def _keep_downloads(work: Path, raw: Path, packed: list[str]) -> None:
-    """Copy what was downloaded to the data sets folder, for other sizes and installations; it may be read-only."""
+    """Copy downloaded files to the data sets folder, for other sizes and installations."""
+    # The folder may be read-only: the next size then downloads again.
     missing = [name for name in packed if not (raw / name).exists() and not (raw / name.removesuffix(".gz")).exists()]
     try:
         for name in missing:

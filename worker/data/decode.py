@@ -65,7 +65,7 @@ def read_header(file: IO[bytes], max_pixels: int) -> ImageHeader:
     """Read an image's header.
 
     Raises:
-        Unusable: it is no image, or has more than `max_pixels`.
+        UnusableImage: the file is not an image, or has more than `max_pixels`.
     """
     with _as_unusable(), _opened(file, max_pixels) as image:
         return ImageHeader(image.width, image.height, _is_grey(image))
@@ -75,7 +75,7 @@ def decode_image(file: IO[bytes], shape: ImageShape, crop: Crop, max_pixels: int
     """Decode an image, or the first frame of an animation, to a shape.
 
     Raises:
-        Unusable: the file is no image, is damaged, or has too few or too many pixels.
+        UnusableImage: the file is not an image, is damaged, or has too few or too many pixels.
     """
     with _as_unusable(), _opened(file, max_pixels) as image:
         _check_side(image, shape)
@@ -97,7 +97,7 @@ def decode_file(path: Path, shape: ImageShape) -> NDArray[np.uint8]:
     """Decode an image file, or the first frame of an animation, as uint8 `[C, H, W]` of a shape.
 
     Raises:
-        Unusable: the file is no image, is damaged, or has too few or too many pixels.
+        UnusableImage: the file is not an image, is damaged, or has too few or too many pixels.
     """
     with _as_unusable():
         if path.stat().st_size == 0:
@@ -111,7 +111,7 @@ def decode_file(path: Path, shape: ImageShape) -> NDArray[np.uint8]:
 
 @contextmanager
 def _as_unusable() -> Iterator[None]:
-    """Turn whatever Pillow raises into `UnusableImage`."""
+    """Convert exceptions of Pillow to `UnusableImage`."""
     try:
         yield
     except UnusableImage:
@@ -155,7 +155,7 @@ def _conversions(image: Image.Image) -> tuple[FindingKind, ...]:
 
 
 def _is_transparent(image: Image.Image) -> bool:
-    """Whether any pixel is transparent; many images have an alpha channel that is opaque."""
+    # The pixels decide: many images have an alpha channel that is opaque.
     if not image.has_transparency_data:
         return False
     alpha = image if image.mode in ("RGBA", "LA") else image.convert("RGBA")
@@ -163,7 +163,7 @@ def _is_transparent(image: Image.Image) -> bool:
 
 
 def _draft(image: Image.Image, shape: ImageShape) -> None:
-    """Let JPEG decode at a fraction of its size, never under twice the target."""
+    """Decode JPEG at a fraction of its size, at least twice the target."""
     image.draft(None, (2 * shape.width, 2 * shape.height))
 
 
@@ -176,7 +176,8 @@ def _check_side(image: Image.Image, shape: ImageShape) -> None:
 
 
 def _reduce(image: Image.Image, shape: ImageShape) -> Image.Image:
-    """Reduce a very large image to no less than twice the target, so that its copies take less memory."""
+    """Reduce a very large image to no less than twice the target."""
+    # Its copies in the later steps then take less memory.
     factor = min(image.width // (2 * shape.width), image.height // (2 * shape.height))
     if image.width * image.height <= _LARGE or factor < 2 or image.mode.startswith("I;16"):
         return image

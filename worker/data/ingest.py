@@ -1,8 +1,4 @@
-"""Preparation of built-in sets and folders: from `mnist` or `folder:cats` to a `worker.data.prepared` folder.
-
-A prepared set appears complete or not at all (staging folder, fsync, rename), is made by one process at a time (a file
-lock, which the kernel frees when its holder dies), and has the same bytes each time (images sorted by name).
-"""
+"""Preparation of built-in sets and folders: from `mnist` or `folder:cats` to a `worker.data.prepared` folder."""
 
 from __future__ import annotations
 
@@ -83,7 +79,7 @@ def prepare(
     prepared_dir: Path,
     on_progress: Progress | None = None,
 ) -> Prepared:
-    """Open a data set as uint8 images of `channels` x `size` x `size` px, prepared first if it is not yet.
+    """Open a data set as uint8 images of `channels` x `size` x `size` px, and prepare it first if necessary.
 
     A folder is prepared again when a name, size or modification time in it has changed; the earlier prepared set is
     then removed. `on_progress` receives the images done and in total; an exception from it ends the preparation.
@@ -92,6 +88,9 @@ def prepare(
         DatasetProblem: the data set is unknown, unreadable, holds no usable image, or there is no disk space for it.
     """
     try:
+        # A prepared set appears complete or not at all (staging folder, fsync, rename), is made by one process at a
+        # time (a file lock, which the kernel releases when its owner dies), and has the same bytes each time (images
+        # sorted by name).
         source = _source(dataset, datasets_dir, images_dir)
         key = f"{_slug(dataset)}-{size}-{channels}"
         target = prepared_dir / f"{key}-{_fingerprint(dataset, source)}"
@@ -134,7 +133,6 @@ def _fingerprint(dataset: str, source: _Source) -> str:
 
 
 def _prepare(source: _Source, target: Path, dataset: str, size: int, channels: int, on_progress: Progress) -> None:
-    """Write the prepared set beside its place and rename it."""
     _check_space(source.count * channels * size * size, target.parent, dataset)
     key = target.name.rpartition("-")[0]
     staging, scratch = (target.with_name(f".{key}.{use}") for use in ("staging", "scratch"))
@@ -188,15 +186,16 @@ def _check_space(needed: int, folder: Path, dataset: str) -> None:
 
 
 def _remove_superseded(target: Path, key: str, dataset: str) -> None:
-    """Remove the sets prepared from earlier states of a folder; a process that has one mapped keeps it."""
+    """Remove the sets prepared from earlier states of a folder."""
     for other in target.parent.glob(f"{key}-*"):
         manifest = read_manifest(other)
         if other != target and manifest is not None and manifest.dataset == dataset:
+            # A process that has mapped its file keeps the data until it closes it.
             shutil.rmtree(other)
 
 
 class _Builtin:
-    """A built-in set: its pixels as published where size and channels are the same."""
+    """A built-in set; its pixels are unchanged if size and channels are those published."""
 
     def __init__(self, dataset: BuiltinDataset, datasets_dir: Path) -> None:
         self._dataset = dataset

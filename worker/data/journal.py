@@ -32,15 +32,11 @@ class PreparationPlan(Frozen):
 
     @property
     def shape(self) -> ImageShape:
-        """The shape of a prepared image."""
         return ImageShape(self.size, self.size, self.channels)
 
 
 class PreparationJournal:
-    """Records of images, line by line, and the pixels in a file beside them; a context manager that syncs at its end.
-
-    Pixels reach the disk before their lines: after a crash, every complete line is valid.
-    """
+    """Records of images as lines, and their pixels in a second file; a context manager that syncs at its end."""
 
     def __init__(self, work: Path, plan: PreparationPlan) -> None:
         self._image_bytes = plan.shape.values
@@ -56,6 +52,7 @@ class PreparationJournal:
         used = end = 0
         for line in self._lines:
             record = _parse(line)
+            # The first incomplete line, or one whose pixels are missing, ends the valid part; the rest is cut off.
             if record is None or (used + (record.kind is None)) * self._image_bytes > image_bytes:
                 break
             self.records.append(record)
@@ -82,6 +79,7 @@ class PreparationJournal:
             self._sync()
 
     def _sync(self) -> None:
+        # Pixels reach the disk before their lines: after a crash every complete line is valid.
         self._images.flush()
         os.fsync(self._images.fileno())
         self._lines.write(b"".join(json.dumps(record).encode() + b"\n" for record in self._unsynced))

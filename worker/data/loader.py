@@ -1,8 +1,4 @@
-"""Batches of a prepared set: uint8 tensors from memory, or from the mapped file where it is too large.
-
-Every epoch is a fresh permutation that depends on the seed and the epoch's number alone, so that the whole state of a
-loader is one number: the images drawn so far.
-"""
+"""Batches of a prepared set: uint8 tensors from memory, or from the mapped file of a large set."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ _PREFETCH: Final = 2  # batches gathered beyond the one that is returned
 
 
 class BatchSampler:
-    """Shuffled epochs of `count` indices in batches, which wrap from one epoch into the next and drop nothing."""
+    """Shuffled epochs of `count` indices in batches; a batch may span two epochs, and no index is dropped."""
 
     def __init__(self, count: int, batch: int, seed: int, device: torch.device | str = "cpu") -> None:
         if count < 1 or batch < 1:
@@ -49,7 +45,8 @@ class BatchSampler:
 
     def _permutation(self, epoch: int) -> Tensor:
         # The sorting order of Philox4x64-10 words under the key (seed, epoch): numpy guarantees the stream of a bit
-        # generator for all versions, but not that of `permutation`.
+        # generator for all versions, but not that of `permutation`. The order depends on nothing else, so that the
+        # whole state of a loader is one number: the images drawn so far.
         if epoch != self._epoch:
             words = np.random.Philox(key=np.array([self._seed, epoch], np.uint64)).random_raw(self._count)
             self._order = torch.from_numpy(np.argsort(words, kind="stable")).to(self._device)
@@ -65,10 +62,10 @@ class Batch(NamedTuple):
 
 
 class Loader:
-    """Batches of a prepared set's images, on the device; the pixels themselves lie there too when they fit.
+    """Batches of a prepared set's images, on the device; the pixels are stored there too if they fit.
 
-    Where pixels are read from the mapped file, or from memory for a GPU, a thread prefetches the next batches.
-    `labels` are those of the whole set, int64 `[N]` on the device, or None.
+    Where pixels are read from the mapped file, or from memory for a GPU, a thread prefetches the next batches. `labels`
+    are those of the whole set, int64 `[N]` on the device, or None.
     """
 
     def __init__(self, prepared: Prepared, batch_size: int, seed: int, device: torch.device | str) -> None:
@@ -86,7 +83,7 @@ class Loader:
 
     @property
     def position(self) -> int:
-        """Images returned so far, without those prefetched; setting it continues exactly from there."""
+        """Images returned so far, without prefetched ones; settable."""
         return self._position
 
     @position.setter
@@ -120,13 +117,14 @@ class Loader:
 
 
 def _place(prepared: Prepared, device: torch.device) -> tuple[Tensor, bool]:
-    """Place the pixels on the device, in memory, or leave them mapped, whichever they fit first.
+    """Place the pixels on the device or in memory if they fit, else leave them mapped.
 
     Returns:
-        uint8 `[N, C, H, W]`, and whether gathering a batch takes long enough to be prefetched.
+        uint8 `[N, C, H, W]`, and whether to prefetch batches.
     """
     mapped = torch.from_numpy(prepared.images)
     size = prepared.images.nbytes
+    # Gathering on the device itself takes no time worth prefetching.
     if device.type == "cuda" and size <= _DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         return mapped.to(device), False
     if size <= _MAX_IN_MEMORY:

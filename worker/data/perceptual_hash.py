@@ -17,7 +17,7 @@ _BANDS: Final = MAX_DISTANCE + 1
 
 
 def difference_hash(pixels: NDArray[np.uint8]) -> int | None:
-    """Hash an image, uint8 `[C, H, W]`: whether each of 8 x 8 fields is darker than its right neighbour.
+    """Hash an image, uint8 `[C, H, W]`: one bit for each of 8 x 8 fields that is darker than its right neighbour.
 
     Source: N. Krawetz, "Kind of Like That", hackerfactor.com, 2013.
 

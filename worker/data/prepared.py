@@ -1,6 +1,6 @@
 """Prepared data sets on disk, `images.u8 labels.npy manifest.json` in one folder: written once, then only read.
 
-Their writers (`worker.data.ingest`, `worker.data.uploads`) see to it that nobody reads an incomplete one.
+The writers (`worker.data.ingest`, `worker.data.uploads`) make a set visible when it is complete.
 """
 
 from __future__ import annotations
@@ -64,8 +64,7 @@ class PreparedManifest(Frozen):
 class Prepared:
     """A data set ready to be trained on.
 
-    `images` is uint8 `[N, C, H, W]`, mapped copy-on-write: writing to it never reaches the file. `labels` is int64
-    `[N]`, indices into `classes`, or None.
+    `images` is uint8 `[N, C, H, W]`, mapped copy-on-write. `labels` is int64 `[N]`, indices into `classes`, or None.
     """
 
     path: Path
@@ -75,7 +74,6 @@ class Prepared:
 
     @property
     def count(self) -> int:
-        """Number of images."""
         return self.manifest.count
 
     @property
@@ -85,7 +83,6 @@ class Prepared:
 
     @property
     def skipped(self) -> tuple[SkippedImage, ...]:
-        """Images that were left out."""
         return self.manifest.skipped
 
 
@@ -194,7 +191,7 @@ def finish_prepared(
 
 
 def _write_labels_and_manifest(folder: Path, labels: Sequence[int], manifest: PreparedManifest) -> PreparedManifest:
-    """Write the labels and, last, the manifest; its classes are cut down to those that have an image."""
+    """Write the labels and, last, the manifest, without classes that have no image."""
     used: list[int] = sorted(set(labels))
     hashes = dict(manifest.sha256)
     if used:
@@ -236,7 +233,6 @@ def draw_pictures(folder: Path, manifest: PreparedManifest) -> None:
 
 
 def _chunks(path: Path, shape: ImageShape) -> Iterator[NDArray[np.uint8]]:
-    """Read all images in chunks, uint8 `[n, C, H, W]`."""
     # Read, not mapped: the pages of a mapping would count as this process's memory.
     with path.open("rb") as file:
         while data := file.read(_CHUNK * shape.values):

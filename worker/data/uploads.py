@@ -1,7 +1,7 @@
 """Uploaded data sets: an archive is decoded image by image, in the order of names, into a prepared set.
 
-Nothing is unpacked to the disk. A journal records the work, so that a later attempt continues where one ended; the same
-images give the same bytes, whatever their order and dates in the archive.
+Nothing is unpacked to the disk. The same images give the same bytes, independent of their order and dates in the
+archive.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ _PREFETCH_BYTES: Final = 64 << 20
 _PROGRESS_SECONDS: Final = 0.2
 _MAX_REASONS: Final = 5  # in an error message
 _GREY_TOLERANCE: Final = 8  # levels between the colours of a pixel that JPEG may leave in a grey image
-# What the archives' readers raise for a file whose bytes are not what the archive says.
+# Errors of the archives' readers for damaged files.
 _UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
 class PreparationStopped(Exception):
-    """A stop was requested; what was done is kept."""
+    """A stop was requested; finished work is kept."""
 
 
 class _Processed(NamedTuple):
@@ -173,7 +173,8 @@ class UploadPreparation:
     def _process_all(
         self, archive: Archive, members: Sequence[Member], labels: Sequence[int | None], plan: PreparationPlan
     ) -> Iterator[_Processed]:
-        """Decode on several threads, a bounded number of images ahead, and yield them in order."""
+        """Decode on several threads and yield the images in order."""
+        # A bounded number of images ahead bounds memory.
         waiting: deque[tuple[int, Future[_Processed]]] = deque()
         # Archives are read on this thread alone, since their readers share a file position; decoding runs in parallel.
         with ThreadPoolExecutor(min(4, available_cores())) as pool:
@@ -208,7 +209,7 @@ class UploadPreparation:
 
 
 def _read(archive: Archive, member: Member) -> bytes:
-    """Read a file of the archive; nothing where it is damaged there."""
+    """Read a file of the archive; empty if it is damaged there."""
     try:
         with archive.open(member) as file:
             return file.read()
@@ -225,7 +226,7 @@ def _labels(images: Sequence[Member]) -> tuple[list[str], list[int | None]]:
 
 
 class _PixelSemaphore:
-    """Bounds the pixels that are decoded at once: one huge image, or several of the usual size."""
+    """Bounds the pixels that are decoded at once: one huge image, or several usual ones."""
 
     def __init__(self, pixels: int) -> None:
         self._limit = pixels
@@ -234,7 +235,7 @@ class _PixelSemaphore:
 
     @contextmanager
     def acquire(self, pixels: int) -> Iterator[None]:
-        """Wait until so many pixels are free, and hold them."""
+        """Hold `pixels` of the bound while the block runs; wait until they are free."""
         pixels = min(pixels, self._limit)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= pixels)

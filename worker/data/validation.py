@@ -1,6 +1,6 @@
 """Validation of a set of images: findings file by file, and a proposal of size and crop.
 
-It works on records made while the images were decoded (`worker.data.uploads`), and reads no file itself.
+It reads no files, but records made while the images were decoded (`worker.data.uploads`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Uploaded data sets as supervised jobs; the preparation itself is the process's (`worker.jobs.prepare`)."""
+"""Supervised preparation of uploaded data sets; `worker.jobs.prepare` is the process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class DatasetJob(Job):
     def __init__(
         self, dataset: Dataset, records: Records, settings: WorkerSettings, notifier: Notifier, command: Sequence[str]
     ) -> None:
-        """Describe the attempt that a claim has begun; its arguments, as JSON, are appended to `command`."""
+        """Describe the attempt of a claim; its arguments, as JSON, are appended to `command`."""
         self._folder = UploadFolder(settings.uploads_dir / dataset.id)
         self._options = Options.model_validate(dataset.options)
         arguments = PrepareArguments(id=dataset.id, name=dataset.name, options=self._options)
@@ -47,22 +47,19 @@ class DatasetJob(Job):
         self._moved_at = time.monotonic()
 
     def prepare(self) -> None:
-        """Forget why an earlier attempt failed."""
+        # Otherwise an earlier attempt's reason would be read as this one's.
         self._folder.clear_failure()
 
     def not_started(self, error: OSError) -> JobResult:
-        """Count it as a death."""
         # Unlike a training, which needs its folder, another worker may be able to start it.
         return JobResult("queued", f"the worker could not start the preparation: {error}", died=True)
 
     def beat(self) -> bool:
-        """Beat, with the progress."""
         self._records.beat_dataset(self._dataset.claim, *self._folder.progress())
         self._notifier.dataset_changed(self._dataset.name)
         return False  # only deleting the row stops a preparation, and that ends the claim
 
     def poll(self) -> str | None:
-        """Return the reason if no file was read for too long."""
         # A decoder can hang for ever in a damaged image; a slow one still moves from file to file.
         now = time.monotonic()
         if (progress := self._folder.progress()) != self._progress:
@@ -73,7 +70,6 @@ class DatasetJob(Job):
         return None
 
     def result(self, code: int | None, stopped: bool) -> JobResult | None:
-        """Interpret the exit code and the files that the process has left."""
         # A handover is no fault of the images, even where the process was too slow to stop.
         killed_late = stopped and code in (-signal.SIGKILL, -signal.SIGTERM)
         if code not in (ExitCode.COMPLETED, ExitCode.REFUSED, ExitCode.STOPPED) and not killed_late:
@@ -83,7 +79,6 @@ class DatasetJob(Job):
         return JobResult("queued" if self._report() is None else "succeeded")
 
     def release(self, result: JobResult) -> str:
-        """Write the result into the row, after a last beat with the progress."""
         claim = self._dataset.claim
         # Progress counts before the death does: coming as far once more is no progress of the next attempt's.
         self._records.beat_dataset(claim, *self._folder.progress())
@@ -114,7 +109,6 @@ class DatasetJobs:
         stopping: threading.Event,
         command: Sequence[str] = PREPARER,
     ) -> None:
-        """Prepare for one worker; `stopping` asks for a handover, `command` prepares a data set."""
         self._records = records
         self._settings = settings
         self._notifier = notifier
@@ -123,10 +117,10 @@ class DatasetJobs:
         self._supervisor = Supervisor(settings, stopping)
 
     def work(self, worker: str) -> None:
-        """Claim data sets and prepare them until none waits or this worker has to go; then free unused disk space.
+        """Claim and prepare data sets until none waits or this worker must stop; then free unused disk space.
 
         Raises:
-            RecordsUnavailable: the database did not answer; nothing is lost, the next call claims.
+            RecordsUnavailable: the database did not respond; the next call continues.
         """
         while not self._stopping.is_set() and (dataset := self._records.claim_dataset(worker)) is not None:
             job = DatasetJob(dataset, self._records, self._settings, self._notifier, self._command)

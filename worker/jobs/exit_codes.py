@@ -1,7 +1,4 @@
-"""How a job's process reports its end: an exit code, and the reason of a failure. Any other code means that it died.
-
-Of several ranks the first decides: it writes its code to an `ExitStatusFile`, and `worker.jobs.torchrun` exits with it.
-"""
+"""Exit codes of a job's process, and the reason of a failure. Any other code means that it died."""
 
 from __future__ import annotations
 
@@ -32,13 +29,13 @@ _REASON_BYTES = 4096
 
 
 class ExitStatusFile:
-    """A file for rank 0's exit code, whose disk space is reserved before the disk may be full."""
+    """A file for rank 0's exit code, with disk space reserved in advance."""
 
+    # Of several ranks the first decides: rank 0 writes its code here, and `worker.jobs.torchrun` exits with it.
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def reserve(self) -> None:
-        """Create the file, without a code."""
         self._path.write_bytes(b" " * _STATUS_BYTES)
 
     def write(self, code: ExitCode) -> None:
@@ -55,11 +52,12 @@ class ExitStatusFile:
 
 
 class FailureNote:
-    """The file `failure.json`, whose space is reserved in advance: a full disk is among the reasons."""
+    """The file `failure.json`, with disk space reserved in advance."""
 
     def __init__(self, folder: Path) -> None:
         self._target = folder / "failure.json"
         self._reserve = folder / ".failure.json"
+        # A full disk is among the reasons that it may have to name.
         self._reserve.write_bytes(b" " * _REASON_BYTES)
 
     def write(self, reason: str) -> None:
@@ -70,12 +68,11 @@ class FailureNote:
         self._reserve.replace(self._target)
 
     def discard(self) -> None:
-        """Free the reserved space."""
         self._reserve.unlink(missing_ok=True)
 
 
 def disk_full(error: BaseException) -> bool:
-    """Whether an error, or one that caused it, means that a disk or a quota is full."""
+    """Return whether an error, or a cause of it, means that a disk or a quota is full."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -1,4 +1,4 @@
-"""Notifications to the app, through Redis, that a run or a data set has changed; files and rows say how."""
+"""Notifications to the app, through Redis, about changed runs and data sets; files and rows have the details."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Preparation of one uploaded data set, as a process: `python -m worker.jobs.prepare JSON`.
-
-A process of its own keeps what hostile images could do to a decoder away from the worker, and frees its memory.
-"""
+"""Preparation of one uploaded data set, as a process: `python -m worker.jobs.prepare JSON`."""
 
 from __future__ import annotations
 
@@ -30,6 +27,7 @@ class PrepareArguments(Frozen):
 
 def main(arguments: list[str]) -> ExitCode:
     """Prepare a data set until it is done or SIGTERM arrives, and return the exit code."""
+    # A process of its own: hostile images could harm a decoder, and its memory is freed at the end.
     watchdog.die_with_parent()
     watchdog.watch(sys.stdin.buffer)
     stop = threading.Event()
@@ -67,7 +65,7 @@ def main(arguments: list[str]) -> ExitCode:
 
 
 def free_bytes(settings: WorkerSettings) -> int:
-    """Return the bytes that uploads may still take, of their quota and of the disk."""
+    """Return the bytes left for uploads by their quota and by the disk."""
     free = shutil.disk_usage(settings.uploads_dir).free - settings.spare_bytes
     return min(free, settings.uploads_quota_bytes - folder_size(settings.uploads_dir))
 

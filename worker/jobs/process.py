@@ -1,4 +1,4 @@
-"""The process of a job, seen from outside: started, asked to stop, killed together with whatever it started."""
+"""The process of a job: started, stopped, killed together with its children."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 class JobProcess:
-    """A process in a session and group of its own, whose standard input is a pipe that ends when this process does."""
+    """A process in a session and group of its own, with a pipe as its standard input."""
 
     # The thread that creates a job's process must not end before it: the kernel's parent-death signal, which the
-    # process asks for (`models.watchdog`), is bound to that thread. `Supervisor.supervise` returns only once the
-    # process has ended, so this holds for whatever thread it runs on, Celery's pool thread included.
+    # process requests (`models.watchdog`), is bound to that thread. `Supervisor.supervise` returns only once the
+    # process has ended, so this holds for any thread, Celery's pool thread included.
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         """Start `command`, its output appended to `log`.
@@ -25,12 +25,15 @@ class JobProcess:
         """
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # its standard input stays open: its end tells the child to exit
-                command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property
     def pid(self) -> int:
-        """The process id, which is also the group's."""
         return self._process.pid
 
     def poll(self) -> int | None:
@@ -43,8 +46,9 @@ class JobProcess:
         return self._process.returncode
 
     def terminate(self) -> None:
-        """Send SIGTERM to the process alone: it decides what its own children receive."""
+        """Send SIGTERM to the process alone."""
         if self._process.returncode is None:
+            # Not to the group: the process decides which signals its own children receive.
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:

@@ -1,7 +1,4 @@
-"""The reaper takes back runs and data sets whose worker fell silent, whichever it was; each worker has one.
-
-No wall clock decides: a lease has expired when *this* process has watched the same (token, beat) for long enough.
-"""
+"""The reaper: takes back runs and data sets of silent workers; each worker has one."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class LeaseMonitor:
-    """Remembers since when each claim's beat has not moved."""
+    """Times since when each claim's beat has not moved."""
 
     def __init__(self, lost_after_seconds: float, clock: Callable[[], float]) -> None:
         self._lost_after = lost_after_seconds
@@ -28,7 +25,9 @@ class LeaseMonitor:
         self._last_call = clock()
 
     def expired(self, leases: Sequence[LeaseState]) -> list[LeaseState]:
-        """Compare all leases with those of the last call, and return the expired ones. Call it every few seconds."""
+        """Compare all leases with those of the last call; return the expired ones. Call it every few seconds."""
+        # No wall clock decides: a lease has expired when this process has watched the same (token, beat) for long
+        # enough.
         now = self._clock()
         # After a long gap (the database was away, this process was frozen, the machine asleep) the workers may have
         # been kept from beating by the same cause: watch everyone from now on.
@@ -64,10 +63,10 @@ class Reaper:
         self._monitor = LeaseMonitor(lost_after_seconds, clock)
 
     def reap(self) -> None:
-        """Take back what is lost. Call it every few seconds.
+        """Take back expired claims. Call it every few seconds.
 
         Raises:
-            RecordsUnavailable: the database did not answer.
+            RecordsUnavailable: the database did not respond.
         """
         for lease in self._monitor.expired(self._records.leases()):
             reason = f"worker {lease.worker} gave no sign of life for {self._lost_after:g} s"
@@ -81,5 +80,5 @@ class Reaper:
                 self._notifier.dataset_changed(taken.name)
 
     def _log_tail(self, claim: Claim) -> str:
-        """Return the end of a lost training's log; a preparation's says nothing about its worker."""
+        # A preparation's log says nothing about its worker.
         return log_tail(Attempt(self._runs_dir / claim.id, claim.token).log) if claim.kind == "run" else ""

@@ -1,4 +1,4 @@
-"""Runs as supervised jobs; the training itself is the process's (`worker.jobs.train`)."""
+"""Supervised trainings of runs; `worker.jobs.train` is the process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RunJob(Job):
     def __init__(
         self, run: Run, records: Records, settings: WorkerSettings, notifier: Notifier, command: Sequence[str]
     ) -> None:
-        """Describe the attempt that a claim has begun; the run's id and token are appended to `command`."""
+        """Describe the attempt of a claim; the run's id and token are appended to `command`."""
         self._attempt = Attempt(settings.runs_dir / run.id, run.token)
         command = command if run.devices == 1 else (*TORCHRUN, str(run.devices))
         super().__init__(f"run {run.id}, token {run.token}", [*command, run.id, str(run.token)], self._attempt.log)
@@ -46,16 +46,13 @@ class RunJob(Job):
         self._event_bytes = 0
 
     def prepare(self) -> None:
-        """Announce that the run is running."""
         self._announce(self._run)
 
     def not_started(self, error: OSError) -> JobResult:
-        """Fail the run at once."""
         # A folder that cannot be written now cannot be written in a minute.
         return JobResult("failed", f"the worker could not start the training: {error}")
 
     def beat(self) -> bool:
-        """Beat where one is due, report a new checkpoint, and return whether a pause or a cancel is wanted."""
         if time.monotonic() >= self._next_beat:
             self._records.beat_run(self._run.claim)
             self._next_beat = time.monotonic() + self._beat_seconds
@@ -64,7 +61,7 @@ class RunJob(Job):
         return wanted is not None
 
     def report_checkpoint(self) -> None:
-        """Let earlier deaths be forgotten if this attempt has come further since the last report."""
+        """Reset the count of deaths if this attempt has come further since the last report."""
         # Coming as far as its start once more is no progress: a crash loop must end after three deaths.
         reached = newest_checkpoint(self._attempt)
         if reached > max(self._reported, self._attempt.start() or Position(0, 0)):
@@ -72,7 +69,6 @@ class RunJob(Job):
             self._reported = reached
 
     def poll(self) -> str | None:
-        """Notify the app of new events; a training never counts as stalled."""
         try:
             size = self._attempt.events.stat().st_size
         except FileNotFoundError:
@@ -80,10 +76,10 @@ class RunJob(Job):
         if size != self._event_bytes:
             self._event_bytes = size
             self._notifier.run_changed(self._run.id)
+        # A training never counts as stalled: a step or an evaluation may take long.
         return None
 
     def result(self, code: int | None, stopped: bool) -> JobResult | None:
-        """Interpret the trainer's exit code."""
         match code:
             case ExitCode.COMPLETED:
                 return JobResult("succeeded")
@@ -99,7 +95,6 @@ class RunJob(Job):
         return JobResult("queued", describe_death(self.process_name, code, self.log), died=True)
 
     def release(self, result: JobResult) -> str:
-        """Write the result into the row, after a last report of the checkpoints."""
         self.report_checkpoint()
         released = self._records.release_run(self._run.claim, result.outcome, error=result.error, died=result.died)
         try:
@@ -121,7 +116,7 @@ class RunJob(Job):
 
 
 def newest_checkpoint(attempt: Attempt) -> Position:
-    """Return the position of an attempt's newest checkpoint, by the names of the files; the start if there is none."""
+    """Return the position of an attempt's newest checkpoint by file names; the start if there is none."""
     found = (Position.parse(path.name) for path in attempt.checkpoints.glob("[0-9]*"))
     return max((position for position in found if position is not None), default=Position(0, 0))
 
@@ -137,7 +132,6 @@ class RunJobs:
         stopping: threading.Event,
         command: Sequence[str] = TRAINER,
     ) -> None:
-        """Train for one worker; `stopping` asks for a handover, `command` trains a run on one device."""
         self._records = records
         self._settings = settings
         self._notifier = notifier
@@ -146,14 +140,14 @@ class RunJobs:
         self._supervisor = Supervisor(settings, stopping)
 
     def work(self, worker: str, devices: int) -> None:
-        """Claim runs and supervise them until none is left or this worker has to go.
+        """Claim and supervise runs until none is left or this worker must stop.
 
         Raises:
-            RecordsUnavailable: the database did not answer; nothing is lost, the next call claims.
+            RecordsUnavailable: the database did not respond; the next call continues.
         """
         while not self._stopping.is_set() and (run := self._records.claim_run(worker, devices)) is not None:
             self.supervise(run)
 
     def supervise(self, run: Run) -> None:
-        """Work on a claimed run until its process has ended and its row says how."""
+        """Supervise a claimed run until its process has ended and its row has the result."""
         self._supervisor.supervise(RunJob(run, self._records, self._settings, self._notifier, self._command))

@@ -1,7 +1,4 @@
-"""Supervision of one claimed job, a run or a data set: its process, its claim, its handover, its result.
-
-What the two kinds do differently is a `Job`: `worker.jobs.runs` and `worker.jobs.datasets`.
-"""
+"""Supervision of one claimed job, a run or a data set: its process, claim, handover and result."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ LOG_TAIL_BYTES = 8192
 
 @dataclass(frozen=True)
 class JobResult:
-    """What becomes of a job after its process; `died` counts as a failure, and is retried within bounds."""
+    """The result of a job's process; `died` counts as a failure and is retried within bounds."""
 
     outcome: Literal["succeeded", "failed", "queued"]
     error: str | None = None
@@ -34,7 +31,7 @@ class JobResult:
 
 
 class Job(ABC):
-    """One claimed row, and how a process works on it.
+    """One claimed row and the process that works on it.
 
     Methods that change the row raise `ClaimLost`, and `RecordsUnavailable` while the database is away.
     """
@@ -47,8 +44,8 @@ class Job(ABC):
 
         Args:
             name: for log lines, with its kind: "run 01j9".
-            command: what the process executes.
-            log: the file that its output is appended to.
+            command: the command line of the process.
+            log: the file for its output.
         """
         self.name = name
         self.command = command
@@ -56,7 +53,7 @@ class Job(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Get the folder ready for the process, and announce the start; may raise OSError."""
+        """Prepare the folder for the process, and announce the start; may raise OSError."""
 
     @abstractmethod
     def not_started(self, error: OSError) -> JobResult:
@@ -64,11 +61,11 @@ class Job(ABC):
 
     @abstractmethod
     def beat(self) -> bool:
-        """Renew the claim; return whether users want the job to stop. Called on the heartbeat's thread."""
+        """Renew the claim; return whether a user wants the job to stop. Called on the heartbeat's thread."""
 
     @abstractmethod
     def poll(self) -> str | None:
-        """Pass progress on; return the reason if the process has to be killed as stalled."""
+        """Forward progress; return the reason if the process has stalled and must be killed."""
 
     @abstractmethod
     def result(self, code: int | None, stopped: bool) -> JobResult | None:
@@ -76,10 +73,10 @@ class Job(ABC):
 
         Args:
             code: its exit code, or minus the signal that killed it.
-            stopped: whether it was asked to stop; then being killed for lateness is no failure.
+            stopped: whether a stop was requested; then a kill after the grace period is not a failure.
 
         Returns:
-            The result; None where the process has found that another attempt holds the row.
+            The result; None if the process found that another attempt holds the row.
         """
 
     @abstractmethod
@@ -88,13 +85,10 @@ class Job(ABC):
 
 
 class Heartbeat:
-    """Keeps a job's claim while its process works.
-
-    On its own thread, so that a database that hangs delays no signal.
-    """
+    """Renews a job's claim while its process works."""
 
     def __init__(self, job: Job, seconds: float) -> None:
-        # Somebody asked for a pause or a cancel; the row knows which.
+        # A user requested a pause or a cancel; the row has which.
         self.stop_wanted = False
         # Another worker holds the row, or nobody does.
         self.lost = False
@@ -103,13 +97,14 @@ class Heartbeat:
         self._away = False
         self._ended = threading.Event()
         # A daemon: a database call that hangs must not keep the worker process from exiting.
+        # A thread of its own: a database that hangs must not delay signals.
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of {job.name}", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop to beat, after a beat that is under way."""
+        """Stop after the current beat."""
         self._ended.set()
         self._thread.join()
 
@@ -120,14 +115,14 @@ class Heartbeat:
         except ClaimLost as error:
             logger.warning("%s", error)
         finally:
-            # Whatever else ended this loop: without a beat another worker will take the row.
+            # After any other error too: without beats another worker will take the row.
             self.lost = not self._ended.is_set()
 
     def _beat(self) -> None:
         try:
             self.stop_wanted = self._job.beat()
         except RecordsUnavailable as error:
-            # The process goes on: its row changes hands only if another worker can see that the beat stands still.
+            # The process goes on: its row changes hands only if another worker sees that the beat no longer moves.
             if not self._away:
                 logger.warning("%s continues without the database, which is away: %s", self._job.name, error)
             self._away = True
@@ -139,12 +134,11 @@ class Supervisor:
     """Runs jobs, one after the other."""
 
     def __init__(self, settings: WorkerSettings, stopping: threading.Event) -> None:
-        """Supervise for one worker; `stopping` asks for a handover."""
         self._settings = settings
         self._stopping = stopping
 
     def supervise(self, job: Job) -> None:
-        """Work on a claimed job until its process has ended and its row says how."""
+        """Work on a claimed job until its process has ended and its row has the result."""
         # Before the process: starting it may take longer than a claim survives without a beat.
         heartbeat = Heartbeat(job, self._settings.poll_seconds)
         heartbeat.start()
@@ -162,7 +156,7 @@ class Supervisor:
         self._release(job, result)
 
     def _execute(self, job: Job, heartbeat: Heartbeat) -> JobResult | None:
-        """Run the process to its end; None if the row is no longer ours."""
+        """Run the process to its end; return None if the claim is lost."""
         job.prepare()
         process = JobProcess(job.command, job.log)
         logger.info("%s: working in process %d", job.name, process.pid)
@@ -176,10 +170,10 @@ class Supervisor:
         return job.result(process.poll(), stopped)
 
     def _watch(self, process: JobProcess, job: Job, heartbeat: Heartbeat) -> tuple[bool, str | None]:
-        """Wait for the end of the process, and pass requests to stop on to it.
+        """Wait for the end of the process, and forward requests to stop.
 
         Returns:
-            Whether it was asked to stop, and why it has to be killed where it has stalled.
+            Whether a stop was requested, and the reason to kill the process if it has stalled.
         """
         deadline: float | None = None
         # A process whose claim is lost is killed at once: the next attempt may need its memory and its files.
@@ -197,7 +191,6 @@ class Supervisor:
         return deadline is not None, None
 
     def _release(self, job: Job, result: JobResult) -> None:
-        """Write the result into the row, however long the database is away, unless the worker has to go."""
         deadline: float | None = None
         # Keep trying without a limit: while the database is away no reaper can take the row either, and giving up would
         # repeat the work. A worker that has to stop may wait only as long as its own deadline allows.

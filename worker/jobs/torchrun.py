@@ -1,7 +1,6 @@
 """Launcher of a run's ranks: `python -m worker.jobs.torchrun COUNT RUN TOKEN`.
 
-It is torch's own torchrun, which ends with its supervisor and exits with the code of rank 0 (`worker.jobs.exit_codes`).
-Ranks inherit its standard input, so that each of them notices the end of the supervisor by itself.
+torch's own torchrun, which ends with its supervisor and exits with the code of rank 0 (`worker.jobs.exit_codes`).
 """
 
 from __future__ import annotations
@@ -40,6 +39,7 @@ def main(arguments: list[str]) -> int:
         ending = Path(folder) / "ending"
         status = ExitStatusFile(ending)
         status.reserve()
+        # Ranks inherit the standard input, so that each of them notices the end of the supervisor.
         failures = _run(
             [*options(folder, count, run, settings().grace_seconds), "worker.jobs.train", run, token, str(ending)]
         )
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
 
 
 def options(folder: str, count: str, run: str, grace_seconds: float) -> list[str]:
-    """Return torchrun's options for a run of `count` ranks, whose rendezvous is in a folder."""
+    """Return torchrun's options for a run of `count` ranks with its rendezvous in `folder`."""
     return [
         "--nnodes=1",
         f"--nproc-per-node={count}",
@@ -66,7 +66,7 @@ def options(folder: str, count: str, run: str, grace_seconds: float) -> list[str
 
 
 def _stay_on_this_host() -> None:
-    """Let ranks communicate over the loopback interface only, unless the environment says otherwise."""
+    """Restrict communication between ranks to the loopback interface, unless the environment overrides it."""
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
@@ -75,8 +75,8 @@ def _stay_on_this_host() -> None:
 
 
 def _run(arguments: list[str]) -> Mapping[int, ProcessFailure]:
-    """Run torchrun to its end; return the ranks that failed, none where it was asked to stop."""
-    # Seconds to import, in which the supervisor may die or ask to stop.
+    """Run torchrun to its end; return the failed ranks, none after a requested stop."""
+    # Imported here: the import takes seconds, in which the supervisor may die or request a stop.
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
@@ -92,8 +92,9 @@ def _run(arguments: list[str]) -> Mapping[int, ProcessFailure]:
 
 
 def ended(failures: Mapping[int, ProcessFailure]) -> int:
-    """Exit as the rank that failed first, by the same signal if it was one; without one, as if killed by SIGTERM."""
+    """Exit like the rank that failed first, by the same signal if it was killed by one."""
     if not failures:
+        # No rank failed and none wrote a code: a stop was requested before they could.
         code = -signal.SIGTERM
     else:
         # Timestamps are whole seconds: within one, a rank that was killed came first, then one that exited on purpose.

@@ -1,8 +1,8 @@
 """The process of one run: `python -m worker.jobs.train RUN TOKEN`, started by `worker.jobs.supervisor`.
 
-It ends with its supervisor, and stops at SIGTERM; the work is in `worker.training.attempt`.
-The exit code says how it ended (`worker.jobs.exit_codes`); `failure.json` in the attempt's folder says why. Where there
-is such a process for each device, `worker.jobs.torchrun` started them, and reads rank 0's exit code from a file.
+It ends with its supervisor and stops at SIGTERM; `worker.training.attempt` does the work. It reports its end by its
+exit code (`worker.jobs.exit_codes`) and by `failure.json` in the attempt's folder. With several devices
+`worker.jobs.torchrun` starts one such process for each, and reads rank 0's exit code from a file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
 
-    # torch takes seconds to import, in which a supervisor may die or ask to stop.
+    # torch takes seconds to import, in which a supervisor may die or request a stop.
     from worker.jobs.exit_codes import ExitStatusFile
     from worker.settings import settings
     from worker.training.attempt import attempt_run
@@ -42,13 +42,11 @@ def main(arguments: list[str]) -> int:
 
 
 def leave(code: int) -> NoReturn:
-    """Exit with `code`, whatever else is left.
-
-    The interpreter's own end would change the code: it flushes a log whose disk may be full, and torch's threads may be
-    in the middle of a sum over ranks, or of a recording.
-    """
+    """Exit with `code` at once."""
     with suppress(OSError):
         sys.stdout.flush()
+    # The interpreter's own end could change the code: it flushes a log whose disk may be full, and torch's threads may
+    # be in the middle of a sum over ranks, or of a recording.
     os._exit(code)
 
 

@@ -1,4 +1,4 @@
-"""Encoders: one grid, every image by itself, or an animation; and the formats that requests name them by."""
+"""Encoders: one grid, single images, or an animation; and the names of their formats."""
 
 from __future__ import annotations
 

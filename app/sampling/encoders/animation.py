@@ -45,11 +45,10 @@ class AnimationEncoder:
         return (animation_encoder(self.format), self.format, self.fps, self.scale)
 
     def peak_bytes(self, plan: RenderPlan) -> int:
-        """Add up the images, some frames in the encoder (12 bytes a pixel), and the body twice, as if it were noise.
-
-        Noise takes 1.2 bytes a pixel in grey WebP, 1.4 in grey GIF, 1.3 in colour, 0.5 in MP4. Of a body that is
-        streamed, no more than a second is in memory at once: MP4 comes in parts of that length.
-        """
+        """Add up the images, the frames in the encoder, and twice the body or its largest part."""
+        # Some frames in the encoder take 12 bytes a pixel. The body is bounded by that of noise: 1.2 bytes a pixel in
+        # grey WebP, 1.4 in grey GIF, 1.3 in colour, 0.5 in MP4. Of a streamed body at most one second is in memory at
+        # once: MP4 comes in parts of that length.
         shape, count = plan.images.generator.shape, len(plan.images)
         images = stream_bytes(count, shape.values) if plan.streamed else count * shape.values
         frames = min(count, max(self._step(shape), ceil(self.fps))) if plan.streamed else count

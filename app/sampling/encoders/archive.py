@@ -1,7 +1,4 @@
-"""Archives, streamed while images are generated: npy, one array of all, and zip, a PNG of each with an index.
-
-Their bytes are the same every time.
-"""
+"""Archives, streamed while images are generated: npy, one array of all, and zip, a PNG of each with an index."""
 
 from __future__ import annotations
 
@@ -110,8 +107,9 @@ def _file_name(index: int) -> str:
 
 
 class ZipStream:
-    """A zip of stored files, dated 1980-01-01; sizes precede the files, so that readers can unpack as it arrives."""
+    """A zip of stored files that readers can unpack as it arrives."""
 
+    # The same bytes every time: all files are dated 1980-01-01. Sizes precede the files, for readers of streams.
     def __init__(self) -> None:
         self._tail = _Tail()
         self._zip = zipfile.ZipFile(self._tail, "w", zipfile.ZIP_STORED)
@@ -123,7 +121,6 @@ class ZipStream:
         self._zip.writestr(entry, data)
 
     def take(self) -> bytes:
-        """Return what was written since the last call."""
         return self._tail.take()
 
     def end(self) -> bytes:
@@ -133,7 +130,7 @@ class ZipStream:
 
 
 class _Tail(io.BytesIO):
-    """The end of a file whose beginning was taken; positions count from the file's beginning."""
+    """The end of a file that is taken piece by piece; positions count from the file's beginning."""
 
     def __init__(self) -> None:
         super().__init__()

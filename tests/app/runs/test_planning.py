@@ -157,7 +157,7 @@ def test_more_devices_than_any_worker_owns_are_refused_while_one_is_there(harnes
     records.worker_seen("w1", "here", 1, 2, "train,background")
     records.worker_seen("w2", "here", 2, 8, "background")
     errors = refusals(dry_run(harness, **request))["body.overrides.devices"]
-    assert "asks for 4 devices and no worker here owns more than 2" in errors
+    assert "requests 4 devices and no worker here owns more than 2" in errors
     records.worker_seen("w3", "there", 3, 4, "train")
     assert dry_run(harness, **request).status_code == 200
 
