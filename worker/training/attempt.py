@@ -21,7 +21,6 @@ from worker.training.trainer import train
 
 
 def attempt_run(run_id: str, token: int, settings: WorkerSettings, stop_requested: Callable[[], bool]) -> ExitCode:
-    """Work on a run, and turn errors into an exit code and a reason."""
     records = Records(settings.database_url)
     attempt = Attempt(settings.runs_dir / run_id, token)
     try:

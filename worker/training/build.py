@@ -21,7 +21,6 @@ from worker.training.step_config import StepConfig
 def build_loop(
     context: Context, job: TrainingJob, state: TrainingState, step_config: StepConfig, started_at: float
 ) -> TrainingLoop:
-    """Build the loop of an attempt; its setup began at `started_at`."""
     log = context.reporter.log
     return TrainingLoop(
         state=state,

@@ -24,8 +24,6 @@ class StopRequested(Exception):
 
 @dataclass(frozen=True)
 class Context:
-    """The row of the run as it was claimed, with folder, settings and reports: what every phase of an attempt needs."""
-
     run: Run
     attempt: Attempt
     records: Records

@@ -25,8 +25,6 @@ _WARM_UP = WARM_UP + 1  # rounds: the eager ones, then one that is recorded on a
 
 
 class Publish(Protocol):
-    """Publishes a version of the averaged generators."""
-
     def __call__(self, images: int, weights: bytes, preview: bytes, *, last: bool) -> None:
         """Publish safetensors and PNG; only the `last` publication of a run has to succeed."""
 

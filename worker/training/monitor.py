@@ -51,7 +51,6 @@ class Monitor:
         return None if self.evaluator is None else self.evaluator.schedule
 
     def restart_throughput(self) -> None:
-        """Start a new measurement of the throughput."""
         self._throughput = ThroughputMeter(self.state.images)
 
     def warmed_up(self) -> None:
@@ -103,7 +102,6 @@ class Monitor:
         return diversity
 
     def preview(self) -> bytes:
-        """Return a PNG of images at this position."""
         return self.reporter.picture(self.state.images) or self.renderer.grid(self.state.shown)
 
     @property

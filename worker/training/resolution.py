@@ -28,7 +28,6 @@ _EXACTNESS = ("device", "device_name", "precision", "compiled", "recorded", "thr
 
 
 def devices_of(resolved: Resolved) -> list[Device]:
-    """Return a run's devices, one for each rank."""
     return [torch.device(name) for name in resolved.device_names]
 
 
@@ -109,8 +108,8 @@ def choose_precision(config: TrainingConfig, device: torch.device) -> ComputePre
     return "bf16" if _cpu_multiplies_bf16() else "fp32"
 
 
+# As configured, else on a single GPU if there is a compiler.
 def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
-    """Return whether networks are compiled: as configured, else on a single GPU with a compiler."""
     # On a CPU compilation made small networks slower and a large one no faster, and takes ten seconds or more.
     if config.compile != "auto":
         return config.compile == "on"
@@ -118,8 +117,8 @@ def choose_compiled(config: TrainingConfig, device: torch.device) -> bool:
     return config.devices == 1 and device.type == "cuda" and has_compiler
 
 
+# On a single GPU: ranks communicate within a round, which a graph cannot contain.
 def choose_recorded(config: TrainingConfig, device: torch.device) -> bool:
-    """Return whether rounds are recorded as CUDA graphs: on a single GPU."""
     return device.type == "cuda" and config.devices == 1
 
 

@@ -31,7 +31,6 @@ def configure_torch(resolved: Resolved) -> None:
 
 
 def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ranks: Ranks) -> TrainingState:
-    """Create the state of a training at its beginning, on this rank's device."""
     device = devices_of(resolved)[ranks.rank]
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, device), device)
     for module in state.modules.values():

@@ -75,7 +75,6 @@ class StepConfig:
         )
 
     def hyperparameters(self, state: TrainingState) -> Hyperparameters:
-        """Return the settings of the round that begins now."""
         images, guard = state.images, state.guard
         progress, values = images / self.length, dict[str, float]()
         for name, spec in self.method.optimizers.items():
@@ -101,5 +100,4 @@ class StepConfig:
         return StepState(state.modules, state.buffers, state.noise, self.batch_size, self.autocast)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Return the context of one forward pass in the precision of the training."""
         return torch.autocast(self.device_type, torch.bfloat16, enabled=self.precision == "bf16")

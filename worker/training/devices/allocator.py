@@ -58,7 +58,6 @@ def keep_memory() -> None:
 
 
 def give_memory_back() -> None:
-    """Return freed memory that the C library keeps to the system."""
     if trim := _of_c_library("malloc_trim"):
         trim(0)
 

@@ -61,8 +61,6 @@ class Unrecordable(CannotContinue):
 
 
 class RecordedRound:
-    """One kind of round as a CUDA graph, with the buffers of images that it reads."""
-
     def __init__(
         self,
         state: TrainingState,
@@ -146,9 +144,8 @@ class GraphRunner:
         return recorded
 
 
+# The error that began a chain: the end of a failed recording fails too, with an error that hides the cause.
 def first_line(error: BaseException) -> str:
-    """Return the first line of the error that began a chain of errors."""
-    # The end of a failed recording fails too, with an error that hides the cause.
     while error.__context__ is not None:
         error = error.__context__
     return str(error).partition("\n")[0] or type(error).__name__

@@ -27,8 +27,6 @@ _BUCKET = 1 << 23  # values in one all-reduce
 
 
 class Command(IntEnum):
-    """A command of rank 0 to the other ranks."""
-
     END = 0
     ROUND = 1
     # A round that logs the norms of gradients.
@@ -116,7 +114,6 @@ class Ranks:
                 torch.distributed.broadcast(tensor, 0, group=self._control)
 
     def any(self, flag: bool) -> bool:
-        """Return whether the flag is set on any rank."""
         if self.count == 1:
             return flag
         votes = torch.tensor(flag, dtype=torch.int64)
@@ -137,8 +134,6 @@ SINGLE = Ranks()
 
 
 class LaunchInfo(NamedTuple):
-    """The rank of this process among those that torchrun has started."""
-
     rank: int
     ranks: int
 

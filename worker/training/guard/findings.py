@@ -63,7 +63,6 @@ class Health:
     sentence: str = ""
 
     def after(self, findings: Sequence[Finding]) -> Health:
-        """Return the verdict with active findings of the guard in front."""
         if not findings:
             return self
         reasons = (*(f"{finding.evidence[0].upper()}{finding.evidence[1:]}" for finding in findings), *self.reasons)
@@ -137,7 +136,6 @@ class Before:
 
 
 def find(rules: Rules, before: Before, measured: Measured) -> Iterator[Finding]:
-    """Yield the rules that hold at an evaluation."""
     diversity, score = measured.diversity, measured.score
     if measured.gradients is not None:
         # Only a pair of adversaries has a generator that learns from the other network.

@@ -109,12 +109,10 @@ def check_tick(
 
 
 def check_weights(broken: Sequence[str]) -> Finding | None:
-    """Return a finding if there are tensors, given by name, with values that are not finite."""
     return Finding(kind="diverged", evidence=f"{broken[0]} holds numbers that are not finite") if broken else None
 
 
 def observe(rules: Rules, state: GuardState, observation: Observation) -> GuardState:
-    """Return the state after the rules were applied to an observation."""
     # Networks that have hardly begun: only the rollback target can change.
     if observation.images < rules.young:
         target = _here(state, observation) if _is_apart(rules, state, observation) else state.rollback_target

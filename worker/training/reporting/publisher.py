@@ -24,14 +24,11 @@ from worker.training.reporting.reporter import Reporter
 
 
 def software() -> dict[str, str]:
-    """Return the versions of Python and torch, which a version records."""
     return {"python": platform.python_version(), "torch": torch.__version__}
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """Publishes versions for one attempt at a run."""
-
     store: ModelStore
     records: Records
     run: TrainedRun

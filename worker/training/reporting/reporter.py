@@ -29,8 +29,8 @@ class Reporter:
         append_line(self._attempt.ticks, tick)
         self._events.append("tick", tick)
 
+    # Ticks come often: only a new verdict is an event.
     def health(self, health: Health) -> None:
-        """Write an event when the verdict has changed."""
         if self._health is None or health.verdict != self._health.verdict:
             self._events.append("health", _health_data(health))
         self._health = health
@@ -62,7 +62,6 @@ class Reporter:
         return path.read_bytes() if path.exists() else None
 
     def score(self, evaluation: Evaluation) -> None:
-        """Write an evaluation beside its snapshot, and its event."""
         path = self._attempt.snapshots / f"{kimg_name(evaluation.images)}.json"
         replace_file(path, evaluation.model_dump_json(indent=1).encode())
         self._events.append("score", evaluation.event())

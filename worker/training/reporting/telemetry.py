@@ -81,7 +81,6 @@ class ThroughputMeter:
         self._marks: deque[tuple[float, int]] = deque(maxlen=_SPEED_TICKS + 1)
 
     def warmed_up(self, images: int) -> None:
-        """Start measuring here, unless there was a tick."""
         if not self._marks:
             self._last = (self._clock(), images)
             self._marks.append(self._last)

@@ -59,7 +59,6 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """Its name within the run, `TOKEN/KIMG`."""
         return f"{self.token}/{self.path.name}"
 
 

@@ -36,6 +36,9 @@ class CheckpointManager:
 
     Args:
         environment: settings and versions on which exact results depend, stored with each checkpoint.
+
+    Raises:
+        OSError: from its methods, if a checkpoint could not be written.
     """
 
     def __init__(self, attempt: Attempt, environment: Mapping[str, Any]) -> None:
@@ -62,11 +65,7 @@ class CheckpointManager:
         )
 
     def save(self, state: TrainingState) -> None:
-        """Copy the state, and write it in the background as a checkpoint.
-
-        Raises:
-            OSError: an earlier checkpoint could not be written.
-        """
+        """Copy the state, and write it in the background as a checkpoint."""
         # A rollback checkpoint of this position is a checkpoint as well.
         if state.position == self._newest_position:
             return
@@ -77,11 +76,7 @@ class CheckpointManager:
         self._submit(lambda: self._write(copy))
 
     def save_rollback_checkpoint(self, state: TrainingState) -> None:
-        """Copy the state, and write it in the background as a rollback checkpoint.
-
-        Raises:
-            OSError: an earlier checkpoint could not be written.
-        """
+        """Copy the state, and write it in the background as a rollback checkpoint."""
         copy = self._copy(state)
         if state.images:
             # Except at the start, its files are a checkpoint too (`_link`).
@@ -93,21 +88,13 @@ class CheckpointManager:
             self._submit(self._write_rollback_checkpoint)
 
     def read_rollback_checkpoint(self, position: Position, on_skip: Callable[[str], None]) -> Checkpoint | None:
-        """Read the rollback checkpoint of a position, of any attempt.
-
-        Raises:
-            OSError: a checkpoint could not be written.
-        """
+        """Read the rollback checkpoint of a position, of any attempt."""
         # It may be in the queue still.
         self.wait()
         return read_rollback_checkpoint(self._attempt.dir.parent, position, on_skip)
 
     def wait(self) -> None:
-        """Wait until everything is written.
-
-        Raises:
-            OSError: the checkpoint could not be written.
-        """
+        """Wait until everything is written."""
         while self._writing:
             self._writing.pop(0).result()
 

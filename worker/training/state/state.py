@@ -44,7 +44,6 @@ class StateCopy:
     values: dict[str, Any]
 
     def not_finite(self) -> list[str]:
-        """Return the names of tensors with a NaN or an infinity."""
         # With numpy, because the thread that writes checkpoints calls this. If two threads use torch's operators,
         # OpenMP puts the workers of both to sleep in between: a quarter of a small network's speed on two threads.
         return [
@@ -116,9 +115,9 @@ class TrainingState:
         """Return the averages that make a version, by the names of its generators."""
         return {name: self.averages[average] for name, average in self.method.generators.items()}
 
+    # The average of the method's first generator, whose images are shown and scored.
     @property
     def shown(self) -> nn.Module:
-        """The average of the method's first generator, whose images are shown and scored."""
         return next(iter(self.generators().values()))
 
     def generator_weights(self) -> bytes:
@@ -188,20 +187,18 @@ class TrainingState:
         torch.manual_seed(int(drawn[0]))
         self.noise.generator.manual_seed(int(drawn[1]))
 
+    # An interrupted round may have left some.
     def drop_gradients(self) -> None:
-        """Drop gradients that an interrupted round may have left."""
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
 
     def randomness(self) -> dict[str, Tensor]:
-        """Return copies of all random states."""
         states = {"random.noise": self.noise.generator.get_state(), "random.torch": torch.get_rng_state()}
         if self.device.type == "cuda":
             states[_CUDA] = torch.cuda.get_rng_state(self.device)
         return states
 
     def set_randomness(self, states: Mapping[str, Tensor]) -> None:
-        """Restore what `randomness` returned."""
         self.noise.generator.set_state(states["random.noise"])
         torch.set_rng_state(states["random.torch"])
         if self.device.type == "cuda":
