@@ -27,7 +27,7 @@ CELERY_SECONDS = 3.0
 
 
 class WorkerService:
-    """One worker process's threads and what they share."""
+    """One worker process's threads and their shared state."""
 
     def __init__(self, settings: WorkerSettings, command: Sequence[str] = TRAINER) -> None:
         self.worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -16,7 +16,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class WorkerSettings(SharedSettings):
-    """Intervals and time limits of a worker, and limits of what it prepares."""
+    """Intervals and time limits of a worker, and limits of data sets."""
 
     # Between two searches for a claimable run without a message.
     look_seconds: Seconds = 5

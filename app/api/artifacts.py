@@ -109,7 +109,7 @@ def to_csv(items: list[Tick]) -> str:
     responses={**_PNG, **responses(404, 503)},
 )
 def losses(run_id: str, app_state: AppStateDep, request: Request) -> Response:
-    """Plot the losses, D(x) and D(G(z)), with the values at equilibrium where the loss has them."""
+    """Plot the losses, D(x) and D(G(z)), with the values at equilibrium if the loss has them."""
     run = runs.find(app_state, run_id)
     items = history.read_ticks(_run_dir(app_state, run_id))
 

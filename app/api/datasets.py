@@ -88,9 +88,9 @@ def list_datasets(app_state: AppStateDep, paging: PagingQuery) -> Page[DatasetVi
 async def create(request: Request, app_state: AppStateDep, response: Response) -> DatasetView:
     """Receive a zip, tar or tar.gz of images; a worker prepares it.
 
-    Folders become classes where every image lies in one. The archive is checked before anything of it is unpacked. One
-    is refused, and removed, whose names lead out of its folder, that holds links, archives or two files of a name, or
-    that unpacks to far more than its size. Send `name` before `file`: a name that is taken is then refused early.
+    Folders become classes if every image lies in one. The archive is checked before any of it is unpacked. It is
+    refused and removed if names lead out of its folder, if it contains links, archives or two files of the same name,
+    or if it unpacks to far more than its size. Send `name` before `file`: a name that is taken is then refused early.
     """
     settings = app_state.settings
     length = request.headers.get("content-length", "0")
@@ -158,7 +158,7 @@ def _insert(app_state: AppState, folder: UploadFolder, fields: UploadFields, siz
 def copy(app_state: AppStateDep, name: str, fields: UploadFields, response: Response) -> DatasetView:
     """Create another data set from the images of an uploaded one, with another size or crop.
 
-    Data sets never change: delete the first if the second suits better. Nothing is uploaded again, and both share one
+    Data sets never change: delete the first one if the second is better. Nothing is uploaded again, and both share one
     archive.
     """
     _check_name(fields)

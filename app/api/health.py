@@ -39,13 +39,13 @@ class Ready(BaseModel):
 
 @router.get("/healthz", summary="Is the process alive?")
 async def healthz() -> Alive:
-    """Respond, whatever other service is unavailable."""
+    """Respond, independent of other services."""
     return Alive()
 
 
 @router.get("/readyz", summary="Is the default model loaded and warm?", responses=responses(503))
 def readyz(app_state: AppStateDep) -> Ready:
-    """Respond with 200 if it is, else 503 with the reason. Redis, database and workers do not count."""
+    """Respond with 200 if ready, else 503 with the reason. Redis, the database and the workers do not count."""
     ready, reason = app_state.engine.ready()
     services = {"redis": app_state.notifications.state, **_records(app_state)}
     if not ready:

@@ -1,4 +1,4 @@
-"""`/models`: what was published, its manifests and files; aliases and deletion."""
+"""`/models`: published versions, their manifests and files; aliases and deletion."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ModelView(BaseModel):
 
 
 class ManifestView(BaseModel):
-    """The manifest of a version; `generator` is the first generator's configuration, whatever the format."""
+    """The manifest of a version; `generator` is the first generator's configuration, in both formats."""
 
     format: int
     model: str
@@ -79,7 +79,7 @@ class ManifestView(BaseModel):
 
 
 class AliasTarget(Frozen):
-    """Where an alias shall point."""
+    """The new target of an alias."""
 
     version: Annotated[int, Field(ge=1, le=MAX_VERSION, strict=True)]
 
@@ -107,7 +107,7 @@ def _model_view(info: ModelInfo) -> ModelView:
 
 def _manifest_view(manifest: Manifest) -> ManifestView:
     view = ManifestView.model_validate(manifest, from_attributes=True)
-    # What is in format 1 is answered as it is.
+    # Format 1 is returned unchanged.
     named = ("task", "generators", "encoders")
     return view if manifest.format == 2 else view.model_copy(update=dict.fromkeys(named))
 
@@ -176,7 +176,7 @@ def get_card(name: str, reference: str, request: Request, app_state: AppStateDep
     responses={200: {"content": {"image/png": {}}}, **NOT_WHOLE},
 )
 def get_neighbours(name: str, reference: str, request: Request, app_state: AppStateDep) -> Response:
-    """Send images that the version makes, each beside the training image most like it: for those who may train."""
+    """Send generated images, each beside the most similar training image; requires the scope that trains."""
     return _file(request, app_state, f"{name}@{reference}", NEIGHBOURS, "image/png", private=True)
 
 
@@ -188,7 +188,7 @@ def get_model(name: str, app_state: AppStateDep) -> ModelView:
 
 @router.put("/{name}/aliases/{alias}", summary="Point an alias", dependencies=CHANGE, responses=NOT_WHOLE)
 def put_alias(name: str, alias: str, target: AliasTarget, app_state: AppStateDep) -> ModelView:
-    """Point an alias at a whole version; made if there was none."""
+    """Point an alias at a whole version; create it if it does not exist."""
     app_state.store.set_alias(name, alias, target.version)
     return _model_view(app_state.store.model(name))
 
@@ -204,7 +204,7 @@ def delete_alias(name: str, alias: str, app_state: AppStateDep) -> None:
 def _file(
     request: Request, app_state: AppStateDep, ref: str, name: str | None, media_type: str, *, private: bool = False
 ) -> Response:
-    """Send one of a version's files, None for its weights, if it is what the manifest says.
+    """Send one of a version's files, None for its weights, if it agrees with the manifest.
 
     Args:
         private: keep it out of shared caches.

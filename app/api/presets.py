@@ -21,7 +21,7 @@ def list_presets(paging: PagingQuery) -> Page[Preset]:
 
 @router.get("/{name}", summary="Show one preset", dependencies=[Depends(no_query)], responses=responses(404, 422))
 def get_preset(name: str) -> Preset:
-    """Show one preset with everything that it sets."""
+    """Show one preset with all its settings."""
     presets = listed()
     if name not in presets:
         raise Problem(404, phrase(404), f'there is no preset "{name}": known are {", ".join(presets)}')

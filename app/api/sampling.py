@@ -32,7 +32,7 @@ samples, grids, walks = _router(), _router(), _router()
     responses=describe_responses("One grid, or every image by itself (npy, zip)", IMAGE_TYPES.values()),
 )
 async def get_samples(request: Request, query: Annotated[SampleQuery, Query()], app_state: AppStateDep) -> Response:
-    """Generate `n` images of a seed. Image `i` of a seed is the same for any `n`, and whatever else is generated."""
+    """Generate `n` images of a seed. Image `i` of a seed is the same for any `n` and at any load."""
     image_format = query.format or negotiate(request.headers.getlist("accept"), IMAGE_TYPES)
     check_samples(query, image_format, app_state.settings)
     return RenderResponse(app_state, query.model, partial(plan_samples, query, image_format, app_state.settings))
@@ -45,9 +45,9 @@ async def get_samples(request: Request, query: Annotated[SampleQuery, Query()], 
     responses=describe_responses("One grid, or every image by itself, row by row (npy, zip)", IMAGE_TYPES.values()),
 )
 async def get_grid(request: Request, query: Annotated[GridQuery, Query()], app_state: AppStateDep) -> Response:
-    """Show what lies between seeds, what each class looks like, or what truncation does.
+    """Generate a grid between seeds, of each class, or over truncations.
 
-    An image of a seed is the same one, to the byte, that `/samples` generates.
+    An image of a seed has the same pixels as from `/samples`.
     """
     image_format = query.format or negotiate(request.headers.getlist("accept"), IMAGE_TYPES)
     check_grid(query, image_format)
@@ -63,7 +63,7 @@ async def get_grid(request: Request, query: Annotated[GridQuery, Query()], app_s
     ),
 )
 async def get_walk(request: Request, query: Annotated[WalkQuery, Query()], app_state: AppStateDep) -> Response:
-    """Walk from seed to seed and back to the first, an image per frame, at the same pace between any two."""
+    """Generate a walk from seed to seed and back to the first, one image per frame, at a constant pace."""
     animation_format = query.format or negotiate(request.headers.getlist("accept"), ANIMATION_TYPES)
     check_walk(query, app_state.settings)
     return RenderResponse(app_state, query.model, partial(plan_walk, query, animation_format, app_state.settings))

@@ -38,7 +38,7 @@ class ProposalView(BaseModel):
 
 
 class DatasetView(BaseModel):
-    """A data set; what is not known yet is null."""
+    """A data set; unknown values are null."""
 
     name: str
     title: str

@@ -59,8 +59,8 @@ class Admission:
 
     Args:
         seconds_ahead: predicts the wait of a request made now.
-        max_seconds: refuse what might wait for longer than this.
-        max_bytes: refuse what would bring the bytes in flight above this, unless nothing else is in flight.
+        max_seconds: refuse requests that might wait longer than this.
+        max_bytes: refuse requests that would bring the bytes in flight above this, unless nothing else is in flight.
     """
 
     def __init__(self, seconds_ahead: Callable[[], float], *, max_seconds: float, max_bytes: int) -> None:
@@ -69,7 +69,7 @@ class Admission:
         self._max_bytes = max_bytes
         # Running mean of the time from reservation to release.
         self._mean_seconds = 1.0
-        # Bytes in flight: images, what they are encoded to, and responses until they are sent.
+        # Bytes in flight: images, their encoded bodies, and responses until they are sent.
         self.bytes = 0
 
     def reserve(self, size: int, *, waits: bool = True) -> Reservation:
@@ -169,7 +169,7 @@ class ThreadPool:
         return sum(size * self._rates.get(kind, 0.0) for kind, size in self._waiting.items()) / self._count
 
     def stop(self) -> None:
-        """Drop what has not begun and wait for the rest."""
+        """Drop pending work and wait for the rest."""
         self._pool.shutdown(cancel_futures=True)
 
     def _learn(self, kind: str, rate: float) -> None:

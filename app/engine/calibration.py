@@ -43,7 +43,7 @@ ENOUGH_THROUGHPUT = 0.85
 IMPERCEPTIBLE_SECONDS = 0.005
 # Numerics other than `PLAIN` must take at most this share of its time.
 WORTHWHILE = 0.95
-# A size above the smallest must not take longer than this, whatever its throughput: everybody waits for one batch.
+# A size above the smallest must not take longer than this at any throughput: all requests wait for one batch.
 MAX_SECONDS = 0.1
 
 

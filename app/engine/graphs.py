@@ -79,7 +79,7 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
 
 @contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    # The switches are the process's; a graph keeps what held when it was captured.
+    # The switches are the process's; a graph keeps their values at its capture.
     matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
     try:

@@ -19,7 +19,7 @@ from models.inputs import Inputs
 Images = NDArray[np.uint8]
 
 # Slots that a request may take before it goes to the back of the queue, if a batch has no more. Most requests want
-# fewer and finish in one quantum, whatever comes after them: with a smaller one, a full queue would begin everything
+# fewer and finish in one quantum, even in a full queue: with a smaller one, a full queue would begin everything
 # and finish nothing.
 QUANTUM = 64
 

@@ -67,7 +67,7 @@ class SelfTest:
             return clock() - started
 
         self._run_pass(timed, 0)
-        # The least: whatever else the machine does only ever adds.
+        # The minimum: other work on the machine only adds time.
         return min(self._run_pass(timed, 0) for _ in range(REPEATS))
 
     def independent(self, network: Network, size: int) -> bool:
@@ -83,6 +83,6 @@ class SelfTest:
 
 
 def mean_error(images: Bits, expected: Bits) -> float:
-    """Return the mean difference between the pixels of two passes, in levels of 255; NaN where one is not finite."""
+    """Return the mean difference between the pixels of two passes, in levels of 255; NaN if one is not finite."""
     shown, wanted = (np.clip(bits.view(np.float32), -1, 1) for bits in (images, expected))
     return float(np.abs(shown - wanted).mean()) * 127.5

@@ -102,7 +102,7 @@ def _response(operation: Schema) -> str:
 
 
 def _content(part: Schema) -> str | None:
-    """Return the type of what is sent as JSON or as a form; None where it is something else, or nothing."""
+    """Return the type of a JSON or form body; None for any other body."""
     for media_type, content in part.get("content", {}).items():
         if media_type in ("application/json", "multipart/form-data"):
             return _type(content.get("schema", {}))

@@ -33,7 +33,7 @@ class Progress(BaseModel):
 
 
 class Latest(BaseModel):
-    """Means of the newest tick; null before it, and where the loss has no probabilities."""
+    """Means of the newest tick; null before it, and for a loss without probabilities."""
 
     loss_d: float | None
     loss_d_real: float | None

@@ -238,7 +238,7 @@ def _interpolated(generator: GeneratorConfig, z: Latents, labels: Labels | None)
 
 
 def _labels(generator: GeneratorConfig, seeds: tuple[int, ...], images: Indices, label: int | None) -> Labels | None:
-    """Return the classes of some images of each seed, int64 `[seeds, images]`; None where there are none."""
+    """Return the classes of some images of each seed, int64 `[seeds, images]`; None if there are none."""
     if (spec := label_input(generator)) is None:
         return None
     keys, indices = np.repeat(np.array(seeds, np.uint64), len(images)), np.tile(images, len(seeds))

@@ -48,7 +48,7 @@ class ImageSequence(ABC):
 
     @abstractmethod
     def png_text(self, index: int) -> dict[str, str]:
-        """Return text chunks for a PNG whose first image is the one at `index`."""
+        """Return the text chunks of a PNG that begins with image `index`."""
 
     @abstractmethod
     def common(self) -> Mapping[str, object]:

@@ -15,7 +15,7 @@ from models.store.versions import WholeVersion
 T = TypeVar("T")
 RawHeaders = list[tuple[bytes, bytes]]
 
-# Images of fewer bytes are never streamed, whatever encodes them, so that their body can be shared and cached.
+# Images of fewer bytes are never streamed, by any encoder, so that their body can be shared and cached.
 SHARED_BYTES = 1 << 20
 
 
@@ -101,6 +101,6 @@ class RenderPlan:
         return [(b"content-type", self.encoder.media_type.encode()), *self.headers]
 
     def png_text(self, index: int) -> dict[str, str]:
-        """Return the text chunks of a PNG whose first image is the one at `index`."""
+        """Return the text chunks of a PNG that begins with image `index`."""
         model, _, number = self.version.ref.partition("@")
         return {"model": model, "version": number, **self.images.png_text(index)}

@@ -110,7 +110,7 @@ def plan_walk(
 
 
 def find_label(version: WholeVersion, wanted: str | None) -> int | None:
-    """Return the label of a class, None where no class is requested.
+    """Return the label of a class, None if no class is requested.
 
     Args:
         wanted: a class's name, or a label. A name that is also another class's label means the class of that name.

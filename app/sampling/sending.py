@@ -9,7 +9,7 @@ from starlette.types import Send
 
 from app.sampling.plan import RawHeaders
 
-# uvicorn's high-water mark: what the server buffers of a response anyway.
+# uvicorn's high-water mark: the server buffers this much of a response anyway.
 # Each chunk is sent after the previous one was taken: a slow reader costs one chunk of buffer.
 CHUNK_BYTES = 1 << 16
 

@@ -42,7 +42,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, name: str) -> Position | None:
-        """Return the position that a checkpoint's name gives, or None where it is not such a name."""
+        """Return the position that a checkpoint's name gives, or None if it is not such a name."""
         match = _CHECKPOINT_NAME.fullmatch(name)
         images = parse_kimg_name(match[1]) if match else None
         return cls(int(match[2] or 0), images) if match and images is not None else None

@@ -101,7 +101,7 @@ def read_events(run_dir: Path, after: EventId | None = None) -> list[Event]:
 
 
 def last_event(run_dir: Path, type: EventType) -> Event | None:  # noqa: A002  # the word of the contract
-    """Return the newest event of one type; None where there is none."""
+    """Return the newest event of one type; None if there is none."""
     # Searched from the end as bytes: the file of a long run is large, and few of its lines have to be parsed.
     mark = f'"type":"{type}"'.encode()
     for attempt in reversed(list_attempts(run_dir)):

@@ -1,4 +1,4 @@
-"""Ticks, snapshots and scores of a run as one history, without what was undone."""
+"""Ticks, snapshots and scores of a run as one history, without undone ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Snapshot:
         return self.images / 1000
 
     def evaluation(self) -> Evaluation | None:
-        """Read the evaluation at this position; None where there was none."""
+        """Read the evaluation at this position; None if there was none."""
         return read_evaluation(self.picture.with_suffix(".json"))
 
 

@@ -113,7 +113,7 @@ class Gunzip:
         self._unpacked = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what `data` decompresses to, in pieces."""
+        """Yield the decompressed bytes of `data`, in pieces."""
         self._packed += len(data)
         while True:
             if self._stream.eof:

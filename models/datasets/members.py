@@ -20,7 +20,7 @@ _MAX_NAME_BYTES: Final = 1024
 _MAX_DEPTH: Final = 32
 _MAX_FOLDER_NAME: Final = 200  # characters, as a class may have
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # surrogates are halves of characters
-_RATIO_FLOOR: Final = 16 << 20  # bytes; a smaller archive does no harm, whatever its ratio
+_RATIO_FLOOR: Final = 16 << 20  # bytes; a smaller archive does no harm at any ratio
 # Files that operating systems create by themselves; left out without a finding.
 _SYSTEM_FILES: Final = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 

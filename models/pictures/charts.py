@@ -69,7 +69,7 @@ def loss_chart(ticks: Ticks, title: str) -> bytes:
 
 def _curves(axes: Axes, ticks: Ticks, curves: Sequence[tuple[str, str, str, float]], quantity: str) -> None:
     kimg = _column(ticks, "kimg")
-    # Not every loss has two parts: what no tick holds gets no curve and no place in the legend.
+    # Not every loss has two parts: a field that no tick has gets no curve and no legend entry.
     curves = [curve for curve in curves if _values(ticks, curve[0]).size] or curves
     for name, label, colour, width in curves:
         values = _column(ticks, name)
@@ -112,7 +112,7 @@ def _reference(axes: Axes, value: float, label: str) -> None:
 
 
 def _column(ticks: Ticks, name: str) -> NDArray[np.float64]:
-    """Return one field of every tick, float64, NaN where it is null, absent or not finite."""
+    """Return one field of every tick, float64, NaN if it is null, absent or not finite."""
     values = (tick.get(name) for tick in ticks)
     return np.array([value if value is not None and isfinite(value) else np.nan for value in values], np.float64)
 

@@ -179,7 +179,7 @@ class DatasetClaims(Claims):
     """The part of `Records` for the workers that prepare data sets; all but `claim_dataset` raise `ClaimLost`."""
 
     def claim_dataset(self, worker: str) -> Dataset | None:
-        """Claim the data set that has waited longest; None when none waits."""
+        """Claim the data set that has waited longest; None if none waits."""
         waiting = and_(DatasetRow.state == "preparing", DatasetRow.worker.is_(None))
         first = _first(select(DatasetRow.id).where(waiting).order_by(DatasetRow.id))
         claimed = {"worker": worker, "token": DatasetRow.token + 1, "beat": 0}

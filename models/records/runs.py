@@ -55,7 +55,7 @@ class Runs(Database):
 
         Args:
             config: the complete configuration that `request` was resolved to.
-            request: what the client sent, as JSON values.
+            request: the client's request, as JSON values.
             idempotency_key: a repeat with the same key and request returns the existing run.
 
         Returns:
@@ -187,7 +187,7 @@ class Runs(Database):
             run_id: the run.
             kimg: the length, in thousands of images; or
             epochs: in passes over its data set.
-            shown: images that the run has been shown already, as far as is known.
+            shown: images that the run has been shown already, as far as known.
 
         Raises:
             UnknownRun: there is no such run.

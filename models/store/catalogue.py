@@ -67,7 +67,7 @@ class ModelInfo:
         return self.version(number)
 
     def published_at(self) -> datetime | None:
-        """Return when the newest whole version was made; None when none is whole."""
+        """Return when the newest whole version was made; None if none is whole."""
         return max((version.manifest.created_at for version in self.whole()), default=None)
 
     def is_best(self, number: int) -> bool:
@@ -90,7 +90,7 @@ class Catalogue:
     """The models of a store by name.
 
     Attributes:
-        default_ref: the reference that is meant where none is given; None: the model published last.
+        default_ref: the reference to use if none is given; None: the model published last.
     """
 
     models: Mapping[str, ModelInfo]

@@ -39,7 +39,7 @@ class VersionNotReady(ModelError):
 
 
 class BrokenVersion(VersionNotReady):
-    """The version's files are not what its manifest says."""
+    """The version's files do not agree with its manifest."""
 
     def __init__(self, version: UnusableVersion) -> None:
         super().__init__(version)

@@ -45,7 +45,7 @@ def lock_model(folder: Path) -> AbstractContextManager[None]:
 
 
 def examine_model(folder: Path, name: str, before: ModelInfo | None = None) -> ModelInfo | None:
-    """Examine a model's folder; None when it holds no version.
+    """Examine a model's folder; None if it holds no version.
 
     Args:
         before: the previous result; versions with unchanged files are taken from it.
@@ -167,10 +167,10 @@ def delete_version(folder: Path, version: Version) -> None:
         images=provenance.images if provenance is not None else None,
     )
     if folder.is_symlink():
-        # What it leads to belongs to somebody else.
+        # The link's target does not belong to the store.
         folder.unlink()
         folder.mkdir()
-    # Written first: from here on the version is gone, whatever happens to the rest.
+    # Written first: from here on the version is deleted, even if removing the rest fails.
     replace_file(folder / DELETED, deletion.model_dump_json().encode() + b"\n")
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
@@ -210,7 +210,7 @@ def _read_number(path: Path) -> int | None:
         with path.open("rb") as file:
             data = file.read(_MAX_ALIAS_BYTES)
     except OSError:
-        # An alias that nobody can read is none; it must not hide its model.
+        # An unreadable alias is ignored; it must not hide its model.
         return None
     return parse_number(data.decode("ascii", "replace").strip())
 

@@ -58,8 +58,8 @@ class LocalStore:
 
         Args:
             root: where models are published; it need not exist yet.
-            default_model: the reference that is meant where none is given.
-            starter: the folder of the model that is always there.
+            default_model: the reference to use if none is given.
+            starter: the folder of the starter model.
         """
         self._root = root
         self._default_model = default_model

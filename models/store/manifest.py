@@ -98,7 +98,8 @@ class Manifest(Frozen):
     """The description of a version, in format 2; format 1 is converted when it is read.
 
     Attributes:
-        format: of `manifest.json`: 1 has one generator, named `generator`, and nothing that only format 2 can say.
+        format: of `manifest.json`: 1 has one generator, named `generator`, and none of the fields that only format 2
+            has.
         generators: by name; the first one is used where none is named.
     """
 
@@ -118,7 +119,7 @@ class Manifest(Frozen):
 
     @property
     def first(self) -> GeneratorEntry:
-        """The generator that is used where none is named."""
+        """The generator that is used if none is named."""
         return next(iter(self.generators.values()))
 
     @property

@@ -50,7 +50,7 @@ class TrainedRun:
 
     @property
     def generators(self) -> dict[str, GeneratorConfig]:
-        """The configurations of the run's generators by name; the first one is used where none is named."""
+        """The configurations of the run's generators by name; the first one is the default."""
         return {name: self.config.generator_config() for name in METHODS.get(self.config.method).generators}
 
     def draft(
@@ -158,12 +158,12 @@ class Published:
 
 
 def publish(store: ModelStore, records: Records, draft: VersionDraft) -> Published:
-    """Publish, and move `best` to the version where its score is the best.
+    """Publish, and point `best` at the version if its score is the best.
 
     Args:
         store: where versions are kept.
         records: allocates the number.
-        draft: what is published.
+        draft: the version to publish.
 
     Raises:
         ClaimLost: a newer attempt holds the run; nothing was published.
@@ -211,7 +211,7 @@ def _position(found: Version | Deletion | None) -> tuple[str | None, int | None]
 
 
 def _replaced(found: Version | Deletion | None, draft: VersionDraft) -> bool:
-    # Of a deleted version nobody knows the weights any more.
+    # The weights of a deleted version are not known any more.
     if found is None or isinstance(found, Deletion) or found.manifest is None:
         return False
     files = found.manifest.files

@@ -23,7 +23,7 @@ Revision = tuple[object, ...]
 
 @dataclass(frozen=True)
 class WholeVersion:
-    """A version whose manifest and files are all there, as far as names and sizes tell."""
+    """A version with a manifest and all files, judged by names and sizes."""
 
     model: str
     number: int
@@ -80,7 +80,7 @@ def is_pinned(ref: str | None) -> bool:
 
 
 def alias_problem(alias: str) -> str | None:
-    """Return why `alias` can be neither set nor deleted; None where it can."""
+    """Return why `alias` can be neither set nor deleted; None if it can."""
     if not re.fullmatch(NAME, alias):
         return f'"{alias}" is no alias: use up to 64 of a-z 0-9 . _ - and begin with a letter or a digit'
     if alias.isdigit():

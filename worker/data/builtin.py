@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from models.datasets.catalogue import BuiltinDataset, DatasetProblem
 
 _TIMEOUT_SECONDS: Final = 30.0
-# What torchvision raises for a failed download or damaged files; other OSErrors are about this machine's disk.
+# Errors of torchvision for a failed download or damaged files; other OSErrors are about this machine's disk.
 _UNREADABLE: Final = (
     *(URLError, HTTPException, TimeoutError, ConnectionError, RuntimeError),
     *(ValueError, AssertionError, LookupError, EOFError, gzip.BadGzipFile, zlib.error),

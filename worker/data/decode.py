@@ -216,7 +216,7 @@ def _convert(image: Image.Image, channels: int) -> Image.Image:
         image = _from_16_bits(image)
     elif image.mode == "F":
         raise UnusableImage("has floating-point pixels of unknown range: save it with 8 or 16 bits")
-    # On white: what lies behind transparent pixels is arbitrary, often black.
+    # On white: the colour of transparent pixels is arbitrary, often black.
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

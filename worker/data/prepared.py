@@ -87,7 +87,7 @@ class Prepared:
 
 
 def read_manifest(path: Path) -> PreparedManifest | None:
-    """Read the manifest of the prepared set in `path`; None where there is none, or an invalid one."""
+    """Read the manifest of the prepared set in `path`; None if there is none, or an invalid one."""
     try:
         return PreparedManifest.model_validate_json((path / _MANIFEST).read_bytes())
     except (FileNotFoundError, NotADirectoryError, ValidationError):
@@ -95,7 +95,7 @@ def read_manifest(path: Path) -> PreparedManifest | None:
 
 
 def read_prepared(path: Path) -> Prepared | None:
-    """Open the prepared set in `path`; None where there is none, or an incomplete one."""
+    """Open the prepared set in `path`; None if there is none, or an incomplete one."""
     manifest = read_manifest(path)
     if manifest is None:
         return None

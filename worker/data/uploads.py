@@ -300,7 +300,7 @@ def open_upload(dataset: str, size: int, channels: int, *, records: Records, upl
 
     Raises:
         DatasetProblem: there is none of that name, it is not ready, or its images are of another size or kind.
-        RecordsUnavailable: the database did not answer.
+        RecordsUnavailable: the database did not respond.
     """
     row = records.get_dataset(dataset)
     if row is None:

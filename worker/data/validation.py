@@ -52,7 +52,7 @@ def propose_preparation(shapes: Sequence[ImageHeader]) -> Proposal:
     """Propose a size that most images have, and the crop that loses least.
 
     Args:
-        shapes: of every image whose header could be read.
+        shapes: of every image with a readable header.
     """
     if not shapes:
         return Proposal(size=CHOSEN_SIZES[0], crop="centre")

@@ -44,7 +44,7 @@ class ExitStatusFile:
             file.write(str(int(code)).encode().ljust(_STATUS_BYTES))
 
     def read(self) -> int | None:
-        """Return the code; None where none was written."""
+        """Return the code; None if none was written."""
         try:
             return int(self._path.read_bytes())
         except (FileNotFoundError, ValueError):

@@ -163,7 +163,7 @@ class Supervisor:
         try:
             stopped, stalled = self._watch(process, job, heartbeat)
         finally:
-            # Also where it has ended: what it started itself must not outlive it.
+            # Also after its end: its own children must not outlive it.
             process.kill()
         if stalled is not None:
             return JobResult("queued", stalled, died=True)

@@ -57,7 +57,7 @@ def _header(plan: RenderPlan) -> bytes:
 
 
 def npy_header(shape: tuple[int, ...]) -> bytes:
-    """Return what precedes a C-ordered uint8 array of this shape in an `.npy` file."""
+    """Return the header of an `.npy` file for a C-ordered uint8 array of this shape."""
     buffer = io.BytesIO()
     description = npy.header_data_from_array_1_0(np.empty(0, np.uint8)) | {"shape": shape}
     npy.write_array_header_1_0(buffer, description)

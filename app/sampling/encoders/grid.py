@@ -43,7 +43,7 @@ class GridEncoder:
         return (pictures.ENCODER, self.format, self.columns, self.scale)
 
     def peak_bytes(self, plan: RenderPlan) -> int:
-        """Add up the images, the picture, and what its encoder takes at most, as measured on noise."""
+        """Add up the images, the picture, and the encoder's largest memory, as measured on noise."""
         height, width = self._size(plan)
         picture = height * width * plan.images.generator.channels
         # Pillow's WebP encoder takes 28 bytes a pixel, in colour always; the others a copy and their output.
