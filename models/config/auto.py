@@ -99,8 +99,8 @@ def _size(info: DatasetInfo, device: Device) -> tuple[int, str]:
     return size, f"{size} px: the largest size that nine of ten images have; they are {info.side} px or more."
 
 
+# Overrides by which a preset's networks fit images of another shape.
 def _resized(training: Mapping[str, Any], overrides: Mapping[str, Any], shape: ImageShape) -> dict[str, Any]:
-    """Return what has to be overridden so that a preset's networks fit images of another shape."""
     changes: dict[str, Any] = {}
     for side in ("generator", "discriminator"):
         prefix = f"{side}.network."
@@ -121,7 +121,7 @@ def _classes(info: DatasetInfo, training: Mapping[str, Any], size: int) -> _Deci
     if count < 2:
         return {}, {}
     if problem := info.class_problem():
-        return {"conditional": False}, {"conditional": f"The classes are not told apart: {problem}."}
+        return {"conditional": False}, {"conditional": f"The classes are not learned separately: {problem}."}
     why = f"the {count} classes have {info.count // count:,} images on average"
     return {"conditional": True}, {"conditional": f"The classes are learned apart, to be asked for one by one: {why}."}
 
@@ -140,7 +140,7 @@ def _augmentation(info: DatasetInfo, training: Mapping[str, Any], size: int) -> 
         message = f"All images are changed at random ({', '.join(policy)}): {known} would be learned by heart."
         return {"augment.policy": policy, "augment.p": 1.0, "augment.control": "constant"}, {"augment": message}
     if info.count < MANY and info.channels == 3 and LOSSES.get(training["loss"]).sign_separates:
-        message = f"Images are changed at random, as often as the discriminator's confidence asks for: {known} are few."
+        message = f"Images are changed at random, with a probability that follows the discriminator: {known} are few."
         return {"augment.policy": policy, "augment.p": 0.85, "augment.control": "adaptive"}, {"augment": message}
     return {}, {"augment": f"Images are not changed at random: {known} are not soon learned by heart."}
 
@@ -165,6 +165,7 @@ def _penalty(info: DatasetInfo, training: Mapping[str, Any], size: int) -> _Deci
 
 def _batch(config: TrainingConfig, info: DatasetInfo, device: Device) -> tuple[int, str]:
     usual = config.batch_size
+    # The largest power of two that the data set fills.
     batch = min(usual, 1 << int(math.log2(info.count)))
     if batch < usual:
         return batch, f"A batch of {batch} images, not {usual}: there are only {info.count}."
@@ -186,6 +187,7 @@ def _length(config: TrainingConfig, info: DatasetInfo, device: Device) -> tuple[
     usual = config.total_images(max(info.count, MANY)) / 1000 if config.epochs is not None else config.kimg or 0.0
     if device.kind == "cuda":
         return usual, f"{usual:g} kimg, as the preset has it; stop when you are content, the best version is kept."
+    # The length that the CPU reaches in the time of `CPU_SECONDS`, by counted operations.
     affordable = CPU_SECONDS * device.cores * CORE_OPERATIONS / operations(config) / 1000
     kimg = max(SHORTEST_KIMG, _rounded(affordable))
     if kimg >= usual:
@@ -228,20 +230,21 @@ def complete(request: TrainRequest, info: DatasetInfo, device: Device) -> tuple[
     return config.model_copy(update={"preset": AUTO}), choice
 
 
+# Without choices for networks of another family than the requested one.
 def _still_fitting(overrides: dict[str, Any], request: TrainRequest) -> dict[str, Any]:
-    """Drop what was chosen for networks of another family than the requested one."""
     others = [path.removesuffix("family") for path in request.overrides if path.endswith(".network.family")]
     return {path: value for path, value in overrides.items() if not path.startswith(tuple(others))}
 
 
 def conflicts(request: TrainRequest, info: DatasetInfo) -> list[ErrorItem]:
-    """List where a request's own settings do not fit what would be chosen, on any of the devices it may run on."""
+    """Return conflicts of the settings of a request with the choice for any of the devices on which it may run."""
     found: list[tuple[Device, list[ErrorItem]]] = []
     for device in DEVICES:
         try:
             complete(request, info, device)
         except ConfigError as error:
             found.append((device, error.errors))
+    # The same on every device: then the device is no part of the message.
     if len(found) in (0, len(DEVICES)):
         return found[0][1] if found else []
     device, errors = found[0]
@@ -250,7 +253,7 @@ def conflicts(request: TrainRequest, info: DatasetInfo) -> list[ErrorItem]:
 
 
 def undecided(request: TrainRequest, info: DatasetInfo, config: TrainingConfig, choice: Choice) -> list[str]:
-    """Name the settings that another device than the assumed one would change."""
+    """Return the names of settings that would differ on another device than the assumed one."""
     names: dict[str, None] = {}
     mine = config.model_dump()
     for device in DEVICES:
@@ -262,20 +265,19 @@ def undecided(request: TrainRequest, info: DatasetInfo, config: TrainingConfig, 
 
 
 def model_name(dataset: str) -> str:
-    """Return the name to publish under where a request leaves it open: the data set's, if it is a valid name."""
+    """Return the default name to publish under: that of the data set, if it is a valid name, else `auto`."""
     name = dataset.removeprefix(FOLDER)
     return name if re.fullmatch(NAME, name) and name not in RESERVED_MODELS else AUTO
 
 
+# A size or channels of the request replace the images' own: everything else is chosen to suit them.
 def _as_requested(request: TrainRequest, info: DatasetInfo) -> DatasetInfo:
-    """Take a size or channels of the request for the images' own: everything else is chosen to suit them."""
     size, channels = request.overrides.get("size"), request.overrides.get("channels")
     changes: dict[str, Any] = {"side": size, "prepared": True} if size in get_args(Size) else {}
     return info.model_copy(update={**changes, "channels": channels} if channels in (1, 3) else changes)
 
 
 def _unsuitable(info: DatasetInfo) -> list[ErrorItem]:
-    """Check whether anything can be trained on a data set."""
     smallest, sizes = CHOSEN_SIZES[0], get_args(Size)
     message = ""
     if info.count < 2:

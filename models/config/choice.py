@@ -1,4 +1,4 @@
-"""The choice of a preset for a data set: on a known device, or where the device is not known yet."""
+"""Choice of a preset for a data set, on a known device or on one that is not known yet."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ class Suggestion(NamedTuple):
     because: str = ""
 
 
+# A rule: the preset for some sizes, a kind of device, few images or many, and a number of channels; None is any.
 class _Rule(NamedTuple):
-    """Where a preset is taken: for one of these sizes, on such a device, for few images or many, with such channels."""
-
     preset: str
     sizes: tuple[int, ...]
     because: str
@@ -54,11 +53,13 @@ _FOR_CPU = "small convolutional networks are what a CPU can train"
 _FOR_GPU = "a GPU affords residual networks, which train steadily"
 # The first rule that holds decides.
 _RULES: Final = (
+    # Few images first: memorisation matters more than the device.
     _Rule("small-data-64", (64,), _FOR_FEW, few=True),
     _Rule("small-data-128", (128,), _FOR_FEW, few=True),
     _Rule("quick-28", (28, 32), "its networks see patches of pixels, which a CPU trains in minutes", "cpu", channels=1),
     _Rule("dcgan-28", (28,), _FOR_CPU, "cpu"),
     _Rule("dcgan-32", (32,), _FOR_CPU, "cpu"),
+    # Here the device is a GPU: rules for a CPU hold before.
     _Rule("dcgan-28", (28,), "a few images need small networks", few=True),
     _Rule("dcgan-32", (32,), "a few images need small networks", few=True),
     _Rule(
@@ -99,4 +100,5 @@ def _proposed(size: int, channels: int, count: int) -> Suggestion | None:
         for preset in load().values()
         if preset.proposed and preset.training["size"] == size and preset.proposed.suits(channels, count)
     }
+    # The preset that is made for the fewest images, among those that fit.
     return Suggestion(fitting[min(fitting)]) if fitting else None

@@ -16,7 +16,7 @@ _KINDS = {1: "grey", 3: "colour"}
 
 
 def conflicts(config: TrainingConfig, info: DatasetInfo) -> list[ErrorItem]:
-    """List what prevents a training, each with the field of the request to change."""
+    """Return what prevents a training, each with the field of the request to change."""
     return [*_size(config, info), *_colours(config, info), *_count(config, info), *_length(config, info)]
 
 
@@ -75,6 +75,6 @@ def _length(config: TrainingConfig, info: DatasetInfo) -> Iterator[ErrorItem]:
     images = config.total_images(info.count)
     if images > MAX_IMAGES:
         yield _item(
-            f"{images / 1000:,.0f} kimg are beyond all measure: at most {MAX_IMAGES // 1000:,}",
+            f"{images / 1000:,.0f} kimg are too many: at most {MAX_IMAGES // 1000:,}",
             "epochs" if config.epochs is not None else "kimg",
         )

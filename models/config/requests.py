@@ -108,8 +108,8 @@ def resolve(request: TrainRequest, info_of: InfoOf = _builtin_or_none) -> Traini
         raise ConfigError([item for detail in error.errors() for item in _readable(detail)]) from error
 
 
+# Whether a training is conditional, and on which classes.
 def _classes(dataset: str, info_of: InfoOf, *, needed: bool) -> dict[str, Any]:
-    """Decide whether a training is conditional, and on which classes."""
     try:
         info = info_of(dataset)
     except DatasetProblem as problem:
@@ -138,7 +138,7 @@ def _override_item(path: str, message: str, *index: int) -> ErrorItem:
 
 
 def request_errors(request: TrainRequest, preset: Preset) -> Iterator[ErrorItem]:
-    """Check a request for a preset, its overrides left out."""
+    """Yield the problems of a request for a preset, without those of its overrides."""
     if request.dataset is None and preset.dataset is None:
         yield _item("dataset", f"the preset {preset.name} has no data set of its own: name one")
     if (request.model or preset.model) in RESERVED_MODELS:
@@ -163,8 +163,8 @@ def _unknown(path: str) -> str:
     return f"is no setting: the nearest is {nearest[0]}"
 
 
+# Every setting that can be overridden, such as `generator.network.hidden`, of all families.
 def _paths() -> tuple[str, ...]:
-    """List every setting that can be overridden, such as `generator.network.hidden`, of all families."""
     return _paths_of(FAMILIES.names())
 
 
@@ -211,14 +211,15 @@ def _values(request: TrainRequest, preset: Preset) -> dict[str, Any]:
         target = values
         for group in groups:
             target = target.setdefault(group, {})
+        # Settings of the old family do not fit the new one.
         if name == "family" and target.get("family") != value:
             target.clear()
         target[name] = _frozen(value)
     return values
 
 
+# A copy of a TOML or JSON value, with tuples for its lists, as strict validation requires.
 def _frozen(value: Any) -> Any:
-    """Copy a TOML or JSON value, its lists as the tuples that strict validation wants."""
     if isinstance(value, dict):
         return {key: _frozen(item) for key, item in value.items()}
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
@@ -240,8 +241,8 @@ def _readable(detail: ErrorDetails) -> Iterator[ErrorItem]:
         yield _override_item(path, f"{detail['msg']}, got {_short(detail['input'])}", *index)
 
 
+# A location as a path, without the tags that pydantic inserts for the chosen family.
 def _path(loc: Location) -> tuple[str, tuple[int, ...]]:
-    """Join a location, without the tags that pydantic puts in for the chosen family."""
     names = [str(part) for i, part in enumerate(loc) if isinstance(part, str) and not (i and loc[i - 1] == "network")]
     if loc[-2:-1] == ("network",):
         names.append(str(loc[-1]))

@@ -19,8 +19,8 @@ DRIVER = "libcuda.so.1"
 _CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 _BYTES = 4  # of a float32
 _COPIES = 4  # weights, gradients, two moments of Adam
-_KEPT = 2  # values kept for each that a layer gives, with normalisation and activation: measured 1.8 to 2.8
-_BACKWARD = 2  # passes that going back through weights takes: one for them, one for what they were fed
+_KEPT = 2  # values kept for each value that a layer returns, with normalisation and activation: measured 1.8 to 2.8
+_BACKWARD = 2  # cost of a backward pass in forward passes: gradients of weights, and of their inputs
 
 
 class Device(Frozen):
@@ -69,9 +69,12 @@ def _cuda_memory(index: int) -> int | None:
 def operations(config: TrainingConfig) -> float:
     """Count the floating-point operations for each real image, two for each multiplication, without optimizer steps."""
     generator, discriminator = config.generator_config().work().products, config.discriminator_config().work().products
+    # Discriminator step: real and generated images, forward and backward.
     judging = 2.0 * discriminator * (1 + _BACKWARD)
     if PENALTIES.get(config.penalty.kind).takes_gradients:
+        # A penalty costs a pass more: its gradient, and the way back through both, for two images.
         judging += 2 * discriminator * (1 + _BACKWARD) / config.penalty.every
+    # Generator step: forward and backward through both networks; pairs need a forward pass on real images too.
     deceiving = generator * (1 + _BACKWARD) + discriminator * (3 if LOSSES.get(config.loss).paired else 2)
     updates = config.generator.steps / config.discriminator.steps
     return 2 * (generator + judging + deceiving * updates)
@@ -80,8 +83,10 @@ def operations(config: TrainingConfig) -> float:
 def memory_bytes(config: TrainingConfig, count: int) -> int:
     """Estimate the bytes that a training's tensors take: weights, moments, averages, `count` images and activations."""
     generator, discriminator = config.generator_config(), config.discriminator_config()
+    # Weights with gradients and both moments of Adam; then the averaged generator.
     weights = _COPIES * (generator.parameters() + discriminator.parameters()) + generator.parameters()
     judged = 2 * discriminator.work().values * (2 if PENALTIES.get(config.penalty.kind).takes_gradients else 1)
     made = generator.work().values + discriminator.work().values
+    # The two steps alternate, so that only the larger one counts.
     activations = config.batch_size * _KEPT * max(judged, made)
     return _BYTES * (weights + activations) + count * generator.pixels

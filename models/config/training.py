@@ -19,7 +19,7 @@ from models.objectives.methods import ADVERSARIAL, METHODS
 from models.objectives.penalties import PENALTIES
 from models.registry import Registered
 
-# The largest probability that adaptive augmentation may reach.
+# The largest probability of adaptive augmentation: changes that hit more often leak into generated images.
 MAX_ADAPTED: Final = 0.85
 
 LossName = Annotated[str, Registered(LOSSES)]
@@ -123,7 +123,7 @@ class TrainingConfig(Frozen):
             )
 
         if self.compile == "on" and self.devices > 1:
-            yield "compile", f"is for one device, and the run asks for {self.devices}: set auto or off"
+            yield "compile", f"is for one device, and the run uses {self.devices}: set auto or off"
 
     def _penalty_conflicts(self) -> Iterator[tuple[str, str]]:
         loss, penalty = LOSSES.get(self.loss), PENALTIES.get(self.penalty.kind)
@@ -149,7 +149,6 @@ class TrainingConfig(Frozen):
 
     @property
     def shape(self) -> ImageShape:
-        """The images' shape."""
         return self.generator_config().shape
 
     def generator_config(self) -> GeneratorConfig:
@@ -174,5 +173,6 @@ class TrainingConfig(Frozen):
     def total_images(self, count: int) -> int:
         """Length in real images shown to the discriminator, for a data set of `count` images; whole batches."""
         images = self.epochs * count if self.epochs is not None else (self.kimg or 0.0) * 1000
+        # Rounded to whole rounds; at least one.
         per_round = self.batch_size * self.discriminator.steps
         return max(1, round(images / per_round)) * per_round

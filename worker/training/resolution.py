@@ -151,7 +151,7 @@ def choose_devices(wanted: str, count: int, earlier: list[str]) -> list[str]:
         )
     if len(names) < count:
         raise TrainingFailed(
-            f'the run asks for {count} devices, and ATELIER_DEVICE "{wanted}" has {len(names)}: name more of them, '
+            f'the run needs {count} devices, and ATELIER_DEVICE "{wanted}" has {len(names)}: name more of them, '
             'such as "cuda:0,cuda:1", or start a new run with fewer'
         )
     if len({torch.device(name).type for name in names[:count]}) > 1:

@@ -93,7 +93,7 @@ def test_classes_are_learned_apart_where_each_has_images_enough() -> None:
     for few in (facts(64, 3, 1500, classes=10), facts(28, 1, 60_000, classes=101), rare):
         config, choice = chosen(few, CPU)
         assert not config.conditional
-        assert "not told apart" in choice.reasons["conditional"]
+        assert "not learned separately" in choice.reasons["conditional"]
 
 
 def test_few_images_are_changed_at_random_and_many_are_not() -> None:
