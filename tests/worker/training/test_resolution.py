@@ -41,7 +41,7 @@ def test_a_run_on_several_devices_has_as_many_of_those_that_are_named(digits: Pr
 
 
 def test_more_devices_than_the_worker_has_are_refused(digits: Prepared) -> None:
-    with pytest.raises(TrainingFailed, match='asks for 2 devices, and ATELIER_DEVICE "cpu" has 1: name more'):
+    with pytest.raises(TrainingFailed, match='needs 2 devices, and ATELIER_DEVICE "cpu" has 1: name more'):
         resolve(tiny(devices=2), worker_settings(), digits, {})
 
 
