@@ -103,19 +103,19 @@ def test_ctrl_c_while_following_leaves_the_run_going_and_says_so(harness: Harnes
     assert json.loads(harness.get(f"/train/{run}"))["state"] == "running"
 
 
-def test_a_second_house_in_the_same_directory_is_refused(harness: Harness) -> None:
+def test_a_second_service_in_the_same_directory_is_refused(harness: Harness) -> None:
     result = subprocess.run(
         [ATELIER, "up"], env=harness.environment, capture_output=True, text=True, timeout=60, check=False
     )
 
     assert result.returncode == 1
     assert result.stderr.startswith(
-        f"atelier: another `atelier up` (process {harness.process.pid}) works in {harness.data}:"
+        f"atelier: another `atelier up` (process {harness.process.pid}) uses {harness.data}:"
     )
 
 
 @pytest.mark.parametrize("name", ["redis", "background", "app"])
-def test_a_killed_child_is_started_again_and_the_house_works_on(harness: Harness, name: str) -> None:
+def test_a_killed_child_is_started_again_and_the_service_continues(harness: Harness, name: str) -> None:
     killed = harness.processes()[name]
 
     os.kill(killed, signal.SIGKILL)
