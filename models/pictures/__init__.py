@@ -2,8 +2,8 @@
 
 from models.pictures.animations import Animation, AnimationFormat, animation_encoder
 from models.pictures.charts import loss_chart
-from models.pictures.encoders import ENCODER, Format, Pixels, encode, side_limit
-from models.pictures.grids import grid, grid_size
+from models.pictures.encoders import ENCODER, Format, encode, side_limit
+from models.pictures.grids import Pixels, grid, grid_size
 
 __all__ = [
     "ENCODER",

@@ -7,12 +7,11 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, features
 from PIL.PngImagePlugin import PngInfo
 
-Pixels = NDArray[np.uint8]
+from models.pictures.grids import Pixels
+
 Format = Literal["png", "webp", "jpeg"]
 
 # Measured by `python -m benchmarks.encoders` (benchmarks/RESULTS.md): for WebP and JPEG no other library is enough

@@ -5,8 +5,10 @@ from __future__ import annotations
 from math import isqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.pictures.encoders import Pixels
+Pixels = NDArray[np.uint8]
+
 
 PADDING = 2
 

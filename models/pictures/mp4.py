@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from models.pictures.encoders import Pixels
+from models.pictures.grids import Pixels
 
 # Every browser plays H.264 with halved chroma. VP9 and AV1 files are half as large, but Safari plays them in MP4 on
 # recent devices only; PyAV's wheels have no H.264 encoder under a permissive licence.

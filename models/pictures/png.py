@@ -12,7 +12,7 @@ import numpy as np
 from isal import isal_zlib
 from PIL.PngImagePlugin import PngInfo
 
-from models.pictures.encoders import Pixels
+from models.pictures.grids import Pixels
 
 # Level 2 saves at most 1 % and level 3 no more, for 1.1 times and at least 1.25 times the time.
 _LEVEL = 1
