@@ -9,7 +9,8 @@ from typing import Literal, Protocol
 
 from PIL import Image, features
 
-from models.pictures.encoders import Pixels, to_pillow
+from models.pictures.encoders import to_pillow
+from models.pictures.grids import Pixels
 
 AnimationFormat = Literal["webp", "gif", "mp4"]
 

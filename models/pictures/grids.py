@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
-
 PADDING = 2
 
 
