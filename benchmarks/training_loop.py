@@ -13,7 +13,7 @@ from models.config.training import TrainingConfig
 from worker.data.ingest import prepare
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.guard.diversity import SnapshotDiversity
+from worker.training.guard.appearance import SnapshotAppearance
 from worker.training.guard.findings import Rules
 from worker.training.loop import TrainingLoop
 from worker.training.monitor import Monitor
@@ -59,7 +59,7 @@ def make_loop(
         total=total,
         count=prepared.count,
         rules=Rules.of(config, prepared.count, state.method.guarded),
-        snapshot_diversity=SnapshotDiversity(prepared, config.generator_config().classes),
+        appearance=SnapshotAppearance(prepared, config.generator_config().classes),
         renderer=SnapshotRenderer(config.generator_config(), config.seed, CPU),
         reporter=reporter,
     )

@@ -16,6 +16,7 @@ from models.config.training import TrainingConfig
 from models.datasets.catalogue import BUILTIN, is_uploaded
 from models.records import Run, State, Wanted
 from models.scores import Score
+from models.verdicts import VerdictName
 
 ENDED = frozenset(("succeeded", "failed", "cancelled"))
 _LATEST = ("loss_d", "loss_d_real", "loss_d_fake", "loss_g", "d_real", "d_fake")
@@ -46,7 +47,7 @@ class Latest(BaseModel):
 class HealthView(BaseModel):
     """The newest verdict of the run's guard."""
 
-    verdict: str | None
+    verdict: VerdictName | None
     reasons: list[str] = []
     sentence: str | None = Field(default=None, description="what the newest tick's values mean")
 

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from models.scores import Score
+from models.verdicts import VerdictName
 
 _OPEN = ConfigDict(extra="allow")
 
@@ -80,7 +81,7 @@ class ScoreData(TypedDict, total=False):
 class HealthData(TypedDict, total=False):
     """The guard's verdict has changed."""
 
-    verdict: Required[str]
+    verdict: Required[VerdictName]
     reasons: Required[list[str]]
     sentence: str
     rolled_back_to: Annotated[float, Field(description="kimg; only where the run was taken back")]

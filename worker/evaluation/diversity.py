@@ -44,6 +44,19 @@ def pairwise_diversity(images: Pixels, labels: NDArray[np.int64] | None = None) 
     Returns:
         In [0, 255]; 0 where there is no pair.
     """
+    differences = _differences(images, labels)
+    pairs = np.isfinite(differences)
+    return float(differences[pairs].mean()) if pairs.any() else 0.0
+
+
+def nearest_difference(images: Pixels, labels: NDArray[np.int64] | None = None) -> float:
+    """Compute the mean difference from an image to the one most like it, as `pairwise_diversity` measures it."""
+    nearest = _differences(images, labels).min(1)
+    return float(nearest[np.isfinite(nearest)].mean()) if np.isfinite(nearest).any() else 0.0
+
+
+# The difference of each pair, float64 `[N, N]`; infinite where a pair does not count.
+def _differences(images: Pixels, labels: NDArray[np.int64] | None) -> NDArray[np.float64]:
     count, height, width = images.shape[:3]
     down, right = (max(1, round(side / _COARSE_SIDE)) for side in (height, width))
     # Means of blocks ignore noise and single strokes.
@@ -52,6 +65,8 @@ def pairwise_diversity(images: Pixels, labels: NDArray[np.int64] | None = None) 
     # |a - b|^2 = |a|^2 + |b|^2 - 2 a b; rounding may take it below 0.
     squares = (flat**2).sum(1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0) / flat.shape[1])
-    pairs = np.ones((count, count), np.bool_) if labels is None else labels[:, None] == labels
-    np.fill_diagonal(pairs, val=False)
-    return float(distances[pairs].mean()) if pairs.any() else 0.0
+    np.fill_diagonal(distances, np.inf)
+    if labels is not None:
+        distances[labels[:, None] != labels] = np.inf
+    differences: NDArray[np.float64] = distances
+    return differences

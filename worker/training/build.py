@@ -6,7 +6,7 @@ from models.store.publishing import TrainedRun
 from worker.evaluation.evaluator import create_evaluator
 from worker.training.context import Context, TrainingJob
 from worker.training.devices.graphs import GraphRunner
-from worker.training.guard.diversity import SnapshotDiversity
+from worker.training.guard.appearance import SnapshotAppearance
 from worker.training.guard.findings import Rules
 from worker.training.loop import TrainingLoop
 from worker.training.monitor import Monitor
@@ -45,7 +45,7 @@ def build_monitor(context: Context, job: TrainingJob, state: TrainingState) -> M
         total=config.total_images(prepared.count),
         count=prepared.count,
         rules=Rules.of(config, prepared.count, state.method.guarded),
-        snapshot_diversity=SnapshotDiversity(prepared, generator.classes),
+        appearance=SnapshotAppearance(prepared, generator.classes),
         renderer=SnapshotRenderer(generator, config.seed, state.device),
         reporter=context.reporter,
         evaluator=create_evaluator(

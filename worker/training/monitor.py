@@ -11,9 +11,10 @@ from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 from models.scores import Evaluation, EvaluationSchedule
 from worker.evaluation.evaluator import Evaluator
 from worker.training.devices.allocator import OutOfMemory, translate_oom
-from worker.training.guard.diversity import SnapshotDiversity
-from worker.training.guard.findings import Finding, Rules
+from worker.training.guard.appearance import Appearance, SnapshotAppearance
+from worker.training.guard.findings import Finding, Health, Rules
 from worker.training.guard.guard import Observation, check_tick, check_weights, monitored, observe
+from worker.training.guard.looks import look, name_looks
 from worker.training.reporting.reporter import Reporter
 from worker.training.reporting.snapshots import SnapshotRenderer
 from worker.training.reporting.telemetry import ThroughputMeter, make_tick
@@ -36,11 +37,12 @@ class Monitor:
     total: int
     count: int
     rules: Rules
-    snapshot_diversity: SnapshotDiversity
+    appearance: SnapshotAppearance
     renderer: SnapshotRenderer
     reporter: Reporter
     evaluator: Evaluator | None = None
     _throughput: ThroughputMeter = field(init=False)
+    _judged: Health | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.restart_throughput()
@@ -66,7 +68,7 @@ class Monitor:
         state.guard, finding = check_tick(state.guard, figures, self._gradients)
         if finding is not None:
             return finding
-        health = method.judge(figures).after(state.guard.active)
+        self._judged = method.judge(figures)
         tick = make_tick(
             figures,
             self._throughput.measure(state.images, self.total),
@@ -74,10 +76,10 @@ class Monitor:
             total=self.total,
             count=self.count,
             backoff=state.guard.backoff(),
-            sentence=health.sentence,
+            sentence=self._judged.sentence,
         )
         self.reporter.tick(tick)
-        self.reporter.health(health)
+        self._report_health()
         return None
 
     def inspect(self, *, scores: bool, last: bool) -> Finding | None:
@@ -86,23 +88,41 @@ class Monitor:
         # Figures of the last tick can be finite although the last step has broken the weights.
         if finding := check_weights(state.not_finite()):
             return finding
-        diversity = self.snapshot()
+        seen = self.snapshot()
         evaluation = self._evaluate(last=last) if scores else None
         score = None if evaluation is None else evaluation.score
-        state.guard = observe(self.rules, state.guard, Observation(state.images, diversity, score))
-        return next((finding for finding in state.guard.active if self.rules.act_on(finding)), None)
+        guard = observe(self.rules, state.guard, Observation(state.images, seen.diversity, score))
+        measured = {} if evaluation is None else evaluation.scores
+        looks = look(state.images, seen, measured, state.guard.looks, rules=self.rules)
+        state.guard = guard.model_copy(update={"looks": looks})
+        finding = next((finding for finding in guard.active if self.rules.act_on(finding)), None)
+        # A rollback has a report of its own.
+        if finding is None:
+            self._report_health()
+        return finding
 
-    def snapshot(self) -> float | None:
-        """Write a snapshot of the averages, and return the diversity of its images."""
+    def snapshot(self) -> Appearance:
+        """Write a snapshot of the averages, and return how its images look."""
         state = self.state
         images = self.renderer.generate(state.shown)
-        diversity = self.snapshot_diversity.relative(images)
-        values = monitored(state.guard, Observation(state.images, diversity), self._gradients)
-        self.reporter.snapshot(state.images, self.renderer.arrange(images), state.generator_weights(), values)
-        return diversity
+        seen = self.appearance.measure(images)
+        values = monitored(state.guard, Observation(state.images, seen.diversity), self._gradients)
+        self.reporter.snapshot(
+            state.images, self.renderer.arrange(images), state.generator_weights(), values | seen.values()
+        )
+        return seen
 
     def preview(self) -> bytes:
         return self.reporter.picture(self.state.images) or self.renderer.grid(self.state.shown)
+
+    def _report_health(self) -> None:
+        guard = self.state.guard
+        if self._judged is not None:
+            looks = name_looks(guard.looks, self.rules)
+            named = {finding.kind for finding in looks}
+            # What the eye sees comes first.
+            findings = (*looks, *(finding for finding in guard.active if finding.kind not in named))
+            self.reporter.health(self._judged.after(findings))
 
     @property
     def _gradients(self) -> list[str]:

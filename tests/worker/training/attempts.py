@@ -16,7 +16,7 @@ from models.artifacts.events import read_events
 from models.config.training import TrainingConfig
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
-from worker.training.guard.diversity import SnapshotDiversity
+from worker.training.guard.appearance import SnapshotAppearance
 from worker.training.guard.findings import Rules
 from worker.training.loop import TrainingLoop
 from worker.training.monitor import Monitor
@@ -60,7 +60,7 @@ class Attempts:
             total=total,
             count=self._digits.count,
             rules=rules if young is None else replace(rules, young=young),
-            snapshot_diversity=SnapshotDiversity(self._digits, config.generator_config().classes),
+            appearance=SnapshotAppearance(self._digits, config.generator_config().classes),
             renderer=SnapshotRenderer(config.generator_config(), config.seed, CPU),
             reporter=reporter,
         )

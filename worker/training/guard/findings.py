@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from pydantic import ConfigDict, Field
 
@@ -16,9 +16,7 @@ from models.config.training import TrainingConfig
 from models.config.values import Frozen
 from models.objectives.losses import LOSSES
 from models.scores import Score
-
-Kind = Literal["diverged", "exploding", "discriminator_won", "collapsed", "worsening"]
-Verdict = Kind | Literal["healthy", "discriminator_ahead", "generator_ahead", "rolled_back", "stopped", "failed"]
+from models.verdicts import Kind, Verdict
 
 ADVERSARIES: Final = ("discriminator", "generator")
 
@@ -78,6 +76,7 @@ class Rules:
         young: only numbers that are not finite count before this position.
         parameters: number of the generator's parameters.
         networks: names of the guarded optimizers, in the order of their gradients' norms.
+        conditional: whether classes are learned apart.
     """
 
     acts: bool
@@ -85,6 +84,7 @@ class Rules:
     young: int
     parameters: int
     networks: tuple[str, ...] = ADVERSARIES
+    conditional: bool = False
 
     @classmethod
     def of(cls, config: TrainingConfig, count: int, networks: tuple[str, ...] = ADVERSARIES) -> Self:
@@ -95,6 +95,7 @@ class Rules:
             young=YOUNG * config.batch_size * config.discriminator.steps,
             parameters=config.generator_config().parameters(),
             networks=networks,
+            conditional=config.conditional,
         )
 
     def act_on(self, finding: Finding) -> bool:
@@ -146,10 +147,17 @@ def find(rules: Rules, before: Before, measured: Measured) -> Iterator[Finding]:
     # Generators often make nearly equal images early in a run, and recover.
     begun = before.diverse or measured.images >= GRACE * rules.total
     if diversity is not None and diversity < COLLAPSED and begun:
-        evidence = f"images of different latents differ by {diversity:.0%} of what real images differ by"
-        yield Finding(kind="collapsed", evidence=evidence)
+        yield Finding(kind="collapsed", evidence=alike(diversity, conditional=rules.conditional))
     if score is not None and before.first is not None and before.best is not None:
         yield from _worsening(score, before.first, before.best)
+
+
+def alike(diversity: float, *, conditional: bool) -> str:
+    """Return the evidence of a collapse, and where classes are learned apart, that they need not be."""
+    evidence = f"images of different latents differ by {diversity:.0%} of what real images differ by"
+    if not conditional:
+        return evidence
+    return f"{evidence}, within a class: learning without classes (conditional=false) collapses less often"
 
 
 def _discriminator_won(rules: Rules, norm: float, usual: float | None) -> Iterator[Finding]:

@@ -16,7 +16,9 @@ from pydantic import ConfigDict, Field
 from models.artifacts.attempts import Position
 from models.config.values import Frozen
 from models.scores import Score, comparable, improves
-from worker.training.guard.findings import COLLAPSED, Before, Finding, Kind, Measured, Rules, find
+from models.verdicts import Kind
+from worker.training.guard.findings import COLLAPSED, Before, Finding, Measured, Rules, find
+from worker.training.guard.looks import Look
 
 MAX_ROLLBACKS: Final = 3
 # Each rollback multiplies all learning rates by this: half is the usual next guess, an eighth the last one.
@@ -41,6 +43,10 @@ class Streak(Frozen):
     evaluations: int
 
 
+def _is_empty(value: tuple[object, ...]) -> bool:
+    return not value
+
+
 class GuardState(Frozen):
     """The state of the guard at a position.
 
@@ -52,6 +58,7 @@ class GuardState(Frozen):
         first, best: scores of the present protocol.
         streaks: rules that hold now.
         active: findings of the last evaluation: rules that have held for long enough.
+        looks: what the images of the last snapshot look like, where something is wrong with them.
     """
 
     # Aliases are the names in checkpoints.
@@ -68,6 +75,7 @@ class GuardState(Frozen):
     best: Score | None = None
     streaks: dict[Kind, Streak] = Field(default_factory=dict, alias="held")
     active: tuple[Finding, ...] = Field(default=(), alias="standing")
+    looks: tuple[Look, ...] = Field(default=(), exclude_if=_is_empty)
 
     @property
     def lr_factor(self) -> float:
@@ -156,6 +164,7 @@ def after_rollback(checkpoint: GuardState, rollbacks: int, ended: int | None) ->
         "ended": ended,
         "streaks": {},
         "active": (),
+        "looks": (),
     }
     return checkpoint.model_copy(update=update)
 

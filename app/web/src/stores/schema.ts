@@ -14,6 +14,11 @@ export interface SchemaNode {
   oneOf?: SchemaNode[];
   properties?: Record<string, SchemaNode>;
   items?: SchemaNode;
+  /** Words for each value of an `enum`, in its order. */
+  "x-enum-titles"?: string[];
+  "x-enum-descriptions"?: string[];
+  "x-enum-advice"?: string[];
+  "x-enum-severities"?: string[];
 }
 
 type Value = string | number | boolean | null;

@@ -73,3 +73,9 @@ export function scoreTitle(score: string): string {
 export function scoreDescription(score: string): string {
   return KNOWN[parseScoreName(score).kind]?.[1] ?? "";
 }
+
+/** How many samples are copies of training images, in a sentence. */
+export function memorisationSentence({ value }: Score): string {
+  const share = `${Math.round(100 * value)} %`;
+  return `${share} of the samples are nearer to a training image than a new image is: 50 % is ideal, 100 % are copies.`;
+}

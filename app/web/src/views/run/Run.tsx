@@ -8,15 +8,18 @@ import type { Run as Item } from "../../api/types.ts";
 import { dateTime, humanize, round } from "../../format.ts";
 import type { ViewProps } from "../../router.ts";
 import { fetchRun, findRun, isNotFound, trackRuns } from "../../stores/runs.ts";
-import { isLowerBetter, primaryScore, scoreDescription } from "../../stores/scores.ts";
+import { schemas } from "../../stores/schema.ts";
+import { isLowerBetter, memorisationSentence, primaryScore, scoreDescription } from "../../stores/scores.ts";
+import { verdictText } from "../../stores/verdicts.ts";
 import { Chip, Failure, Progress } from "../../ui/parts.tsx";
 import { ScoreTitle } from "../../ui/Scores.tsx";
 import { Charts } from "./Charts.tsx";
 import { useHistory } from "./history.ts";
 import { Log } from "./Log.tsx";
-import { progressLabel, STATE_TONES, stateLabel, verdictTone } from "./labels.ts";
+import { progressLabel, STATE_TONES, stateLabel } from "./labels.ts";
 import { RunControls } from "./RunControls.tsx";
 import { Snapshots } from "./Snapshots.tsx";
+import { VerdictChip } from "./VerdictChip.tsx";
 
 export default function Run({ name }: ViewProps) {
   return <Shown key={name} id={name} />;
@@ -77,18 +80,23 @@ function datasetUrl(dataset: string): string {
 
 function Verdict({ run: { health, scores, published } }: { run: Item }) {
   const newest = primaryScore(scores);
+  const text = verdictText(schemas.value, health.verdict);
+  const copied = scores.memorisation;
   if (!health.verdict && !newest && !published.length) return null;
   return (
     <section class="verdict card" aria-label="Verdict and scores">
       {health.verdict && (
         <div>
           <h2>
-            Verdict <Chip tone={verdictTone(health.verdict)}>{humanize(health.verdict)}</Chip>
+            Verdict <VerdictChip verdict={health.verdict} />
           </h2>
-          {health.sentence && <p>{health.sentence}</p>}
+          {text && text.severity !== "good" && <p>{text.sentence}</p>}
           {health.reasons?.map((reason) => (
-            <p key={reason}>{reason}.</p>
+            <p key={reason}>{reason.endsWith(".") ? reason : `${reason}.`}</p>
           ))}
+          {text?.advice && <p>{text.advice}</p>}
+          {health.sentence && <p class="hint">{health.sentence}</p>}
+          {copied && <p>{memorisationSentence(copied)}</p>}
         </div>
       )}
       {newest && (

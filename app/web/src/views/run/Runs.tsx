@@ -3,11 +3,12 @@
 import "./run.css";
 import { errorMessage } from "../../api/client.ts";
 import type { Run } from "../../api/types.ts";
-import { dateTime, humanize } from "../../format.ts";
+import { dateTime } from "../../format.ts";
 import { attempt } from "../../notices.tsx";
 import { loadOlderRuns, nextCursor, runs, runsError, trackRuns } from "../../stores/runs.ts";
 import { Chip, Failure, Progress } from "../../ui/parts.tsx";
-import { progressLabel, STATE_TONES, stateLabel, verdictTone } from "./labels.ts";
+import { progressLabel, STATE_TONES, stateLabel } from "./labels.ts";
+import { VerdictChip } from "./VerdictChip.tsx";
 
 export default function Runs() {
   trackRuns();
@@ -56,9 +57,7 @@ function Item({ run }: { run: Run }) {
     <li class="run-item card">
       <h2>
         <a href={`/runs/${id}`}>{model}</a> <Chip tone={STATE_TONES[state]}>{stateLabel(run)}</Chip>
-        {state === "running" && health.verdict && health.verdict !== "healthy" && (
-          <Chip tone={verdictTone(health.verdict)}>{humanize(health.verdict)}</Chip>
-        )}
+        {state === "running" && health.verdict !== "healthy" && <VerdictChip verdict={health.verdict} />}
       </h2>
       <p class="hint">
         {preset} on {dataset} · {dateTime(created)}

@@ -2,6 +2,7 @@
 
 import type { Run } from "../../api/types.ts";
 import { duration, round } from "../../format.ts";
+import type { Severity } from "../../stores/verdicts.ts";
 import type { Tone } from "../../ui/parts.tsx";
 
 export const STATE_TONES: Record<Run["state"], Tone | undefined> = {
@@ -29,9 +30,9 @@ export function progressLabel({ state, progress }: Run): string {
   return parts.join(" · ");
 }
 
-const BAD_VERDICTS = new Set(["failed", "diverged", "exploding", "discriminator_won", "collapsed", "stopped"]);
-
-export function verdictTone(verdict: string): Tone {
-  if (verdict === "healthy") return "good";
-  return BAD_VERDICTS.has(verdict) ? "bad" : "warn";
-}
+export const SEVERITY_TONES: Record<Severity, Tone> = {
+  good: "good",
+  early: "accent",
+  warning: "warn",
+  failure: "bad",
+};

@@ -5,7 +5,7 @@ import pytest
 
 from models.pictures import Pixels
 from worker.data.prepared import Prepared
-from worker.training.guard.diversity import SnapshotDiversity
+from worker.training.guard.appearance import SnapshotAppearance
 from worker.training.reporting.snapshots import choose_real
 
 
@@ -16,10 +16,10 @@ def real(prepared: Prepared, classes: int) -> Pixels:
 
 @pytest.mark.parametrize("classes", [0, 10])
 def test_real_images_are_as_diverse_as_real_images(digits: Prepared, classes: int) -> None:
-    assert SnapshotDiversity(digits, classes).relative(real(digits, classes)) == pytest.approx(1)
+    assert SnapshotAppearance(digits, classes).measure(real(digits, classes)).diversity == pytest.approx(1)
 
 
 def test_one_image_for_each_class_is_a_collapse(digits: Prepared) -> None:
     first_of_each = np.repeat(real(digits, 10)[::8], 8, axis=0)
-    assert SnapshotDiversity(digits, 10).relative(first_of_each) == 0
-    assert SnapshotDiversity(digits, 0).relative(first_of_each[:64]) == pytest.approx(1, abs=0.3)
+    assert SnapshotAppearance(digits, 10).measure(first_of_each).diversity == 0
+    assert SnapshotAppearance(digits, 0).measure(first_of_each[:64]).diversity == pytest.approx(1, abs=0.3)

@@ -1,0 +1,157 @@
+"""Appearance of a run's snapshots beside that of real images: variety, colour, noise and regular patterns, from pixels.
+
+All are means over a few dozen images, cheap enough for every snapshot; they need no network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.pictures import Pixels
+from worker.data.prepared import Prepared
+from worker.evaluation.diversity import nearest_difference, pairwise_diversity
+from worker.training.reporting.snapshots import choose_real, grid_layout
+
+_MIN_REAL: Final = 0.5  # of 255: below it all images of the data set are nearly the same, and ratios would be noise
+_MIN_CHROMA: Final = 4.0  # of 255: below it real images have hardly any colour
+_MOST: Final = 64  # images whose pixels are looked at
+_DARK, _BRIGHT = 4, 251
+_PERIODS: Final = (2, 4)  # pixels: what an upsampling by 2 or 4 leaves
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What images look like; None where real images leave nothing to compare with.
+
+    Attributes:
+        diversity: mean difference between images (of one class, if the grid has several), as a share of real ones'.
+        variety: the same, from each image to the one most like it.
+        chroma: mean distance of the colours from grey, as a share of real ones'.
+        glaring: share of the pixels with both a full and an empty channel, less that of real images.
+        roughness: 0 where neighbouring pixels are as alike as in real images, 1 where they are unrelated, as in noise.
+        pattern: share of a channel's contrast that has a period of 2 or 4 pixels, less that of real images.
+    """
+
+    diversity: float | None
+    variety: float | None = None
+    chroma: float | None = None
+    glaring: float | None = None
+    roughness: float | None = None
+    pattern: float | None = None
+
+    def values(self) -> dict[str, float | None]:
+        """Return all by name, for plots and calibration."""
+        return asdict(self)
+
+
+class SnapshotAppearance:
+    """Measures the images of a run's grid, relative to real images chosen in the same way.
+
+    Args:
+        classes: number of classes of a conditional run, else 0.
+    """
+
+    def __init__(self, prepared: Prepared, classes: int) -> None:
+        _, labels, _ = grid_layout(classes)
+        # A conditional generator that makes one image of each class has collapsed, however its classes differ: where
+        # the grid has several images of a class, they are compared with each other only.
+        self._labels = labels if labels is not None and len(np.unique(labels)) < len(labels) else None
+        chosen, first = np.unique(choose_real(prepared, classes), return_index=True)
+        real = np.ascontiguousarray(prepared.images[chosen].transpose(0, 2, 3, 1))
+        self._real = _Measures.of(real, None if self._labels is None else self._labels[first])
+
+    def measure(self, images: Pixels) -> Appearance:
+        """Measure images.
+
+        Args:
+            images: uint8 `[N, H, W, C]`, those of the grid in its order.
+        """
+        return _compare(_Measures.of(images, self._labels), self._real)
+
+
+@dataclass(frozen=True)
+class _Measures:
+    diversity: float
+    nearest: float
+    chroma: float | None
+    glaring: float | None
+    contrast: float
+    roughness: float
+    pattern: float
+
+    @classmethod
+    def of(cls, images: Pixels, labels: NDArray[np.int64] | None) -> _Measures:
+        few = images[np.linspace(0, len(images) - 1, min(len(images), _MOST)).astype(np.int64)]
+        coloured = few.shape[-1] > 1
+        lowest, highest = few.min(-1), few.max(-1)
+        # float64: sums over pixels and their differences nearly cancel for images without contrast.
+        channels = few.astype(np.float64).transpose(3, 0, 1, 2)
+        grey = channels.mean(0)
+        return cls(
+            diversity=pairwise_diversity(images, labels),
+            nearest=nearest_difference(images, labels),
+            chroma=float((highest - lowest).mean()) if coloured else None,
+            glaring=float(((highest >= _BRIGHT) & (lowest <= _DARK)).mean()) if coloured else None,
+            contrast=float(grey.std()),
+            roughness=_roughness(grey),
+            # By channel: patterns of colours can cancel in grey.
+            pattern=max(_pattern(channel, period) for channel in channels for period in _PERIODS),
+        )
+
+
+def _compare(seen: _Measures, real: _Measures) -> Appearance:
+    varies = real.diversity >= _MIN_REAL
+    # Images without contrast have no texture to judge.
+    textured = seen.contrast >= 1 and real.contrast >= 1
+    return Appearance(
+        diversity=seen.diversity / real.diversity if varies else None,
+        variety=seen.nearest / real.nearest if varies and real.nearest >= _MIN_REAL else None,
+        chroma=None if seen.chroma is None or (real.chroma or 0) < _MIN_CHROMA else seen.chroma / (real.chroma or 1),
+        glaring=None if seen.glaring is None else seen.glaring - (real.glaring or 0),
+        roughness=(seen.roughness - real.roughness) / max(1 - real.roughness, 0.1) if textured else None,
+        pattern=seen.pattern - real.pattern if textured else None,
+    )
+
+
+def _roughness(images: NDArray[np.float64]) -> float:
+    """Compute the mean squared difference of neighbouring pixels, relative to that of unrelated ones.
+
+    Args:
+        images: `[N, H, W]`.
+    """
+    steps = [np.square(np.diff(images, axis=axis)).mean() for axis in (1, 2)]
+    # Unrelated values of equal variance differ by twice that variance, squared.
+    unrelated = 2 * images.var((1, 2)).mean()
+    return float(np.mean(steps) / unrelated) if unrelated > 0 else 0.0
+
+
+def _pattern(images: NDArray[np.float64], period: int) -> float:
+    """Compute the share of the contrast in peaks of the spectrum at multiples of 1 / period.
+
+    A pattern that is fixed to the pixels but differs in strength from place to place stands in the spectrum as a peak
+    at its frequencies, a few bins wide; textures spread, and count for as much as beside the peak.
+
+    Args:
+        images: `[N, H, W]`.
+    """
+    height, width = images.shape[1:]
+    window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
+    centred = images - images.mean((1, 2), keepdims=True)
+    total = np.square(centred * window).sum((1, 2)).mean()
+    if total <= 0:
+        return 0.0
+    power = np.square(np.abs(np.fft.fft2(centred * window))).mean(0) / (height * width)
+    near, beside = np.arange(-3, 4), np.ones((7, 7), np.bool_)
+    beside[1:6, 1:6] = False
+    peaks = 0.0
+    for down, right in list(product(range(period), repeat=2))[1:]:
+        rows, columns = (height * down // period + near) % height, (width * right // period + near) % width
+        part = power[np.ix_(rows, columns)]
+        peak = part[2:5, 2:5]
+        peaks += max(0.0, float(peak.sum() - peak.size * np.median(part[beside])))
+    return float(np.sqrt(peaks / total))
