@@ -25,6 +25,7 @@ from models.store.manifest import (
     MAX_VERSION,
     NEIGHBOURS,
     PREVIEW,
+    DiscriminatorEntry,
     EncoderEntry,
     FileEntry,
     GeneratorEntry,
@@ -76,6 +77,9 @@ class ManifestView(BaseModel):
     task: Task | None = Field(None, description="from format 2 on", exclude_if=operator.not_)
     generators: dict[str, GeneratorEntry] | None = Field(None, description="from format 2 on", exclude_if=operator.not_)
     encoders: dict[str, EncoderEntry] | None = Field(None, description="from format 2 on", exclude_if=operator.not_)
+    discriminators: dict[str, DiscriminatorEntry] | None = Field(
+        None, description="kept for trainings that start from this version", exclude_if=operator.not_
+    )
 
 
 class AliasTarget(Frozen):
@@ -108,7 +112,7 @@ def _model_view(info: ModelInfo) -> ModelView:
 def _manifest_view(manifest: Manifest) -> ManifestView:
     view = ManifestView.model_validate(manifest, from_attributes=True)
     # Format 1 is returned unchanged.
-    named = ("task", "generators", "encoders")
+    named = ("task", "generators", "encoders", "discriminators")
     return view if manifest.format == 2 else view.model_copy(update=dict.fromkeys(named))
 
 

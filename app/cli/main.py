@@ -63,6 +63,9 @@ def train(
     epochs: Annotated[float | None, typer.Option(help="Length, in passes over the data set.")] = None,
     kimg: Annotated[float | None, typer.Option(help="Length, in thousands of images.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL[@REF]", help="Start from this version, not random weights.")
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="PATH=VALUE", help="Change one setting, such as generator.lr=0.001; repeatable."),
@@ -79,6 +82,7 @@ def train(
     if (name is None) == (preset is None):
         raise typer.BadParameter("name one preset, such as: atelier train auto --dataset mnist-mini")
     fields = {"preset": name or preset, "dataset": dataset, "model": model, "epochs": epochs, "kimg": kimg}
+    fields["from"] = start
     body: dict[str, Any] = {field: value for field, value in fields.items() if value is not None}
     body["seed"] = seed
     body["overrides"] = dict(_assignment(text) for text in change or ())

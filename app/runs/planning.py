@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from app.datasets import views as datasets
 from app.http.problems import invalid
+from app.runs import transfer
 from app.state import AppState
 from models import broker
 from models.config import auto, fit, presets, requests, resources
@@ -53,12 +54,16 @@ def plan_training(app_state: AppState, request: TrainRequest) -> TrainingPlan:
         return datasets.dataset_info(app_state, name)
 
     try:
+        if (start := transfer.find_start(app_state.store, request)) is not None:
+            request = transfer.as_trained(request, start)
         if request.preset == AUTO:
             plan = _auto(app_state, request, info_of(_named(request)))
         else:
             config = requests.resolve(request, info_of)
             plan = TrainingPlan(config, info_of(config.dataset).count)
         errors = [*fit.conflicts(plan.config, info_of(plan.config.dataset)), *_devices(app_state, plan.config)]
+        if start is not None:
+            errors += transfer.conflicts(plan.config, start)
     except ConfigError as error:
         errors = error.errors
     except DatasetProblem as problem:

@@ -12,7 +12,7 @@ from itertools import combinations
 from types import UnionType
 from typing import Annotated, Any, Final, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from models.config.presets import Preset, listed, load
@@ -44,6 +44,8 @@ RESERVED_MODELS = frozenset({"starter"})
 _REQUEST_FIELDS = ("preset", "dataset", "model", "seed", "epochs", "kimg")
 # Settings that follow from the data set.
 _DATASET_FIELDS = ("classes",)
+# Where a configuration has the version that a request starts from, and how the request names it.
+_START, _FROM = "transfer.version", "from"
 
 
 class ErrorItem(Frozen):
@@ -62,11 +64,24 @@ class ConfigError(ValueError):
 
 
 class TrainRequest(Frozen):
-    """A request for a training: a preset and what to do differently."""
+    """A request for a training: a preset and what to do differently.
+
+    `start`, written `from`, is a published version, whose weights are the first ones instead of random numbers.
+    """
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     preset: Name
     dataset: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
     model: Name | None = None
+    start: Annotated[
+        Annotated[str, Field(min_length=1, max_length=160)] | None,
+        Field(
+            alias="from",
+            description="a version of the same shape to start from: NAME@NUMBER, NAME@ALIAS or NAME",
+            exclude_if=lambda ref: ref is None,
+        ),
+    ] = None
     epochs: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
     kimg: Annotated[float, Field(gt=0, le=100_000_000)] | None = None
     seed: Seed = 0
@@ -88,6 +103,7 @@ def resolve(request: TrainRequest, info_of: InfoOf = _builtin_or_none) -> Traini
     """Complete a request from its preset, and from its data set the classes of a conditional training.
 
     Args:
+        request: `start`, if any, is a pinned reference.
         info_of: describes a data set, if that matters; it may raise a `DatasetProblem`.
 
     Raises:
@@ -97,7 +113,7 @@ def resolve(request: TrainRequest, info_of: InfoOf = _builtin_or_none) -> Traini
     preset = load().get(request.preset)
     if preset is None:
         raise ConfigError([_item("preset", f'no preset is named "{request.preset}": there are {", ".join(listed())}')])
-    if errors := [*request_errors(request, preset), *_override_errors(request.overrides)]:
+    if errors := [*request_errors(request, preset), *_override_errors(request.overrides), *_start_errors(request)]:
         raise ConfigError(errors)
     values = _values(request, preset)
     if values.get("conditional") in (True, WHERE_POSSIBLE):
@@ -150,16 +166,24 @@ def _override_errors(overrides: Mapping[str, Override]) -> Iterator[ErrorItem]:
         if longer.startswith(f"{shorter}."):
             yield _override_item(shorter, f'contradicts the override "{longer}": give one of the two')
     for path in overrides:
-        if path in _REQUEST_FIELDS:
-            yield _override_item(path, f'use the field "{path}" of the request instead')
+        if path in (*_REQUEST_FIELDS, _START, _FROM):
+            field = _FROM if path == _START else path
+            yield _override_item(path, f'use the field "{field}" of the request instead')
         elif path not in _paths():
             yield _override_item(path, _unknown(path))
+
+
+def _start_errors(request: TrainRequest) -> Iterator[ErrorItem]:
+    if request.start is None:
+        for path in request.overrides:
+            if path.startswith("transfer."):
+                yield _override_item(path, f'is for a training that starts from a version: name it in "{_FROM}"')
 
 
 def _unknown(path: str) -> str:
     if parts := [known for known in _paths() if known.startswith(f"{path}.")]:
         return f"is a group of settings: override one of {', '.join(parts)}"
-    nearest = get_close_matches(path, (*_paths(), *_REQUEST_FIELDS), n=1, cutoff=0.0)
+    nearest = get_close_matches(path, (*_paths(), *_REQUEST_FIELDS, _FROM), n=1, cutoff=0.0)
     return f"is no setting: the nearest is {nearest[0]}"
 
 
@@ -171,7 +195,7 @@ def _paths() -> tuple[str, ...]:
 @cache
 def _paths_of(families: tuple[str, ...]) -> tuple[str, ...]:  # noqa: ARG001  # the cache follows the registry
     found = dict.fromkeys(_leaves(TrainingConfig, ""))
-    return tuple(path for path in found if path not in (*_REQUEST_FIELDS, *_DATASET_FIELDS))
+    return tuple(path for path in found if path not in (*_REQUEST_FIELDS, *_DATASET_FIELDS, _START))
 
 
 def _leaves(model: type[BaseModel], prefix: str) -> Iterator[str]:
@@ -205,6 +229,8 @@ def _values(request: TrainRequest, preset: Preset) -> dict[str, Any]:
         "model": request.model or preset.model,
         "seed": request.seed,
     }
+    if request.start is not None:
+        values["transfer"] = {"version": request.start}
     # Families first: they replace a whole network, into which the other overrides then go.
     for path, value in sorted(request.overrides.items(), key=lambda item: not item[0].endswith(".family")):
         *groups, name = path.split(".")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from models.config.values import Frozen
+from models.config.values import PINNED, Frozen
 from models.families.spec import AnyDiscriminator, AnyGenerator
 from models.objectives.augmentations import AUGMENTATIONS
 from models.objectives.penalties import PENALTIES
@@ -36,6 +36,16 @@ class DiscriminatorTraining(_Side):
     """The discriminator's network, its Adam settings and its updates (each on a fresh batch) per round."""
 
     network: AnyDiscriminator
+
+
+class Transfer(Frozen):
+    """The published version whose weights a training starts from.
+
+    The lowest `frozen_layers` layers of the discriminator keep those weights (FreezeD, arXiv 2002.10964).
+    """
+
+    version: Annotated[str, Field(pattern=PINNED, description="NAME@NUMBER")]
+    frozen_layers: Annotated[int, Field(ge=0, le=64, description="of the discriminator, from its input")] = 0
 
 
 class Penalty(Frozen):

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from models.config.inputs import Latent
 from models.config.networks import MAX_CLASSES, DiscriminatorConfig, GeneratorConfig
-from models.config.sections import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty
+from models.config.sections import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, Transfer
 from models.config.values import Channels, ConfigConflict, Frozen, ImageShape, Label, Name, Seed, Size
 from models.objectives.losses import LOSSES
 from models.objectives.methods import ADVERSARIAL, METHODS
@@ -66,6 +66,19 @@ class TrainingConfig(Frozen):
             exclude_if=lambda name: name == ADVERSARIAL.name,
         ),
     ] = ADVERSARIAL.name
+    transfer: Annotated[
+        Transfer | None,
+        Field(
+            description="the version to start from, instead of random weights", exclude_if=lambda value: value is None
+        ),
+    ] = None
+    keep_discriminators: Annotated[
+        bool,
+        Field(
+            description="versions hold their discriminators too, so that a later training can start from both",
+            exclude_if=lambda value: not value,
+        ),
+    ] = False
     loss: LossName = "non_saturating"
     penalty: Penalty = Penalty()
     augment: Augmentation = Augmentation()
@@ -160,6 +173,11 @@ class TrainingConfig(Frozen):
             network=self.generator.network,
             classes=len(self.classes),
         )
+
+    @property
+    def kept_discriminators(self) -> tuple[str, ...]:
+        """Names of the discriminators that versions hold."""
+        return METHODS.get(self.method).discriminators if self.keep_discriminators else ()
 
     def discriminator_config(self) -> DiscriminatorConfig:
         """Return the discriminator's own configuration."""

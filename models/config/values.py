@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+PINNED = r"^[a-z0-9][a-z0-9._-]{0,63}@[1-9][0-9]{0,8}$"
 MAX_SEED = 2**63 - 1
 
 Name = Annotated[str, Field(pattern=NAME)]

@@ -16,12 +16,14 @@ class MethodSpec:
         name: in configurations.
         title, sentence: shown to people.
         generators: names of the generators that it trains, as in manifests.
+        discriminators: names of the modules that judge them.
     """
 
     name: str
     title: str
     sentence: str
     generators: tuple[str, ...] = ("generator",)
+    discriminators: tuple[str, ...] = ()
 
 
 METHODS: Final[Registry[MethodSpec]] = Registry("method")
@@ -31,5 +33,6 @@ ADVERSARIAL: Final = METHODS.register(
         name="adversarial",
         title="Adversarial",
         sentence="A generator learns to make images that a discriminator takes for real ones.",
+        discriminators=("discriminator",),
     )
 )

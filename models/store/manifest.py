@@ -94,6 +94,12 @@ class EncoderEntry(Frozen):
     weights: FileName
 
 
+class DiscriminatorEntry(Frozen):
+    """A discriminator that trained the generators: only a training that starts from the version reads it."""
+
+    weights: FileName
+
+
 class Manifest(Frozen):
     """The description of a version, in format 2; format 1 is converted when it is read.
 
@@ -113,6 +119,9 @@ class Manifest(Frozen):
     encoders: Annotated[dict[Name, EncoderEntry], Field(max_length=MAX_NETWORKS, exclude_if=operator.not_)] = Field(
         default_factory=dict
     )
+    discriminators: Annotated[
+        dict[Name, DiscriminatorEntry], Field(max_length=MAX_NETWORKS, exclude_if=operator.not_)
+    ] = Field(default_factory=dict)
     classes: Annotated[tuple[Label, ...], Field(max_length=MAX_CLASSES)] = ()
     provenance: Provenance
     scores: dict[str, Score] = Field(default_factory=dict)
@@ -135,7 +144,8 @@ class Manifest(Frozen):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         needed = [entry.weights for entry in self.generators.values()]
-        _check_files(self.files, [*needed, *(entry.weights for entry in self.encoders.values())])
+        needed += [entry.weights for entry in self.encoders.values()]
+        _check_files(self.files, [*needed, *(entry.weights for entry in self.discriminators.values())])
         for name, entry in self.generators.items():
             # An engine that feeds latents must not be given a generator that wants an image.
             takes_image = any(spec.kind == "image" for spec in entry.inputs.values())
@@ -181,8 +191,8 @@ class ManifestV1(Frozen):
         return Manifest(**shared, generators={GENERATOR: GeneratorEntry.of(GENERATOR, self.generator)})
 
 
-def weights_file(generator: str) -> str:
-    return f"{generator}.safetensors"
+def weights_file(network: str) -> str:
+    return f"{network}.safetensors"
 
 
 def _check_files(files: Mapping[str, FileEntry], needed: Iterable[str]) -> None:

@@ -24,6 +24,7 @@ from models.store.manifest import (
     NEIGHBOURS,
     PREVIEW,
     Deletion,
+    DiscriminatorEntry,
     FileEntry,
     GeneratorEntry,
     Manifest,
@@ -64,13 +65,14 @@ class TrainedRun:
 
         Args:
             images: the position, in real images shown to the discriminator.
-            weights: the averaged generators as one safetensors file, as snapshots keep them. With several generators
-                each tensor's name begins with its generator's.
+            weights: the averaged generators, and discriminators that are kept, as one safetensors file, as snapshots
+                have them. With several networks each tensor's name begins with its network's.
             preview: a PNG.
             evaluation: at this position, if there was one.
         """
         scores = {} if evaluation is None else evaluation.scores
-        return VersionDraft(self, images, _split(weights, list(self.generators)), preview, scores)
+        networks = [*self.generators, *self.config.kept_discriminators]
+        return VersionDraft(self, images, split_weights(weights, networks), preview, scores)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class VersionDraft:
 
     Attributes:
         images: the position, in real images shown to the discriminator.
-        weights: of each generator of the run, as safetensors.
+        weights: of each generator of the run and of each discriminator that is kept, as safetensors.
         scores: the one that decides about `best` first.
         pairs: makes images beside the nearest ones in the data; called only where nothing is published there yet.
     """
@@ -107,6 +109,9 @@ class VersionDraft:
             created_at=datetime.now(UTC),
             files={name: FileEntry.of(data) for name, data in files.items()},
             generators={name: GeneratorEntry.of(name, config) for name, config in source.generators.items()},
+            discriminators={
+                name: DiscriminatorEntry(weights=weights_file(name)) for name in source.config.kept_discriminators
+            },
             classes=source.config.classes,
             provenance=Provenance(
                 run=source.claim.id,
@@ -120,20 +125,20 @@ class VersionDraft:
         )
 
 
-def _split(weights: bytes, generators: Sequence[str]) -> dict[str, bytes]:
-    """Split a safetensors file into one for each generator, by the prefixes of its tensors' names."""
-    if len(generators) == 1:
-        return {generators[0]: weights}
+def split_weights(weights: bytes, networks: Sequence[str]) -> dict[str, bytes]:
+    """Split a safetensors file into one for each network, by the prefixes of its tensors' names."""
+    if len(networks) == 1:
+        return {networks[0]: weights}
     tensors = safetensors.numpy.load(weights)
     return {
-        generator: safetensors.numpy.save(
+        network: safetensors.numpy.save(
             {
-                name.removeprefix(f"{generator}."): tensor
+                name.removeprefix(f"{network}."): tensor
                 for name, tensor in tensors.items()
-                if name.startswith(f"{generator}.")
+                if name.startswith(f"{network}.")
             }
         )
-        for generator in generators
+        for network in networks
     }
 
 

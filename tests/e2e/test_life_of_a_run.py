@@ -18,7 +18,7 @@ import pytest
 
 from models.artifacts.attempts import Attempt
 from models.artifacts.events import read_events
-from models.artifacts.history import read_ticks
+from models.artifacts.history import list_snapshots, read_ticks
 from models.config import requests
 from models.records import Records, Run
 from models.store.local import LocalStore
@@ -51,8 +51,8 @@ class Harness:
         self.records = records
         self.data_dir = data_dir
 
-    def create(self, model: str, kimg: float) -> Run:
-        body = tiny(model, kimg)
+    def create(self, model: str, kimg: float, **more: Any) -> Run:
+        body = {**tiny(model, kimg), **more}
         run, _ = self.records.create_run(requests.resolve(requests.TrainRequest.model_validate(body)), body, None)
         return run
 
@@ -125,6 +125,23 @@ def test_run_that_was_paused_and_resumed_by_another_worker_ends_as_one_that_neve
     assert images == sorted(set(images))
     states = [event.data["state"] for event in read_events(run_dir) if event.type == "state"]
     assert states == ["running", "paused", "running", "succeeded"]
+
+
+def test_run_that_starts_from_a_version_shows_its_images_first(harness: Harness) -> None:
+    harness.workers.start()
+    first = harness.wait_for(
+        harness.create("digits", kimg=20, overrides={**TINY, "keep_discriminators": True}), "succeeded"
+    )
+    ref = LocalStore(harness.data_dir / "models").model("digits").versions[-1].ref
+    second = harness.wait_for(harness.create("more-digits", kimg=5, **{"from": ref}), "succeeded")
+    last, start = (list_snapshots(harness.data_dir / "runs" / run.id) for run in (first, second))
+    assert start[0].images == 0
+    # Both runs have the same seed, so both grids have the same latents.
+    assert start[0].picture.read_bytes() == last[-1].picture.read_bytes()
+    messages = [
+        event.data["message"] for event in read_events(harness.data_dir / "runs" / second.id) if event.type == "log"
+    ]
+    assert f"started from {ref}: its generator and discriminator" in messages
 
 
 def test_run_whose_training_is_killed_goes_on_from_its_checkpoint_and_is_handed_over(postgres_house: Harness) -> None:

@@ -157,7 +157,7 @@ class TrainingLoop:
         return evaluation.every > 0 and self._crossed(before, self.schedule.snapshot * evaluation.every)
 
     def _publish(self, *, last: bool) -> None:
-        self.publish(self.state.images, self.state.generator_weights(), self.monitor.preview(), last=last)
+        self.publish(self.state.images, self.state.version_weights(), self.monitor.preview(), last=last)
 
     def _save_rollback_checkpoint(self) -> None:
         # The guard moves its target only to the position of the last evaluation.

@@ -108,7 +108,7 @@ class Monitor:
         seen = self.appearance.measure(images)
         values = monitored(state.guard, Observation(state.images, seen.diversity), self._gradients)
         self.reporter.snapshot(
-            state.images, self.renderer.arrange(images), state.generator_weights(), values | seen.values()
+            state.images, self.renderer.arrange(images), state.version_weights(), values | seen.values()
         )
         return seen
 

@@ -142,6 +142,9 @@ def _others_frozen(state: TrainingState, update: Update) -> Iterator[None]:
     finally:
         for module in others:
             module.requires_grad_(True)
+        # Layers that the whole run leaves as they are.
+        for layer in state.frozen_layers:
+            layer.requires_grad_(False)
 
 
 # Slices of a batch. Each starts from the same random state, draws for the whole batch and takes its own rows.

@@ -20,6 +20,7 @@ from worker.training.methods import create_method
 from worker.training.resolution import devices_of
 from worker.training.state.state import TrainingState, seeds
 from worker.training.step_config import StepConfig
+from worker.training.transfer import freeze_lower_layers
 
 
 def configure_torch(resolved: Resolved) -> None:
@@ -35,6 +36,8 @@ def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ra
     state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, device), device)
     for module in state.modules.values():
         synchronise(module, ranks)
+    if config.transfer is not None:
+        freeze_lower_layers(state, config.transfer.frozen_layers)
     return state
 
 

@@ -19,6 +19,7 @@ from worker.training.resolution import changes, devices_of
 from worker.training.setup import configure_torch, describe, fit_slices, new_state
 from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
+from worker.training.transfer import start_from
 
 
 def train(context: Context, job: TrainingJob) -> ExitCode:
@@ -40,6 +41,8 @@ def train(context: Context, job: TrainingJob) -> ExitCode:
         # Resume, on all ranks.
         if job.checkpoint is not None:
             _restore(context, job, state)
+        elif job.config.transfer is not None:
+            start_from(job.config.transfer, state, context.store, context.reporter.log)
         ranks.command(Command.SYNC_STATE)
         state.broadcast(ranks)
 

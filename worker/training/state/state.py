@@ -82,6 +82,9 @@ class TrainingState:
         torch.manual_seed(drawn.weights)
         self.device = device
         self._seed = config.seed
+        self._kept = config.kept_discriminators
+        # Layers that no optimizer changes.
+        self.frozen_layers: tuple[nn.Module, ...] = ()
         self.method = create_method(config)
         self.modules: dict[str, nn.Module] = {
             # Only convolutions have a layout; the weights of fully connected layers stay as they are.
@@ -120,11 +123,11 @@ class TrainingState:
     def shown(self) -> nn.Module:
         return next(iter(self.generators().values()))
 
-    def generator_weights(self) -> bytes:
-        """Return the weights of all generators as one safetensors file."""
-        generators = self.generators()
-        # With several generators, names of tensors begin with the name of theirs.
-        return generator_bytes(self.shown if len(generators) == 1 else nn.ModuleDict(generators))
+    def version_weights(self) -> bytes:
+        """Return the weights of all generators, and of discriminators that are kept, as one safetensors file."""
+        networks = {**self.generators(), **{name: self.modules[name] for name in self._kept}}
+        # With several networks, names of tensors begin with the name of theirs.
+        return generator_bytes(self.shown if len(networks) == 1 else nn.ModuleDict(networks))
 
     @property
     def position(self) -> Position:

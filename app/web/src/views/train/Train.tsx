@@ -7,6 +7,7 @@ import { call, errorMessage } from "../../api/client.ts";
 import type { Preset, Run } from "../../api/types.ts";
 import { currentUrl, navigate, updateQuery } from "../../router.ts";
 import { datasets, datasetsError, trackDatasets } from "../../stores/datasets.ts";
+import { models, trackModels } from "../../stores/models.ts";
 import { loadPresets, presets } from "../../stores/presets.ts";
 import { applyResponse } from "../../stores/runs.ts";
 import { loadSchemas, type SchemaNodes, schemas } from "../../stores/schema.ts";
@@ -15,7 +16,7 @@ import { Uploader } from "../data/Uploader.tsx";
 import { Advanced } from "./Advanced.tsx";
 import { errorsByField, FULL_LENGTH, LENGTHS, parseLength, type TrainRequest, useDryRun } from "./dryRun.ts";
 import { Estimate, OtherErrors } from "./Estimate.tsx";
-import { ConditionalField, DatasetField, FOLDER, LengthField, PresetField, TextField } from "./fields.tsx";
+import { ConditionalField, DatasetField, FOLDER, LengthField, PresetField, StartField, TextField } from "./fields.tsx";
 import { groupsOf, type Override } from "./settings.ts";
 
 /** Ships with Atelier, so that the first training needs no download. */
@@ -23,6 +24,7 @@ const DEFAULT_DATASET = "mnist-mini";
 
 export default function Train() {
   trackDatasets();
+  trackModels();
   const loadError = useSignal<unknown>(null);
   useEffect(() => {
     Promise.all([loadPresets(), loadSchemas()]).catch((error: unknown) => {
@@ -42,6 +44,7 @@ function Form({ presets, schemas }: { presets: Preset[]; schemas: SchemaNodes })
   const preset = query.get("preset") ?? presets[0]?.name ?? "";
   // Links made before the parameter had its present name call it `dial`.
   const length = parseLength(query.get("length") ?? query.get("dial"));
+  const start = query.get("from") ?? "";
   const model = useSignal("");
   const seed = useSignal("");
   const overrides = useSignal<Record<string, Override>>({});
@@ -52,6 +55,7 @@ function Form({ presets, schemas }: { presets: Preset[]; schemas: SchemaNodes })
   const request: TrainRequest = {
     preset,
     dataset,
+    ...(start ? { from: start } : {}),
     ...(model.value ? { model: model.value } : {}),
     ...(seed.value ? { seed: Number(seed.value) } : {}),
     overrides: { ...channelsOverride(dataset, chosen), ...overrides.value },
@@ -60,7 +64,7 @@ function Form({ presets, schemas }: { presets: Preset[]; schemas: SchemaNodes })
   const dryRun = useDryRun(isComplete ? request : null, LENGTHS[length]?.share ?? 1).value;
   const errors = submitErrors.value ?? dryRun.errors;
 
-  async function start(event: Event) {
+  async function submit(event: Event) {
     event.preventDefault();
     if (!dryRun.request) return;
     busy.value = true;
@@ -79,7 +83,7 @@ function Form({ presets, schemas }: { presets: Preset[]; schemas: SchemaNodes })
       <div class="view-head">
         <h1>Train</h1>
       </div>
-      <form class="train" onSubmit={start} onInput={() => (submitErrors.value = null)}>
+      <form class="train" onSubmit={submit} onInput={() => (submitErrors.value = null)}>
         <div class="train-settings">
           <DatasetField
             value={dataset}
@@ -95,6 +99,12 @@ function Form({ presets, schemas }: { presets: Preset[]; schemas: SchemaNodes })
               overrides.value = {};
               updateQuery({ preset: value }, { replace: true });
             }}
+          />
+          <StartField
+            models={models.value ?? []}
+            value={start}
+            error={errors.from}
+            onChange={(value) => updateQuery({ from: value || null }, { replace: true })}
           />
           <LengthField
             value={length}

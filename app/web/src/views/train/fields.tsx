@@ -1,6 +1,6 @@
 // Fields of the training form: data set, preset, length, conditional training, text.
 
-import type { Preset } from "../../api/types.ts";
+import type { Model, Preset } from "../../api/types.ts";
 import { duration } from "../../format.ts";
 import { datasets, isUploaded } from "../../stores/datasets.ts";
 import { Field } from "../../ui/fields.tsx";
@@ -105,6 +105,36 @@ export function DatasetField({ value, error, onChange }: FieldProps<string>) {
           />
         </label>
       )}
+    </div>
+  );
+}
+
+interface StartFieldProps extends FieldProps<string> {
+  models: Model[];
+}
+
+/** A published model to start from: what it has learned saves time on images like its own. */
+export function StartField({ models, value, error, onChange }: StartFieldProps) {
+  const names = models
+    .filter(({ versions }) => versions.some(({ state }) => state === "whole"))
+    .map(({ name }) => name);
+  if (value && !names.includes(value)) names.push(value);
+  if (!names.length) return null;
+  return (
+    <div>
+      <Field label="Start from" error={error}>
+        {(attributes) => (
+          <select {...attributes} value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+            <option value="">Random weights</option>
+            {names.map((name) => (
+              <option key={name} value={name}>
+                {name}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      {value && <p class="hint">Its best version gives the first weights; the preset auto takes its settings.</p>}
     </div>
   );
 }

@@ -22,7 +22,17 @@ export interface Group {
 }
 
 // Settings that have their own fields in the form, or that follow from the data set.
-const EXCLUDED = new Set(["preset", "dataset", "model", "seed", "epochs", "kimg", "classes", "conditional"]);
+const EXCLUDED = new Set([
+  "preset",
+  "dataset",
+  "model",
+  "seed",
+  "epochs",
+  "kimg",
+  "classes",
+  "conditional",
+  "transfer.version",
+]);
 
 /** Group a configuration's settings: those at the top level as "training", then one group for each part. */
 export function groupsOf(config: Values, schemas: SchemaNodes): Group[] {
