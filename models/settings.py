@@ -112,5 +112,5 @@ def app_threads() -> int:
 
 
 def training_threads() -> int:
-    """Return a training's share of the cores: the rest, at least one."""
-    return max(1, available_cores() - app_threads())
+    """Return a training's share of the cores: all of them, at a lower priority than the app's (`models.priority`)."""
+    return available_cores()

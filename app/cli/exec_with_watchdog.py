@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import sys
 
+from models.priority import lower_priority
 from models.watchdog import die_with_parent
 
 
@@ -15,7 +16,8 @@ def main(arguments: list[str]) -> None:
     # The parent-death signal survives `exec`.
     parent, niceness, *command = arguments
     die_with_parent(int(parent))
-    os.nice(int(niceness))
+    if int(niceness):
+        lower_priority(int(niceness))
     os.execvp(command[0], command)
 
 

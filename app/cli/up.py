@@ -22,6 +22,7 @@ from urllib.parse import quote, urlsplit
 
 from app.cli.children import ManagedProcess, terminate, with_watchdog
 from app.settings import AppSettings, own_address
+from models.priority import BACKGROUND
 
 # Size of a path in `sockaddr_un`, including the zero at its end: 108 bytes on Linux, 104 on macOS and the BSDs.
 SOCKET_PATH_BYTES = 104
@@ -109,7 +110,7 @@ class _ServiceProcesses:
         # By their command line: the app never imports the workers. The watchdog ends each child when this process dies.
         self._workers = [
             self._child("train", with_watchdog(worker_command("train")), environment),
-            self._child("background", with_watchdog(worker_command("background"), niceness=10), environment),
+            self._child("background", with_watchdog(worker_command("background"), niceness=BACKGROUND), environment),
         ]
 
     def _child(self, name: str, command: list[str], environment: Mapping[str, str]) -> ManagedProcess:

@@ -13,6 +13,7 @@ from models import watchdog
 from models.config.values import Frozen, Name
 from models.datasets.catalogue import DatasetProblem
 from models.datasets.uploads import Options, UploadFolder, folder_size
+from models.priority import lower_priority
 from worker.jobs.exit_codes import ExitCode, FailureNote, disk_full
 from worker.settings import WorkerSettings, settings
 
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> ExitCode:
     # A process of its own: hostile images could harm a decoder, and its memory is freed at the end.
     watchdog.die_with_parent()
     watchdog.watch(sys.stdin.buffer)
+    lower_priority()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
 

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from models import watchdog
+from models.priority import lower_priority
 
 
 def main(arguments: list[str]) -> int:
     """Work on a run under a token, until its end or SIGTERM, and return the exit code."""
     watchdog.die_with_parent()
     watchdog.watch(sys.stdin.buffer)
+    # A training takes every core, and a request takes one back for the milliseconds that it needs.
+    lower_priority()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: stop.set())
 
