@@ -30,12 +30,21 @@ class Tick(TypedDict, total=False):
     loss_d_real: Annotated[float | None, Field(description="its part on real images; null where there are no parts")]
     loss_d_fake: Annotated[float | None, Field(description="its part on generated images")]
     loss_g: Annotated[float, Field(description="what the generator minimises")]
+    loss_projected_d: Annotated[
+        float | None, Field(description="hinge loss of the discriminator on frozen features, summed over its scales")
+    ]
+    loss_projected_g: Annotated[
+        float | None, Field(description="what the generator minimises there, before its weight; summed over scales")
+    ]
     d_real: Annotated[float | None, Field(description="mean D(x); null where the loss has no probabilities")]
     d_fake: Annotated[float | None, Field(description="mean D(G(z)) before the discriminator's update")]
     d_fake_after: Annotated[float | None, Field(description="mean D(G(z)) after it, in the generator's steps")]
     penalty: Annotated[float | None, Field(description="weighted, as it was added; null where there is none")]
     gradient_d: Annotated[float | None, Field(description="norm of the discriminator's gradients in the last step")]
     gradient_g: Annotated[float | None, Field(description="norm of the generator's gradients in the last step")]
+    gradient_projected: Annotated[
+        float | None, Field(description="norm of the gradients of the discriminator on frozen features")
+    ]
     augment_p: Annotated[float | None, Field(description="probability of each change; null without augmentation")]
     rollbacks: Annotated[int, Field(description="how often the guard has taken the run back")]
     lr_factor: Annotated[float, Field(description="by which rollbacks have changed learning rates")]

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from models.config.projection import frozen_work, head_work, parameters
 from models.config.training import TrainingConfig
 from models.config.values import Frozen
 from models.objectives.losses import LOSSES
@@ -76,6 +77,11 @@ def operations(config: TrainingConfig) -> float:
         judging += 2 * discriminator * (1 + _BACKWARD) / config.penalty.every
     # Generator step: forward and backward through both networks; pairs need a forward pass on real images too.
     deceiving = generator * (1 + _BACKWARD) + discriminator * (3 if LOSSES.get(config.loss).paired else 2)
+    if config.projected is not None:
+        frozen, heads = frozen_work(config.projected).products, head_work(config.projected).products
+        judging += 2 * frozen + 2 * heads * (1 + _BACKWARD)
+        # Nothing there is trained by the generator's step: gradients of inputs only.
+        deceiving += 2 * (frozen + heads)
     updates = config.generator.steps / config.discriminator.steps
     return 2 * (generator + judging + deceiving * updates)
 
@@ -83,10 +89,15 @@ def operations(config: TrainingConfig) -> float:
 def memory_bytes(config: TrainingConfig, count: int) -> int:
     """Estimate the bytes that a training's tensors take: weights, moments, averages, `count` images and activations."""
     generator, discriminator = config.generator_config(), config.discriminator_config()
-    # Weights with gradients and both moments of Adam; then the averaged generator.
-    weights = _COPIES * (generator.parameters() + discriminator.parameters()) + generator.parameters()
+    trained = generator.parameters() + discriminator.parameters()
     judged = 2 * discriminator.work().values * (2 if PENALTIES.get(config.penalty.kind).takes_gradients else 1)
     made = generator.work().values + discriminator.work().values
+    if config.projected is not None:
+        trained += parameters(config.projected)
+        frozen, heads = frozen_work(config.projected).values, head_work(config.projected).values
+        judged, made = judged + 2 * heads, made + frozen + heads
+    # Weights with gradients and both moments of Adam; then the averaged generator.
+    weights = _COPIES * trained + generator.parameters()
     # The two steps alternate, so that only the larger one counts.
     activations = config.batch_size * _KEPT * max(judged, made)
     return _BYTES * (weights + activations) + count * generator.pixels

@@ -14,6 +14,7 @@ from models.registry import Registered
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Stride = Literal[4, 8, 16, 32]
 PenaltyName = Annotated[str, Registered(PENALTIES)]
 AugmentationName = Annotated[str, Registered(AUGMENTATIONS)]
 
@@ -62,6 +63,24 @@ class Penalty(Frozen):
         None
     )
     every: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class Projected(Frozen):
+    """A second discriminator, on features of a network that knows photographs and is never trained.
+
+    Small networks judge its features at several scales by the hinge loss (Projected GAN, arXiv 2111.01007); the
+    generator minimises its loss against the discriminator on pixels plus `weight` times that against this one.
+    """
+
+    weight: Annotated[float, Field(gt=0, le=1000)] = 0.5
+    lr: Rate = 5e-4
+    lr_end: Annotated[Rate | None, Field(description="reached by a cosine over the run")] = None
+    betas: tuple[Beta, Beta] = (0.0, 0.99)
+    input_size: Annotated[int, Field(ge=32, le=512, description="side to which images are resized for it")] = 64
+    strides: Annotated[
+        tuple[Stride, ...], Field(min_length=1, description="of the features, each twice the one before")
+    ] = (4, 8, 16)
+    channels: Annotated[int, Field(ge=8, le=1024, description="of the mixed features at the finest scale")] = 64
 
 
 class Augmentation(Frozen):

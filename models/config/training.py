@@ -6,13 +6,14 @@ Presets are TOML files read into `TrainingConfig` by `models.config.presets`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from models.config.inputs import Latent
 from models.config.networks import MAX_CLASSES, DiscriminatorConfig, GeneratorConfig
-from models.config.sections import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, Transfer
+from models.config.sections import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, Projected, Transfer
 from models.config.values import Channels, ConfigConflict, Frozen, ImageShape, Label, Name, Seed, Size
 from models.objectives.losses import LOSSES
 from models.objectives.methods import ADVERSARIAL, METHODS
@@ -81,6 +82,10 @@ class TrainingConfig(Frozen):
     ] = False
     loss: LossName = "non_saturating"
     penalty: Penalty = Penalty()
+    projected: Annotated[
+        Projected | None,
+        Field(description="a second discriminator on frozen features", exclude_if=lambda value: value is None),
+    ] = None
     augment: Augmentation = Augmentation()
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
     ema_half_life_kimg: Annotated[float, Field(ge=0, description="0: the average is the last weights")] = 10.0
@@ -119,6 +124,7 @@ class TrainingConfig(Frozen):
         problems = [
             *self._device_conflicts(),
             *self._penalty_conflicts(),
+            *self._projected_conflicts(),
             *self._augment_conflicts(),
             *_network_conflicts("generator", self.generator_config),
             *_network_conflicts("discriminator", self.discriminator_config),
@@ -147,6 +153,15 @@ class TrainingConfig(Frozen):
             setting, remedy = network.without_batch_norm
             message = f"a penalty needs each image judged by itself, and batch normalisation mixes them: {remedy}"
             yield f"discriminator.network.{setting}", message
+
+    def _projected_conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.projected is None:
+            return
+        strides, size = self.projected.strides, self.projected.input_size
+        if any(after != 2 * before for before, after in pairwise(strides)):
+            yield "projected.strides", "each scale is mixed into the next: give neighbours, such as 4, 8, 16"
+        elif size % strides[-1] or size // strides[-1] < 2:
+            yield "projected.input_size", f"features at stride {strides[-1]} need a multiple of it, twice it at least"
 
     def _augment_conflicts(self) -> Iterator[tuple[str, str]]:
         augment = self.augment

@@ -17,7 +17,7 @@ from models.config.training import TrainingConfig
 from models.records import Run
 from tests.fixtures.trainings import Harness, working_house
 from tests.fixtures.waiting import until
-from tests.worker.training.tiny import tiny
+from tests.worker.training.tiny import PROJECTED, tiny
 from worker.jobs.exit_codes import ExitCode
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -85,6 +85,11 @@ def test_a_killed_training_ends_in_the_same_bytes(harness: Harness, preset: str,
     kimg = UPDATES * batch / 1000
     config = tiny(preset, kimg=kimg, precision=precision, checkpoint_minutes=OFTEN, tick_kimg=kimg / 100)
     assert config.discriminator.network.family == preset.split("-")[0]
+    assert_killed_run_ends_like_a_calm_one(harness, config)
+
+
+def test_a_killed_training_with_a_projected_discriminator_ends_in_the_same_bytes(harness: Harness) -> None:
+    config = tiny("quick-28", kimg=6, tick_kimg=0.06, checkpoint_minutes=OFTEN, **PROJECTED)
     assert_killed_run_ends_like_a_calm_one(harness, config)
 
 

@@ -85,8 +85,9 @@ def run_updates(state: TrainingState, config: StepConfig, hyperparameters: Hyper
         with _others_frozen(state, update):
             run_update(state, config, hyperparameters, update, batch, log_gradients=work.log_gradients)
         # Averages of the modules that this update has changed.
+        changed = [module for name in update.optimizers for module in config.method.optimizers[name].modules]
         for average, module in config.method.averages.items():
-            if module in config.method.optimizers[update.optimizer].modules:
+            if module in changed:
                 update_average(state.averages[average], state.modules[module], hyperparameters[f"{average}_decay"])
 
 
@@ -107,13 +108,15 @@ def run_update(
         passes.append(_backward(terms, rows.share * config.ranks.count))
 
     # Mean over all rows of the batch: `backward` has summed over slices already, but not over ranks.
-    network, optimizer = state.networks[update.optimizer], state.optimizers[update.optimizer]
-    terms = _reduce(config, network, passes)
-    if log_gradients:
-        state.sums.norms[update.optimizer].copy_(gradient_norm(network))
-    # Adam, then the method's buffers and the sums for the next tick.
-    optimizer.step()
-    optimizer.zero_grad()
+    networks = [state.networks[name] for name in update.optimizers]
+    terms = _reduce(config, networks, passes)
+    for name, network in zip(update.optimizers, networks, strict=True):
+        if log_gradients:
+            state.sums.norms[name].copy_(gradient_norm(network))
+        # Adam.
+        state.optimizers[name].step()
+        state.optimizers[name].zero_grad()
+    # The method's buffers and the sums for the next tick.
     config.method.after_update(step_state, update, terms)
     state.sums.add(terms)
 
@@ -130,11 +133,11 @@ def to_float(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0)
 
 
-# Only the modules that the update's optimizer changes collect gradients: those of the others would be computed in vain.
+# Only the modules that the update's optimizers change collect gradients: those of the others would be computed in vain.
 @contextmanager
 def _others_frozen(state: TrainingState, update: Update) -> Iterator[None]:
-    spec = state.method.optimizers[update.optimizer]
-    others = [module for name, module in state.modules.items() if name not in spec.modules]
+    changed = [module for name in update.optimizers for module in state.method.optimizers[name].modules]
+    others = [module for name, module in state.modules.items() if name not in changed]
     for module in others:
         module.requires_grad_(False)
     try:
@@ -169,15 +172,15 @@ def _backward(terms: Terms, share: float) -> Terms:
         return _named(terms, values if share == 1 else share * values)
 
 
-# Terms, summed over slices; then terms and the network's gradients, averaged over ranks.
+# Terms, summed over slices; then terms and the networks' gradients, averaged over ranks.
 @torch.no_grad()
-def _reduce(config: StepConfig, network: nn.Module, passes: Sequence[Terms]) -> Terms:
+def _reduce(config: StepConfig, networks: Sequence[nn.Module], passes: Sequence[Terms]) -> Terms:
     # The usual case needs no work: one slice on one device.
     if len(passes) == 1 and not config.ranks.synchronising:
         return passes[0]
     values = torch.stack([torch.stack(list(terms.values())) for terms in passes]).sum(0)
     if config.ranks.synchronising:
-        config.ranks.average([*_gradients(network), values])
+        config.ranks.average([*(gradient for network in networks for gradient in _gradients(network)), values])
     return _named(passes[0], values)
 
 

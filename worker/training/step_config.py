@@ -66,7 +66,9 @@ class StepConfig:
             images_per_round=config.batch_size * counted,
             # The variance of a batch needs two rows.
             least_rows=2
-            if config.generator.network.uses_batch_norm or config.discriminator.network.uses_batch_norm
+            if config.generator.network.uses_batch_norm
+            or config.discriminator.network.uses_batch_norm
+            or config.projected is not None
             else 1,
             device_type=state.device.type,
             precision=precision,
@@ -93,11 +95,11 @@ class StepConfig:
         # the same
         # rate per image, whatever the ratio of steps.
         module = self.method.averages[average]
-        updates = [self.method.optimizers[update.optimizer] for update in self.method.updates(0)]
+        updates = [self.method.optimizers[name] for update in self.method.updates(0) for name in update.optimizers]
         return ema_decay(self.images_per_round / sum(module in spec.modules for spec in updates), half_life)
 
     def step_state(self, state: TrainingState) -> StepState:
-        return StepState(state.modules, state.buffers, state.noise, self.batch_size, self.autocast)
+        return StepState(state.modules, state.buffers, state.noise, self.batch_size, self.autocast, state.frozen)
 
     def autocast(self) -> AbstractContextManager[object]:
         return torch.autocast(self.device_type, torch.bfloat16, enabled=self.precision == "bf16")

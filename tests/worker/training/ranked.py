@@ -18,7 +18,7 @@ from torch import nn
 from models.artifacts.attempts import Position
 from models.config.training import TrainingConfig
 from tests.worker.training.attempts import Attempts
-from tests.worker.training.tiny import tiny
+from tests.worker.training.tiny import PROJECTED, tiny
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared, read_prepared
 from worker.training.devices.ranks import Command, Ranks, join_ranks
@@ -73,12 +73,15 @@ def messages(ranks: Ranks) -> Result:
 
 CHANGES = ["color", "translation", "cutout"]
 ADAPTIVE: dict[str, Any] = {"augment__policy": CHANGES, "augment__p": 0.8, "augment__control": "adaptive"}
+# Adam's first steps are as long for gradients that are only noise, which differ.
+SLOW: dict[str, Any] = {"generator__lr": 1e-5, "discriminator__lr": 1e-5, "projected__lr": 1e-5}
 TRAININGS: dict[str, TrainingConfig] = {
     "dropout": tiny("mlp-mnist", precision="fp32", **ADAPTIVE),
     "conditional": tiny("mlp-conditional", precision="fp32"),
     "batch norm": tiny("quick-28", precision="fp32", loss="non_saturating", penalty__every=2),
     "batch norm in both": tiny("dcgan-28", precision="fp32", generator__steps=2),
     "pairs and r1_r2": tiny("r3gan-28", precision="fp32", penalty__every=2, augment__policy=CHANGES),
+    "projected": tiny("quick-28", precision="fp32", augment__policy=CHANGES, **PROJECTED, **SLOW),
     "gradient penalty": tiny("wgan-gp", precision="fp32", discriminator__steps=2),
 }
 
@@ -86,7 +89,7 @@ TRAININGS: dict[str, TrainingConfig] = {
 def played(config: TrainingConfig, digits: Prepared, ranks: Ranks, slices: int = 1, rounds: int = 6) -> Result:
     """Train for some rounds."""
     state = TrainingState(config, Loader(digits, config.batch_size, seeds(config.seed).data, CPU), CPU)
-    for network in (state.modules["generator"], state.modules["discriminator"]):
+    for network in state.modules.values():
         synchronise(network, ranks)
     step_config = StepConfig.of(config, state, "fp32", config.total_images(digits.count), ranks, slices)
     for _ in range(rounds):

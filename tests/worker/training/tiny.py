@@ -20,6 +20,7 @@ R3GAN: dict[str, Any] = {
     "batch_size": 8,
 }
 FAMILIES = {"mlp": MLP, "dcgan": DCGAN, "patch": PATCH, "r3gan": R3GAN}
+PROJECTED: dict[str, Any] = {"projected.input_size": 32, "projected.strides": [4, 8], "projected.channels": 8}
 QUICK: dict[str, Any] = {"tick_kimg": 2, "snapshots": 4, "checkpoint_minutes": 0.005}
 
 

@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from models.config.training import TrainingConfig
 from models.networks import build
+from models.networks.spectral import iterate
 from models.objectives.augmentations import augment
 from models.objectives.losses import LOSSES
 from models.objectives.penalties import PENALTIES, mixtures
 from worker.training.guard.findings import Health
+from worker.training.methods import projected
 from worker.training.methods.adaptive import adapt, new_adaptive_state
 from worker.training.methods.method import (
     Hyperparameters,
@@ -27,6 +30,7 @@ from worker.training.methods.method import (
     Terms,
     Update,
 )
+from worker.training.methods.projected import ProjectedObjective
 from worker.training.methods.verdict import judge
 from worker.training.schedule import annealed
 
@@ -45,7 +49,7 @@ class Objective:
         f, x, y = self.method.loss, self.real, self.conditioning
         with torch.no_grad(), self.state.autocast():
             fake = self.G(self.z(), *y).float()
-        real_logits, fake_logits, penalty = self.logits_and_penalty(x, fake, y)
+        real_logits, fake_logits, penalty, shown = self.judged(x, fake, y)
         # A paired loss takes the differences between real and generated outputs; its `fake` is zero.
         loss_real = f.real(real_logits - fake_logits if f.paired else real_logits)
         loss_fake = f.fake(fake_logits)
@@ -54,16 +58,20 @@ class Objective:
             terms["penalty"] = self.hyperparameters["penalty_weight"] * penalty
             # A penalty taken every k-th step counts k times ("lazy regularisation", arXiv 1912.04958, appendix B).
             terms["loss"] = terms["loss"] + self.method.config.penalty.every * terms["penalty"]
+        if self.projected is not None:
+            terms |= self.projected.discriminator(*shown)
+            terms["loss"] = terms["loss"] + terms["loss_projected_d"]
         with torch.no_grad():
             terms |= {"d_real": real_logits.sigmoid().mean(), "d_fake": fake_logits.sigmoid().mean()}
             return terms | {"sign": real_logits.sign().mean()} if self.method.adaptive else terms
 
     def generator(self) -> Terms:
-        """min over G: E[f_generator(D(G(z)))]."""
+        """min over G: E[f_generator(D(G(z)))], and the weighted loss against the projected discriminator."""
         f, y = self.method.loss, self.conditioning
         with self.state.autocast():
             fake = self.G(self.z(), *y).float()
-            fake_logits = self.D(self.augmented(fake), *y)
+            shown = self.augmented(fake)
+            fake_logits = self.D(shown, *y)
         fake_logits = fake_logits.float()
         if f.paired:
             with torch.no_grad(), self.state.autocast():
@@ -71,33 +79,38 @@ class Objective:
             loss = f.generator(fake_logits - real_logits.float())
         else:
             loss = f.generator(fake_logits)
+        terms = {"loss": loss, "loss_g": loss}
+        if self.projected is not None:
+            terms |= self.projected.generator(shown)
+            terms["loss"] = loss + self.projected.config.weight * terms["loss_projected_g"]
         with torch.no_grad():
-            return {"loss": loss, "loss_g": loss, "d_fake_after": fake_logits.sigmoid().mean()}
+            return terms | {"d_fake_after": fake_logits.sigmoid().mean()}
 
-    def logits_and_penalty(
-        self, real: Tensor, fake: Tensor, y: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return logits `[n]` of real and generated images, and R(D) unweighted, None in steps without it."""
-        count, points = len(real), self.method.penalty.points
+    def judged(self, real: Tensor, fake: Tensor, y: Sequence[Tensor]) -> Judged:
+        """Show real and generated images to D."""
+        points = self.method.penalty.points
         penalty = self.method.penalty.formula if self.batch.update.regularised else None
         if penalty is not None and points == "images":
             # In fp32 and eagerly: gradients of gradients need both.
             images = torch.cat((real, fake)).requires_grad_()
-            logits = self.D_eager(self.augmented(images), *twice(y))
-            return logits[:count], logits[count:], penalty(logits, images)
+            both = self.augmented(images)
+            logits = self.D_eager(both, *twice(y))
+            return Judged(*halves(logits), penalty(logits, images), halves(both.detach()))
         # One pass over both halves where no layer mixes rows: fewer and larger kernels.
         with self.state.autocast():
             if self.method.joined:
-                both = self.D(self.augmented(torch.cat((real, fake))), *twice(y)).float()
-                real_logits, fake_logits = both[:count], both[count:]
+                both = self.augmented(torch.cat((real, fake)))
+                shown = halves(both)
+                real_logits, fake_logits = halves(self.D(both, *twice(y)).float())
             else:
                 shown = self.augmented(real), self.augmented(fake)
                 real_logits, fake_logits = self.D(shown[0], *y).float(), self.D(shown[1], *y).float()
         if penalty is None:
-            return real_logits, fake_logits, None
+            return Judged(real_logits, fake_logits, None, shown)
         # WGAN-GP: gradients between real and generated images need a pass of their own.
         images = mixtures(real, fake, self.batch.rows.of(self.state.noise.shares(self.state.batch_size)))
-        return real_logits, fake_logits, penalty(self.D_eager(self.augmented(images), *y), images)
+        between = penalty(self.D_eager(self.augmented(images), *y), images)
+        return Judged(real_logits, fake_logits, between, shown)
 
     @property
     def G(self) -> nn.Module:  # noqa: N802  # the paper's letter
@@ -116,6 +129,11 @@ class Objective:
     def z(self) -> Tensor:
         # Drawn for a whole batch, so that every slice and rank draws the same numbers.
         return self.batch.rows.of(self.state.noise.latents(self.state.batch_size))
+
+    @property
+    def projected(self) -> ProjectedObjective | None:
+        section = self.method.config.projected
+        return None if section is None else ProjectedObjective(section, self.state)
 
     @property
     def real(self) -> Tensor:
@@ -139,6 +157,21 @@ class Objective:
         return augment(images, names, p, self.state.noise.generator, self.batch.rows)
 
 
+class Judged(NamedTuple):
+    """What D says: logits `[n]`, R(D) unweighted, None in steps without it; and the augmented images that it saw."""
+
+    real: Tensor
+    fake: Tensor
+    penalty: Tensor | None
+    shown: tuple[Tensor, Tensor]
+
+
+def halves(both: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows of real and of generated images of one batch."""
+    count = len(both) // 2
+    return both[:count], both[count:]
+
+
 # Labels for real and generated images in one batch.
 def twice(labels: Sequence[Tensor]) -> list[Tensor]:
     return [torch.cat((each, each)) for each in labels]
@@ -152,8 +185,12 @@ def _eager(network: nn.Module) -> AbstractContextManager[object]:
 class Adversarial(Method):
     """Discriminator steps, each on a fresh batch, then generator steps."""
 
-    guarded = ("discriminator", "generator")
-    terms = (("loss_d_real", "loss_d_fake", "d_real", "d_fake"), ("loss_g", "d_fake_after"), ("penalty",))
+    guarded: tuple[str, ...] = ("discriminator", "generator")
+    terms: tuple[tuple[str, ...], ...] = (
+        ("loss_d_real", "loss_d_fake", "d_real", "d_fake"),
+        ("loss_g", "d_fake_after"),
+        ("penalty",),
+    )
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
@@ -184,13 +221,23 @@ class Adversarial(Method):
                 discriminator.beta2_end,
             ),
         }
+        if config.projected is not None:
+            self.optimizers["projected"] = projected.optimizer(config.projected)
+            self.guarded = (*self.guarded, "projected")
+            self.terms = (*self.terms, ("loss_projected_d",), ("loss_projected_g",))
 
     def build(self) -> dict[str, nn.Module]:
-        pair = build(self.config)
-        return {"generator": pair.generator, "discriminator": pair.discriminator}
+        pair, section = build(self.config), self.config.projected
+        networks = {"generator": pair.generator, "discriminator": pair.discriminator}
+        return networks if section is None else networks | projected.modules(section)
 
-    def example(self, module: str) -> list[Tensor]:
+    def frozen(self, device: torch.device) -> dict[str, nn.Module]:
+        return {} if self.config.projected is None else projected.frozen(self.config.projected, device)
+
+    def example(self, module: str) -> list[Tensor] | None:
         config = self.config
+        if module in ("mixing", "projected"):
+            return None
         labels = [torch.zeros(1, dtype=torch.int64)] if config.conditional else []
         if module == "generator":
             return [torch.zeros(1, config.latent.dim), *labels]
@@ -203,7 +250,8 @@ class Adversarial(Method):
         # Steps are counted over the whole run, so that lazy penalties do not depend on where a run resumes.
         first, config = images // self.config.batch_size, self.config
         steps = range(first, first + config.discriminator.steps)
-        discriminator = tuple(Update("discriminator", regularised=self.is_penalised(step)) for step in steps)
+        also = () if config.projected is None else ("projected",)
+        discriminator = tuple(Update("discriminator", regularised=self.is_penalised(step), also=also) for step in steps)
         generator = Update("generator", takes_images=self.loss.paired, counts_images=False)
         return discriminator + (generator,) * config.generator.steps
 
@@ -230,7 +278,8 @@ class Adversarial(Method):
         objective = Objective(self, state, batch, hyperparameters)
         return objective.discriminator() if batch.update.optimizer == "discriminator" else objective.generator()
 
-    def after_update(self, state: StepState, _update: Update, terms: Terms) -> None:
+    def after_update(self, state: StepState, update: Update, terms: Terms) -> None:
+        iterate(state.modules[name] for name in update.optimizers)
         if "sign" in terms:
             adapt(state.buffers["confidence"], terms["sign"], state.batch_size, self.config.augment.p)
 
@@ -254,6 +303,7 @@ class Adversarial(Method):
             "gradient_d": means["gradient_d"],
             "gradient_g": means["gradient_g"],
             "augment_p": self._reported_augment_p(buffers, progress),
+            **({} if self.config.projected is None else {name: means[name] for name in projected.REPORTED}),
         }
 
     def judge(self, means: Means) -> Health:

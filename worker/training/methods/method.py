@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,7 @@ class Update:
         takes_images: whether it needs a batch of real images.
         counts_images: whether those images count as progress of the run.
         regularised: whether the step has a regularisation term, which may be computed in fp32 and never compiled.
+        also: further optimizers that step on gradients of the same loss.
     """
 
     # Rounds of equal updates share a recorded CUDA graph: all that decides which kernels run is here.
@@ -62,6 +63,12 @@ class Update:
     takes_images: bool = True
     counts_images: bool = True
     regularised: bool = False
+    also: tuple[str, ...] = ()
+
+    @property
+    def optimizers(self) -> tuple[str, ...]:
+        """Names of all its optimizers."""
+        return (self.optimizer, *self.also)
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,7 @@ class StepState:
 
     Attributes:
         buffers: the method's own tensors, by name.
+        frozen: networks that are never trained and no part of checkpoints, by name.
         batch_size: rows of a whole batch.
         autocast: makes the context of one forward pass in the precision of the training.
     """
@@ -129,6 +137,7 @@ class StepState:
     # Entered anew for every pass: it caches bf16 copies of the weights, which are stale after an optimizer step, and
     # which have no gradient after a pass under `no_grad`.
     autocast: Callable[[], AbstractContextManager[object]]
+    frozen: Mapping[str, nn.Module] = field(default_factory=dict)
 
 
 class Method(ABC):
@@ -175,6 +184,10 @@ class Method(ABC):
 
     def buffers(self, _device: torch.device) -> dict[str, Tensor]:
         """Create tensors that are neither weights nor moments but belong to checkpoints."""
+        return {}
+
+    def frozen(self, _device: torch.device) -> dict[str, nn.Module]:
+        """Load networks that a step uses but nothing changes; they belong to no checkpoint."""
         return {}
 
     def hyperparameters(self, _images: int, _length: int, _penalty_factor: float) -> dict[str, float]:

@@ -70,6 +70,7 @@ class TrainingState:
     """Modules, averages, optimizers, the position in the data, buffers of the method, random states and counters.
 
     Attributes:
+        frozen: networks that nothing changes, no part of checkpoints.
         averages: moving averages of modules, in evaluation mode; these are shown and published.
         networks: name of each optimizer to what it updates.
         sums: terms since the last tick.
@@ -100,6 +101,7 @@ class TrainingState:
             name: Adam(self.networks[name], spec.lr, spec.betas) for name, spec in self.method.optimizers.items()
         }
         self.buffers = self.method.buffers(device)
+        self.frozen = self.method.frozen(device)
         gradients = {name: self.method.optimizers[name].gradient for name in self.method.guarded}
         self.sums = TermSums(self.method.terms, gradients, device)
         self.noise = Noise(config.latent, drawn.noise, device, batches.labels if config.conditional else None)
