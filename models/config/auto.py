@@ -107,7 +107,9 @@ def _resized(training: Mapping[str, Any], overrides: Mapping[str, Any], shape: I
         chosen = {path.removeprefix(prefix): value for path, value in overrides.items() if path.startswith(prefix)}
         values = {**training[side]["network"], **chosen}
         family = FAMILIES.get(values["family"])
-        network = (family.generator if side == "generator" else family.discriminator).model_validate(values)
+        kind = family.generator if side == "generator" else family.discriminator
+        assert kind is not None, "presets name families that have such a network"
+        network = kind.model_validate(values)
         before, after = network.model_dump(mode="json"), network.resized(shape).model_dump(mode="json")
         changes |= {f"{prefix}{name}": value for name, value in after.items() if value != before[name]}
     return changes

@@ -209,9 +209,9 @@ def _leaves(model: type[BaseModel], prefix: str) -> Iterator[str]:
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
     if annotation is GeneratorNetwork:
-        return [family.generator for family in FAMILIES]
+        return [family.generator for family in FAMILIES if family.generator is not None]
     if annotation is DiscriminatorNetwork:
-        return [family.discriminator for family in FAMILIES]
+        return [family.discriminator for family in FAMILIES if family.discriminator is not None]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) in (Union, UnionType, Annotated):

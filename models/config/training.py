@@ -117,10 +117,6 @@ class TrainingConfig(Frozen):
             raise ConfigConflict([("epochs", "give the length as epochs or as kimg: exactly one of them")])
         if self.conditional != bool(self.classes):
             raise ConfigConflict([("conditional", "is for data sets with labels, and only then are there classes")])
-        generator, discriminator = self.generator.network.family, self.discriminator.network.family
-        if generator != discriminator:
-            message = f"the generator is {generator} and the discriminator {discriminator}: give both the same family"
-            raise ConfigConflict([("discriminator.network.family", message)])
         problems = [
             *self._device_conflicts(),
             *self._penalty_conflicts(),

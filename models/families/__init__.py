@@ -6,8 +6,8 @@ its name in the list below.
 
 from __future__ import annotations
 
-from models.families import dcgan, mlp, patch, r3gan
+from models.families import dcgan, fastgan, mlp, patch, r3gan
 from models.families.spec import FAMILIES
 
-for _family in (mlp.FAMILY, dcgan.FAMILY, patch.FAMILY, r3gan.FAMILY):
+for _family in (mlp.FAMILY, dcgan.FAMILY, patch.FAMILY, r3gan.FAMILY, fastgan.FAMILY):
     FAMILIES.register(_family)

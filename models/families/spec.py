@@ -94,18 +94,19 @@ class DiscriminatorNetwork(Network):
 
 @dataclass(frozen=True)
 class FamilySpec:
-    """A family of networks: a generator and a discriminator that belong together.
+    """A family of networks. Its generator can be trained against the discriminator of another family.
 
     Attributes:
         name: in configurations, as `family`.
         title, sentence: shown to people.
+        generator, discriminator: None where the family has no such network.
     """
 
     name: str
     title: str
     sentence: str
-    generator: type[GeneratorNetwork]
-    discriminator: type[DiscriminatorNetwork]
+    generator: type[GeneratorNetwork] | None = None
+    discriminator: type[DiscriminatorNetwork] | None = None
 
 
 FAMILIES: Final[Registry[FamilySpec]] = Registry("family")
@@ -139,7 +140,7 @@ class OfAnyFamily:
 # The union of the registered families. `names` is the key of the cache: a family that is registered later counts too.
 @cache
 def _adapter(side: Side, names: tuple[str, ...]) -> TypeAdapter[Any]:
-    members = tuple(getattr(FAMILIES.get(name), side) for name in names)
+    members = tuple(network for name in names if (network := getattr(FAMILIES.get(name), side)) is not None)
     union: Any = Annotated[Union[members], Field(discriminator="family")]  # noqa: UP007  # built at run time
     return TypeAdapter(union)
 

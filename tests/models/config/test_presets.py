@@ -157,15 +157,23 @@ def test_another_family_starts_from_its_own_defaults() -> None:
     assert config.generator.network == MlpGenerator(hidden=(64,))
 
 
-def test_families_that_differ_are_refused() -> None:
-    errors = errors_of("dcgan-28", {"generator.network.family": "mlp"})
-    assert "give both the same family" in errors[("overrides", "discriminator.network.family")]
+def test_generator_and_discriminator_can_be_of_different_families() -> None:
+    config = resolved("dcgan-28", {"generator.network.family": "mlp"})
+    assert (config.generator.network.family, config.discriminator.network.family) == ("mlp", "dcgan")
+
+
+def test_a_family_without_a_discriminator_is_refused_as_one() -> None:
+    errors = errors_of("dcgan-28", {"discriminator.network.family": "fastgan"})
+    assert "no such family: there are" in errors[("overrides", "discriminator.network.family")]
 
 
 def test_an_unknown_family_is_refused_with_the_known_ones() -> None:
     errors = errors_of(overrides={"generator.network.family": "style"})
     assert errors == {
-        ("overrides", "generator.network.family"): "no such family: there are 'mlp', 'dcgan', 'patch', 'r3gan'"
+        (
+            "overrides",
+            "generator.network.family",
+        ): "no such family: there are 'mlp', 'dcgan', 'patch', 'r3gan', 'fastgan'"
     }
 
 

@@ -31,9 +31,9 @@ def family() -> Iterator[FamilySpec]:
 
 
 def test_families_have_the_order_that_clients_know() -> None:
-    assert FAMILIES.names() == ("mlp", "dcgan", "patch", "r3gan")
+    assert FAMILIES.names() == ("mlp", "dcgan", "patch", "r3gan", "fastgan")
     for spec in FAMILIES:
-        for network in (spec.generator, spec.discriminator):
+        for network in filter(None, (spec.generator, spec.discriminator)):
             assert network.model_fields["family"].default == spec.name
 
 
@@ -58,7 +58,7 @@ def test_strict_validation_reaches_a_familys_own_settings() -> None:
 def test_the_schema_lists_every_family(family: FamilySpec) -> None:
     schema = TypeAdapter(GeneratorConfig).json_schema()
     network = schema["properties"]["network"]
-    assert set(network["discriminator"]["mapping"]) == {"mlp", "dcgan", "patch", "r3gan", "linear"}
+    assert set(network["discriminator"]["mapping"]) == {"mlp", "dcgan", "patch", "r3gan", "fastgan", "linear"}
     assert network["oneOf"][-1] == {"$ref": "#/$defs/LinearGenerator"}
     assert schema["$defs"]["LinearGenerator"]["properties"]["gain"]["maximum"] == 10
 

@@ -17,6 +17,8 @@ NARROW: dict[str, dict[str, object]] = {
     "r3gan": {"generator.network.widths": [16, 16, 8], "discriminator.network.widths": [8, 16, 16]},
 }
 
+FASTGAN: dict[str, object] = {"generator.network.family": "fastgan", "generator.network.activation": "glu"}
+
 
 @pytest.mark.parametrize(
     ("preset", "overrides"),
@@ -27,6 +29,9 @@ NARROW: dict[str, dict[str, object]] = {
         ("quick-28", NARROW["patch"]),
         ("quick-28", {}),
         ("r3gan-28", NARROW["r3gan"]),
+        ("small-data-64", {"generator.network.family": "fastgan", "generator.network.widths": [8, 8, 6, 6, 4]}),
+        ("dcgan-32", {**FASTGAN, "generator.network.widths": [8, 8, 6, 4], "conditional": False}),
+        ("quick-28", {**FASTGAN, "generator.network.widths": [8, 6, 4], "conditional": True}),
         ("r3gan-28", {**NARROW["r3gan"], "conditional": True, "channels": 3}),
     ],
 )
