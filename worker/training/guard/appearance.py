@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ from worker.training.reporting.snapshots import choose_real, grid_layout
 
 _MIN_REAL: Final = 0.5  # of 255: below it all images of the data set are nearly the same, and ratios would be noise
 _MIN_CHROMA: Final = 4.0  # of 255: below it real images have hardly any colour
-_MOST: Final = 64  # images whose pixels are looked at
+_MOST, _FEWEST = 64, 16  # images whose pixels are looked at: fewer of large ones,
+_MOST_PIXELS: Final = 1 << 20  # so that they are about a million pixels
 _DARK, _BRIGHT = 4, 251
 _PERIODS: Final = (2, 4)  # pixels: what an upsampling by 2 or 4 leaves
 
@@ -63,7 +64,7 @@ class SnapshotAppearance:
         self._labels = labels if labels is not None and len(np.unique(labels)) < len(labels) else None
         chosen, first = np.unique(choose_real(prepared, classes), return_index=True)
         real = np.ascontiguousarray(prepared.images[chosen].transpose(0, 2, 3, 1))
-        self._real = _Measures.of(real, None if self._labels is None else self._labels[first])
+        self._real = Measures.of(real, None if self._labels is None else self._labels[first])
 
     def measure(self, images: Pixels) -> Appearance:
         """Measure images.
@@ -71,11 +72,13 @@ class SnapshotAppearance:
         Args:
             images: uint8 `[N, H, W, C]`, those of the grid in its order.
         """
-        return _compare(_Measures.of(images, self._labels), self._real)
+        return Measures.of(images, self._labels).beside(self._real)
 
 
 @dataclass(frozen=True)
-class _Measures:
+class Measures:
+    """Measures of a set of images by themselves, from which their appearance beside another set follows."""
+
     diversity: float
     nearest: float
     chroma: float | None
@@ -85,8 +88,9 @@ class _Measures:
     pattern: float
 
     @classmethod
-    def of(cls, images: Pixels, labels: NDArray[np.int64] | None) -> _Measures:
-        few = images[np.linspace(0, len(images) - 1, min(len(images), _MOST)).astype(np.int64)]
+    def of(cls, images: Pixels, labels: NDArray[np.int64] | None) -> Self:
+        count = min(len(images), _MOST, max(_FEWEST, _MOST_PIXELS // (images.shape[1] * images.shape[2])))
+        few = images[np.linspace(0, len(images) - 1, count).astype(np.int64)]
         coloured = few.shape[-1] > 1
         lowest, highest = few.min(-1), few.max(-1)
         # float64: sums over pixels and their differences nearly cancel for images without contrast.
@@ -103,19 +107,23 @@ class _Measures:
             pattern=max(_pattern(channel, period) for channel in channels for period in _PERIODS),
         )
 
+    def beside(self, real: Measures) -> Appearance:
+        """Return what the images look like beside real ones."""
+        # Images without contrast have no texture to judge.
+        textured = self.contrast >= 1 and real.contrast >= 1
+        return Appearance(
+            diversity=_ratio(self.diversity, real.diversity, _MIN_REAL),
+            variety=_ratio(self.nearest, real.nearest, _MIN_REAL),
+            chroma=_ratio(self.chroma, real.chroma, _MIN_CHROMA),
+            glaring=None if self.glaring is None or real.glaring is None else self.glaring - real.glaring,
+            roughness=(self.roughness - real.roughness) / max(1 - real.roughness, 0.1) if textured else None,
+            pattern=self.pattern - real.pattern if textured else None,
+        )
 
-def _compare(seen: _Measures, real: _Measures) -> Appearance:
-    varies = real.diversity >= _MIN_REAL
-    # Images without contrast have no texture to judge.
-    textured = seen.contrast >= 1 and real.contrast >= 1
-    return Appearance(
-        diversity=seen.diversity / real.diversity if varies else None,
-        variety=seen.nearest / real.nearest if varies and real.nearest >= _MIN_REAL else None,
-        chroma=None if seen.chroma is None or (real.chroma or 0) < _MIN_CHROMA else seen.chroma / (real.chroma or 1),
-        glaring=None if seen.glaring is None else seen.glaring - (real.glaring or 0),
-        roughness=(seen.roughness - real.roughness) / max(1 - real.roughness, 0.1) if textured else None,
-        pattern=seen.pattern - real.pattern if textured else None,
-    )
+
+# A value as a share of that of real images, unless that is too small.
+def _ratio(seen: float | None, real: float | None, least: float) -> float | None:
+    return None if seen is None or real is None or real < least else seen / real
 
 
 def _roughness(images: NDArray[np.float64]) -> float:
