@@ -54,7 +54,7 @@ class Penalty(Frozen):
 
     `gradient` is weight x mean (|gradient| - 1)^2 between real and generated images, as in WGAN-GP (arXiv 1704.00028);
     `r1_r2` is weight / 2 x mean |gradient|^2 at real and at generated images, where the weight is known as gamma (arXiv
-    2501.05441). One of `every` k steps takes it, k times as heavy.
+    2501.05441); `r1` takes real images alone (arXiv 1801.04406). One of `every` k steps takes it, k times as heavy.
     """
 
     kind: PenaltyName = "none"
@@ -63,6 +63,10 @@ class Penalty(Frozen):
         None
     )
     every: Annotated[int, Field(ge=1, le=64)] = 1
+    precision: Annotated[
+        Literal["fp32", "auto"],
+        Field(description="of steps with it; auto: that of the run", exclude_if=lambda value: value == "fp32"),
+    ] = "fp32"
 
 
 class Projected(Frozen):

@@ -1,4 +1,4 @@
-"""Gradient penalties: WGAN-GP and R1 + R2."""
+"""Gradient penalties: WGAN-GP, R1, and R1 + R2."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ from models.registry import Registry
 if TYPE_CHECKING:
     from torch import Tensor
 
-# All in fp32, outside autocast, and never compiled: they take gradients of gradients, which half precision and compiled
-# code
-# do not support.
-Points = Literal["images", "mixtures"]
+# Never compiled: they take gradients of gradients, which compiled code does not support.
+Points = Literal["images", "reals", "mixtures"]
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class PenaltySpec:
         title, sentence: shown to people.
         formula: maps outputs `[M]` and their float32 images `[M, C, H, W]`, which need gradients, to a scalar;
             None for no penalty.
-        points: where gradients are taken: at the images of a step (real ones, then equally many generated ones), or at
-            `mixtures` of both.
+        points: where gradients are taken: at the images of a step (real ones, then equally many generated ones), at the
+            real ones alone, or at `mixtures` of both.
         grows_with_size: whether its weight has to grow with the third power of the images' side.
     """
 
@@ -75,6 +73,11 @@ def zero_centred(outputs: Tensor, images: Tensor) -> Tensor:
     return _gradients(outputs, images).square().sum(1).mean()
 
 
+def zero_centred_reals(outputs: Tensor, images: Tensor) -> Tensor:
+    """Compute mean |gradient|^2 at real images, halved (Mescheder et al. 2018, arXiv 1801.04406, eq. 9)."""
+    return 0.5 * _gradients(outputs, images).square().sum(1).mean()
+
+
 # Each output's gradient with respect to its own image, `[N, C H W]`.
 def _gradients(outputs: Tensor, images: Tensor) -> Tensor:
     import torch
@@ -102,6 +105,16 @@ PENALTIES.register(
         sentence="weight / 2 x mean |gradient|^2 at real and at generated images; the weight is known as gamma.",
         formula=zero_centred,
         # 0.25 (size / 32)^3 is the first guess for gamma at any size.
+        grows_with_size=True,
+    )
+)
+PENALTIES.register(
+    PenaltySpec(
+        name="r1",
+        title="R1",
+        sentence="weight / 2 x mean |gradient|^2 at real images; the weight is known as gamma.",
+        formula=zero_centred_reals,
+        points="reals",
         grows_with_size=True,
     )
 )

@@ -365,7 +365,7 @@ def test_a_critic_needs_a_penalty_and_no_batch_normalisation() -> None:
 def test_r3gan_is_as_published_but_smaller(preset: str, gamma: float, kimg: int) -> None:
     config = resolved(preset)
     assert (config.loss, config.latent.dim, config.kimg, config.batch_size) == ("relativistic", 64, kimg, 128)
-    assert config.penalty == Penalty(kind="r1_r2", weight=gamma, weight_end=gamma / 10, every=1)
+    assert config.penalty == Penalty(kind="r1_r2", weight=gamma, weight_end=gamma / 10, every=1, precision="auto")
     for side in (config.generator, config.discriminator):
         assert (side.lr, side.lr_end, side.betas, side.beta2_end, side.steps) == (2e-4, 5e-5, (0, 0.9), 0.99, 1)
     assert config.ema_half_life_share == 0.03

@@ -35,7 +35,7 @@ def schema_of(name: str) -> dict[str, Any]:
 
 def test_losses_have_the_order_that_clients_know() -> None:
     assert LOSSES.names() == ("non_saturating", "minimax", "least_squares", "hinge", "wasserstein", "relativistic")
-    assert PENALTIES.names() == ("none", "gradient", "r1_r2")
+    assert PENALTIES.names() == ("none", "gradient", "r1_r2", "r1")
     assert AUGMENTATIONS.names() == ("color", "translation", "cutout")
     assert METHODS.names() == ("adversarial",)
 

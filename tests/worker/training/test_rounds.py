@@ -298,15 +298,37 @@ def test_a_loss_over_pairs_has_no_halves(digits: Prepared) -> None:
     assert "penalty" in means
 
 
-def test_a_penalised_step_runs_in_full_precision_and_the_others_do_not(digits: Prepared) -> None:
-    state, step_config = start(tiny("r3gan-32", penalty__every=2), digits, "bf16")
+@pytest.mark.parametrize(("precision", "penalised_dtype"), [("fp32", torch.float32), ("auto", torch.bfloat16)])
+def test_a_penalised_step_runs_in_the_precision_that_was_set(
+    precision: str, penalised_dtype: torch.dtype, digits: Prepared
+) -> None:
+    state, step_config = start(tiny("r3gan-32", penalty__every=2, penalty__precision=precision), digits, "bf16")
     seen: list[torch.dtype] = []
     state.modules["discriminator"].get_submodule("higher").register_forward_hook(
         lambda _module, _inputs, output: seen.append(output.dtype)
     )
     for penalised in (True, False):
         update_discriminator(state, step_config, regularised=penalised)
-    assert seen == [torch.float32, torch.bfloat16]
+    assert seen == [penalised_dtype, torch.bfloat16]
+
+
+def test_a_penalty_through_half_precision_is_near_that_in_full(digits: Prepared) -> None:
+    def penalty(precision: str) -> float:
+        state, step_config = start(tiny("quick-28", penalty__precision=precision, precision="bf16"), digits, "bf16")
+        update_discriminator(state, step_config, regularised=True)
+        return figures(state)["penalty"]
+
+    assert penalty("auto") == pytest.approx(penalty("fp32"), rel=0.05)
+
+
+def test_r1_is_taken_at_real_images(digits: Prepared) -> None:
+    config = tiny("quick-28", penalty__kind="r1", penalty__weight=3, conditional=False)
+    state, step_config = start(config, digits)
+    real = to_float(Loader(digits, config.batch_size, 0, CPU).next().images).requires_grad_()
+    outputs = state.modules["discriminator"](real)
+    squares = [torch.autograd.grad(output, real, retain_graph=True)[0].square().sum() for output in outputs]
+    update_discriminator(state, step_config, regularised=True)
+    assert figures(state)["penalty"] == pytest.approx(1.5 * float(torch.stack(squares).mean()), rel=1e-4)
 
 
 def test_a_lazy_r1_and_r2_counts_as_often_as_it_was_left_out(digits: Prepared) -> None:

@@ -91,11 +91,15 @@ class Objective:
         points = self.method.penalty.points
         penalty = self.method.penalty.formula if self.batch.update.regularised else None
         if penalty is not None and points == "images":
-            # In fp32 and eagerly: gradients of gradients need both.
             images = torch.cat((real, fake)).requires_grad_()
             both = self.augmented(images)
             logits = self.D_eager(both, *twice(y))
             return Judged(*halves(logits), penalty(logits, images), halves(both.detach()))
+        if penalty is not None and points == "reals":
+            images = real.detach().requires_grad_()
+            both = self.augmented(torch.cat((images, fake)))
+            logits = self.D_eager(both, *twice(y))
+            return Judged(*halves(logits), penalty(halves(logits)[0], images), halves(both.detach()))
         # One pass over both halves where no layer mixes rows: fewer and larger kernels.
         with self.state.autocast():
             if self.method.joined:
@@ -120,11 +124,12 @@ class Objective:
     def D(self) -> nn.Module:  # noqa: N802
         return self.state.modules["discriminator"]
 
-    # D without the compiled code, which cannot be differentiated twice.
+    # D without the compiled code, which cannot be differentiated twice; in fp32 unless the penalty may take less.
     def D_eager(self, *inputs: Tensor) -> Tensor:  # noqa: N802
-        with _eager(self.D):
+        half = self.method.config.penalty.precision == "auto"
+        with _eager(self.D), self.state.autocast() if half else nullcontext():
             logits: Tensor = self.D(*inputs)
-        return logits
+        return logits.float()
 
     def z(self) -> Tensor:
         # Drawn for a whole batch, so that every slice and rank draws the same numbers.
