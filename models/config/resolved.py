@@ -35,6 +35,7 @@ class Resolved(Frozen):
     total_images: int
     annealed_images: int
     dataset_images: int
+    mirrored: bool = False
     data: str
     torch: str
     evaluation: EvaluationSchedule | None = None
@@ -68,6 +69,7 @@ class ResolvedRow(TypedDict, total=False):
     total_images: Annotated[int, Field(description="the run's length")]
     annealed_images: Annotated[int, Field(description="the length that schedules run over")]
     dataset_images: int
+    mirrored: Annotated[bool, Field(description="whether each image is also shown mirrored")]
     data: Annotated[str, Field(description="SHA-256 of the prepared images")]
     torch: Annotated[str, Field(description="its version")]
     evaluation: EvaluationSchedule | None

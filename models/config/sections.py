@@ -97,3 +97,10 @@ class Augmentation(Frozen):
     policy: Annotated[tuple[AugmentationName, ...], Field(max_length=3)] = ()
     p: Annotated[float, Field(gt=0, le=1)] = 1.0
     control: Literal["constant", "cosine", "adaptive"] = "constant"
+    mirror: Annotated[
+        Literal["off", "on", "auto"],
+        Field(
+            description="show each image mirrored as often as not; auto: where mirror images are as likely as images",
+            exclude_if=lambda value: value == "off",
+        ),
+    ] = "off"

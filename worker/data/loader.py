@@ -66,9 +66,20 @@ class Loader:
 
     Where pixels are read from the mapped file, or from memory for a GPU, a thread prefetches the next batches. `labels`
     are those of the whole set, int64 `[N]` on the device, or None.
+
+    Args:
+        mirrored: whether each image also comes mirrored, as another image of the set.
     """
 
-    def __init__(self, prepared: Prepared, batch_size: int, seed: int, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        batch_size: int,
+        seed: int,
+        device: torch.device | str,
+        *,
+        mirrored: bool = False,
+    ) -> None:
         self.count = prepared.count
         self.labels = None if prepared.labels is None else torch.from_numpy(prepared.labels).to(device)
         self._device = torch.device(device)
@@ -76,7 +87,9 @@ class Loader:
         images, prefetches = _place(prepared, self._device)
         self._shape = (batch_size, *images.shape[1:])
         self._rows = images.view(self.count, -1)
-        self._sampler = BatchSampler(self.count, batch_size, seed, images.device)
+        self._mirrored = mirrored
+        # Mirrored images have the numbers after those of the others.
+        self._sampler = BatchSampler(self.count * (2 if mirrored else 1), batch_size, seed, images.device)
         self._position = 0
         self._prefetched: deque[Future[tuple[Tensor, Tensor]]] = deque()
         self._prefetcher = ThreadPoolExecutor(1, thread_name_prefix="batches") if prefetches else None
@@ -97,22 +110,27 @@ class Loader:
         self._position += self._batch
         if self._prefetcher is None:
             indices = self._sampler.next()
-            images = self._rows.index_select(0, indices).view(self._shape)
+            images = self._rows.index_select(0, self._of_images(indices)).view(self._shape)
         else:
             while len(self._prefetched) <= _PREFETCH:
                 self._prefetched.append(self._prefetcher.submit(self._gather))
             images, indices = self._prefetched.popleft().result()
             images = images.to(self._device, non_blocking=True)
-        if self.labels is None:
-            return Batch(images, None)
-        return Batch(images, self.labels.index_select(0, indices.to(self._device, non_blocking=True)))
+        indices = indices.to(self._device, non_blocking=True)
+        if self._mirrored:
+            images = torch.where((indices >= self.count)[:, None, None, None], images.flip(3), images)
+        return Batch(images, None if self.labels is None else self.labels.index_select(0, self._of_images(indices)))
+
+    def _of_images(self, indices: Tensor) -> Tensor:
+        return indices % self.count if self._mirrored else indices
 
     def _gather(self) -> tuple[Tensor, Tensor]:
         """Draw a batch on the prefetching thread: images uint8 `[N, C, H, W]`, pinned for a GPU, and their indices."""
         indices = self._sampler.next()
         images = torch.empty(self._shape, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
         # numpy does not compete for the threads of the training step; mode="clip" skips the check of the indices.
-        np.take(self._rows.numpy(), indices.numpy(), axis=0, out=images.view(self._batch, -1).numpy(), mode="clip")
+        rows = self._of_images(indices).numpy()
+        np.take(self._rows.numpy(), rows, axis=0, out=images.view(self._batch, -1).numpy(), mode="clip")
         return images, indices
 
 

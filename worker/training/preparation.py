@@ -8,6 +8,7 @@ from models.config.training import TrainingConfig
 from models.datasets.catalogue import is_uploaded
 from models.files import replace_file
 from models.records import Run
+from worker.data import mirroring
 from worker.evaluation.schedule import explain_substitution
 from worker.training.auto_preset import choose_configuration
 from worker.training.context import Context, TrainingJob
@@ -41,6 +42,8 @@ def prepare_job(context: Context) -> tuple[Context, TrainingJob]:
     # Logged once in a run, not at every resumption.
     if schedule is not None and is_first and (substitution := explain_substitution(config, schedule)):
         log(substitution)
+    if config.augment.mirror == "auto" and "mirrored" not in context.run.resolved:
+        log(str(mirroring.judge(prepared)))
     context.write_start(config, resolved, checkpoint)
     replace_file(context.attempt.real, real_grid(prepared, config.generator_config().classes))
     return context, TrainingJob(config, prepared, resolved, checkpoint)

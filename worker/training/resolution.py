@@ -16,6 +16,7 @@ from models.config.resolved import ComputePrecision, Resolved, ResolvedRow
 from models.config.training import TrainingConfig
 from models.scores import EvaluationSchedule
 from models.settings import training_threads
+from worker.data import mirroring
 from worker.data.prepared import Prepared
 from worker.evaluation.inception import ensure_weights
 from worker.evaluation.schedule import MIN_IMAGES, DeviceType, schedule_evaluations
@@ -24,7 +25,18 @@ from worker.training.failure import TrainingFailed
 
 Device = torch.device  # a run says with which `torch` it was made
 
-_EXACTNESS = ("device", "device_name", "precision", "compiled", "recorded", "threads", "accumulate", "torch", "data")
+_EXACTNESS = (
+    "device",
+    "device_name",
+    "precision",
+    "compiled",
+    "recorded",
+    "threads",
+    "accumulate",
+    "torch",
+    "data",
+    "mirrored",
+)
 
 
 def devices_of(resolved: Resolved) -> list[Device]:
@@ -58,6 +70,7 @@ def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared
         # A run that is extended keeps its schedules: they must not change for images that were already trained on.
         annealed_images=earlier.get("annealed_images") or earlier.get("total_images") or total,
         dataset_images=prepared.count,
+        mirrored=bool(earlier["mirrored"]) if "mirrored" in earlier else choose_mirrored(config, prepared),
         data=prepared.manifest.sha256["images.u8"],
         torch=torch.__version__,
         evaluation=_evaluation(config, settings, prepared, device, precision, threads, earlier),
@@ -106,6 +119,12 @@ def choose_precision(config: TrainingConfig, device: torch.device) -> ComputePre
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if _cpu_multiplies_bf16() else "fp32"
+
+
+def choose_mirrored(config: TrainingConfig, prepared: Prepared) -> bool:
+    """Return whether images are also shown mirrored: as configured, else by looking at them."""
+    mirror = config.augment.mirror
+    return mirror == "on" or (mirror == "auto" and mirroring.judge(prepared).harmless)
 
 
 # As configured, else on a single GPU if there is a compiler.

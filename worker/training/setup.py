@@ -33,7 +33,8 @@ def configure_torch(resolved: Resolved) -> None:
 
 def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ranks: Ranks) -> TrainingState:
     device = devices_of(resolved)[ranks.rank]
-    state = TrainingState(config, Loader(prepared, config.batch_size, seeds(config.seed).data, device), device)
+    loader = Loader(prepared, config.batch_size, seeds(config.seed).data, device, mirrored=resolved.mirrored)
+    state = TrainingState(config, loader, device)
     for module in state.modules.values():
         synchronise(module, ranks)
     if config.transfer is not None:

@@ -175,3 +175,18 @@ def test_a_set_without_labels_has_none(prepared: Prepared) -> None:
     batches = Loader(prepared, 4, 5, "cpu")
     assert batches.labels is None
     assert batches.next().labels is None
+
+
+def test_mirrored_images_are_further_images_of_the_set(folders: Folders) -> None:
+    for number in range(3):
+        folders.picture(f"{number}.png", color=(60 * number, 0, 0))
+    prepared = folders.prepare("folder:.", 28, 3)
+    prepared.images[:, 1, :, 0] = 200  # a mark at the left edge
+    batches = Loader(prepared, 6, 5, "cpu", mirrored=True)
+    for _ in range(2):
+        images, _ = batches.next()
+        seen = {(int(image[0, 0, 0]), int(image[1, 0, 0]), int(image[1, 0, -1])) for image in images}
+        assert seen == {(60 * n, *edges) for n in range(3) for edges in ((200, 0), (0, 200))}
+    batches.position = 6
+    again, _ = batches.next()
+    assert again.equal(images)
