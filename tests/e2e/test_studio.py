@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from models.verdicts import VERDICTS
 from tests.fixtures.browser import View, looking
 from tests.fixtures.harness import Harness
 from tests.fixtures.pictures import shapes
@@ -177,6 +178,14 @@ def test_an_idle_page_sends_no_requests(view: View, run: str) -> None:
     view.page.on("request", lambda request: requested.append(request.url))
     view.page.wait_for_timeout(3000)
     assert requested == []
+
+
+def test_a_verdict_has_the_title_and_the_words_of_the_schema(view: View, http: httpx.Client, run: str) -> None:
+    text = VERDICTS[http.get(f"/train/{run}").json()["health"]["verdict"]]
+    verdict = view.open(f"/runs/{run}").page.get_by_label("Verdict and scores")
+    verdict.get_by_role("heading", name=f"Verdict {text.title}").wait_for()
+    if text.severity != "good":
+        verdict.get_by_text(text.sentence).wait_for()
 
 
 def test_upload_shows_progress_and_can_be_cancelled(view: View, http: httpx.Client, tmp_path: Path) -> None:

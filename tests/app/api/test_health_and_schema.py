@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from models.verdicts import VERDICTS
 from tests.fixtures.runs import Harness
 from tests.fixtures.service import Service, serving
 
@@ -68,6 +69,14 @@ def test_schema_refers_only_to_what_it_holds(harness: Harness) -> None:
     operations = [operation for methods in schema["paths"].values() for operation in methods.values()]
     assert all(operation["summary"] and operation["tags"] for operation in operations)
     assert all("application/problem+json" in operation["responses"]["422"]["content"] for operation in operations)
+
+
+def test_schema_has_words_for_each_verdict(harness: Harness) -> None:
+    schemas = harness.http.get("/openapi.json").json()["components"]["schemas"]
+    names = schemas["HealthView"]["properties"]["verdict"]["anyOf"][0]
+    assert names["enum"] == list(VERDICTS)
+    for words in ("titles", "descriptions", "advice", "severities"):
+        assert len(names[f"x-enum-{words}"]) == len(VERDICTS)
 
 
 def test_importing_the_app_loads_no_torch() -> None:

@@ -104,7 +104,7 @@ class Measures:
             contrast=float(grey.std()),
             roughness=_roughness(grey),
             # By channel: patterns of colours can cancel in grey.
-            pattern=max(_pattern(channel, period) for channel in channels for period in _PERIODS),
+            pattern=max(_pattern(channel) for channel in channels),
         )
 
     def beside(self, real: Measures) -> Appearance:
@@ -138,8 +138,8 @@ def _roughness(images: NDArray[np.float64]) -> float:
     return float(np.mean(steps) / unrelated) if unrelated > 0 else 0.0
 
 
-def _pattern(images: NDArray[np.float64], period: int) -> float:
-    """Compute the share of the contrast in peaks of the spectrum at multiples of 1 / period.
+def _pattern(images: NDArray[np.float64]) -> float:
+    """Compute the share of the contrast in peaks of the spectrum, at periods of 2 or 4 pixels.
 
     A pattern that is fixed to the pixels but differs in strength from place to place stands in the spectrum as a peak
     at its frequencies, a few bins wide; textures spread, and count for as much as beside the peak.
@@ -149,11 +149,17 @@ def _pattern(images: NDArray[np.float64], period: int) -> float:
     """
     height, width = images.shape[1:]
     window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[1:-1]
-    centred = images - images.mean((1, 2), keepdims=True)
-    total = np.square(centred * window).sum((1, 2)).mean()
+    centred = (images - images.mean((1, 2), keepdims=True)) * window
+    total = np.square(centred).sum((1, 2)).mean()
     if total <= 0:
         return 0.0
-    power = np.square(np.abs(np.fft.fft2(centred * window))).mean(0) / (height * width)
+    power = np.square(np.abs(np.fft.fft2(centred))).mean(0) / (height * width)
+    return float(np.sqrt(max(_peaks(power, period) for period in _PERIODS) / total))
+
+
+# The power in peaks at multiples of 1 / period, beyond that beside them.
+def _peaks(power: NDArray[np.float64], period: int) -> float:
+    height, width = power.shape
     near, beside = np.arange(-3, 4), np.ones((7, 7), np.bool_)
     beside[1:6, 1:6] = False
     peaks = 0.0
@@ -162,4 +168,4 @@ def _pattern(images: NDArray[np.float64], period: int) -> float:
         part = power[np.ix_(rows, columns)]
         peak = part[2:5, 2:5]
         peaks += max(0.0, float(peak.sum() - peak.size * np.median(part[beside])))
-    return float(np.sqrt(peaks / total))
+    return peaks
