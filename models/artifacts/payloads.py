@@ -36,6 +36,9 @@ class Tick(TypedDict, total=False):
     loss_projected_g: Annotated[
         float | None, Field(description="what the generator minimises there, before its weight; summed over scales")
     ]
+    loss_codes: Annotated[
+        float | None, Field(description="distance of images generated from codes to their real ones, before its weight")
+    ]
     d_real: Annotated[float | None, Field(description="mean D(x); null where the loss has no probabilities")]
     d_fake: Annotated[float | None, Field(description="mean D(G(z)) before the discriminator's update")]
     d_fake_after: Annotated[float | None, Field(description="mean D(G(z)) after it, in the generator's steps")]

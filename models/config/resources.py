@@ -76,12 +76,16 @@ def operations(config: TrainingConfig) -> float:
         # A penalty costs a pass more: its gradient, and the way back through both, for two images.
         judging += 2 * discriminator * (1 + _BACKWARD) / config.penalty.every
     # Generator step: forward and backward through both networks; pairs need a forward pass on real images too.
-    deceiving = generator * (1 + _BACKWARD) + discriminator * (3 if LOSSES.get(config.loss).paired else 2)
+    deceiving: float = generator * (1 + _BACKWARD) + discriminator * (3 if LOSSES.get(config.loss).paired else 2)
     if config.projected is not None:
         frozen, heads = frozen_work(config.projected).products, head_work(config.projected).products
         judging += 2 * frozen + 2 * heads * (1 + _BACKWARD)
         # Nothing there is trained by the generator's step: gradients of inputs only.
         deceiving += 2 * (frozen + heads)
+        if config.codes is not None:
+            # Every second image: its code in both steps, and the way there and back of its partner.
+            judging += frozen / 2
+            deceiving += frozen / 2 + frozen
     updates = config.generator.steps / config.discriminator.steps
     return 2 * (generator + judging + deceiving * updates)
 

@@ -87,6 +87,20 @@ class Projected(Frozen):
     channels: Annotated[int, Field(ge=8, le=1024, description="of the mixed features at the finest scale")] = 64
 
 
+class Codes(Frozen):
+    """Latents of real images: every second image is generated from the code of a real one, and pulled towards it.
+
+    A code holds principal components of the image's pixels and frozen features, each made normal by its rank in the
+    data set, so that codes and random latents have the same distribution. The generator's loss gets weight x (4 x mean
+    absolute difference of pixels + `features` x squared difference of the projected discriminator's features).
+    """
+
+    weight: Annotated[float, Field(gt=0, le=10_000)] = 13.0
+    weight_end: Annotated[float, Field(gt=0, le=10_000, description="reached geometrically over the run")] = 1.3
+    features: Annotated[float, Field(ge=0, le=100)] = 0.5
+    pool: Annotated[Literal[1, 2, 4], Field(description="side of the squares of pixels that are averaged")] = 2
+
+
 class Augmentation(Frozen):
     """Random changes to real and generated images before the discriminator sees them (arXiv 2006.10738).
 

@@ -13,7 +13,15 @@ from pydantic import Field, ValidationError, model_validator
 
 from models.config.inputs import Latent
 from models.config.networks import MAX_CLASSES, DiscriminatorConfig, GeneratorConfig
-from models.config.sections import Augmentation, DiscriminatorTraining, GeneratorTraining, Penalty, Projected, Transfer
+from models.config.sections import (
+    Augmentation,
+    Codes,
+    DiscriminatorTraining,
+    GeneratorTraining,
+    Penalty,
+    Projected,
+    Transfer,
+)
 from models.config.values import Channels, ConfigConflict, Frozen, ImageShape, Label, Name, Seed, Size
 from models.objectives.losses import LOSSES
 from models.objectives.methods import ADVERSARIAL, METHODS
@@ -86,6 +94,10 @@ class TrainingConfig(Frozen):
         Projected | None,
         Field(description="a second discriminator on frozen features", exclude_if=lambda value: value is None),
     ] = None
+    codes: Annotated[
+        Codes | None,
+        Field(description="latents of real images; needs projected", exclude_if=lambda value: value is None),
+    ] = None
     augment: Augmentation = Augmentation()
     batch_size: Annotated[int, Field(ge=2, le=4096)] = 64
     ema_half_life_kimg: Annotated[float, Field(ge=0, description="0: the average is the last weights")] = 10.0
@@ -151,7 +163,11 @@ class TrainingConfig(Frozen):
             yield f"discriminator.network.{setting}", message
 
     def _projected_conflicts(self) -> Iterator[tuple[str, str]]:
+        if self.codes is not None and self.latent.prior != "normal":
+            yield "latent.prior", "codes of images are normal: set normal"
         if self.projected is None:
+            if self.codes is not None:
+                yield "codes", "codes are made of the projected discriminator's features: set projected.weight too"
             return
         strides, size = self.projected.strides, self.projected.input_size
         if any(after != 2 * before for before, after in pairwise(strides)):

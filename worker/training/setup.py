@@ -18,9 +18,12 @@ from worker.training.devices.ranks import Ranks
 from worker.training.devices.sync_batch_norm import synchronise
 from worker.training.methods import create_method
 from worker.training.resolution import devices_of
+from worker.training.rounds import to_float
 from worker.training.state.state import TrainingState, seeds
 from worker.training.step_config import StepConfig
 from worker.training.transfer import freeze_lower_layers
+
+_FITTED = 20_000  # images, of larger sets the first ones in the run's order
 
 
 def configure_torch(resolved: Resolved) -> None:
@@ -40,6 +43,15 @@ def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ra
     if config.transfer is not None:
         freeze_lower_layers(state, config.transfer.frozen_layers)
     return state
+
+
+def fit_to_data(config: TrainingConfig, resolved: Resolved, state: TrainingState, count: int) -> None:
+    """Fit what the method takes from the whole data set, of `count` images, before the first round of a run."""
+    step_config = StepConfig.of(config, state, resolved.precision, resolved.annealed_images)
+    batches = -(-min(count, _FITTED) // config.batch_size)
+    images = (to_float(state.batches.next().images) for _ in range(batches))
+    state.method.fit(step_config.step_state(state), images)
+    state.batches.position = 0
 
 
 def fit_slices(

@@ -16,7 +16,7 @@ from worker.training.devices.memory import finer
 from worker.training.devices.ranks import Command, join_ranks
 from worker.training.failure import TrainingFailed
 from worker.training.resolution import changes, devices_of
-from worker.training.setup import configure_torch, describe, fit_slices, new_state
+from worker.training.setup import configure_torch, describe, fit_slices, fit_to_data, new_state
 from worker.training.state.state import TrainingState
 from worker.training.step_config import StepConfig
 from worker.training.transfer import start_from
@@ -43,6 +43,8 @@ def train(context: Context, job: TrainingJob) -> ExitCode:
             _restore(context, job, state)
         elif job.config.transfer is not None:
             start_from(job.config.transfer, state, context.store, context.reporter.log)
+        if job.checkpoint is None:
+            fit_to_data(job.config, job.resolved, state, job.prepared.count)
         ranks.command(Command.SYNC_STATE)
         state.broadcast(ranks)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +18,9 @@ from models.objectives.augmentations import augment
 from models.objectives.losses import LOSSES
 from models.objectives.penalties import PENALTIES, mixtures
 from worker.training.guard.findings import Health
-from worker.training.methods import projected
+from worker.training.methods import codes, projected
 from worker.training.methods.adaptive import adapt, new_adaptive_state
+from worker.training.methods.codes import CodesObjective
 from worker.training.methods.method import (
     Hyperparameters,
     Means,
@@ -83,6 +84,9 @@ class Objective:
         if self.projected is not None:
             terms |= self.projected.generator(shown)
             terms["loss"] = loss + self.projected.config.weight * terms["loss_projected_g"]
+        if self.codes is not None:
+            terms |= self.codes.generator(fake)
+            terms["loss"] = terms["loss"] + self.hyperparameters["codes_weight"] * terms["loss_codes"]
         with torch.no_grad():
             return terms | {"d_fake_after": fake_logits.sigmoid().mean()}
 
@@ -133,12 +137,20 @@ class Objective:
 
     def z(self) -> Tensor:
         # Drawn for a whole batch, so that every slice and rank draws the same numbers.
-        return self.batch.rows.of(self.state.noise.latents(self.state.batch_size))
+        z = self.batch.rows.of(self.state.noise.latents(self.state.batch_size))
+        return z if self.codes is None else self.codes.in_place_of(z)
 
     @property
     def projected(self) -> ProjectedObjective | None:
         section = self.method.config.projected
         return None if section is None else ProjectedObjective(section, self.state)
+
+    @cached_property
+    def codes(self) -> CodesObjective | None:
+        section = self.method.config.codes
+        if section is None or self.projected is None:
+            return None
+        return CodesObjective(section, self.projected, self.real, self.batch.rows)
 
     @property
     def real(self) -> Tensor:
@@ -230,18 +242,30 @@ class Adversarial(Method):
             self.optimizers["projected"] = projected.optimizer(config.projected)
             self.guarded = (*self.guarded, "projected")
             self.terms = (*self.terms, ("loss_projected_d",), ("loss_projected_g",))
+        if config.codes is not None:
+            self.terms = (*self.terms, ("loss_codes",))
 
     def build(self) -> dict[str, nn.Module]:
         pair, section = build(self.config), self.config.projected
         networks = {"generator": pair.generator, "discriminator": pair.discriminator}
-        return networks if section is None else networks | projected.modules(section)
+        if section is not None:
+            networks |= projected.modules(section)
+        if section is not None and self.config.codes is not None:
+            networks["codes"] = codes.Encoder(self.config.shape, self.config.latent.dim, len(section.strides))
+        return networks
 
     def frozen(self, device: torch.device) -> dict[str, nn.Module]:
-        return {} if self.config.projected is None else projected.frozen(self.config.projected, device)
+        if self.config.projected is None:
+            return {}
+        return projected.frozen(self.config.projected, device, None if self.config.codes is None else codes.DEEPEST)
+
+    def fit(self, state: StepState, images: Iterable[Tensor]) -> None:
+        if self.config.codes is not None and self.config.projected is not None:
+            codes.fit(ProjectedObjective(self.config.projected, state), images)
 
     def example(self, module: str) -> list[Tensor] | None:
         config = self.config
-        if module in ("mixing", "projected"):
+        if module not in ("generator", "discriminator"):
             return None
         labels = [torch.zeros(1, dtype=torch.int64)] if config.conditional else []
         if module == "generator":
@@ -257,7 +281,7 @@ class Adversarial(Method):
         steps = range(first, first + config.discriminator.steps)
         also = () if config.projected is None else ("projected",)
         discriminator = tuple(Update("discriminator", regularised=self.is_penalised(step), also=also) for step in steps)
-        generator = Update("generator", takes_images=self.loss.paired, counts_images=False)
+        generator = Update("generator", takes_images=self.loss.paired or config.codes is not None, counts_images=False)
         return discriminator + (generator,) * config.generator.steps
 
     def is_penalised(self, step: int) -> bool:
@@ -265,10 +289,13 @@ class Adversarial(Method):
 
     def hyperparameters(self, images: int, length: int, penalty_factor: float) -> dict[str, float]:
         progress = images / length
-        return {
+        values = {
             "penalty_weight": penalty_factor * self.penalty_weight(progress),
             "augment_p": self.augment_p(progress),
         }
+        if (section := self.config.codes) is not None:
+            values["codes_weight"] = section.weight * (section.weight_end / section.weight) ** min(progress, 1.0)
+        return values
 
     def penalty_weight(self, progress: float) -> float:
         """Return the penalty's weight at a share of the run, without the factor of rollbacks."""
@@ -309,6 +336,7 @@ class Adversarial(Method):
             "gradient_g": means["gradient_g"],
             "augment_p": self._reported_augment_p(buffers, progress),
             **({} if self.config.projected is None else {name: means[name] for name in projected.REPORTED}),
+            **({} if self.config.codes is None else {"loss_codes": means["loss_codes"]}),
         }
 
     def judge(self, means: Means) -> Health:

@@ -7,7 +7,7 @@ the guard work on any method.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
@@ -189,6 +189,9 @@ class Method(ABC):
     def frozen(self, _device: torch.device) -> dict[str, nn.Module]:
         """Load networks that a step uses but nothing changes; they belong to no checkpoint."""
         return {}
+
+    def fit(self, _state: StepState, _images: Iterable[Tensor]) -> None:  # noqa: B027  # optional
+        """Fit buffers of modules to the data set, once, before the first round; images are float batches in [-1, 1]."""
 
     def hyperparameters(self, _images: int, _length: int, _penalty_factor: float) -> dict[str, float]:
         """Return settings of the round that begins at `images`, besides those of optimizers and averages.

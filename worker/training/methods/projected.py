@@ -62,9 +62,12 @@ def modules(config: Projected) -> dict[str, nn.Module]:
     return {"mixing": Mixing(config), "projected": Heads(config)}
 
 
-def frozen(config: Projected, device: torch.device) -> dict[str, nn.Module]:
-    """Load the network whose features are judged; scores are taken on another one's."""
-    return {"features": load("lite0", device, config.strides)}
+def frozen(config: Projected, device: torch.device, deepest: int | None = None) -> dict[str, nn.Module]:
+    """Load the network whose features are judged, up to the last stride or a deeper one.
+
+    Scores are taken on another network's features.
+    """
+    return {"features": load("lite0", device, (*config.strides, deepest or 0))}
 
 
 def optimizer(config: Projected) -> OptimizerSpec:
