@@ -55,13 +55,22 @@ def nearest_difference(images: Pixels, labels: NDArray[np.int64] | None = None) 
     return float(nearest[np.isfinite(nearest)].mean()) if np.isfinite(nearest).any() else 0.0
 
 
-# The difference of each pair, float64 `[N, N]`; infinite where a pair does not count.
-def _differences(images: Pixels, labels: NDArray[np.int64] | None) -> NDArray[np.float64]:
+def coarse(images: Pixels) -> NDArray[np.float64]:
+    """Return images at about 16 px a side, `[N, values]`: means of blocks ignore noise and single strokes.
+
+    Args:
+        images: uint8 `[N, H, W, C]`.
+    """
     count, height, width = images.shape[:3]
     down, right = (max(1, round(side / _COARSE_SIDE)) for side in (height, width))
-    # Means of blocks ignore noise and single strokes.
     blocks = images.reshape(count, height // down, down, width // right, right, -1)
-    flat = blocks.mean((2, 4), dtype=np.float64).reshape(count, -1)
+    rows: NDArray[np.float64] = blocks.mean((2, 4), dtype=np.float64).reshape(count, -1)
+    return rows
+
+
+# The difference of each pair, float64 `[N, N]`; infinite where a pair does not count.
+def _differences(images: Pixels, labels: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    flat = coarse(images)
     # |a - b|^2 = |a|^2 + |b|^2 - 2 a b; rounding may take it below 0.
     squares = (flat**2).sum(1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0) / flat.shape[1])

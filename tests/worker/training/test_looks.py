@@ -17,6 +17,7 @@ WRONG = {
     "noise": replace(WELL, roughness=0.9),
     "exploded_colours": replace(WELL, glaring=0.5),
     "grey": replace(WELL, chroma=0.05),
+    "memorised": replace(WELL, novelty=0.1),
     "repeating": replace(WELL, variety=0.2),
     "checkerboard": replace(WELL, roughness=0.9, pattern=0.5),
 }

@@ -5,7 +5,7 @@ All are means over a few dozen images, cheap enough for every snapshot; they nee
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Final, Self
 
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 
 from models.pictures import Pixels
 from worker.data.prepared import Prepared
-from worker.evaluation.diversity import nearest_difference, pairwise_diversity
+from worker.evaluation.diversity import coarse, nearest_difference, pairwise_diversity
 from worker.training.reporting.snapshots import choose_real, grid_layout
 
 _MIN_REAL: Final = 0.5  # of 255: below it all images of the data set are nearly the same, and ratios would be noise
 _MIN_CHROMA: Final = 4.0  # of 255: below it real images have hardly any colour
 _MOST, _FEWEST = 64, 16  # images whose pixels are looked at: fewer of large ones,
 _MOST_PIXELS: Final = 1 << 20  # so that they are about a million pixels
+_FEW: Final = 10_000  # images of a data set of which copies are looked for
+_CHUNK: Final = 1000
 _DARK, _BRIGHT = 4, 251
 _PERIODS: Final = (2, 4)  # pixels: what an upsampling by 2 or 4 leaves
 
@@ -36,6 +38,7 @@ class Appearance:
         glaring: share of the pixels with both a full and an empty channel, less that of real images.
         roughness: 0 where neighbouring pixels are as alike as in real images, 1 where they are unrelated, as in noise.
         pattern: share of a channel's contrast that has a period of 2 or 4 pixels, less that of real images.
+        novelty: distance to the nearest training image, of that between training images; 0 for copies of them.
     """
 
     diversity: float | None
@@ -44,6 +47,7 @@ class Appearance:
     glaring: float | None = None
     roughness: float | None = None
     pattern: float | None = None
+    novelty: float | None = None
 
     def values(self) -> dict[str, float | None]:
         """Return all by name, for plots and calibration."""
@@ -63,7 +67,9 @@ class SnapshotAppearance:
         # the grid has several images of a class, they are compared with each other only.
         self._labels = labels if labels is not None and len(np.unique(labels)) < len(labels) else None
         chosen, first = np.unique(choose_real(prepared, classes), return_index=True)
-        real = np.ascontiguousarray(prepared.images[chosen].transpose(0, 2, 3, 1))
+        # Only small data sets are learned by heart, and only those are compared as a whole at every snapshot.
+        self._training = _TrainingImages(prepared) if 1 < prepared.count <= _FEW else None
+        real = _last(prepared.images[chosen])
         self._real = Measures.of(real, None if self._labels is None else self._labels[first])
 
     def measure(self, images: Pixels) -> Appearance:
@@ -72,7 +78,39 @@ class SnapshotAppearance:
         Args:
             images: uint8 `[N, H, W, C]`, those of the grid in its order.
         """
-        return Measures.of(images, self._labels).beside(self._real)
+        seen = Measures.of(images, self._labels).beside(self._real)
+        return seen if self._training is None else replace(seen, novelty=self._training.novelty(images))
+
+
+class _TrainingImages:
+    """All images of a small data set, coarse, to find copies of them; mirrored ones are copies too."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        chunks = (prepared.images[start : start + _CHUNK] for start in range(0, prepared.count, _CHUNK))
+        self._rows = np.concatenate([coarse(_last(chunk)).astype(np.float32) for chunk in chunks])
+        chosen = np.unique(np.linspace(0, prepared.count - 1, _MOST).astype(np.int64))
+        # The nearest image to a training image is itself.
+        self._apart = self._distance(_last(prepared.images[chosen]), nearest=1)
+
+    def novelty(self, images: Pixels) -> float | None:
+        chosen = np.linspace(0, len(images) - 1, min(len(images), _MOST)).astype(np.int64)
+        return _ratio(self._distance(images[chosen], nearest=0), self._apart, _MIN_REAL)
+
+    # The median distance to the nearest training image, or to the one after it.
+    def _distance(self, images: Pixels, nearest: int) -> float:
+        both = [self._sorted(each)[:, nearest] for each in (images, np.ascontiguousarray(images[:, :, ::-1]))]
+        return float(np.median(np.minimum(*both) if nearest == 0 else both[0]))
+
+    def _sorted(self, images: Pixels) -> NDArray[np.float32]:
+        rows = coarse(images).astype(np.float32)
+        squares = (rows**2).sum(1)[:, None] + (self._rows**2).sum(1) - 2 * rows @ self._rows.T
+        distances: NDArray[np.float32] = np.sqrt(np.maximum(np.partition(squares, 1)[:, :2], 0) / rows.shape[1])
+        return distances
+
+
+def _last(images: Pixels) -> Pixels:
+    """Return images `[N, C, H, W]` as `[N, H, W, C]`."""
+    return np.ascontiguousarray(images.transpose(0, 2, 3, 1))
 
 
 @dataclass(frozen=True)
