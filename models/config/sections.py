@@ -37,6 +37,12 @@ class DiscriminatorTraining(_Side):
     """The discriminator's network, its Adam settings and its updates (each on a fresh batch) per round."""
 
     network: AnyDiscriminator
+    spectral_norm: Annotated[
+        bool,
+        Field(
+            description="weights of its layers have a largest singular value of 1", exclude_if=lambda value: not value
+        ),
+    ] = False
 
 
 class Transfer(Frozen):

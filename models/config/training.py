@@ -133,6 +133,7 @@ class TrainingConfig(Frozen):
             *self._device_conflicts(),
             *self._penalty_conflicts(),
             *self._projected_conflicts(),
+            *self._spectral_conflicts(),
             *self._augment_conflicts(),
             *_network_conflicts("generator", self.generator_config),
             *_network_conflicts("discriminator", self.discriminator_config),
@@ -174,6 +175,12 @@ class TrainingConfig(Frozen):
             yield "projected.strides", "each scale is mixed into the next: give neighbours, such as 4, 8, 16"
         elif size % strides[-1] or size // strides[-1] < 2:
             yield "projected.input_size", f"features at stride {strides[-1]} need a multiple of it, twice it at least"
+
+    def _spectral_conflicts(self) -> Iterator[tuple[str, str]]:
+        side = self.discriminator
+        if side.spectral_norm and side.network.begins_at_zero:
+            message = f"residual blocks of {side.network.family} begin at zero and cannot be normalised: leave it out"
+            yield "discriminator.spectral_norm", message
 
     def _augment_conflicts(self) -> Iterator[tuple[str, str]]:
         augment = self.augment

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
@@ -95,6 +95,9 @@ class R3ganGenerator(_Residual, GeneratorNetwork):
 
 class R3ganDiscriminator(_Residual, DiscriminatorNetwork):
     """A stage of residual blocks per width, halving in between, down to the base square; then one logit."""
+
+    # The last convolution of each residual block.
+    begins_at_zero: ClassVar[bool] = True
 
     family: Literal["r3gan"] = "r3gan"
 

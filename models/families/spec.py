@@ -79,6 +79,9 @@ class GeneratorNetwork(Network):
 class DiscriminatorNetwork(Network):
     """A discriminator's layers; with `classes` it has a table of features for each class."""
 
+    # Weights that begin at zero have no singular vectors.
+    begins_at_zero: ClassVar[bool] = False
+
     @abstractmethod
     def parameters(self, shape: ImageShape, classes: int) -> int:
         """Count the weights."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from models.config.networks import DiscriminatorConfig, GeneratorConfig
 from models.config.training import TrainingConfig
+from models.networks.spectral import normalise
 
 __all__ = ["Pair", "build", "build_discriminator", "build_generator"]
 
@@ -31,4 +32,7 @@ def build_discriminator(config: DiscriminatorConfig) -> nn.Module:
 def build(config: TrainingConfig) -> Pair:
     """Build both networks of a training with new weights."""
     # The generator first: the order decides which random numbers each one gets.
-    return Pair(build_generator(config.generator_config()), build_discriminator(config.discriminator_config()))
+    pair = Pair(build_generator(config.generator_config()), build_discriminator(config.discriminator_config()))
+    if config.discriminator.spectral_norm:
+        normalise(pair.discriminator)
+    return pair

@@ -46,7 +46,14 @@ class SpectralNorm(nn.Module):
         self.u.copy_(nn.functional.normalize(rows @ self.v, dim=0, eps=_EPSILON))
 
 
-def normalised(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+def normalise(network: nn.Module) -> None:
+    """Normalise all linear layers, convolutions and embeddings of a network."""
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding):
+            normalised(layer)
+
+
+def normalised(layer: nn.Linear | nn.Conv2d | nn.Embedding) -> nn.Module:
     """Normalise the weight of a layer, and return the layer."""
     return parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))
 
