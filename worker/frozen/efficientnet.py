@@ -78,7 +78,7 @@ class EfficientNet(nn.Module):
             size: side to which images are resized first.
         """
         found: dict[int, Tensor] = {}
-        x = relu6(self.stem(_prepared(images, size)))
+        x = relu6(self.stem(_prepared(images, size)), inplace=True)
         for block, stride in zip(self.blocks, self._strides, strict=True):
             if stride > strides[-1]:
                 break
@@ -142,8 +142,8 @@ class _Block(nn.Module):
         self.is_residual = stride == 1 and inputs == len(projection.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x if self.expand is None else relu6(self.expand(x))
-        out: Tensor = self.project(relu6(self.depthwise(wide)))
+        wide = x if self.expand is None else relu6(self.expand(x), inplace=True)
+        out: Tensor = self.project(relu6(self.depthwise(wide), inplace=True))
         return x + out if self.is_residual else out
 
 
