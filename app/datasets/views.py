@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from app.http.problems import Problem, phrase
 from app.state import AppState
-from models.config import requests
-from models.config.choice import suggest_preset
+from models.config.presets import AUTO
+from models.config.values import CHOSEN_SIZES
 from models.datasets import catalogue
 from models.datasets.catalogue import BUILTIN, FOLDER, BuiltinDataset, DatasetProblem, UnknownDataset
 from models.datasets.folders import folder_info
@@ -34,7 +34,7 @@ class ProposalView(BaseModel):
 
     size: int
     crop: Crop
-    train: dict[str, Any] | None = Field(description="null: there is no preset for images of this size")
+    train: dict[str, Any] | None = Field(description="null: nothing can be trained on such images")
 
 
 class DatasetView(BaseModel):
@@ -123,19 +123,10 @@ def _proposal(name: str, report: ValidationReport) -> dict[str, Any]:
 
 
 def _training_for(name: str, report: ValidationReport) -> dict[str, Any] | None:
-    suggestion = suggest_preset(report.size, report.channels, report.count)
-    if suggestion is None:
+    """Return a request that suits the data set on any machine; None for images that nothing can be trained on."""
+    if report.count < 2 or report.size < CHOSEN_SIZES[0]:
         return None
-    best = suggestion.preset
-    request: dict[str, Any] = {"preset": best.name, "dataset": name}
-    if name not in requests.RESERVED_MODELS:
-        request["model"] = name
-    overrides: dict[str, int] = {}
-    if best.training.get("channels") != report.channels:
-        overrides["channels"] = report.channels
-    if best.training.get("batch_size", 0) > report.count > 1:
-        overrides["batch_size"] = report.count
-    return {**request, "overrides": overrides} if overrides else request
+    return {"preset": AUTO, "dataset": name}
 
 
 def find_upload(app_state: AppState, name: str) -> Dataset:

@@ -23,16 +23,16 @@ from models.objectives.penalties import PENALTIES
 
 # Number of images from which on a discriminator does not memorise them in a training of usual length.
 MANY: Final = 20_000
-# Largest size chosen on a CPU for many images: more would take days.
+# Largest size chosen on a CPU for many grey images: more would take days.
 CPU_SIZE: Final = 32
-# Largest size chosen on a CPU for a few images, which teach larger networks little.
-FEW_SIZE: Final = 64
+# Largest size chosen on a CPU for colour images, which have networks that learn quickly, and for a few grey ones.
+CPU_COLOUR_SIZE: Final = 64
 # Usable share of the device's memory: libraries take some, and so may an app on the same device.
 MEMORY_SHARE: Final = 0.75
 SMALLEST_BATCH: Final = 8
-CPU_SECONDS: Final = 2 * 3600
-# Floating-point operations per second that a core reaches in training, roughly.
-CORE_OPERATIONS: Final = 40e9
+CPU_SECONDS: Final = 3600
+# Floating-point operations per second that a core reaches in training, roughly: 130e9 with bf16 units, 40e9 without.
+CORE_OPERATIONS: Final = 80e9
 SHORTEST_KIMG: Final = 50
 # One device for each different choice: a request that fits all of them fits any worker.
 DEVICES: Final = (
@@ -51,14 +51,15 @@ class Choice(Frozen):
     reasons: dict[str, str]
 
 
-def choose(info: DatasetInfo, device: Device) -> Choice:
+def choose(info: DatasetInfo, device: Device, size: int | None = None) -> Choice:
     """Choose settings for a data set on a device.
 
     Args:
         info: of at least two images, none smaller than the smallest size (see `complete`).
         device: that will train it.
+        size: the requested one; None leaves it open.
     """
-    size, why_size = _size(info, device)
+    size, why_size = _size(info, device, size)
     suggestion = suggest_preset(size, info.channels, info.count, device.kind)
     assert suggestion is not None, "on a known device there is a rule for every size"
     preset, training = suggestion.preset.name, suggestion.preset.training
@@ -85,15 +86,15 @@ def choose(info: DatasetInfo, device: Device) -> Choice:
     return Choice(preset=preset, overrides=overrides, kimg=kimg, reasons=reasons)
 
 
-def _size(info: DatasetInfo, device: Device) -> tuple[int, str]:
-    if info.prepared:
-        return info.side, f"{info.side} px: the images were prepared in that size."
+def _size(info: DatasetInfo, device: Device, requested: int | None) -> tuple[int, str]:
+    if requested is not None:
+        return requested, f"{requested} px, as requested."
     size = max(known for known in CHOSEN_SIZES if known <= info.side)
     bound = CHOSEN_SIZES[-1]
     if device.kind == "cpu":
-        bound = FEW_SIZE if info.count <= FEW else CPU_SIZE
+        bound = CPU_COLOUR_SIZE if info.channels == 3 or info.count <= FEW else CPU_SIZE
     if size > bound:
-        return bound, f"{bound} px: the images have {info.side} px, but a CPU would take days for more than that."
+        return bound, f"{bound} px: the images have {info.side} px, but larger ones take a CPU many times as long."
     if size == info.side:
         return size, f"{size} px: the size of the images."
     return size, f"{size} px: the largest size that nine of ten images have; they are {info.side} px or more."
@@ -122,6 +123,10 @@ def _classes(info: DatasetInfo, training: Mapping[str, Any], size: int) -> _Deci
     count = len(info.classes)
     if count < 2:
         return {}, {}
+    if training.get("codes"):
+        # Conditional networks made one image of each class of 3,000 photographs.
+        reason = "The classes are not learned separately: photographs of all of them teach each other"
+        return {"conditional": False}, {"conditional": f"{reason}; conditional=true learns them apart."}
     if problem := info.class_problem():
         return {"conditional": False}, {"conditional": f"The classes are not learned separately: {problem}."}
     why = f"the {count} classes have {info.count // count:,} images on average"
@@ -196,7 +201,7 @@ def _length(config: TrainingConfig, info: DatasetInfo, device: Device) -> tuple[
         return usual, f"{usual:g} kimg, as the preset has it."
     return (
         kimg,
-        f"{kimg:g} kimg, not {usual:g}: what this CPU does in two hours or so; it can go on later.",
+        f"{kimg:g} kimg, not {usual:g}: what this CPU does in an hour or so; it can go on later.",
     )
 
 
@@ -213,7 +218,7 @@ def complete(request: TrainRequest, info: DatasetInfo, device: Device) -> tuple[
     info = _as_requested(request, info)
     if errors := _unsuitable(info):
         raise ConfigError(errors)
-    choice = choose(info, device)
+    choice = choose(info, device, _requested_size(request))
     has_length = request.epochs is not None or request.kimg is not None
     given = {path.partition(".")[0] for path in request.overrides} | ({"kimg"} if has_length else set())
     choice = choice.model_copy(
@@ -274,19 +279,21 @@ def model_name(dataset: str) -> str:
 
 # A size or channels of the request replace the images' own: everything else is chosen to suit them.
 def _as_requested(request: TrainRequest, info: DatasetInfo) -> DatasetInfo:
-    size, channels = request.overrides.get("size"), request.overrides.get("channels")
-    changes: dict[str, Any] = {"side": size, "prepared": True} if size in get_args(Size) else {}
-    return info.model_copy(update={**changes, "channels": channels} if channels in (1, 3) else changes)
+    channels = request.overrides.get("channels")
+    return info.model_copy(update={"channels": channels}) if channels in (1, 3) else info
+
+
+# None also for a size that is none: resolving the request then says what is wrong with it.
+def _requested_size(request: TrainRequest) -> Size | None:
+    size = request.overrides.get("size")
+    return next((known for known in get_args(Size) if known == size), None)
 
 
 def _unsuitable(info: DatasetInfo) -> list[ErrorItem]:
-    smallest, sizes = CHOSEN_SIZES[0], get_args(Size)
+    smallest = CHOSEN_SIZES[0]
     message = ""
     if info.count < 2:
         message = f"holds {info.count} image: a training needs two at least"
     elif info.side < smallest:
         message = f"holds images of {info.side} px: they need at least {smallest} px on each side"
-    elif info.prepared and info.side not in sizes:
-        fitting = max(size for size in sizes if size <= info.side)
-        message = f"was prepared at {info.side} px, which nothing here trains at: make a copy of it with size={fitting}"
     return [ErrorItem(loc=("dataset",), msg=f'"{info.name}" {message}')] if message else []

@@ -49,13 +49,20 @@ _HALF_AS_WIDE: Final = MappingProxyType(
     }
 )
 _FOR_FEW = "it is made for a few images, which others learn by heart"
+_FOR_COLOUR = "on colour images it learns most per minute, from hundreds of images on"
 _FOR_CPU = "small convolutional networks are what a CPU can train"
 _FOR_GPU = "a GPU affords residual networks, which train steadily"
 # The first rule that holds decides.
 _RULES: Final = (
+    _Rule("photos-32", (28, 32), _FOR_COLOUR, "cpu", channels=3),
+    _Rule("photos-64", (64,), _FOR_COLOUR, "cpu", channels=3),
+    _Rule("photos-128", (128, 256), _FOR_COLOUR, "cpu", channels=3),
     # Few images first: memorisation matters more than the device.
+    _Rule("photos-64", (64,), _FOR_FEW, few=True, channels=3),
+    _Rule("photos-128", (128,), _FOR_FEW, few=True, channels=3),
+    _Rule("photos-256", (256,), _FOR_FEW, few=True, channels=3),
     _Rule("small-data-64", (64,), _FOR_FEW, few=True),
-    _Rule("small-data-128", (128,), _FOR_FEW, few=True),
+    _Rule("small-data-128", (128, 256), _FOR_FEW, few=True),
     _Rule("quick-28", (28, 32), "its networks see patches of pixels, which a CPU trains in minutes", "cpu", channels=1),
     _Rule("dcgan-28", (28,), _FOR_CPU, "cpu"),
     _Rule("dcgan-32", (32,), _FOR_CPU, "cpu"),
@@ -64,7 +71,7 @@ _RULES: Final = (
     _Rule("dcgan-32", (32,), "a few images need small networks", few=True),
     _Rule(
         "dcgan-64",
-        (64, 128),
+        (64, 128, 256),
         "convolutional networks, at half their widths, are what a CPU can train",
         "cpu",
         overrides=_HALF_AS_WIDE,
@@ -72,7 +79,7 @@ _RULES: Final = (
     _Rule("r3gan-28", (28,), _FOR_GPU, "cuda"),
     _Rule("r3gan-32", (32,), _FOR_GPU, "cuda"),
     _Rule("r3gan-64", (64,), _FOR_GPU, "cuda"),
-    _Rule("r3gan-128", (128,), _FOR_GPU, "cuda"),
+    _Rule("r3gan-128", (128, 256), _FOR_GPU, "cuda"),
 )
 _SIZES: Final = sorted({size for rule in _RULES for size in rule.sizes})
 

@@ -26,10 +26,10 @@ def _item(message: str, *loc: str) -> ErrorItem:
 
 def _size(config: TrainingConfig, info: DatasetInfo) -> Iterator[ErrorItem]:
     name, trains = info.name, f'the preset "{config.preset}" trains at {config.size} px'
-    if info.prepared and info.side != config.size:
+    if info.prepared and info.side < config.size:
         yield _item(
             f'"{name}" was prepared at {info.side} px and {trains}: use another preset{_hint(info)}, or make a copy '
-            f"of it with size={config.size}",
+            f"of it with size={config.size}, if its images are as large",
             "dataset",
         )
     elif info.side < config.size:

@@ -23,7 +23,9 @@ class DatasetInfo(Frozen):
     name: str
     count: Annotated[int, Field(ge=0, description="images; of a folder, files that may turn out unusable")]
     side: Annotated[int, Field(ge=1, description="pixels that nine of ten images have on their shorter side")]
-    prepared: Annotated[bool, Field(description="prepared in that size and these colours, and to be had in no other")]
+    prepared: Annotated[
+        bool, Field(description="prepared in that size, in these colours; smaller sizes can be trained too")
+    ]
     channels: Annotated[Channels, Field(description="1: no image has colours")]
     classes: tuple[str, ...]
     fewest: Annotated[int | None, Field(description="images of the smallest class; null: not known, or no classes")] = (

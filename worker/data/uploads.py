@@ -34,6 +34,7 @@ from worker.data.decode import ImageHeader, UnusableImage, decode_image, read_he
 from worker.data.journal import JOURNAL, PLAN, VERSION, PreparationJournal, PreparationPlan
 from worker.data.perceptual_hash import difference_hash
 from worker.data.prepared import Prepared, PreparedManifest, draw_pictures, finish_prepared, read_prepared
+from worker.data.reduction import reduced
 from worker.data.validation import ImageRecord, list_findings, propose_preparation
 
 _PREFETCH: Final = 32  # images read ahead of the writer
@@ -296,22 +297,25 @@ def _write_report(
 
 
 def open_upload(dataset: str, size: int, channels: int, *, records: Records, uploads_dir: Path) -> Prepared:
-    """Open the prepared set of an uploaded data set, by its name.
+    """Open the prepared set of an uploaded data set, by its name, reduced to a smaller size where that is asked for.
 
     Raises:
-        DatasetProblem: there is none of that name, it is not ready, or its images are of another size or kind.
+        DatasetProblem: there is none of that name, it is not ready, or its images are smaller or of another kind.
+        OSError: a reduced set could not be written, such as on a full disk.
         RecordsUnavailable: the database did not respond.
     """
     row = records.get_dataset(dataset)
     if row is None:
         raise DatasetProblem(f'there is no data set "{dataset}" any more: upload it again, or start a run on another')
-    prepared = read_prepared(UploadFolder(uploads_dir / row.id).prepared) if row.state == "ready" else None
+    folder = UploadFolder(uploads_dir / row.id)
+    prepared = read_prepared(folder.prepared) if row.state == "ready" else None
     if prepared is None:
         raise DatasetProblem(f'the data set "{dataset}" is {row.state} and cannot be read: see GET /datasets/{dataset}')
     manifest = prepared.manifest
-    if (manifest.size, manifest.channels) != (size, channels):
+    if manifest.size < size or manifest.channels != channels:
         raise DatasetProblem(
             f'the data set "{dataset}" has {manifest.channels}x{manifest.size}x{manifest.size} images, the run needs '
             f"{channels}x{size}x{size}"
         )
-    return prepared
+    # In the data set's own folder, so that it is deleted and counted with it.
+    return reduced(prepared, size, folder.path)

@@ -24,6 +24,7 @@ VARIANTS = {"minimax", "minimax-uniform", "minimax-k3", "least-squares", "dcgan-
 LOSSES = {"hinge", "wgan-gp"}
 MODERN = {"quick-28", "r3gan-28", "r3gan-32", "r3gan-64", "r3gan-128", "small-data-64", "small-data-128"}
 ALL_CHANGES = {"color", "translation", "cutout"}
+PHOTOS = {"photos-32", "photos-64", "photos-128", "photos-256"}
 CONDITIONAL = {"mlp-conditional", "dcgan-28-conditional"}
 
 
@@ -43,7 +44,7 @@ def errors_of(preset: str = "mlp-mnist", overrides: dict[str, Any] | None = None
 
 
 def test_every_preset_is_there_in_alphabetical_order_and_makes_a_configuration() -> None:
-    assert set(load()) == PUBLISHED | VARIANTS | LOSSES | MODERN | CONDITIONAL
+    assert set(load()) == PUBLISHED | VARIANTS | LOSSES | MODERN | PHOTOS | CONDITIONAL
     assert list(load()) == sorted(load())
     for name, preset in load().items():
         config = resolved(name)

@@ -11,7 +11,6 @@ import { CropField, cropLabel, SizeField } from "./parts.tsx";
 export function Proposal({ dataset }: { dataset: Dataset }) {
   const { proposal, name, size, crop } = dataset;
   if (!proposal) return null;
-  const preset = proposal.train?.preset;
   const differs = proposal.size !== size || proposal.crop !== crop;
   return (
     <section class="proposal">
@@ -19,10 +18,11 @@ export function Proposal({ dataset }: { dataset: Dataset }) {
       <p>
         {proposal.size} px, {cropLabel(proposal.crop)}
         {differs ? ` (you chose ${size} px, ${crop && cropLabel(crop)})` : ", as prepared"}.
-        {typeof preset === "string" && (
+        {proposal.train && (
           <>
             {" "}
-            To train on it: preset <code>{preset}</code>, or <code>auto</code>.
+            To train on it, take the preset <code>auto</code>: it chooses a size that this machine can train, up to this
+            one.
           </>
         )}
       </p>

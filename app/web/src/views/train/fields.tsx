@@ -53,10 +53,10 @@ export function PresetField({ presets, dataset, value, error, onChange }: Preset
   );
 }
 
-// An uploaded set has the size it was prepared in: presets of that size come first.
+// An uploaded set can be trained in the size it was prepared in and in smaller ones: presets of these come first.
 function PresetOptions({ items, dataset }: { items: Preset[]; dataset: string }) {
   const known = datasets.value?.find(({ name }) => name === dataset);
-  const fits = ({ training: { size } }: Preset) => size === undefined || size === known?.size;
+  const fits = ({ training: { size } }: Preset) => typeof size !== "number" || size <= (known?.size ?? 0);
   const options = (some: Preset[]) =>
     some.map(({ name, title }) => (
       <option key={name} value={name}>
@@ -66,8 +66,8 @@ function PresetOptions({ items, dataset }: { items: Preset[]; dataset: string })
   if (!known || !isUploaded(known)) return <>{options(items)}</>;
   return (
     <>
-      <optgroup label={`For images of ${known.size} px`}>{options(items.filter(fits))}</optgroup>
-      <optgroup label="For images of other sizes">{options(items.filter((item) => !fits(item)))}</optgroup>
+      <optgroup label={`For images of up to ${known.size} px`}>{options(items.filter(fits))}</optgroup>
+      <optgroup label="For larger images">{options(items.filter((item) => !fits(item)))}</optgroup>
     </>
   );
 }
