@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from models.config.values import Frozen
+
+# Name of the share of pairs in which a sample is nearer to training images than a held-out image is.
+MEMORISATION: Final = "memorisation"
+# Share beyond which a generator copies: exact copies have 1, images of a healthy run of 36 kimg on flowers 0.1.
+MEMORISER: Final = 0.8
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -83,6 +88,7 @@ class EvaluationSchedule(_Stored):
         final: whether the end is also evaluated on 10,000 samples.
         classifier: whether scores on a classifier of the data are measured.
         inception: whether scores on Inception's features are measured.
+        efficientnet: whether scores on the packaged features are measured.
         primary: the name of the score that selects the best snapshot; stored as `chosen`.
         share: expected share of the training's time.
     """
@@ -92,8 +98,15 @@ class EvaluationSchedule(_Stored):
     final: bool
     classifier: bool
     inception: bool
+    efficientnet: bool = False
     primary: Annotated[str, Field(alias="chosen")]
     share: float
+
+
+def memorises(scores: Mapping[str, Score]) -> bool:
+    """Check whether the images that were scored are copies of training images more often than not."""
+    score = scores.get(MEMORISATION)
+    return score is not None and score.value > MEMORISER
 
 
 def comparable(left: Score, right: Score) -> bool:
@@ -114,8 +127,12 @@ def is_best(score: Score, others: Iterable[Score]) -> bool:
 
 
 def best_evaluation(evaluations: Iterable[Evaluation]) -> Evaluation | None:
-    """Return the best evaluation of a run, given oldest first; None if there are none."""
-    ordered = list(evaluations)
+    """Return the best evaluation of a run, given oldest first; None if there are none.
+
+    One that memorises is the best only where all of them do.
+    """
+    given = list(evaluations)
+    ordered = [evaluation for evaluation in given if not memorises(evaluation.scores)] or given
     best: Evaluation | None = None
     for evaluation in ordered:
         if not comparable(evaluation.score, ordered[-1].score):

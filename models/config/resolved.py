@@ -36,6 +36,7 @@ class Resolved(Frozen):
     annealed_images: int
     dataset_images: int
     mirrored: bool = False
+    held_out: int = 0
     data: str
     torch: str
     evaluation: EvaluationSchedule | None = None
@@ -69,6 +70,7 @@ class ResolvedRow(TypedDict, total=False):
     total_images: Annotated[int, Field(description="the run's length")]
     annealed_images: Annotated[int, Field(description="the length that schedules run over")]
     dataset_images: int
+    held_out: Annotated[int, Field(description="images that are never trained on, with which scores compare")]
     mirrored: Annotated[bool, Field(description="whether each image is also shown mirrored")]
     data: Annotated[str, Field(description="SHA-256 of the prepared images")]
     torch: Annotated[str, Field(description="its version")]

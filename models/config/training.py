@@ -35,7 +35,9 @@ LossName = Annotated[str, Registered(LOSSES)]
 MethodName = Annotated[str, Registered(METHODS)]
 Precision = Literal["auto", "fp32", "bf16"]
 Switch = Literal["auto", "off", "on"]
-ScoreName = Literal["auto", "classifier_frechet", "sliced_wasserstein", "fid", "kid"]
+ScoreName = Literal[
+    "auto", "classifier_frechet", "efficientnet_kid", "efficientnet_frechet", "sliced_wasserstein", "fid", "kid"
+]
 GuardMode = Literal["full", "numbers"]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from models.scores import is_best
+from models.scores import is_best, memorises
 from models.store.errors import BrokenVersion, UnknownModel, VersionNotReady
 from models.store.versions import BEST, LATEST, STARTER, UnusableVersion, Version, WholeVersion, parse_number
 
@@ -71,9 +71,12 @@ class ModelInfo:
         return max((version.manifest.created_at for version in self.whole()), default=None)
 
     def is_best(self, number: int) -> bool:
-        """Check whether a version's first score beats every other whole version's of the same protocol."""
+        """Check whether a version's first score beats every other whole version's of the same protocol.
+
+        A version that copies training images is never the best.
+        """
         manifests = {version.number: version.manifest for version in self.versions if version.manifest is not None}
-        if number not in manifests or not manifests[number].scores:
+        if number not in manifests or not manifests[number].scores or memorises(manifests[number].scores):
             return False
         name, score = next(iter(manifests[number].scores.items()))
         rivals = (version.manifest.scores.get(name) for version in self.whole() if version.number != number)

@@ -54,3 +54,14 @@ def test_the_best_evaluation_has_the_protocol_of_the_newest() -> None:
     evaluations = [evaluation(1, 0.5, "old"), evaluation(2, 3), evaluation(3, 2), evaluation(4, 2)]
     assert best_evaluation(evaluations) == evaluations[2]
     assert best_evaluation([]) is None
+
+
+def test_a_generator_that_copies_is_the_best_only_among_its_like() -> None:
+    def judged(images: int, value: float, copied: float) -> Evaluation:
+        scores = {"fid": Score(value=value, protocol="a"), "memorisation": Score(value=copied, protocol="b")}
+        return Evaluation(images=images, primary="fid", scores=scores)
+
+    copying, honest = judged(1, 1.0, 0.95), judged(2, 5.0, 0.4)
+    assert best_evaluation([copying, honest]) is honest
+    assert best_evaluation([honest, copying]) is honest
+    assert best_evaluation([copying]) is copying

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from worker.data.prepared import Prepared
@@ -69,6 +70,7 @@ class Loader:
 
     Args:
         mirrored: whether each image also comes mirrored, as another image of the set.
+        taught: indices of the images to return; None for all.
     """
 
     def __init__(
@@ -79,14 +81,16 @@ class Loader:
         device: torch.device | str,
         *,
         mirrored: bool = False,
+        taught: NDArray[np.int64] | None = None,
     ) -> None:
-        self.count = prepared.count
+        self.count = prepared.count if taught is None else len(taught)
         self.labels = None if prepared.labels is None else torch.from_numpy(prepared.labels).to(device)
         self._device = torch.device(device)
         self._batch = batch_size
         images, prefetches = _place(prepared, self._device)
         self._shape = (batch_size, *images.shape[1:])
-        self._rows = images.view(self.count, -1)
+        self._rows = images.view(prepared.count, -1)
+        self._taught = None if taught is None else torch.from_numpy(taught).to(images.device)
         self._mirrored = mirrored
         # Mirrored images have the numbers after those of the others.
         self._sampler = BatchSampler(self.count * (2 if mirrored else 1), batch_size, seed, images.device)
@@ -121,8 +125,10 @@ class Loader:
             images = torch.where((indices >= self.count)[:, None, None, None], images.flip(3), images)
         return Batch(images, None if self.labels is None else self.labels.index_select(0, self._of_images(indices)))
 
+    # Rows of the prepared set, of numbers that the sampler draws.
     def _of_images(self, indices: Tensor) -> Tensor:
-        return indices % self.count if self._mirrored else indices
+        numbers = indices % self.count if self._mirrored else indices
+        return numbers if self._taught is None else self._taught.to(numbers.device).index_select(0, numbers)
 
     def _gather(self) -> tuple[Tensor, Tensor]:
         """Draw a batch on the prefetching thread: images uint8 `[N, C, H, W]`, pinned for a GPU, and their indices."""

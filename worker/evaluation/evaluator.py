@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from models.config.training import TrainingConfig
-from models.scores import Evaluation, EvaluationSchedule, Score
+from models.scores import MEMORISATION, Evaluation, EvaluationSchedule, Score
+from worker.data.held_out import Sides, split
 from worker.data.prepared import IMAGES, Prepared
 from worker.evaluation import inception
 from worker.evaluation.cache import load_or_measure_baselines
@@ -19,19 +20,29 @@ from worker.evaluation.classifier import load_or_train_classifier
 from worker.evaluation.features import FeatureExtractors, ImageFeatures, extract_features
 from worker.evaluation.inception import Inception, InceptionUnavailable
 from worker.evaluation.metrics import class_shares
-from worker.evaluation.reference import INCEPTION_SCORES, ReferenceStatistics, score_protocols
+from worker.evaluation.packaged import PackagedFeatures
+from worker.evaluation.reference import (
+    INCEPTION_SCORES,
+    Measurement,
+    ReferenceStatistics,
+    score_protocols,
+)
 from worker.evaluation.samples import (
     SEED,
     SPLIT_VERSION,
     GeneratorSampler,
     Indices,
+    Split,
     conditioning_labels,
+    permutation,
     real_batches,
     split_images,
 )
 from worker.evaluation.schedule import FINAL_SAMPLES, SAMPLES
 
 _MAX_REPORTED_CLASSES: Final = 100
+# Training images among which the nearest one of each sample is looked for.
+MOST_TAUGHT: Final = 5_000
 _HIGHER_IS_BETTER: Final = ("diversity", "_precision", "_recall", "_density", "_coverage")
 
 
@@ -43,6 +54,7 @@ class Evaluator:
         folder: of classifiers, weights and baselines.
         log: receives sentences for the log of the run.
         download: whether missing weights of Inception are downloaded.
+        held_out: how many images are kept from the training; 0: samples are compared with images that taught.
     """
 
     def __init__(
@@ -55,6 +67,7 @@ class Evaluator:
         log: Callable[[str], None],
         *,
         download: bool = False,
+        held_out: int = 0,
     ) -> None:
         self.schedule = schedule
         self._config = config
@@ -62,6 +75,7 @@ class Evaluator:
         self._device = device
         self._folder = folder
         self._log = log
+        self._sides = split(prepared, held_out)
         # In the background, because only the first evaluation needs it.
         missing = schedule.inception and inception.find_weights(folder) is None
         self._download = inception.WeightsDownload(folder) if missing and download else None
@@ -83,7 +97,7 @@ class Evaluator:
         found = self._at_snapshots.extract(generator)
         scores = self._scores(self._at_snapshots, found)
         if final and self.schedule.final:
-            at_end = _Comparison(self._config, self._prepared, self._device, FINAL_SAMPLES, self._extractors)
+            at_end = self._comparison(FINAL_SAMPLES)
             more = self._scores(at_end, at_end.extract(generator))
             scores |= {f"{name}_final": score for name, score in more.items()}
         return Evaluation(
@@ -98,6 +112,7 @@ class Evaluator:
             if self.schedule.classifier
             else None,
             self._load_inception() if self.schedule.inception else None,
+            PackagedFeatures(self._device) if self.schedule.efficientnet else None,
         )
 
     def _load_inception(self) -> Inception | None:
@@ -117,10 +132,13 @@ class Evaluator:
 
     @cached_property
     def _at_snapshots(self) -> _Comparison:
-        return _Comparison(self._config, self._prepared, self._device, SAMPLES, self._extractors)
+        return self._comparison(SAMPLES)
+
+    def _comparison(self, samples: int) -> _Comparison:
+        return _Comparison(self._config, self._prepared, self._sides, self._device, samples, self._extractors)
 
     def _scores(self, comparison: _Comparison, found: ImageFeatures) -> dict[str, Score]:
-        values = comparison.reference.compare(found)
+        values = comparison.compare(found)
         texts = score_protocols(self._config.size, self._extractors)
         protocols = {name: f"{texts[name]}; {comparison.protocol}" for name in values}
         baselines = load_or_measure_baselines(self._folder, protocols, comparison.measure_baselines)
@@ -153,14 +171,21 @@ class _Comparison:
         self,
         config: TrainingConfig,
         prepared: Prepared,
+        sides: Sides,
         device: torch.device,
         samples: int,
         extractors: FeatureExtractors,
     ) -> None:
         self._prepared = prepared
+        self._sides = sides
         self._device = device
         self._extractors = extractors
         self._split = split_images(prepared.count, samples)
+        if self._held_out:
+            taught = sides.taught[permutation(len(sides.taught))]
+            held_out = sides.held_out[:samples]
+            # As many training images as there are samples, so that the baseline is biased like the scores.
+            self._split = Split(held_out, (held_out, taught[:samples]))
         labels = conditioning_labels(prepared, samples) if config.conditional else None
         self._sampler = GeneratorSampler(config.generator_config(), samples, device, labels)
         self.reference = ReferenceStatistics(self._extract_real(self._split.reference), self.expected)
@@ -170,11 +195,33 @@ class _Comparison:
         """The images that are compared, in words; stored with every score and compared literally."""
         data = self._prepared.manifest
         left, right = self._split.baseline
+        if self._held_out:
+            return (
+                f"{self._sampler.count} samples of seed {SEED} against {self.reference.count} of the "
+                f"{self._held_out} images that were never trained on ({data.dataset}, {data.sha256[IMAGES][:12]}), "
+                f"chosen by digest v1; floor: {len(right)} training images against those"
+            )
         return (
             f"{self._sampler.count} samples of seed {SEED} against {self.reference.count} of {data.count} images that "
             f"were trained on ({data.dataset}, {data.sha256[IMAGES][:12]}), chosen v{SPLIT_VERSION}; floor: "
             f"{len(right)} against {len(left)} others"
         )
+
+    @property
+    def _held_out(self) -> int:
+        return len(self._sides.held_out)
+
+    def compare(self, found: ImageFeatures) -> dict[str, Measurement]:
+        """Return the scores of generated images by name."""
+        scores = self.reference.compare(found)
+        memorisation = self.reference.memorisation(found, self._taught) if self._held_out else None
+        return scores if memorisation is None else {**scores, MEMORISATION: memorisation}
+
+    # Some of the training images; near copies of others are not seen.
+    @cached_property
+    def _taught(self) -> ImageFeatures:
+        chosen = self._sides.taught[permutation(len(self._sides.taught))[:MOST_TAUGHT]]
+        return self._extract_real(chosen, MOST_TAUGHT)
 
     @cached_property
     def expected(self) -> Tensor | None:
@@ -190,14 +237,16 @@ class _Comparison:
         is_reference = len(left) == self.reference.count
         reference = self.reference if is_reference else ReferenceStatistics(self._extract_real(left), self.expected)
         found = reference.compare(self._extract_real(right))
-        return {name: measured.value for name, measured in found.items()}
+        # Of an ideal generator.
+        baselines = {MEMORISATION: 0.5}
+        return baselines | {name: measured.value for name, measured in found.items()}
 
     def extract(self, generator: nn.Module) -> ImageFeatures:
         return extract_features(self._sampler.generate(generator), self._sampler.count, self._extractors)
 
-    def _extract_real(self, indices: Indices) -> ImageFeatures:
+    def _extract_real(self, indices: Indices, packaged: int | None = None) -> ImageFeatures:
         batches = real_batches(self._prepared, indices, self._device)
-        return extract_features(batches, len(indices), self._extractors)
+        return extract_features(batches, len(indices), self._extractors, packaged)
 
 
 def create_evaluator(
@@ -209,9 +258,10 @@ def create_evaluator(
     log: Callable[[str], None],
     *,
     download: bool,
+    held_out: int = 0,
 ) -> Evaluator | None:
     """Create the evaluator of a run; None without a schedule."""
     if schedule is None:
         log(f"nothing is scored: {prepared.count} images are too few to compare with")
         return None
-    return Evaluator(config, prepared, device, schedule, folder, log, download=download)
+    return Evaluator(config, prepared, device, schedule, folder, log, download=download, held_out=held_out)

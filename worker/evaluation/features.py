@@ -9,14 +9,17 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from worker.evaluation import packaged as packaged_images
 from worker.evaluation.classifier import Classifier
 from worker.evaluation.diversity import COUNT
 from worker.evaluation.inception import Inception
+from worker.evaluation.packaged import PackagedFeatures
 from worker.evaluation.samples import to_float
 from worker.evaluation.sliced_wasserstein import Patches
 
 CLASSIFIER: Final = "classifier"
 INCEPTION: Final = "inception"
+EFFICIENTNET: Final = "efficientnet"
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class FeatureExtractors:
 
     classifier: Classifier | None = None
     inception: Inception | None = None
+    efficientnet: PackagedFeatures | None = None
 
 
 @dataclass
@@ -34,7 +38,7 @@ class ImageFeatures:
     Attributes:
         patches: of all images.
         images: float32 `[n, C, H, W]`, the first 500 of them.
-        features: float32 `[N, D]`, by the name of the network.
+        features: float32 `[N, D]`, by the name of the network; packaged ones of the first images only.
         labels: int64 `[N]`, the classes that the classifier predicts.
     """
 
@@ -45,8 +49,11 @@ class ImageFeatures:
     labels: Tensor | None = None
 
 
-def extract_features(batches: Iterable[Tensor], count: int, extractors: FeatureExtractors) -> ImageFeatures:
-    """Extract the features of `count` images, uint8 `[B, C, H, W]` in batches."""
+def extract_features(
+    batches: Iterable[Tensor], count: int, extractors: FeatureExtractors, packaged: int | None = None
+) -> ImageFeatures:
+    """Extract the features of `count` images, uint8 `[B, C, H, W]` in batches; packaged ones of the first ones only."""
+    limit = packaged_images.IMAGES if packaged is None else packaged
     images: list[Tensor] = []
     features: dict[str, list[Tensor]] = {}
     labels: list[Tensor] = []
@@ -63,6 +70,9 @@ def extract_features(batches: Iterable[Tensor], count: int, extractors: FeatureE
             predictions = extractors.classifier.predict(values)
             features.setdefault(CLASSIFIER, []).append(predictions.features)
             labels.append(predictions.labels)
+        if extractors.efficientnet is not None and (done := sum(map(len, features.get(EFFICIENTNET, ())))) < limit:
+            found = extractors.efficientnet.features(batch[: limit - done])
+            features.setdefault(EFFICIENTNET, []).append(found)
         if extractors.inception is not None:
             features.setdefault(INCEPTION, []).append(extractors.inception.features(batch))
     assert patches is not None, "there is at least one image"

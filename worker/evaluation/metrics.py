@@ -152,3 +152,15 @@ def reverse_kl(found: Tensor, expected: Tensor) -> float:
     """Compute KL(found || expected) = sum p ln(p / q) in nats; no expected share may be 0."""
     # 0 ln 0 is 0, but NaN in floating point. So a missing class costs little.
     return float(torch.where(found > 0, found * (found / expected).log(), 0.0).sum())
+
+
+def nearest(rows: Tensor, others: Tensor) -> Tensor:
+    """Return the distance of each row `[N, D]` to the nearest of `[M, D]`, `[N]`."""
+    parts = torch.split(rows.float(), _CHUNK_ROWS)
+    return torch.cat([torch.cdist(part, others.float()).amin(1) for part in parts])
+
+
+def smaller(left: Tensor, right: Tensor) -> float:
+    """Return the share of pairs of values in which the left one is smaller; equal ones count half."""
+    differences = left[:, None] - right[None, :]
+    return float((differences < 0).double().mean() + (differences == 0).double().mean() / 2)

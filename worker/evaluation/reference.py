@@ -8,9 +8,10 @@ from typing import Final
 
 from torch import Tensor
 
+from models.scores import MEMORISATION
 from worker.evaluation import metrics
 from worker.evaluation.diversity import COUNT, nearest_neighbour_diversity
-from worker.evaluation.features import CLASSIFIER, INCEPTION, FeatureExtractors, ImageFeatures
+from worker.evaluation.features import CLASSIFIER, EFFICIENTNET, INCEPTION, FeatureExtractors, ImageFeatures
 from worker.evaluation.sliced_wasserstein import DIRECTIONS, PATCH, PATCHES, SlicedWasserstein, level_sizes
 
 SLICED_WASSERSTEIN: Final = "sliced_wasserstein"
@@ -19,7 +20,10 @@ BALANCE: Final = "balance"
 CLASSIFIER_FRECHET: Final = "classifier_frechet"
 FID: Final = "fid"
 KID: Final = "kid"
+EFFICIENTNET_FRECHET: Final = "efficientnet_frechet"
+EFFICIENTNET_KID: Final = "efficientnet_kid"
 INCEPTION_SCORES: Final = (FID, KID)
+EFFICIENTNET_SCORES: Final = ("efficientnet_kid", "efficientnet_frechet")
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,28 @@ class ReferenceStatistics:
         if name == INCEPTION:
             yield FID, Measurement(distance)
             yield KID, Measurement(*metrics.kernel_distance(self._features[name], features))
+        elif name == EFFICIENTNET:
+            yield EFFICIENTNET_FRECHET, Measurement(distance)
+            yield EFFICIENTNET_KID, Measurement(*metrics.kernel_distance(self._features[name], features))
         else:
             yield CLASSIFIER_FRECHET, Measurement(distance)
         agreement = metrics.precision_recall(self._spheres[name], metrics.hyperspheres(features))
         for metric, value in agreement._asdict().items():
             yield f"{name}_{metric}", Measurement(value)
+
+    def memorisation(self, generated: ImageFeatures, taught: ImageFeatures) -> Measurement | None:
+        """How often a generated image is nearer to the training images than a held-out image is to them.
+
+        The reference images have to be held out. 0.5 for a generator that is neither nearer nor farther, 1 for one that
+        copies (after Meehan et al. 2020, arXiv 2004.05675).
+        """
+        for name in (EFFICIENTNET, CLASSIFIER):
+            if name in generated.features:
+                held_out = metrics.nearest(self._features[name], taught.features[name])
+                return Measurement(
+                    metrics.smaller(metrics.nearest(generated.features[name], taught.features[name]), held_out)
+                )
+        return None
 
     # The diversity as a multiple of that of as many real images; 1 where those are all alike.
     def _relative_diversity(self, images: Tensor) -> float:
@@ -96,6 +117,16 @@ def score_protocols(size: int, extractors: FeatureExtractors) -> dict[str, str]:
             BALANCE: f"KL(seen || labels) in nats; {protocol}",
             **_precision_recall_protocols(CLASSIFIER, protocol),
         }
+    if extractors.efficientnet is not None:
+        protocol = extractors.efficientnet.protocol
+        found |= {
+            EFFICIENTNET_FRECHET: protocol,
+            EFFICIENTNET_KID: f"cubic kernel, blocks of {metrics.KERNEL_BLOCK}; {protocol}",
+            **_precision_recall_protocols(EFFICIENTNET, protocol),
+        }
+    if (judge := extractors.efficientnet or extractors.classifier) is not None:
+        text = "share of pairs in which a sample is nearer to training images than a held-out image is, v1"
+        found[MEMORISATION] = f"{text}; {judge.protocol}"
     if extractors.inception is not None:
         protocol = extractors.inception.protocol
         found |= {FID: protocol, KID: f"cubic kernel, blocks of {metrics.KERNEL_BLOCK}; {protocol}"}

@@ -8,14 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from models.config.resources import operations
 from models.config.training import TrainingConfig
 from models.scores import EvaluationSchedule
 from worker.data.prepared import Prepared
+from worker.evaluation import packaged
 from worker.evaluation.classifier import is_classifiable
-from worker.evaluation.reference import CLASSIFIER_FRECHET, INCEPTION_SCORES, SLICED_WASSERSTEIN
+from worker.evaluation.reference import (
+    CLASSIFIER_FRECHET,
+    EFFICIENTNET_KID,
+    EFFICIENTNET_SCORES,
+    INCEPTION_SCORES,
+    SLICED_WASSERSTEIN,
+)
 from worker.evaluation.samples import BATCH
 from worker.evaluation.sliced_wasserstein import level_sizes
 
@@ -48,6 +55,8 @@ class _DeviceSpeed:
         level: seconds to compare one level of patches.
         neighbours: seconds to compute precision and recall of 2,000 images.
         matrices: seconds of one Fréchet distance of Inception's 2,048 features.
+        packaged: seconds per image to compute EfficientNet-Lite2's features.
+        packaged_comparison: seconds to compare those of two sets.
     """
 
     training: float
@@ -58,13 +67,15 @@ class _DeviceSpeed:
     level: float
     neighbours: float
     matrices: float
+    packaged: float
+    packaged_comparison: float
 
 
 _SPEEDS: Final[dict[tuple[str, str], _DeviceSpeed]] = {
-    ("cpu", "fp32"): _DeviceSpeed(6e10, 5e10, 0, 3e-8, 3e-5, 0.05, 0.1, 30),
-    ("cpu", "bf16"): _DeviceSpeed(1.2e11, 5e10, 0, 3e-8, 3e-5, 0.05, 0.1, 30),
-    ("cuda", "fp32"): _DeviceSpeed(1e13, 2e13, 1e-3, 1e-9, 1e-6, 0.02, 0.05, 3),
-    ("cuda", "bf16"): _DeviceSpeed(2e13, 2e13, 1e-3, 1e-9, 1e-6, 0.02, 0.05, 3),
+    ("cpu", "fp32"): _DeviceSpeed(6e10, 5e10, 0, 3e-8, 3e-5, 0.05, 0.1, 30, 6e-3, 4),
+    ("cpu", "bf16"): _DeviceSpeed(1.2e11, 5e10, 0, 3e-8, 3e-5, 0.05, 0.1, 30, 6e-3, 4),
+    ("cuda", "fp32"): _DeviceSpeed(1e13, 2e13, 1e-3, 1e-9, 1e-6, 0.02, 0.05, 3, 1e-4, 0.5),
+    ("cuda", "bf16"): _DeviceSpeed(2e13, 2e13, 1e-3, 1e-9, 1e-6, 0.02, 0.05, 3, 1e-4, 0.5),
 }
 _INCEPTION_OPERATIONS: Final = 1.14e10
 _THREAD_SCALING: Final = 0.6  # n threads are n^0.6 times as fast as one
@@ -87,12 +98,16 @@ def schedule_evaluations(
     """
     # Estimated and not measured times: equal runs are evaluated at the same positions on every machine of a kind.
     costs = _CostModel(config, prepared, device, precision, threads if device == "cpu" else 1)
-    classifier = is_classifiable(prepared) and costs.training >= MIN_CLASSIFIER_SECONDS
+    long_enough = costs.training >= MIN_CLASSIFIER_SECONDS
+    classifier = is_classifiable(prepared) and long_enough
+    # Its network knows colour photographs.
+    efficientnet = config.channels == 3 and long_enough
     # Inception's weights are worth a download only if there is time to use them, which most CPUs do not have.
-    full = _fill_budget(config, costs, classifier=classifier, inception=True)
+    measures = _Measures(classifier=classifier, efficientnet=efficientnet, inception=True)
+    full = _fill_budget(config, costs, measures)
     if full.publications and full.final and (full.primary not in INCEPTION_SCORES or has_inception()):
         return full
-    return _fill_budget(config, costs, classifier=classifier, inception=False)
+    return _fill_budget(config, costs, measures._replace(inception=False))
 
 
 def explain_substitution(config: TrainingConfig, schedule: EvaluationSchedule) -> str | None:
@@ -107,18 +122,25 @@ def explain_substitution(config: TrainingConfig, schedule: EvaluationSchedule) -
     return f"score={config.score} is not available ({reason}); using {schedule.primary} to select the best snapshot"
 
 
-def _fill_budget(config: TrainingConfig, costs: _CostModel, *, classifier: bool, inception: bool) -> EvaluationSchedule:
+# Which networks' features are compared.
+class _Measures(NamedTuple):
+    classifier: bool
+    efficientnet: bool
+    inception: bool
+
+
+def _fill_budget(config: TrainingConfig, costs: _CostModel, measures: _Measures) -> EvaluationSchedule:
     # The end is always evaluated; the second extraction is that of the real images.
-    once = costs.evaluation(SAMPLES, classifier=classifier, inception=inception)
-    spent = once + costs.extraction(SAMPLES, classifier=classifier, inception=inception)
+    once = costs.evaluation(SAMPLES, measures)
+    spent = once + costs.extraction(SAMPLES, measures)
     left = SHARE * costs.training - spent
     # Publications before the end: all of them or none, so that every version of a run has a score or none has.
     between = math.ceil(1 / config.publish_every) - 1
     publications = left >= between * once
     if publications:
         left, spent = left - between * once, spent + between * once
-    ending = costs.evaluation(FINAL_SAMPLES, classifier=classifier, inception=inception)
-    ending += costs.extraction(FINAL_SAMPLES, classifier=classifier, inception=inception)
+    ending = costs.evaluation(FINAL_SAMPLES, measures)
+    ending += costs.extraction(FINAL_SAMPLES, measures)
     final = publications and left >= ending
     if final:
         left, spent = left - ending, spent + ending
@@ -130,17 +152,21 @@ def _fill_budget(config: TrainingConfig, costs: _CostModel, *, classifier: bool,
         every=every,
         publications=publications,
         final=final,
-        classifier=classifier,
-        inception=inception,
-        primary=_primary_score(config, classifier=classifier, inception=inception),
+        classifier=measures.classifier,
+        inception=measures.inception,
+        efficientnet=measures.efficientnet,
+        primary=_primary_score(config, measures),
         share=round(spent / costs.training, 4),
     )
 
 
-def _primary_score(config: TrainingConfig, *, classifier: bool, inception: bool) -> str:
-    if config.score in INCEPTION_SCORES and inception:
+def _primary_score(config: TrainingConfig, measures: _Measures) -> str:
+    if config.score in INCEPTION_SCORES and measures.inception:
         return config.score
-    if config.score != SLICED_WASSERSTEIN and classifier:
+    packaged = config.score if config.score in EFFICIENTNET_SCORES else EFFICIENTNET_KID
+    if measures.efficientnet and config.score in ("auto", packaged):
+        return packaged
+    if config.score != SLICED_WASSERSTEIN and measures.classifier:
         return CLASSIFIER_FRECHET
     return SLICED_WASSERSTEIN
 
@@ -159,21 +185,24 @@ class _CostModel:
         step = operations(config) * config.batch_size / (self._speed.training * self._scaling)
         self.training = steps * max(step, self._speed.launch)
 
-    def extraction(self, images: int, *, classifier: bool, inception: bool) -> float:
+    def extraction(self, images: int, measures: _Measures) -> float:
         """Seconds to extract the features of so many images."""
         each = self._values * self._speed.value
-        if classifier:
+        if measures.classifier:
             each += self._speed.image
-        if inception:
+        compared = min(images, packaged.IMAGES) if measures.efficientnet else 0
+        if measures.inception:
             each += _INCEPTION_OPERATIONS / (self._speed.inference * self._scaling)
-        return images * (each + self._speed.launch / BATCH)
+        return images * (each + self._speed.launch / BATCH) + compared * self._speed.packaged / self._scaling
 
-    def evaluation(self, samples: int, *, classifier: bool, inception: bool) -> float:
+    def evaluation(self, samples: int, measures: _Measures) -> float:
         """Seconds to generate so many samples, to extract their features and to compare them."""
         generation = samples * (self._generator / (self._speed.inference * self._scaling) + self._speed.launch / BATCH)
         comparison = self._levels * self._speed.level
-        if classifier:
+        if measures.classifier:
             comparison += self._speed.neighbours
-        if inception:
+        if measures.efficientnet:
+            comparison += self._speed.packaged_comparison
+        if measures.inception:
             comparison += self._speed.matrices + self._speed.neighbours
-        return generation + comparison + self.extraction(samples, classifier=classifier, inception=inception)
+        return generation + comparison + self.extraction(samples, measures)

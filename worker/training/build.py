@@ -56,6 +56,7 @@ def build_monitor(context: Context, job: TrainingJob, state: TrainingState) -> M
             settings.evaluation_dir,
             context.reporter.log,
             download=settings.fetch_inception,
+            held_out=job.resolved.held_out,
         ),
     )
 

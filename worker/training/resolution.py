@@ -17,6 +17,7 @@ from models.config.training import TrainingConfig
 from models.scores import EvaluationSchedule
 from models.settings import training_threads
 from worker.data import mirroring
+from worker.data.held_out import count_held_out
 from worker.data.prepared import Prepared
 from worker.evaluation.inception import ensure_weights
 from worker.evaluation.schedule import MIN_IMAGES, DeviceType, schedule_evaluations
@@ -36,6 +37,7 @@ _EXACTNESS = (
     "torch",
     "data",
     "mirrored",
+    "held_out",
 )
 
 
@@ -70,6 +72,7 @@ def resolve(config: TrainingConfig, settings: WorkerSettings, prepared: Prepared
         # A run that is extended keeps its schedules: they must not change for images that were already trained on.
         annealed_images=earlier.get("annealed_images") or earlier.get("total_images") or total,
         dataset_images=prepared.count,
+        held_out=_held_out(prepared, earlier),
         mirrored=bool(earlier["mirrored"]) if "mirrored" in earlier else choose_mirrored(config, prepared),
         data=prepared.manifest.sha256["images.u8"],
         torch=torch.__version__,
@@ -119,6 +122,13 @@ def choose_precision(config: TrainingConfig, device: torch.device) -> ComputePre
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if _cpu_multiplies_bf16() else "fp32"
+
+
+# Decided at a run's first start; runs of earlier versions of the program go on with all images.
+def _held_out(prepared: Prepared, earlier: ResolvedRow) -> int:
+    if "held_out" in earlier or "total_images" in earlier:
+        return earlier.get("held_out", 0)
+    return count_held_out(prepared)
 
 
 def choose_mirrored(config: TrainingConfig, prepared: Prepared) -> bool:

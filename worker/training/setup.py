@@ -9,6 +9,7 @@ from torchinfo import summary
 
 from models.config.resolved import Resolved
 from models.config.training import TrainingConfig
+from worker.data.held_out import split
 from worker.data.loader import Loader
 from worker.data.prepared import Prepared
 from worker.training.devices import memory
@@ -36,7 +37,9 @@ def configure_torch(resolved: Resolved) -> None:
 
 def new_state(config: TrainingConfig, resolved: Resolved, prepared: Prepared, ranks: Ranks) -> TrainingState:
     device = devices_of(resolved)[ranks.rank]
-    loader = Loader(prepared, config.batch_size, seeds(config.seed).data, device, mirrored=resolved.mirrored)
+    taught = split(prepared, resolved.held_out).taught if resolved.held_out else None
+    data_seed = seeds(config.seed).data
+    loader = Loader(prepared, config.batch_size, data_seed, device, mirrored=resolved.mirrored, taught=taught)
     state = TrainingState(config, loader, device)
     for module in state.modules.values():
         synchronise(module, ranks)
