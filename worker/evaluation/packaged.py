@@ -21,7 +21,7 @@ _SIDE: Final = 96  # px to which images are resized: a compromise between what i
 class PackagedFeatures:
     """Lite2 on one device."""
 
-    protocol = f"1,280 features of EfficientNet-Lite2 (ImageNet) at {_SIDE} px, bilinear, at most {IMAGES:,} images a side, v1"
+    protocol = f"1,280 features of EfficientNet-Lite2 (ImageNet) at {_SIDE} px, at most {IMAGES:,} images a side, v1"
 
     def __init__(self, device: torch.device) -> None:
         self._network = load("lite2", device)

@@ -37,6 +37,14 @@ const KNOWN: Record<string, [title: string, description: string]> = {
     "Fréchet distance (classifier)",
     "Distance between generated and real images in the features of a small classifier trained on this data set.",
   ],
+  efficientnet_kid: [
+    "Kernel distance",
+    "Kernel distance between generated and held-out images in features of EfficientNet-Lite2, which no training uses.",
+  ],
+  efficientnet_frechet: [
+    "Fréchet distance (EfficientNet)",
+    "Distance between generated and held-out images in features of EfficientNet-Lite2, which no training uses.",
+  ],
   fid: ["FID", "Fréchet distance between generated and real images in Inception features."],
   kid: ["KID", "Kernel distance between generated and real images in Inception features."],
   sliced_wasserstein: [
