@@ -44,8 +44,8 @@ from worker.frozen.efficientnet import load
 SIZE: Final = 64
 SAMPLES: Final = 2_000
 WHO: Final = ("auto", "earlier", "lightweight-gan")
-# A run of this length gives the speed.
-PROBE_KIMG: Final = 3.0
+# A run of this length gives the speed; a third of it is still too slow by a third, as a run begins with its warm-up.
+PROBE_KIMG: Final = 9.0
 # The request that `auto` resolved to for colour images with classes on a CPU, before it had recipes for photographs.
 EARLIER: Final[dict[str, Any]] = {
     "preset": "dcgan-64",

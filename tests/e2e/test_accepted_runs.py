@@ -80,7 +80,7 @@ def test_auto_is_decided_at_the_first_start_and_holds_from_then_on(harness: Harn
     assert started(harness, run_id) is ExitCode.COMPLETED
     run = harness.read(run_id)
     resolved = run["resolved"]
-    assert (run["preset"], run["model"], resolved["preset"]) == ("auto", "noise", "dcgan-32")
+    assert (run["preset"], run["model"], resolved["preset"]) == ("auto", "noise", "photos-32")
     assert (resolved["config"]["size"], resolved["config"]["batch_size"]) == (32, 2)
     assert resolved["config"]["augment"]["control"] == "constant"
     assert [line for line in logged(harness, run_id) if line in resolved["reasons"]] == resolved["reasons"]

@@ -69,7 +69,7 @@ def test_folder_added_on_the_command_line_is_prepared_and_reported(harness: Uplo
     assert "my-pets: 8 images, 2 classes, colour, 64 px, crop centre" in result.output
     assert "found: 1 too large, 1 truncated; see GET /datasets/my-pets/findings" in result.output
     assert '"cat/cut.jpg" cannot be read: image file is truncated' in result.output
-    assert "train on it: atelier train --preset small-data-64 --dataset my-pets --model my-pets" in result.output
+    assert "train on it: atelier train --preset auto --dataset my-pets" in result.output
     listed = runner.invoke(atelier, ["datasets", "list"]).output
     assert [line.split()[:4] for line in listed.splitlines() if "my-pets" in line] == [["my-pets", "ready", "8", "2"]]
 
@@ -87,8 +87,7 @@ def test_ready_set_has_counts_and_findings(harness: UploadServer, pets: str) -> 
     assert (view["state"], view["count"], view["size"], view["channels"]) == ("ready", 8, 64, 3)
     assert (view["classes"], view["class_counts"]) == (["cat", "dog"], {"cat": 4, "dog": 4})
     assert (view["crop"], view["proposal"]["crop"], view["options"]["crop"]) == ("whole", "centre", "whole")
-    named = {"dataset": "pets", "model": "pets"}
-    assert view["proposal"]["train"] == {"preset": "small-data-64", **named, "overrides": {"batch_size": 8}}
+    assert view["proposal"]["train"] == {"preset": "auto", "dataset": "pets"}
     assert view["left_out"] == 2
     assert [(item["file"], item["kind"]) for item in view["findings"]] == [
         ("cat/cut.jpg", "truncated"),
@@ -131,10 +130,10 @@ def dataset_error(harness: UploadServer, **request: object) -> str:
     return str(error["msg"])
 
 
-def test_run_of_another_size_is_rejected(harness: UploadServer, pets: str) -> None:
-    message = dataset_error(harness, preset="mlp-mnist", dataset=pets)
-    assert message.startswith('"pets" was prepared at 64 px and the preset "mlp-mnist" trains at 28 px')
-    assert "such as small-data-64" in message
+def test_run_of_a_larger_size_is_rejected(harness: UploadServer, pets: str) -> None:
+    message = dataset_error(harness, preset="photos-128", dataset=pets)
+    assert message.startswith('"pets" was prepared at 64 px and the preset "photos-128" trains at 128 px')
+    assert "such as photos-64" in message
 
 
 def test_grey_run_on_colour_images_is_rejected(harness: UploadServer, pets: str) -> None:
